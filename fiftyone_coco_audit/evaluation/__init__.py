@@ -1,0 +1,1 @@
+"""Evaluation of detections: COCO's metrics, per image, and types of error."""

@@ -1,0 +1,171 @@
+"""Average precision of ranked detections, for many groups at once.
+
+A group is whatever is ranked together: a class over all images, a class in one
+image, or all of one image. Recall moves only at true positives, so the
+precision-recall curve of a group is known from its true positives alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.evaluation.matching import rank_in_groups
+
+#: COCO's 101 recall values, exactly as ``pycocotools.cocoeval.Params`` has them
+RECALL_LEVELS = np.linspace(0.0, 1.0, 101)
+RECALL_LEVELS.flags.writeable = False
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The precision-recall curves of ``T`` thresholds and ``G`` groups.
+
+    One row for each true positive, by threshold, group and rank.
+
+    Attributes:
+        shape: ``(T, G)``
+        curve: ``(P,)`` the curve, ``threshold * G + group``
+        detection: ``(P,)`` position of the true positive in the ranking
+        precision: ``(P,)`` highest precision at this recall or above
+        levels: ``(P,)`` how many recall levels this true positive is the first
+            to reach
+        num_positives: ``(G,)`` objects to be found
+    """
+
+    shape: tuple[int, int]
+    curve: NDArray[np.int64]
+    detection: NDArray[np.int64]
+    precision: NDArray[np.float64]
+    levels: NDArray[np.int64]
+    num_positives: NDArray[np.int64]
+
+    def average_precision(self) -> NDArray[np.float64]:
+        """The mean of the interpolated precision over the recall levels.
+
+        Returns:
+            ``(T, G)`` average precision in ``[0, 1]``, NaN for groups without
+            anything to be found
+        """
+        total = np.bincount(
+            self.curve,
+            weights=self.precision * self.levels,
+            minlength=self.shape[0] * self.shape[1],
+        ).reshape(self.shape)
+        return np.where(self.num_positives > 0, total / len(RECALL_LEVELS), np.nan)
+
+    def recall(self, among: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        """The share of the objects that are found.
+
+        Args:
+            among: ``(P,)`` which true positives count, all by default
+
+        Returns:
+            ``(T, G)`` recall in ``[0, 1]``, NaN for groups without anything to
+            be found
+        """
+        curve = self.curve if among is None else self.curve[among]
+        found = np.bincount(curve, minlength=self.shape[0] * self.shape[1])
+        positives = np.where(self.num_positives > 0, self.num_positives, np.nan)
+        return found.reshape(self.shape) / positives
+
+    def at_recall_levels(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Spreads a value of each true positive over the recall levels.
+
+        Args:
+            values: ``(P,)``, such as :attr:`precision`
+
+        Returns:
+            ``(T, G, 101)`` the value of the first true positive that reaches
+            each level, 0 where none does, -1 for groups without anything to be
+            found (pycocotools' convention)
+        """
+        table = np.zeros((self.shape[0] * self.shape[1], len(RECALL_LEVELS)))
+        rows = np.repeat(self.curve, self.levels)
+        table[rows, rank_in_groups(rows)] = np.repeat(values, self.levels)
+        table = table.reshape(*self.shape, -1)
+        table[:, self.num_positives == 0] = -1
+        return table
+
+
+def precision_recall_curves(
+    group: NDArray[np.int64],
+    true_positive: NDArray[np.bool_],
+    counted: NDArray[np.bool_],
+    num_positives: NDArray[np.int64],
+) -> Curves:
+    """The interpolated precision-recall curves of ``COCOeval.accumulate``.
+
+    Args:
+        group: ``(D,)`` group of each detection, non-decreasing; within a group
+            the detections stand by descending score
+        true_positive: ``(T, D)`` whether each is a true positive
+        counted: ``(T, D)`` whether each is a true or a false positive, rather
+            than ignored
+        num_positives: ``(G,)`` number of objects to be found in each group
+
+    Returns:
+        a :class:`Curves`
+
+    Examples::
+
+        >>> curves = precision_recall_curves(
+        ...     group=np.array([0, 0, 0]),
+        ...     true_positive=np.array([[True, False, True]]),
+        ...     counted=np.array([[True, True, True]]),
+        ...     num_positives=np.array([2]),
+        ... )
+        >>> curves.precision  # 1 of 1, then 2 of 3
+        array([1.        , 0.66666667])
+        >>> curves.average_precision().round(4)  # (51 * 1 + 50 * 2/3) / 101
+        array([[0.835]])
+    """
+    num_groups = len(num_positives)
+    threshold, detection = np.nonzero(true_positive)
+    groups = group[detection]
+    curve = threshold * num_groups + groups
+    found = rank_in_groups(curve) + 1
+
+    counts = np.cumsum(counted, axis=1, dtype=np.int32)
+    group_start = np.searchsorted(group, np.arange(num_groups))
+    before = np.concatenate([np.zeros((len(counts), 1), np.int32), counts], axis=1)
+    precision = found / (
+        counts[threshold, detection] - before[threshold, group_start[groups]]
+    )
+
+    recall = found / num_positives[groups]
+    reached = np.searchsorted(RECALL_LEVELS, recall, side="right")
+    levels = np.diff(reached, prepend=0)
+    levels = np.where(found == 1, reached, levels)
+    return Curves(
+        shape=(len(true_positive), num_groups),
+        curve=curve,
+        detection=detection,
+        precision=_highest_from_here(precision, curve),
+        levels=levels,
+        num_positives=num_positives,
+    )
+
+
+def _highest_from_here(
+    values: NDArray[np.float64], groups: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The highest of each value and those after it in its group.
+
+    Args:
+        values: ``(N,)`` values in ``(0, 1]``
+        groups: ``(N,)`` groups, non-decreasing
+
+    Returns:
+        ``(N,)``
+    """
+    backwards = values[::-1]
+    # A group's values are lifted above all of the groups before it in the walk.
+    # The lift costs digits, so it only says where the highest value stands
+    lifted = backwards + (rank_in_groups(groups[::-1]) == 0).cumsum()
+    highest = np.where(
+        lifted == np.maximum.accumulate(lifted), np.arange(len(lifted)), 0
+    )
+    return backwards[np.maximum.accumulate(highest)][::-1]

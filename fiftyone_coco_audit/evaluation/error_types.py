@@ -1,0 +1,145 @@
+"""What kind of error each wrong prediction and each missed object is.
+
+The types and their order are TIDE's: Bolya et al., "TIDE: A General Toolbox for
+Identifying Object Detection Errors", ECCV 2020.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.evaluation.matching import UNMATCHED
+from fiftyone_coco_audit.evaluation.metrics import Evaluation
+from fiftyone_coco_audit.evaluation.overlaps import (
+    pairs_within_groups,
+    paired_box_iou,
+    paired_mask_iou,
+)
+
+#: The least overlap that is not background, TIDE's ``t_b``
+BACKGROUND_IOU = 0.1
+
+#: The types of error of predictions, in the order in which they are tested
+PREDICTION_ERRORS = (
+    "localization",
+    "classification",
+    "duplicate",
+    "background",
+    "both",
+)
+
+
+@dataclass(frozen=True)
+class ErrorTypes:
+    """The type of error of every object.
+
+    Attributes:
+        predictions: ``(N,)`` one of :data:`PREDICTION_ERRORS` for every false
+            positive: right class, loose box (``"localization"``); good box,
+            wrong class (``"classification"``); an object that was found already
+            (``"duplicate"``); nothing there (``"background"``); wrong class and
+            loose box (``"both"``). Empty for all other predictions
+        truth: ``(M,)`` ``"missed"`` for every object that was not found and
+            that no localization or classification error is about; empty for
+            all others
+    """
+
+    predictions: NDArray[np.str_]
+    truth: NDArray[np.str_]
+
+
+# Bounds the memory of the pairs of predictions and objects of an image
+_PREDICTIONS_AT_ONCE = 50_000
+
+
+def classify_errors(evaluation: Evaluation) -> ErrorTypes:
+    """Tells the type of error of every false positive and missed object.
+
+    Matches at the lowest IoU threshold (TIDE's ``t_f``) decide. Crowd regions
+    neither cause nor excuse an error.
+
+    Args:
+        evaluation: an evaluation of columns
+
+    Returns:
+        an :class:`ErrorTypes`
+    """
+    truth, predictions = evaluation.truth, evaluation.predictions
+    matches = evaluation.matches
+    true_positive, counted = evaluation.outcomes()
+    wrong = np.sort(matches.predictions[counted[0] & ~true_positive[0]])
+
+    found = np.zeros(len(truth), dtype=bool)
+    matched = matches.truth[0, 0]
+    found[matched[matched != UNMATCHED]] = True
+    missed = ~found & ~truth.crowd
+
+    errors = np.full(len(predictions), "", dtype="U14")
+    for start in range(0, len(wrong), _PREDICTIONS_AT_ONCE):
+        rows = wrong[start : start + _PREDICTIONS_AT_ONCE]
+        errors[rows], repairable = _classify_predictions(evaluation, rows, found)
+        missed[repairable] = False
+    return ErrorTypes(predictions=errors, truth=np.where(missed, "missed", ""))
+
+
+def _classify_predictions(
+    evaluation: Evaluation, wrong: NDArray[np.int64], found: NDArray[np.bool_]
+) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
+    """The errors of false positives, and the objects that they are about."""
+    truth, predictions = evaluation.truth, evaluation.predictions
+    foreground = evaluation.settings.iou_thresholds[0]
+    row, other, overlap = _overlaps_in_images(evaluation, wrong)
+    same_class = predictions.category[wrong[row]] == truth.category[other]
+
+    def highest(of: NDArray[np.bool_]) -> NDArray[np.float64]:
+        result = np.zeros(len(wrong))
+        np.maximum.at(result, row[of], overlap[of])
+        return result
+
+    same, different = highest(same_class), highest(~same_class)
+    taken = highest(same_class & found[other])
+    tests = [
+        (same >= BACKGROUND_IOU) & (same <= foreground),
+        different >= foreground,
+        taken >= foreground,
+        np.maximum(same, different) <= BACKGROUND_IOU,
+    ]
+    kind = np.select(tests, [0, 1, 2, 3], default=4)
+    localization = (kind[row] == 0) & same_class & (overlap == same[row])
+    classification = (kind[row] == 1) & ~same_class & (overlap == different[row])
+    return np.array(PREDICTION_ERRORS)[kind], other[localization | classification]
+
+
+def _overlaps_in_images(
+    evaluation: Evaluation, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """All pairs of some predictions and the objects, crowds aside, of their image.
+
+    Returns:
+        three ``(P,)`` arrays: the position in ``rows``, the row of the object
+        and the overlap
+    """
+    truth, predictions = evaluation.truth, evaluation.predictions
+    objects = np.flatnonzero(~truth.crowd)
+    image = predictions.image[rows]
+    row, place = pairs_within_groups(image, truth.image[objects])
+    if evaluation.settings.iou_type == "segm":
+        assert predictions.masks is not None and truth.masks is not None
+        overlap = paired_mask_iou(
+            predictions.masks,
+            [truth.masks[index] for index in objects],
+            truth.crowd[objects],
+            rows[row],
+            place,
+            image[row],
+        )
+    else:
+        overlap = paired_box_iou(
+            predictions.box[rows[row]],
+            truth.box[objects[place]],
+            truth.crowd[objects[place]],
+        )
+    return row, objects[place], overlap

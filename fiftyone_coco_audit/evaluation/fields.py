@@ -1,0 +1,168 @@
+"""The fields that an evaluation writes: their names, types and descriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from fiftyone_coco_audit.errors import CocoAuditError
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+# suffix of the evaluation key: (FiftyOne field type, description)
+_SAMPLE_FIELDS = {
+    "_ap": ("float", "COCO AP of this image alone; null without ground truth"),
+    "_ap50": ("float", "COCO AP50 of this image alone; null without ground truth"),
+    "_ap75": ("float", "COCO AP75 of this image alone; null without ground truth"),
+    "_ap_pooled": (
+        "float",
+        "AP of this image with all classes ranked together, so that classes that "
+        "are not there cost; defined for every image",
+    ),
+    "_precision": ("float", "Precision of this image at score >= {score}"),
+    "_recall": ("float", "Recall of this image at score >= {score}"),
+    "_f1": ("float", "F1 of this image at score >= {score}"),
+    "_tp": ("int", "True positives at IoU {iou}, whatever their score"),
+    "_fp": ("int", "False positives at IoU {iou}, whatever their score"),
+    "_fn": ("int", "Objects that no prediction matches at IoU {iou}"),
+    "_status": ("str", "ok, no ground truth, no predictions, or empty (neither)"),
+}
+_LABEL_FIELDS = {
+    "": ("str", "tp, fp or fn at IoU {iou}; null where COCO ignores the label"),
+    "_id": ("str", "The label that this one was matched to"),
+    "_iou": ("float", "The overlap with the label that this one was matched to"),
+    "_error": ("str", "The type of error, after TIDE"),
+}
+
+# FiftyOne renames and deletes these by itself, as those of its own evaluations
+_STOCK = {"_tp", "_fp", "_fn"}, {"", "_id", "_iou"}
+
+_WRITER = "evaluate"
+
+
+def additional_fields(eval_key: str, pred_field: str, gt_field: str) -> list[str]:
+    """The fields of an evaluation that FiftyOne's own evaluations do not have."""
+    stock_samples, stock_labels = _STOCK
+    return [
+        f"{eval_key}{suffix}"
+        for suffix in _SAMPLE_FIELDS
+        if suffix not in stock_samples
+    ] + [
+        f"{field}.detections.{eval_key}{suffix}"
+        for field in (pred_field, gt_field)
+        for suffix in _LABEL_FIELDS
+        if suffix not in stock_labels
+    ]
+
+
+def rename_additional_fields(
+    dataset: fo.Dataset, eval_key: str, new_eval_key: str, pred_field: str, gt_field: str
+) -> None:
+    """Renames :func:`additional_fields`, as far as there are any."""
+    paths = zip(
+        additional_fields(eval_key, pred_field, gt_field),
+        additional_fields(new_eval_key, pred_field, gt_field),
+        strict=True,
+    )
+    mapping = {old: new for old, new in paths if dataset.get_field(old) is not None}
+    if mapping:
+        dataset.rename_sample_fields(mapping)
+
+
+def sample_fields(eval_key: str) -> list[str]:
+    """The fields of samples of an evaluation."""
+    return [f"{eval_key}{suffix}" for suffix in _SAMPLE_FIELDS]
+
+
+def all_fields(eval_key: str, pred_field: str, gt_field: str) -> list[str]:
+    """The paths of all fields of an evaluation."""
+    return [path for path, _, _ in _declarations(eval_key, pred_field, gt_field)]
+
+
+def declare_fields(
+    dataset: fo.Dataset,
+    eval_key: str,
+    pred_field: str,
+    gt_field: str,
+    *,
+    iou: float,
+    score: float,
+) -> None:
+    """Declares the fields of an evaluation on the dataset's schema.
+
+    Args:
+        dataset: the dataset
+        eval_key: the evaluation key
+        pred_field: the field of the predictions
+        gt_field: the field of the ground truth
+        iou: the IoU threshold of true positives
+        score: the least score of precision, recall and F1
+    """
+    import fiftyone as fo
+
+    types = {"float": fo.FloatField, "int": fo.IntField, "str": fo.StringField}
+    # One change of the schema for all fields: each costs a rewrite of it
+    dataset.add_dynamic_sample_fields(
+        {
+            path: types[kind](
+                description=description.format(iou=f"{iou:g}", score=f"{score:g}"),
+                info={"coco_audit": _WRITER},
+            )
+            for path, kind, description in _declarations(eval_key, pred_field, gt_field)
+        }
+    )
+
+
+def check_names_are_free(
+    dataset: fo.Dataset, eval_key: str, pred_field: str, gt_field: str
+) -> None:
+    """Checks that an evaluation would not write into fields of other origin.
+
+    Raises:
+        CocoAuditError: if it would
+    """
+    if not eval_key.isidentifier():
+        raise CocoAuditError(
+            f"eval_key is {eval_key!r}, but must be a valid Python name, such as 'eval'"
+        )
+    if eval_key in dataset.list_evaluations():
+        return
+    for path in all_fields(eval_key, pred_field, gt_field):
+        field = dataset.get_field(path)
+        if field is not None and (field.info or {}).get("coco_audit") != _WRITER:
+            raise CocoAuditError(
+                f"Dataset {dataset.name!r} has a field {path!r} already, which an "
+                f"evaluation under the key {eval_key!r} would overwrite: choose "
+                "another eval_key, or rename that field"
+            )
+
+
+def delete_additional_fields(
+    dataset: fo.Dataset, eval_key: str, pred_field: str, gt_field: str
+) -> None:
+    """Deletes :func:`additional_fields`, as far as there are any."""
+    _delete(dataset, additional_fields(eval_key, pred_field, gt_field))
+
+
+def delete_fields(
+    dataset: fo.Dataset, eval_key: str, pred_field: str, gt_field: str
+) -> None:
+    """Deletes all fields of an evaluation, as far as there are any."""
+    _delete(dataset, all_fields(eval_key, pred_field, gt_field))
+
+
+def _delete(dataset: fo.Dataset, paths: list[str]) -> None:
+    known = [path for path in paths if dataset.get_field(path) is not None]
+    if known:
+        dataset.delete_sample_fields(known)
+
+
+def _declarations(
+    eval_key: str, pred_field: str, gt_field: str
+) -> Iterator[tuple[str, str, Any]]:
+    for suffix, (kind, description) in _SAMPLE_FIELDS.items():
+        yield f"{eval_key}{suffix}", kind, description
+    for field in (pred_field, gt_field):
+        for suffix, (kind, description) in _LABEL_FIELDS.items():
+            yield f"{field}.detections.{eval_key}{suffix}", kind, description

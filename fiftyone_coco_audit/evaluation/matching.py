@@ -1,0 +1,293 @@
+"""COCO's greedy matching of predictions to ground truth, for all images at once.
+
+COCO matches each image and class on its own: predictions by descending score,
+each to the free object that it overlaps most, for every IoU threshold and every
+range of object areas. Done literally that is a loop over millions of pairs.
+Here, most pairs are settled at once, because they compete with nothing: an
+object whose candidates have no other candidate goes to the first of them. The
+rest, objects that share candidates, is matched in rounds: the first prediction
+of every image and class, then the second, and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.evaluation.overlaps import (
+    pairs_within_groups,
+    paired_box_iou,
+    paired_mask_iou,
+)
+from fiftyone_coco_audit.objects import Objects
+
+#: The position of "no object" in a table of matches
+UNMATCHED = -1
+
+# The working set of so many images stays in the processor's cache
+_IMAGES_AT_ONCE = 5_000
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Which ground-truth object each prediction was matched to.
+
+    ``A`` is the number of area ranges, ``T`` the number of IoU thresholds,
+    ``D`` the number of evaluated predictions, ``C`` those of them that overlap
+    an object of their class enough to be a candidate at the lowest threshold.
+
+    Attributes:
+        predictions: ``(D,)`` rows of the evaluated predictions, by image, class
+            and descending score; at most ``max_detections`` an image and class
+        rank: ``(D,)`` place of each by score in its image and class, from 0
+        candidates: ``(C,)`` positions in ``predictions``
+        truth: ``(A, T, C)`` row of the ground-truth object that each candidate
+            was matched to, or -1
+        overlap: ``(A, T, C)`` IoU of that match, 0 where there is none
+    """
+
+    predictions: NDArray[np.int64]
+    rank: NDArray[np.int64]
+    candidates: NDArray[np.int64]
+    truth: NDArray[np.int32]
+    overlap: NDArray[np.float64]
+
+
+def match(
+    truth: Objects,
+    predictions: Objects,
+    *,
+    num_categories: int,
+    iou_thresholds: NDArray[np.float64],
+    ignored: NDArray[np.bool_],
+    max_detections: int,
+    use_masks: bool = False,
+) -> Matches:
+    """Matches predictions to ground truth as ``COCOeval.evaluateImg`` does.
+
+    Per image and class, predictions are taken by descending score (ties in
+    their given order), each matched to the free object with the highest IoU of
+    at least the threshold, the later one where two are equal. Objects that
+    count are preferred to ignored ones; crowd regions take any number.
+
+    Args:
+        truth: the ground-truth objects
+        predictions: the predicted objects, with scores
+        num_categories: the number of classes
+        iou_thresholds: ``(T,)`` IoU thresholds
+        ignored: ``(A, M)`` whether each ground-truth object is ignored in each
+            area range
+        max_detections: predictions per image and class that count
+        use_masks: whether overlaps are those of masks rather than boxes
+
+    Returns:
+        a :class:`Matches`
+    """
+    num_images = 1 + max(
+        truth.image[-1] if len(truth) else -1,
+        predictions.image[-1] if len(predictions) else -1,
+    )
+    parts = []
+    evaluated = 0
+    for start in range(0, max(num_images, 1), _IMAGES_AT_ONCE):
+        stop = start + _IMAGES_AT_ONCE
+        truth_rows, some_truth = truth.of_images(start, stop)
+        rows, some_predictions = predictions.of_images(start, stop)
+        part = _match_some(
+            some_truth,
+            some_predictions,
+            num_categories,
+            np.minimum(iou_thresholds, 1 - 1e-10),
+            ignored[:, truth_rows],
+            max_detections,
+            use_masks,
+        )
+        parts.append(
+            Matches(
+                predictions=part.predictions + rows.start,
+                rank=part.rank,
+                candidates=part.candidates + evaluated,
+                truth=np.where(
+                    part.truth == UNMATCHED, UNMATCHED, part.truth + truth_rows.start
+                ).astype(np.int32),
+                overlap=part.overlap,
+            )
+        )
+        evaluated += len(part.predictions)
+    if len(parts) == 1:
+        return parts[0]
+    return Matches(
+        predictions=np.concatenate([part.predictions for part in parts]),
+        rank=np.concatenate([part.rank for part in parts]),
+        candidates=np.concatenate([part.candidates for part in parts]),
+        truth=np.concatenate([part.truth for part in parts], axis=2),
+        overlap=np.concatenate([part.overlap for part in parts], axis=2),
+    )
+
+
+def rank_in_groups(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place of each row among the consecutive rows of its group, from 0.
+
+    Args:
+        groups: ``(N,)`` groups, equal ones side by side
+
+    Examples::
+
+        >>> rank_in_groups(np.array([4, 4, 4, 9, 9]))
+        array([0, 1, 2, 0, 1])
+    """
+    rows = np.arange(len(groups))
+    starts = np.r_[True, groups[1:] != groups[:-1]][: len(groups)]
+    return rows - np.maximum.accumulate(np.where(starts, rows, 0))
+
+
+def _match_some(
+    truth: Objects,
+    predictions: Objects,
+    num_categories: int,
+    thresholds: NDArray[np.float64],
+    ignored: NDArray[np.bool_],
+    max_detections: int,
+    use_masks: bool,
+) -> Matches:
+    assert predictions.score is not None
+    cells = predictions.image * num_categories + predictions.category
+    order = np.lexsort((-predictions.score, cells))
+    rank = rank_in_groups(cells[order])
+    kept = rank < max_detections
+    order, rank = order[kept], rank[kept]
+    cells = cells[order]
+
+    truth_cells = truth.image * num_categories + truth.category
+    truth_order = np.argsort(truth_cells, kind="stable")
+
+    detection, position = pairs_within_groups(cells, truth_cells[truth_order])
+    pair_truth = truth_order[position]
+    if use_masks:
+        assert predictions.masks is not None and truth.masks is not None
+        overlap = paired_mask_iou(
+            predictions.masks,
+            [truth.masks[row] for row in truth_order],
+            truth.crowd[truth_order],
+            order[detection],
+            position,
+            cells[detection],
+        )
+    else:
+        overlap = paired_box_iou(
+            predictions.box[order[detection]],
+            truth.box[pair_truth],
+            truth.crowd[pair_truth],
+        )
+
+    close = overlap >= thresholds.min()
+    detection, pair_truth, overlap = detection[close], pair_truth[close], overlap[close]
+    candidates, candidate = np.unique(detection, return_inverse=True)
+
+    shape = (len(ignored), len(thresholds), len(candidates))
+    matched = np.full(shape, UNMATCHED, dtype=np.int32)
+    matched_overlap = np.zeros(shape)
+
+    # An object is contested where one of its candidates has another object too
+    alone = np.bincount(candidate, minlength=len(candidates)) == 1
+    contested = np.zeros(len(truth), dtype=bool)
+    contested[pair_truth[~alone[candidate]]] = True
+    apart = ~contested[pair_truth]
+
+    _match_uncontested(
+        candidate[apart],
+        pair_truth[apart],
+        overlap[apart],
+        truth.crowd,
+        thresholds,
+        matched,
+        matched_overlap,
+    )
+    _match_contested(
+        candidate[~apart],
+        pair_truth[~apart],
+        overlap[~apart],
+        cells[candidates],
+        truth.crowd,
+        ignored,
+        thresholds,
+        matched,
+        matched_overlap,
+    )
+    return Matches(order, rank, candidates, matched, matched_overlap)
+
+
+def _match_uncontested(
+    candidate: NDArray[np.int64],
+    truth: NDArray[np.int64],
+    overlap: NDArray[np.float64],
+    crowd: NDArray[np.bool_],
+    thresholds: NDArray[np.float64],
+    matched: NDArray[np.int32],
+    matched_overlap: NDArray[np.float64],
+) -> None:
+    """Gives each object to its first close enough candidate, a crowd to all.
+
+    Each candidate has one object only, so area ranges change nothing.
+    """
+    order = np.argsort(truth, kind="stable")
+    candidate, truth, overlap = candidate[order], truth[order], overlap[order]
+    for t, threshold in enumerate(thresholds):
+        close = np.flatnonzero(overlap >= threshold)
+        objects = truth[close]
+        first = np.r_[True, objects[1:] != objects[:-1]][: len(objects)]
+        won = close[first | crowd[objects]]
+        matched[:, t, candidate[won]] = truth[won]
+        matched_overlap[:, t, candidate[won]] = overlap[won]
+
+
+def _match_contested(
+    candidate: NDArray[np.int64],
+    truth: NDArray[np.int64],
+    overlap: NDArray[np.float64],
+    cells: NDArray[np.int64],
+    crowd: NDArray[np.bool_],
+    ignored: NDArray[np.bool_],
+    thresholds: NDArray[np.float64],
+    matched: NDArray[np.int32],
+    matched_overlap: NDArray[np.float64],
+) -> None:
+    """Matches in rounds, the n-th contested candidate of every cell at a time.
+
+    The order in which a candidate would take its objects does not depend on
+    the threshold: counted before ignored, then by overlap, then the later one.
+    """
+    contested, pair_candidate = np.unique(candidate, return_inverse=True)
+    if not len(contested):
+        return
+    rounds = rank_in_groups(cells[contested])
+    for a in range(len(ignored)):
+        order = np.lexsort((-truth, -overlap, ignored[a][truth], pair_candidate))
+        preference = rank_in_groups(pair_candidate[order])
+        pair_round = rounds[pair_candidate[order]]
+        # By round, then preference: each step below is a run of pairs in which
+        # no candidate and no object of an image and class appears twice
+        steps = np.lexsort((preference, pair_round))
+        order = order[steps]
+        step = pair_round[steps] * (preference.max() + 1) + preference[steps]
+        starts = np.flatnonzero(np.r_[True, step[1:] != step[:-1]])
+
+        taken = np.zeros((len(crowd), len(thresholds)), dtype=bool)
+        result = np.full((len(contested), len(thresholds)), UNMATCHED, dtype=np.int32)
+        result_overlap = np.zeros((len(contested), len(thresholds)))
+        for pairs in np.split(order, starts[1:]):
+            who, what, iou = pair_candidate[pairs], truth[pairs], overlap[pairs]
+            wins = (
+                (iou[:, None] >= thresholds)
+                & (result[who] == UNMATCHED)
+                & (~taken[what] | crowd[what][:, None])
+            )
+            taken[what] |= wins
+            result[who] = np.where(wins, what[:, None], result[who])
+            result_overlap[who] = np.where(wins, iou[:, None], result_overlap[who])
+        rows = np.asarray(contested)
+        matched[a][:, rows] = result.T
+        matched_overlap[a][:, rows] = result_overlap.T

@@ -1,0 +1,249 @@
+"""COCO's detection metrics from columns of objects: no database, no files.
+
+Everything follows ``pycocotools.cocoeval`` 2.0.11 and equals it to rounding
+error, with one exception: there, an object whose annotation id is 0 can never
+be found, because its id also stands for "no match". Here it can.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.evaluation.average_precision import (
+    Curves,
+    precision_recall_curves,
+)
+from fiftyone_coco_audit.evaluation.matching import UNMATCHED, Matches, match
+from fiftyone_coco_audit.evaluation.settings import Settings
+from fiftyone_coco_audit.objects import Objects
+
+
+_AREA_SUFFIXES = {"small": "s", "medium": "m", "large": "l"}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One of the COCO numbers, by positions in the settings.
+
+    Attributes:
+        name: such as ``"AP"``, ``"AP50"``, ``"APs"`` or ``"AR100"``
+        thresholds: the IoU thresholds that it is the mean over
+        area: the area range
+        limit: the limit on detections of a recall, None for a precision
+    """
+
+    name: str
+    thresholds: slice
+    area: int = 0
+    limit: int | None = None
+
+
+def coco_metrics(settings: Settings) -> list[Metric]:
+    """The COCO numbers, in pycocotools' order.
+
+    Returns:
+        AP, AP50 and AP75 where these thresholds are among the settings', AP by
+        area, then AR by the number of detections and by area. Areas have their
+        name, or COCO's ``s``, ``m`` and ``l``
+    """
+    every = slice(None)
+    areas = [
+        (_AREA_SUFFIXES.get(name, name), position)
+        for position, name in enumerate(settings.area_names)
+    ][1:]
+    limits = settings.max_detections
+    positions = {iou: settings.threshold_position(iou / 100) for iou in (50, 75)}
+    return [
+        Metric("AP", every),
+        *(
+            Metric(f"AP{iou}", slice(position, position + 1))
+            for iou, position in positions.items()
+            if position is not None
+        ),
+        *(Metric(f"AP{name}", every, area) for name, area in areas),
+        *(Metric(f"AR{limit}", every, 0, n) for n, limit in enumerate(limits)),
+        *(Metric(f"AR{name}", every, area, len(limits) - 1) for name, area in areas),
+    ]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation of columns found.
+
+    ``A`` area ranges, ``T`` IoU thresholds, ``K`` classes, ``L`` limits on the
+    detections per image.
+
+    Attributes:
+        settings: the parameters
+        truth: the ground-truth objects
+        predictions: the predicted objects
+        num_images: the number of images
+        num_categories: the number of classes, ``K``
+        matches: which prediction was matched to which object
+        ignored: ``(A, M)`` whether each ground-truth object is ignored (crowd,
+            or its area out of the range)
+        in_range: ``(A, D)`` whether the area of each evaluated prediction is in
+            the range
+        ap: ``(A, T, K)`` average precision, NaN for classes without objects
+        recall: ``(A, L, T, K)`` recall, NaN for classes without objects
+        curves: the curves of each class over all areas
+        curve_scores: the score of each true positive of ``curves``
+    """
+
+    settings: Settings
+    truth: Objects
+    predictions: Objects
+    num_images: int
+    num_categories: int
+    matches: Matches
+    ignored: NDArray[np.bool_]
+    in_range: NDArray[np.bool_]
+    ap: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    curves: Curves
+    curve_scores: NDArray[np.float64]
+
+    def by_class(self) -> dict[str, NDArray[np.float64]]:
+        """The COCO numbers of each class.
+
+        Returns:
+            a dict by the names of :func:`coco_metrics`, each ``(K,)``, NaN for
+            classes without objects
+        """
+        return {
+            metric.name: (
+                self.ap[metric.area, metric.thresholds]
+                if metric.limit is None
+                else self.recall[metric.area, metric.limit, metric.thresholds]
+            ).mean(axis=0)
+            for metric in coco_metrics(self.settings)
+        }
+
+    def summary(self) -> dict[str, float]:
+        """The COCO numbers: the means of :meth:`by_class` over the classes.
+
+        Returns:
+            a dict in pycocotools' order; -1, as in pycocotools, where there is
+            nothing to be found
+        """
+        return {
+            name: float(np.nanmean(values)) if not np.isnan(values).all() else -1.0
+            for name, values in self.by_class().items()
+        }
+
+    def outcomes(
+        self, ranking: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """See :func:`outcomes`, over all areas, as matched unless ranked."""
+        if ranking is None:
+            ranking = np.arange(len(self.matches.predictions))
+        return outcomes(self.matches, 0, self.ignored[0], self.in_range[0], ranking)
+
+
+def evaluate_objects(
+    truth: Objects,
+    predictions: Objects,
+    *,
+    num_images: int,
+    num_categories: int,
+    settings: Settings,
+) -> Evaluation:
+    """Evaluates predictions against ground truth as ``COCOeval`` does.
+
+    Args:
+        truth: the ground-truth objects; images are ordered by their id, which
+            decides between equal scores of two images, as in COCO
+        predictions: the predicted objects, with scores
+        num_images: the number of images
+        num_categories: the number of classes
+        settings: the parameters
+
+    Returns:
+        an :class:`Evaluation`
+    """
+    assert predictions.score is not None
+    ignored = truth.crowd | ~settings.in_area_ranges(truth.area)
+    matches = match(
+        truth,
+        predictions,
+        num_categories=num_categories,
+        iou_thresholds=np.array(settings.iou_thresholds),
+        ignored=ignored,
+        max_detections=settings.max_detections[-1],
+        use_masks=settings.iou_type == "segm",
+    )
+    in_range = settings.in_area_ranges(predictions.area[matches.predictions])
+    category = predictions.category[matches.predictions]
+    score = predictions.score[matches.predictions]
+    # Stable, so that equal scores keep the order of the images
+    ranking = np.lexsort((-score, category))
+    rank = matches.rank[ranking]
+    limits = settings.max_detections
+
+    ap, recall, curves = [], [], []
+    for a in range(len(ignored)):
+        curve = precision_recall_curves(
+            category[ranking],
+            *outcomes(matches, a, ignored[a], in_range[a], ranking),
+            np.bincount(truth.category[~ignored[a]], minlength=num_categories),
+        )
+        ap.append(curve.average_precision())
+        true_rank = rank[curve.detection]
+        recall.append(np.stack([curve.recall(true_rank < limit) for limit in limits]))
+        curves.append(curve)
+    return Evaluation(
+        settings=settings,
+        truth=truth,
+        predictions=predictions,
+        num_images=num_images,
+        num_categories=num_categories,
+        matches=matches,
+        ignored=ignored,
+        in_range=in_range,
+        ap=np.stack(ap),
+        recall=np.stack(recall),
+        curves=curves[0],
+        curve_scores=score[ranking][curves[0].detection],
+    )
+
+
+def outcomes(
+    matches: Matches,
+    area: int,
+    ignored: NDArray[np.bool_],
+    in_range: NDArray[np.bool_],
+    ranking: NDArray[np.int64],
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which evaluated predictions are true, and which count at all.
+
+    A prediction that matches an ignored object is ignored, and so is one that
+    matches nothing and whose area is out of the range.
+
+    Args:
+        matches: the matches
+        area: the position of the area range
+        ignored: ``(M,)`` whether each ground-truth object is ignored in it
+        in_range: ``(D,)`` whether the area of each evaluated prediction is in it
+        ranking: ``(D,)`` the order of the evaluated predictions in the result
+
+    Returns:
+        two ``(T, D)`` arrays: whether each prediction is a true positive, and
+        whether it is a true or a false positive
+    """
+    matched = matches.truth[area]
+    is_matched = matched != UNMATCHED
+    hit = is_matched & ~np.take(np.r_[ignored, True], matched)
+    place = np.empty_like(ranking)
+    place[ranking] = np.arange(len(ranking))
+    columns = place[matches.candidates]
+
+    shape = (len(matched), len(ranking))
+    true_positive = np.zeros(shape, dtype=bool)
+    true_positive[:, columns] = hit
+    counted = np.broadcast_to(in_range[ranking], shape).copy()
+    counted[:, columns] = np.where(is_matched, hit, in_range[matches.candidates])
+    return true_positive, counted
+

@@ -1,0 +1,132 @@
+"""Pairs of predicted and ground-truth objects, and how much they overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.objects import RLE
+
+# pycocotools converts numbers of its results through a C int, and raises
+# OverflowError for lists of 256 and more under NumPy 2
+_AREA_SLICE = 255
+
+
+def pairs_within_groups(
+    left: NDArray[np.int64], right: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """All pairs of a left and a right row that belong to the same group.
+
+    Args:
+        left: ``(N,)`` group of each left row
+        right: ``(M,)`` group of each right row, non-decreasing
+
+    Returns:
+        two ``(P,)`` arrays, the left and the right row of each pair, ordered by
+        left row, then by right row
+
+    Examples::
+
+        >>> pairs_within_groups(np.array([0, 7, 2]), np.array([0, 0, 2]))
+        (array([0, 0, 2]), array([0, 1, 2]))
+    """
+    first = np.searchsorted(right, left, side="left")
+    count = np.searchsorted(right, left, side="right") - first
+    left_rows = np.repeat(np.arange(len(left)), count)
+    ends = np.cumsum(count)
+    within = np.arange(len(left_rows)) - np.repeat(ends - count, count)
+    return left_rows, np.repeat(first, count) + within
+
+
+def paired_box_iou(
+    predicted: NDArray[np.float64],
+    truth: NDArray[np.float64],
+    crowd: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """The overlap of each predicted box with the true box of the same row.
+
+    The operations and their order are those of ``bbIou`` in pycocotools'
+    ``maskApi.c``, so that an overlap at a threshold falls on the same side.
+
+    Args:
+        predicted: ``(P, 4)`` boxes, ``[x, y, width, height]``
+        truth: ``(P, 4)`` boxes
+        crowd: ``(P,)`` whether the true box is a crowd region, for which the
+            union is the predicted box alone
+
+    Returns:
+        ``(P,)`` overlaps in ``[0, 1]``
+    """
+    px, py, pw, ph = predicted.T
+    tx, ty, tw, th = truth.T
+    width = np.minimum(pw + px, tw + tx) - np.maximum(px, tx)
+    height = np.minimum(ph + py, th + ty) - np.maximum(py, ty)
+    apart = (width <= 0) | (height <= 0)
+    intersection = np.where(apart, 0.0, width * height)
+    area = pw * ph
+    union = np.where(crowd, area, area + tw * th - intersection)
+    return np.divide(
+        intersection, union, out=np.zeros_like(union), where=intersection > 0
+    )
+
+
+def paired_mask_iou(
+    predicted: Sequence[RLE],
+    truth: Sequence[RLE],
+    crowd: NDArray[np.bool_],
+    predicted_rows: NDArray[np.int64],
+    truth_rows: NDArray[np.int64],
+    groups: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """The overlap of the masks of each pair, by ``pycocotools.mask.iou``.
+
+    pycocotools takes a block of predictions against a block of truths, so the
+    pairs must be all those of their groups, as :func:`pairs_within_groups`
+    gives them.
+
+    Args:
+        predicted: ``N`` run-length encodings
+        truth: ``M`` run-length encodings
+        crowd: ``(M,)`` whether each truth is a crowd region
+        predicted_rows: ``(P,)`` predicted row of each pair
+        truth_rows: ``(P,)`` true row of each pair
+        groups: ``(P,)`` group of each pair, non-decreasing
+
+    Returns:
+        ``(P,)`` overlaps in ``[0, 1]``
+    """
+    from pycocotools import mask as mask_utils
+
+    overlaps = np.zeros(len(groups))
+    bounds = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1], True])
+    if not len(groups):
+        return overlaps
+    for start, stop in pairwise(bounds.tolist()):
+        truth_block = np.arange(truth_rows[start], truth_rows[stop - 1] + 1)
+        predicted_block = predicted_rows[start : stop : len(truth_block)]
+        block = mask_utils.iou(
+            [predicted[row] for row in predicted_block],
+            [truth[row] for row in truth_block],
+            crowd[truth_block],
+        )
+        overlaps[start:stop] = np.asarray(block).ravel()
+    return overlaps
+
+
+def mask_areas(masks: Sequence[RLE]) -> NDArray[np.float64]:
+    """The number of pixels of each run-length encoded mask.
+
+    Returns:
+        ``(N,)`` areas in square pixels
+    """
+    from pycocotools import mask as mask_utils
+
+    slices = [
+        mask_utils.area(cast(list, masks[start : start + _AREA_SLICE]))
+        for start in range(0, len(masks), _AREA_SLICE)
+    ]
+    return np.concatenate([np.zeros(0), *slices]).astype(np.float64)

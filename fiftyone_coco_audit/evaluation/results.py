@@ -1,0 +1,211 @@
+"""Evaluations as FiftyOne runs: shown, loaded and deleted with FiftyOne alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import eta.core.utils as etau
+import fiftyone as fo
+import numpy as np
+import pandas as pd
+from fiftyone.utils.eval.coco import COCODetectionResults, COCOEvaluationConfig
+
+from fiftyone_coco_audit.evaluation.average_precision import RECALL_LEVELS
+from fiftyone_coco_audit.evaluation.metrics import Evaluation, coco_metrics
+from fiftyone_coco_audit.evaluation.settings import Settings
+
+#: The operator that takes our fields along when FiftyOne renames or deletes a run
+FIELDS_OPERATOR = "@coco-audit/coco-audit/evaluation_fields"
+
+# A row of the matches of FiftyOne's results: the true and the predicted class,
+# the overlap, the confidence, the ids of the true and the predicted label
+MatchRow = tuple[
+    str | None, str | None, float | None, float | None, str | None, str | None
+]
+
+
+class CocoResults(COCODetectionResults):
+    """The results of :func:`fiftyone_coco_audit.evaluate`.
+
+    They are FiftyOne's own COCO results, so ``mAP()``, ``plot_pr_curves()``,
+    confusion matrices and the Model Evaluation panel work, and they are saved as
+    such: ``dataset.load_evaluation_results(eval_key)`` gives FiftyOne's class in
+    another process, also where this package is not installed. What this class
+    adds is there until the process ends.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        evaluation: Evaluation,
+        images: pd.DataFrame,
+        notes: Sequence[str],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        # FiftyOne saves what is public
+        self._evaluation = evaluation
+        self._images = images
+        self._notes = tuple(notes)
+
+    @property
+    def cls(self) -> str:
+        """The name of the class that these results are saved as."""
+        return etau.get_class_name(COCODetectionResults)
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The evaluation in columns, with the matches."""
+        return self._evaluation
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on how the data was understood."""
+        return self._notes
+
+    def summary(self) -> dict[str, float]:
+        """The 12 COCO numbers in pycocotools' order.
+
+        Returns:
+            a dict of AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm
+            and ARl in ``[0, 1]``, -1 where there is nothing to be found
+        """
+        return self._evaluation.summary()
+
+    def per_class(self) -> pd.DataFrame:
+        """The metrics of each class.
+
+        Returns:
+            a frame by class: the number of objects (crowds aside) and of
+            predictions, the COCO numbers, and the true positives, false
+            positives and false negatives at the lowest IoU threshold, whatever
+            their score; NaN where a class has no objects
+        """
+        evaluation = self._evaluation
+        rows = evaluation.matches.predictions
+        true_positive, counted = evaluation.outcomes()
+
+        def count(category: np.ndarray) -> np.ndarray:
+            return np.bincount(category, minlength=evaluation.num_categories)
+
+        category = evaluation.predictions.category[rows]
+        objects = count(evaluation.truth.category[~evaluation.ignored[0]])
+        tp = count(category[true_positive[0]])
+        return pd.DataFrame(
+            {
+                "objects": objects,
+                "predictions": count(evaluation.predictions.category),
+                **evaluation.by_class(),
+                "tp": tp,
+                "fp": count(category[counted[0]]) - tp,
+                "fn": objects - tp,
+            },
+            index=pd.Index(self.classes, name="class"),
+        )
+
+    def per_image(self) -> pd.DataFrame:
+        """The metrics of each image.
+
+        Returns:
+            a frame by sample id, in the order of the samples: the path and COCO
+            id of the image, and the metrics that are on the samples, by their
+            names less the evaluation key
+        """
+        return self._images
+
+    def print_summary(self) -> None:
+        """Prints the 12 COCO numbers, and how the data was understood."""
+        print(format_summary(self._evaluation))
+        for note in self._notes:
+            print(f"Note: {note}")
+
+
+def format_summary(evaluation: Evaluation) -> str:
+    """The COCO numbers of an evaluation, a line each."""
+    settings = evaluation.settings
+    numbers = evaluation.summary()
+    lines = []
+    for metric in coco_metrics(settings):
+        thresholds = settings.iou_thresholds[metric.thresholds]
+        iou = f"{thresholds[0]:.2f}"
+        if len(thresholds) > 1:
+            iou += f":{thresholds[-1]:.2f}"
+        limit = settings.max_detections[-1 if metric.limit is None else metric.limit]
+        value = numbers[metric.name]
+        shown = f"{value:6.4f}" if value >= 0 else "   n/a"
+        lines.append(
+            f"  {metric.name:<5}  {shown}   IoU {iou:<9}  "
+            f"area {settings.area_names[metric.area]:<6}  max {limit} detections"
+        )
+    return "\n".join(lines)
+
+
+def run_config(pred_field: str, gt_field: str, settings: Settings) -> Any:
+    """FiftyOne's configuration of an evaluation with these settings."""
+    return COCOEvaluationConfig(
+        pred_field,
+        gt_field,
+        iou=settings.iou_thresholds[0],
+        classwise=True,
+        iscrowd="iscrowd",
+        use_masks=settings.iou_type == "segm",
+        compute_mAP=True,
+        iou_threshs=list(settings.iou_thresholds),
+        max_preds=settings.max_detections[-1],
+        custom_metrics={FIELDS_OPERATOR: {"score_threshold": settings.score_threshold}},
+    )
+
+
+def build_results(
+    samples: fo.SampleCollection,
+    config: Any,
+    eval_key: str,
+    evaluation: Evaluation,
+    matches: list[MatchRow],
+    classes: Sequence[str],
+    images: pd.DataFrame,
+    notes: Sequence[str],
+) -> CocoResults:
+    """Makes FiftyOne's results of an evaluation.
+
+    Args:
+        samples: the dataset or view that was evaluated
+        config: FiftyOne's configuration
+        eval_key: the evaluation key
+        evaluation: the evaluation in columns
+        matches: the rows of FiftyOne's matches
+        classes: the names of the classes
+        images: the metrics of each image
+        notes: sentences on how the data was understood
+
+    Returns:
+        a :class:`CocoResults`
+    """
+    curves = evaluation.curves
+    # FiftyOne has precision by threshold, class and level, -1 where undefined
+    recall = evaluation.recall[0, -1]
+    return CocoResults(
+        samples,
+        config,
+        eval_key,
+        matches,
+        curves.at_recall_levels(curves.precision),
+        RECALL_LEVELS,
+        np.array(evaluation.settings.iou_thresholds),
+        list(classes),
+        recall_sweep=np.where(np.isnan(recall), -1.0, recall),
+        thresholds=curves.at_recall_levels(evaluation.curve_scores),
+        custom_metrics={
+            f"@coco-audit/coco-audit/{name}": {
+                "key": name,
+                "value": value if value >= 0 else None,
+                "label": name,
+                "lower_is_better": False,
+            }
+            for name, value in evaluation.summary().items()
+        },
+        evaluation=evaluation,
+        images=images,
+        notes=notes,
+    )

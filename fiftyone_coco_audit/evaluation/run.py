@@ -1,0 +1,194 @@
+"""Evaluation of a FiftyOne dataset: read columns, compute, write columns."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fiftyone_coco_audit.columns import (
+    Progress,
+    SampleColumns,
+    require_detections,
+    write_columns,
+)
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.evaluation.error_types import classify_errors
+from fiftyone_coco_audit.evaluation.fields import (
+    check_names_are_free,
+    declare_fields,
+    delete_fields,
+    rename_additional_fields,
+    sample_fields,
+)
+from fiftyone_coco_audit.evaluation.inputs import read_inputs
+from fiftyone_coco_audit.evaluation.metrics import evaluate_objects
+from fiftyone_coco_audit.evaluation.outputs import (
+    image_frame,
+    label_values,
+    match_rows,
+    sample_values,
+)
+from fiftyone_coco_audit.evaluation.per_image import score_images
+from fiftyone_coco_audit.evaluation.settings import Settings
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+    from fiftyone_coco_audit.evaluation.results import CocoResults
+
+logger = logging.getLogger(__name__)
+
+
+def evaluate(
+    samples: fo.SampleCollection,
+    pred_field: str = "predictions",
+    gt_field: str = "ground_truth",
+    *,
+    eval_key: str = "eval",
+    iou_type: str = "bbox",
+    iou_thresholds: Sequence[float] | None = None,
+    max_detections: Sequence[int] = (1, 10, 100),
+    area_ranges: Mapping[str, Sequence[float]] | None = None,
+    score_threshold: float = 0.5,
+    progress: Progress = None,
+) -> CocoResults:
+    """Evaluates detections exactly as pycocotools does, and each image by itself.
+
+    The 12 numbers equal those of ``pycocotools.cocoeval`` 2.0.11 on the same
+    data. The evaluation is saved under ``eval_key`` as a FiftyOne evaluation
+    run, and these fields are written, all described in ``docs/fields.md``:
+
+    -   on samples: ``{eval_key}_ap``, ``_ap50``, ``_ap75``, ``_ap_pooled``,
+        ``_precision``, ``_recall``, ``_f1``, ``_tp``, ``_fp``, ``_fn``,
+        ``_status``
+    -   on labels: ``{eval_key}``, ``{eval_key}_id``, ``_iou``, ``_error``
+
+    An evaluation under the same key is replaced, when the new one is whole.
+
+    Args:
+        samples: a dataset, or a view of whole images; labels that the view
+            hides do not take part
+        pred_field: the field of the predicted detections
+        gt_field: the field of the ground truth
+        eval_key: the name of the evaluation, a valid Python name
+        iou_type: what overlaps: ``"bbox"`` or ``"segm"``
+        iou_thresholds: IoU thresholds, COCO's .50:.05:.95 by default; true and
+            false positives are told at the lowest
+        max_detections: limits on the detections per image and class; AP uses
+            the highest
+        area_ranges: least and greatest area in square pixels by name, COCO's
+            small, medium and large by default
+        score_threshold: the least score of a prediction for the precision,
+            recall and F1 of an image
+        progress: whether to show progress bars, as everywhere in FiftyOne
+
+    Returns:
+        a :class:`fiftyone_coco_audit.evaluation.results.CocoResults`
+
+    Raises:
+        CocoAuditError: if the arguments or the data do not allow it; nothing is
+            written then
+    """
+    from fiftyone_coco_audit.evaluation.results import build_results, run_config
+
+    settings = Settings.parse(
+        iou_type=iou_type,
+        iou_thresholds=iou_thresholds,
+        max_detections=max_detections,
+        area_ranges=area_ranges,
+        score_threshold=score_threshold,
+    )
+    for field in (pred_field, gt_field):
+        require_detections(samples, field)
+    if pred_field == gt_field:
+        raise CocoAuditError(
+            f"pred_field and gt_field are both {gt_field!r}: nothing can be learnt "
+            "from labels compared with themselves"
+        )
+    dataset = samples._root_dataset
+    check_names_are_free(dataset, eval_key, pred_field, gt_field)
+
+    logger.info("Reading labels...")
+    inputs = read_inputs(samples, pred_field, gt_field, settings, progress=progress)
+    evaluation = evaluate_objects(
+        inputs.truth.objects,
+        inputs.predictions.objects,
+        num_images=len(inputs.columns),
+        num_categories=len(inputs.classes),
+        settings=settings,
+    )
+    of_samples = sample_values(inputs, score_images(evaluation), settings)
+    of_labels = label_values(inputs, evaluation, classify_errors(evaluation))
+    results = build_results(
+        samples,
+        run_config(pred_field, gt_field, settings),
+        eval_key,
+        evaluation,
+        match_rows(inputs, evaluation),
+        inputs.classes,
+        image_frame(samples, inputs.columns, of_samples),
+        inputs.notes,
+    )
+
+    logger.info("Writing results...")
+    _save(samples, inputs.columns, results, eval_key, of_samples, of_labels, progress)
+    return results
+
+
+def _save(
+    samples: fo.SampleCollection,
+    columns: SampleColumns,
+    results: CocoResults,
+    eval_key: str,
+    of_samples: Mapping[str, Sequence[Any]],
+    of_labels: Mapping[str, Mapping[str, Sequence[Any]]],
+    progress: Progress,
+) -> None:
+    """Saves an evaluation whole: fields, run and results, or nothing of them.
+
+    One that replaces another is written beside it first, under a key of its own.
+    """
+    dataset = samples._root_dataset
+    config, method = results.config, results.backend
+    fields = config.pred_field, config.gt_field
+    replaces = eval_key in dataset.list_evaluations()
+    key = f"{eval_key}_replacement" if replaces else eval_key
+    _delete(dataset, key, *fields)
+    try:
+        declare_fields(
+            dataset,
+            key,
+            *fields,
+            iou=config.iou,
+            score=results.evaluation.settings.score_threshold,
+        )
+        write_columns(
+            samples,
+            columns,
+            {f"{key}{suffix}": values for suffix, values in of_samples.items()},
+            {
+                field: {f"{key}{suffix}": values for suffix, values in columns.items()}
+                for field, columns in of_labels.items()
+            },
+            progress=progress,
+        )
+        method.register_run(samples, key)
+        method.save_run_results(samples, key, results)
+        samples._add_paths_to_sidebar_group(sample_fields(key), key)
+    except BaseException:
+        _delete(dataset, key, *fields)
+        raise
+    if replaces:
+        old = dataset.get_evaluation_info(eval_key).config
+        _delete(dataset, eval_key, old.pred_field, old.gt_field)
+        dataset.rename_evaluation(key, eval_key)
+        # FiftyOne has renamed these where it finds the plugin
+        rename_additional_fields(dataset, key, eval_key, *fields)
+
+
+def _delete(dataset: fo.Dataset, key: str, pred_field: str, gt_field: str) -> None:
+    """Deletes an evaluation and all of its fields, also those of a half-written one."""
+    if key in dataset.list_evaluations():
+        dataset.delete_evaluation(key)
+    delete_fields(dataset, key, pred_field, gt_field)

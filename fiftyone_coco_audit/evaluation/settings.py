@@ -1,0 +1,132 @@
+"""What an evaluation is asked for, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.errors import CocoAuditError
+
+#: COCO's IoU thresholds, exactly as ``pycocotools.cocoeval.Params`` has them
+IOU_THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())
+
+#: COCO's ranges of object area in square pixels, bounds included
+AREA_RANGES = {
+    "small": (0.0, 32.0**2),
+    "medium": (32.0**2, 96.0**2),
+    "large": (96.0**2, 1e5**2),
+}
+
+_ALL_AREAS = (0.0, 1e5**2)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The parameters of an evaluation, as ``COCOeval`` names them.
+
+    Attributes:
+        iou_type: ``"bbox"`` or ``"segm"``
+        iou_thresholds: IoU thresholds, ascending; labels are marked as true or
+            false at the first
+        max_detections: detections per image and class, ascending; AP uses the
+            last
+        area_ranges: ranges of object area in square pixels by name; the first
+            is ``"all"``
+        score_threshold: the least score of a prediction for an image's
+            precision, recall and F1
+    """
+
+    iou_type: str = "bbox"
+    iou_thresholds: tuple[float, ...] = IOU_THRESHOLDS
+    max_detections: tuple[int, ...] = (1, 10, 100)
+    area_ranges: tuple[tuple[str, tuple[float, float]], ...] = (
+        ("all", _ALL_AREAS),
+        *AREA_RANGES.items(),
+    )
+    score_threshold: float = 0.5
+
+    @classmethod
+    def parse(
+        cls,
+        *,
+        iou_type: str = "bbox",
+        iou_thresholds: Sequence[float] | None = None,
+        max_detections: Sequence[int] = (1, 10, 100),
+        area_ranges: Mapping[str, Sequence[float]] | None = None,
+        score_threshold: float = 0.5,
+    ) -> Settings:
+        """Makes settings of a user's arguments.
+
+        Raises:
+            CocoAuditError: if an argument makes no sense
+        """
+        if iou_type not in ("bbox", "segm"):
+            raise CocoAuditError(
+                f"iou_type is {iou_type!r}, but objects are compared by 'bbox' "
+                "(boxes) or 'segm' (masks)"
+            )
+        thresholds = sorted(
+            set(IOU_THRESHOLDS if iou_thresholds is None else map(float, iou_thresholds))
+        )
+        if not thresholds or not all(0 < t <= 1 for t in thresholds):
+            raise CocoAuditError(
+                f"iou_thresholds is {iou_thresholds!r}, but an overlap lies between "
+                "0 and 1: give one or more numbers above 0, such as [0.5, 0.75]"
+            )
+        limits = sorted(set(max_detections))
+        if not limits or not all(limit == int(limit) > 0 for limit in limits):
+            raise CocoAuditError(
+                f"max_detections is {max_detections!r}, but must be one or more "
+                "whole numbers above 0, such as (1, 10, 100)"
+            )
+        ranges = AREA_RANGES if area_ranges is None else area_ranges
+        for name, bounds in ranges.items():
+            if len(bounds) != 2 or not 0 <= bounds[0] < bounds[1]:
+                raise CocoAuditError(
+                    f"area_ranges[{name!r}] is {bounds!r}, but must be the least and "
+                    "the greatest area in square pixels, such as (0, 1024)"
+                )
+        if not isfinite(score_threshold):
+            raise CocoAuditError(
+                f"score_threshold is {score_threshold!r}, but must be a finite number"
+            )
+        return cls(
+            iou_type=iou_type,
+            iou_thresholds=tuple(thresholds),
+            max_detections=tuple(int(limit) for limit in limits),
+            area_ranges=(
+                ("all", _ALL_AREAS),
+                *(
+                    (name, (float(low), float(high)))
+                    for name, (low, high) in ranges.items()
+                    if name != "all"
+                ),
+            ),
+            score_threshold=float(score_threshold),
+        )
+
+    @property
+    def area_names(self) -> tuple[str, ...]:
+        """The names of the area ranges, ``"all"`` first."""
+        return tuple(name for name, _ in self.area_ranges)
+
+    def in_area_ranges(self, area: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which areas lie in which range, bounds included.
+
+        Args:
+            area: ``(N,)`` areas in square pixels
+
+        Returns:
+            ``(A, N)``
+        """
+        bounds = np.array([bounds for _, bounds in self.area_ranges])
+        return (area >= bounds[:, :1]) & (area <= bounds[:, 1:])
+
+    def threshold_position(self, iou: float) -> int | None:
+        """The position of an IoU threshold, ``None`` if it is not among them."""
+        close = np.flatnonzero(np.isclose(self.iou_thresholds, iou, rtol=0, atol=1e-9))
+        return int(close[0]) if len(close) else None

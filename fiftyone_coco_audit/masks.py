@@ -1,0 +1,102 @@
+"""Instance masks of labels as exact run-length encodings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.columns import SampleColumns
+from fiftyone_coco_audit.objects import RLE
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+
+def read_masks(
+    samples: fo.SampleCollection,
+    field: str,
+    columns: SampleColumns,
+    rows: NDArray[np.int64],
+    box: NDArray[np.float64],
+) -> tuple[list[RLE], int]:
+    """The masks of labels, over their whole images.
+
+    Labels of an import have the run lengths of their file in ``rle``. For all
+    others, ``mask`` or ``mask_path`` is laid into the image where FiftyOne shows
+    it, and a label without either is taken for its box.
+
+    Args:
+        samples: the samples that the columns were read from
+        field: the label field
+        columns: the columns, with the attribute ``rle`` of the field
+        rows: ``(N,)`` rows of the labels
+        box: ``(N, 4)`` their boxes in pixels
+
+    Returns:
+        a tuple of ``N`` run-length encodings, and the number of those that are
+        boxes for want of a mask
+    """
+    labels = columns.labels[field]
+    counts = labels.attributes["rle"]
+    sizes = [
+        [int(height), int(width)]
+        for width, height in columns.size[labels.sample[rows]].tolist()
+    ]
+    masks: list[RLE | None] = [
+        None if counts[row] is None else {"size": size, "counts": counts[row]}
+        for row, size in zip(rows.tolist(), sizes, strict=True)
+    ]
+    unknown = [position for position, mask in enumerate(masks) if mask is None]
+    if not unknown:
+        return masks, 0  # type: ignore[return-value]
+
+    shown = _shown_masks(
+        samples, field, sorted({columns.ids[labels.sample[rows[n]]] for n in unknown})
+    )
+    boxes = 0
+    for position in unknown:
+        mask = shown.get(str(labels.ids[rows[position]]))
+        boxes += mask is None
+        masks[position] = _encode(mask, box[position], sizes[position])
+    return masks, boxes  # type: ignore[return-value]
+
+
+def _shown_masks(
+    samples: fo.SampleCollection, field: str, sample_ids: list
+) -> dict[str, NDArray[np.bool_]]:
+    """The masks that FiftyOne shows, by label id."""
+    view = samples.select([str(sample_id) for sample_id in sample_ids])
+    return {
+        detection.id: mask
+        for sample in view.select_fields(field)
+        if sample[field] is not None
+        for detection in sample[field].detections
+        if (mask := detection.get_mask()) is not None
+    }
+
+
+def _encode(
+    mask: NDArray[np.bool_] | None, box: NDArray[np.float64], size: list[int]
+) -> RLE:
+    """Lays a mask, or the box where there is none, into an image of a size."""
+    import cv2
+    from pycocotools import mask as mask_utils
+
+    # The pixels of a box as in FiftyOne's importer, which made the crop
+    left, top, right, bottom = np.rint(
+        [box[0], box[1], box[0] + box[2], box[1] + box[3]]
+    ).astype(int)
+    shape = max(bottom - top, 1), max(right - left, 1)
+    if mask is None:
+        crop = np.ones(shape, np.uint8)
+    else:
+        crop = (np.asarray(mask) > 0).astype(np.uint8)
+        if crop.shape != shape:
+            crop = cv2.resize(crop, shape[::-1], interpolation=cv2.INTER_NEAREST)
+
+    canvas = np.zeros(size, np.uint8, order="F")
+    inside = canvas[max(top, 0) : top + shape[0], max(left, 0) : left + shape[1]]
+    inside[:] = crop[max(-top, 0) :, max(-left, 0) :][: inside.shape[0], : inside.shape[1]]
+    return mask_utils.encode(canvas)

@@ -1,0 +1,59 @@
+"""Labelled objects of a set of images as columns: the currency of pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: A COCO run-length encoding, ``{"size": [height, width], "counts": ...}``
+RLE = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Ground-truth or predicted objects, one row each, grouped by image.
+
+    Attributes:
+        image: ``(N,)`` position of each object's image, non-decreasing; within
+            an image the rows keep the order of the labels
+        category: ``(N,)`` position of each object's class
+        box: ``(N, 4)`` boxes in pixels, ``[x, y, width, height]``
+        area: ``(N,)`` areas in square pixels, as COCO's size classes use them
+        crowd: ``(N,)`` whether the object is a crowd region
+        score: ``(N,)`` confidences of predictions, ``None`` for ground truth
+        masks: one run-length encoding an object, ``None`` where only boxes
+            are known
+    """
+
+    image: NDArray[np.int64]
+    category: NDArray[np.int64]
+    box: NDArray[np.float64]
+    area: NDArray[np.float64]
+    crowd: NDArray[np.bool_]
+    score: NDArray[np.float64] | None = None
+    masks: Sequence[RLE] | None = None
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def of_images(self, start: int, stop: int) -> tuple[slice, Objects]:
+        """The rows of the images ``start <= image < stop``.
+
+        Returns:
+            a tuple of the slice of rows and the objects of these rows
+        """
+        first, last = np.searchsorted(self.image, [start, stop])
+        rows = slice(int(first), int(last))
+        part = Objects(
+            image=self.image[rows],
+            category=self.category[rows],
+            box=self.box[rows],
+            area=self.area[rows],
+            crowd=self.crowd[rows],
+            score=None if self.score is None else self.score[rows],
+            masks=None if self.masks is None else self.masks[rows],
+        )
+        return rows, part

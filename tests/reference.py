@@ -1,0 +1,121 @@
+"""pycocotools as the reference, and COCO records as columns for the pure functions."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as mask_utils
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from fiftyone_coco_audit.objects import Objects
+
+Records = list[dict[str, Any]]
+
+
+def run_cocoeval(
+    ground_truth: dict[str, Any],
+    predictions: Records,
+    iou_type: str = "bbox",
+    image_ids: list[Any] | None = None,
+    **params: Any,
+) -> COCOeval:
+    """Runs ``COCOeval`` quietly, with masks' own areas for masks."""
+    if iou_type == "segm":
+        # With boxes there, loadRes takes their areas for those of the masks
+        predictions = [
+            {key: value for key, value in record.items() if key != "bbox"}
+            for record in predictions
+        ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = ground_truth
+        truth.createIndex()
+        if predictions:
+            detections = truth.loadRes(predictions)
+        else:
+            detections = COCO()
+            detections.dataset = {**ground_truth, "annotations": []}
+            detections.createIndex()
+        evaluator = COCOeval(truth, detections, iou_type)
+        for name, value in params.items():
+            setattr(evaluator.params, name, value)
+        if image_ids is not None:
+            evaluator.params.imgIds = image_ids
+        evaluator.evaluate()
+        evaluator.accumulate()
+        evaluator.summarize()
+    return evaluator
+
+
+def columns(
+    ground_truth: dict[str, Any], predictions: Records, iou_type: str = "bbox"
+) -> tuple[Objects, Objects, int, int]:
+    """COCO records as ground-truth and predicted objects.
+
+    Returns:
+        a tuple of both, the number of images and the number of classes
+    """
+    images = {
+        image_id: place
+        for place, image_id in enumerate(sorted(i["id"] for i in ground_truth["images"]))
+    }
+    sizes = {
+        images[image["id"]]: (image["height"], image["width"])
+        for image in ground_truth["images"]
+    }
+    # pycocotools' tables have the classes in this order
+    categories = {
+        category_id: place
+        for place, category_id in enumerate(
+            sorted(category["id"] for category in ground_truth["categories"])
+        )
+    }
+
+    def objects(records: Records, *, predicted: bool) -> Objects:
+        records = sorted(records, key=lambda record: images[record["image_id"]])
+        image = np.array([images[r["image_id"]] for r in records], np.int64)
+        masks = None
+        if iou_type == "segm":
+            masks = [
+                encode(record["segmentation"], *sizes[place])
+                for record, place in zip(records, image.tolist(), strict=True)
+            ]
+        box = np.array(
+            [r.get("bbox") or mask_utils.toBbox(r["segmentation"]) for r in records],
+            float,
+        ).reshape(-1, 4)
+        if not predicted:
+            area = [r["area"] for r in records]
+        elif masks is None:
+            area = (box[:, 2] * box[:, 3]).tolist()
+        else:
+            area = [float(mask_utils.area(mask)) for mask in masks]
+        return Objects(
+            image=image,
+            category=np.array([categories[r["category_id"]] for r in records], np.int64),
+            box=box,
+            area=np.array(area, float),
+            crowd=np.array([bool(r.get("iscrowd")) for r in records], bool),
+            score=np.array([r["score"] for r in records]) if predicted else None,
+            masks=masks,
+        )
+
+    return (
+        objects(ground_truth["annotations"], predicted=False),
+        objects(predictions, predicted=True),
+        len(images),
+        len(categories),
+    )
+
+
+def encode(segmentation: Any, height: int, width: int) -> dict[str, Any]:
+    """A segmentation of any kind as ``COCO.annToRLE`` encodes it."""
+    if isinstance(segmentation, list):
+        return mask_utils.merge(mask_utils.frPyObjects(segmentation, height, width))
+    if isinstance(segmentation["counts"], list):
+        return mask_utils.frPyObjects(segmentation, height, width)
+    return segmentation

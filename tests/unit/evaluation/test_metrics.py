@@ -1,0 +1,294 @@
+"""The COCO numbers against pycocotools, on random and on real records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
+from fiftyone_coco_audit.evaluation.per_image import score_images
+from fiftyone_coco_audit.evaluation.settings import Settings
+from tests.reference import columns, run_cocoeval
+
+TOLERANCE = 1e-9
+SIZE = 256
+
+
+def evaluated(
+    ground_truth: dict[str, Any], predictions: list, iou_type: str = "bbox", **options: Any
+) -> Evaluation:
+    truth, detections, num_images, num_categories = columns(
+        ground_truth, predictions, iou_type
+    )
+    return evaluate_objects(
+        truth,
+        detections,
+        num_images=num_images,
+        num_categories=num_categories,
+        settings=Settings.parse(iou_type=iou_type, **options),
+    )
+
+
+def assert_equal_to_pycocotools(
+    ground_truth: dict[str, Any], predictions: list, iou_type: str = "bbox"
+) -> Evaluation:
+    evaluation = evaluated(ground_truth, predictions, iou_type)
+    reference = run_cocoeval(ground_truth, predictions, iou_type)
+    np.testing.assert_allclose(
+        list(evaluation.summary().values()), reference.stats, rtol=0, atol=TOLERANCE
+    )
+    precision = evaluation.curves.at_recall_levels(evaluation.curves.precision)
+    np.testing.assert_allclose(
+        precision,
+        reference.eval["precision"][:, :, :, 0, -1].transpose(0, 2, 1),
+        rtol=0,
+        atol=TOLERANCE,
+    )
+    np.testing.assert_allclose(
+        np.nan_to_num(evaluation.recall, nan=-1),
+        reference.eval["recall"].transpose(2, 3, 0, 1),
+        rtol=0,
+        atol=TOLERANCE,
+    )
+    return evaluation
+
+
+def assert_images_equal_to_pycocotools(
+    ground_truth: dict[str, Any], predictions: list, iou_type: str = "bbox"
+) -> None:
+    scores = score_images(evaluated(ground_truth, predictions, iou_type))
+    image_ids = sorted(image["id"] for image in ground_truth["images"])
+    for image_id, ap in zip(image_ids, scores.ap, strict=True):
+        alone = run_cocoeval(ground_truth, predictions, iou_type, [image_id]).stats
+        expected = np.array([alone[0], ap[0] if alone[1] < 0 else alone[1], alone[2]])
+        if alone[0] == -1:
+            assert np.isnan(ap).all()
+        else:
+            np.testing.assert_allclose(
+                [ap.mean(), ap[0], ap[5]], expected, rtol=0, atol=TOLERANCE
+            )
+
+
+# Few places, sizes and scores, so that overlaps, areas and scores often tie
+coordinates = st.sampled_from([0, 1, 2, 4, 10, 40])
+extents = st.sampled_from([1, 2, 4, 10, 20, 31, 32, 33, 95, 96, 97, 150])
+boxes = st.tuples(coordinates, coordinates, extents, extents)
+images = st.integers(0, 2)
+classes = st.integers(0, 2)
+areas = st.sampled_from([0, 10, 1024, 1024.5, 9216, 9217, 20000])
+truths = st.lists(
+    st.tuples(images, classes, boxes, areas, st.integers(0, 4)), max_size=14
+)
+detections = st.lists(
+    st.tuples(images, classes, boxes, st.integers(0, 5)), max_size=24
+)
+
+
+def scene(objects: list, found: list) -> tuple[dict[str, Any], list]:
+    ground_truth = {
+        "images": [
+            {"id": image_id, "width": SIZE, "height": SIZE} for image_id in (12, 7, 30)
+        ],
+        "categories": [{"id": c, "name": f"class {c}"} for c in (5, 2, 9)],
+        "annotations": [
+            {
+                "id": n,
+                "image_id": (12, 7, 30)[image],
+                "category_id": (5, 2, 9)[category],
+                "bbox": list(map(float, box)),
+                "area": area,
+                "iscrowd": int(crowd == 0),
+            }
+            for n, (image, category, box, area, crowd) in enumerate(objects, start=1)
+        ],
+    }
+    predictions = [
+        {
+            "image_id": (12, 7, 30)[image],
+            "category_id": (5, 2, 9)[category],
+            "bbox": list(map(float, box)),
+            "score": score / 5,
+        }
+        for image, category, box, score in found
+    ]
+    return ground_truth, predictions
+
+
+@given(truths, detections)
+@settings(max_examples=400, deadline=None)
+def test_boxes_equal_pycocotools(objects: list, found: list) -> None:
+    ground_truth, predictions = scene(objects, found)
+    assert_equal_to_pycocotools(ground_truth, predictions)
+
+
+@given(truths, detections)
+@settings(max_examples=100, deadline=None)
+def test_each_image_equals_pycocotools_on_it_alone(objects: list, found: list) -> None:
+    ground_truth, predictions = scene(objects, found)
+    assert_images_equal_to_pycocotools(ground_truth, predictions)
+
+
+@given(truths.filter(bool), detections)
+@settings(max_examples=150, deadline=None)
+def test_masks_equal_pycocotools(objects: list, found: list) -> None:
+    ground_truth, predictions = scene(objects, found)
+    for record in [*ground_truth["annotations"], *predictions]:
+        record["segmentation"] = _ellipse(record["bbox"])
+    assert_equal_to_pycocotools(ground_truth, predictions, "segm")
+
+
+def _ellipse(box: list[float]) -> dict[str, Any]:
+    from pycocotools import mask as mask_utils
+
+    x, y, width, height = box
+    rows, cols = np.mgrid[:SIZE, :SIZE]
+    inside = ((cols + 0.5 - x) / width - 0.5) ** 2 + (
+        (rows + 0.5 - y) / height - 0.5
+    ) ** 2 <= 0.25
+    return mask_utils.encode(np.asfortranarray(inside, dtype=np.uint8))
+
+
+@pytest.mark.parametrize("limits", [(1,), (2, 3), (1, 10, 100)])
+def test_limits_on_detections(limits: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(3)
+    objects = [(0, 0, (10 * n, 10, 9, 9), 81, 1) for n in range(12)]
+    found = [(0, 0, (10 * (n % 12), 10, 9, 9), s) for n, s in enumerate(rng.permutation(30))]
+    ground_truth, predictions = scene(objects, found)
+    evaluation = evaluated(ground_truth, predictions, max_detections=limits)
+    reference = run_cocoeval(
+        ground_truth, predictions, maxDets=[*limits, *[limits[-1]] * (3 - len(limits))]
+    )
+    for position in range(len(limits)):
+        np.testing.assert_allclose(
+            np.nan_to_num(evaluation.recall[0, position], nan=-1),
+            reference.eval["recall"][:, :, 0, position],
+            atol=TOLERANCE,
+        )
+
+
+def test_more_than_100_detections_in_an_image() -> None:
+    rng = np.random.default_rng(0)
+    objects = [(0, 0, (n, n % 5, 20, 20), 400, 1) for n in range(60)]
+    found = [
+        (int(image), 0, (int(x), int(y), 20, 20), float(score))
+        for image, x, y, score in zip(
+            rng.integers(0, 2, 320),
+            rng.integers(0, 60, 320),
+            rng.integers(0, 5, 320),
+            rng.random(320).round(1),
+            strict=True,
+        )
+    ]
+    ground_truth, predictions = scene(objects, found)
+    evaluation = assert_equal_to_pycocotools(ground_truth, predictions)
+    assert len(evaluation.matches.predictions) == 200
+    assert_images_equal_to_pycocotools(ground_truth, predictions)
+
+
+def test_annotation_id_0_can_be_found() -> None:
+    ground_truth, predictions = scene(
+        [(0, 0, (10, 10, 50, 50), 2500, 1)], [(0, 0, (10, 10, 50, 50), 4)]
+    )
+    expected = run_cocoeval(ground_truth, predictions).stats[0]
+    ground_truth["annotations"][0]["id"] = 0
+    assert run_cocoeval(ground_truth, predictions).stats[0] == 0  # the known fault
+    assert evaluated(ground_truth, predictions).summary()["AP"] == pytest.approx(expected)
+
+
+def test_nothing_at_all() -> None:
+    evaluation = evaluated(*scene([], []))
+    assert set(evaluation.summary().values()) == {-1.0}
+    assert score_images(evaluation).status().tolist() == ["empty"] * 3
+
+
+def test_custom_thresholds_and_areas() -> None:
+    rng = np.random.default_rng(1)
+    objects = [
+        (int(i), int(c), (int(x), 5, 30, 40), 1200, 1)
+        for i, c, x in rng.integers(0, 3, (30, 3)) * [1, 1, 37]
+    ]
+    found = [
+        (i, c, (x + int(dx), 5, 30, 40), int(s))
+        for (i, c, (x, *_), _, _), dx, s in zip(
+            objects, rng.integers(0, 12, 30), rng.integers(0, 5, 30), strict=True
+        )
+    ]
+    ground_truth, predictions = scene(objects, found)
+    evaluation = evaluated(
+        ground_truth,
+        predictions,
+        iou_thresholds=[0.75, 0.3],
+        area_ranges={"tiny": (0, 1000), "rest": (1000, 1e10)},
+    )
+    assert list(evaluation.summary()) == [
+        "AP", "AP75", "APtiny", "APrest",
+        "AR1", "AR10", "AR100", "ARtiny", "ARrest",
+    ]  # fmt: skip
+    reference = run_cocoeval(
+        ground_truth,
+        predictions,
+        iouThrs=np.array([0.3, 0.75]),
+        areaRng=[[0, 1e10], [0, 1000], [1000, 1e10], [0, 1]],
+    )
+    precision = reference.eval["precision"][..., -1]
+    for area, name in enumerate(["AP", "APtiny", "APrest"]):
+        values = precision[..., area]
+        expected = values[values > -1].mean() if (values > -1).any() else -1
+        assert evaluation.summary()[name] == pytest.approx(expected, abs=TOLERANCE)
+
+
+REAL = [
+    ("coco_mini", "predictions.json", "bbox"),
+    ("balloon", "predictions.json", "bbox"),
+    ("balloon", "predictions.json", "segm"),
+    ("mmpose4", "predictions.json", "bbox"),
+    ("cocoapi100", "predictions_bbox.json", "bbox"),
+    ("cocoapi100", "predictions_segm.json", "segm"),
+]
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(("folder", "file", "iou_type"), REAL)
+def test_real_data(shared_data: Path, folder: str, file: str, iou_type: str) -> None:
+    ground_truth = json.loads((shared_data / folder / "annotations.json").read_text())
+    predictions = json.loads((shared_data / folder / file).read_text())
+    if folder == "balloon":
+        # Ids count from 0 there, which pycocotools takes for "no match"
+        for annotation in ground_truth["annotations"]:
+            annotation["id"] += 1
+    assert_equal_to_pycocotools(ground_truth, predictions, iou_type)
+    assert_images_equal_to_pycocotools(ground_truth, predictions, iou_type)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("digits", [0, 1, 2])
+def test_heavy_ties_of_scores(shared_data: Path, digits: int) -> None:
+    folder = shared_data / "coco_mini"
+    ground_truth = json.loads((folder / "annotations.json").read_text())
+    predictions = json.loads((folder / "predictions.json").read_text())
+    for prediction in predictions:
+        prediction["score"] = round(prediction["score"], digits)
+    assert_equal_to_pycocotools(ground_truth, predictions)
+    assert_images_equal_to_pycocotools(ground_truth, predictions)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("iou_type", ["bbox", "segm"])
+def test_published_figures(shared_data: Path, iou_type: str) -> None:
+    folder = shared_data / "cocoapi100"
+    ground_truth = json.loads((folder / "annotations.json").read_text())
+    predictions = json.loads((folder / f"predictions_{iou_type}.json").read_text())
+    published = _published(folder / "published_metrics.txt", iou_type)
+    numbers = evaluated(ground_truth, predictions, iou_type).summary()
+    assert [round(value, 3) for value in numbers.values()] == published
+
+
+def _published(path: Path, iou_type: str) -> list[float]:
+    section = path.read_text().split(f"type={iou_type}\n")[1].split("-----")[0]
+    return [float(line.rsplit("=", 1)[1]) for line in section.splitlines() if "@[" in line]
