@@ -91,7 +91,7 @@ def require_detections(samples: fo.SampleCollection, field: str) -> None:
 
     if samples.media_type == "group":
         raise CocoAuditError(
-            f"Dataset {samples.dataset_name!r} is grouped: choose the slice with "
+            f"Dataset {samples._root_dataset.name!r} is grouped: choose the slice with "
             "select_group_slices() and pass that view"
         )
     if samples._is_patches or samples._is_frames or samples._is_clips:
@@ -108,12 +108,12 @@ def require_detections(samples: fo.SampleCollection, field: str) -> None:
     known = ", ".join(map(repr, detections)) or "none"
     if field not in schema:
         raise CocoAuditError(
-            f"Dataset {samples.dataset_name!r} has no field {field!r}; its fields of "
+            f"Dataset {samples._root_dataset.name!r} has no field {field!r}; its fields of "
             f"detections are: {known}"
         )
     if field not in detections:
         raise CocoAuditError(
-            f"Field {field!r} of dataset {samples.dataset_name!r} does not hold "
+            f"Field {field!r} of dataset {samples._root_dataset.name!r} does not hold "
             f"Detections but {schema[field]}; its fields of detections are: {known}"
         )
 

@@ -1,0 +1,418 @@
+"""Evaluation of datasets in a real database."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from fiftyone import ViewField as F
+from PIL import Image
+
+from fiftyone_coco_audit import CocoAuditError, evaluate, import_coco
+from fiftyone_coco_audit.evaluation.fields import additional_fields, all_fields
+from tests.reference import run_cocoeval
+
+TOLERANCE = 1e-9
+FIELDS = "predictions", "ground_truth"
+
+
+def detection(label: str, x: float, **attributes: Any) -> fo.Detection:
+    """A square of 100 pixels in an image of 1,000 x 500."""
+    return fo.Detection(
+        label=label, bounding_box=[x / 1000, 0.2, 0.1, 0.2], **attributes
+    )
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> fo.Dataset:
+    """A dataset that was not imported by us: no COCO ids, areas or metadata."""
+    path = tmp_path / "image.png"
+    Image.new("RGB", (1000, 500)).save(path)
+    samples = [
+        fo.Sample(
+            filepath=path,
+            ground_truth=fo.Detections(
+                detections=[detection("cat", 0), detection("dog", 300)]
+            ),
+            predictions=fo.Detections(
+                detections=[
+                    detection("cat", 10, confidence=0.9),
+                    detection("cat", 300, confidence=0.8),
+                    detection("bird", 600, confidence=0.4),
+                ]
+            ),
+        ),
+        fo.Sample(
+            filepath=path,
+            ground_truth=fo.Detections(detections=[detection("dog", 0)]),
+            predictions=fo.Detections(),
+        ),
+        fo.Sample(
+            filepath=path,
+            ground_truth=fo.Detections(),
+            predictions=fo.Detections(detections=[detection("cat", 0, confidence=0.7)]),
+        ),
+        fo.Sample(filepath=path),
+    ]
+    dataset = fo.Dataset()
+    dataset.add_samples(samples)
+    return dataset
+
+
+def marks(samples: fo.SampleCollection, field: str, key: str = "eval") -> list:
+    return samples.values(f"{field}.detections.{key}")
+
+
+REAL = [
+    ("coco_mini", "predictions.json", "bbox"),
+    ("balloon", "predictions.json", "bbox"),
+    ("balloon", "predictions.json", "segm"),
+    ("mmpose4", "predictions.json", "bbox"),
+    ("cocoapi100", "predictions_bbox.json", "bbox"),
+    ("cocoapi100", "predictions_segm.json", "segm"),
+]
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(("folder", "file", "iou_type"), REAL)
+def test_files_to_numbers(
+    shared_data: Path, tmp_path: Path, folder: str, file: str, iou_type: str
+) -> None:
+    """From the files through the database to the numbers of pycocotools."""
+    files = shared_data / folder
+    images = files / "images"
+    dataset = import_coco(
+        files / "annotations.json",
+        images if images.is_dir() else tmp_path,
+        predictions=files / file,
+    )
+    results = evaluate(dataset, iou_type=iou_type)
+
+    ground_truth = json.loads((files / "annotations.json").read_text())
+    predictions = json.loads((files / file).read_text())
+    if folder == "balloon":
+        for annotation in ground_truth["annotations"]:
+            annotation["id"] += 1
+    reference = run_cocoeval(ground_truth, predictions, iou_type)
+    np.testing.assert_allclose(
+        list(results.summary().values()), reference.stats, rtol=0, atol=TOLERANCE
+    )
+    assert results.mAP() == pytest.approx(reference.stats[0], abs=TOLERANCE)
+    assert list(results.summary()) == [
+        "AP", "AP50", "AP75", "APs", "APm", "APl",
+        "AR1", "AR10", "AR100", "ARs", "ARm", "ARl",
+    ]  # fmt: skip
+
+    for coco_id, *scores in zip(
+        *dataset.values(["coco_id", "eval_ap", "eval_ap50", "eval_ap75"]), strict=True
+    ):
+        alone = run_cocoeval(ground_truth, predictions, iou_type, [coco_id]).stats[:3]
+        expected = [None] * 3 if alone[0] == -1 else pytest.approx(alone, abs=TOLERANCE)
+        assert scores == expected
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("digits", [0, 1])
+def test_ties_of_scores(shared_data: Path, digits: int) -> None:
+    """FiftyOne's own evaluation gives .2427 for .1827 here."""
+    files = shared_data / "coco_mini"
+    ground_truth = json.loads((files / "annotations.json").read_text())
+    predictions = json.loads((files / "predictions.json").read_text())
+    for prediction in predictions:
+        prediction["score"] = round(prediction["score"], digits)
+    dataset = import_coco(ground_truth, files / "images", predictions=predictions)
+    np.testing.assert_allclose(
+        list(evaluate(dataset).summary().values()),
+        run_cocoeval(ground_truth, predictions).stats,
+        rtol=0,
+        atol=TOLERANCE,
+    )
+
+
+def test_a_dataset_of_other_origin(dataset: fo.Dataset) -> None:
+    results = evaluate(dataset)
+    assert dataset.values("eval_status") == [
+        "ok",
+        "no predictions",
+        "no ground truth",
+        "empty",
+    ]
+    # cat: found at .50 to .80 of overlap 9/11; dog: not found
+    assert dataset.values("eval_ap") == [pytest.approx(0.35), 0, None, None]
+    assert dataset.values("eval_ap_pooled")[1:] == [0, 0, 1]
+    assert marks(dataset, "predictions") == [["tp", "fp", "fp"], [], ["fp"], None]
+    assert marks(dataset, "ground_truth") == [["tp", "fn"], ["fn"], [], None]
+    assert dataset.values("predictions.detections.eval_error")[0] == [
+        None,
+        "classification",
+        "background",
+    ]
+    assert list(dataset.values(["eval_tp", "eval_fp", "eval_fn"])) == [
+        [1, 0, 0, 0],
+        [2, 0, 1, 0],
+        [1, 1, 0, 0],
+    ]
+    assert any("coco_id" in note for note in results.notes)
+    assert any("no area" in note for note in results.notes)
+
+
+def test_labels_name_their_partners(dataset: fo.Dataset) -> None:
+    evaluate(dataset)
+    sample = dataset.first()
+    cat, dog = sample.ground_truth.detections
+    found, wrong, _ = sample.predictions.detections
+    assert (found.eval_id, cat.eval_id) == (cat.id, found.id)
+    assert found.eval_iou == cat.eval_iou == pytest.approx(9 / 11)
+    assert (wrong.eval_id, wrong.eval_iou) == ("", None)
+    assert (dog.eval_id, dog.eval_iou, dog.eval_error) == ("", None, None)
+
+
+def test_per_class_and_per_image(dataset: fo.Dataset) -> None:
+    results = evaluate(dataset)
+    per_class = results.per_class()
+    assert per_class.loc["cat", ["objects", "predictions", "tp", "fp", "fn"]].tolist() == [
+        1, 3, 1, 2, 0,
+    ]  # fmt: skip
+    assert np.isnan(per_class.loc["bird", "AP"])
+    assert per_class["AP"].mean() == pytest.approx(results.summary()["AP"])
+    per_image = results.per_image()
+    assert per_image.index.tolist() == dataset.values("id")
+    assert per_image["status"].tolist() == dataset.values("eval_status")
+    assert per_image["fn"].sum() == 2
+
+
+def test_results_agree_with_the_labels(dataset: fo.Dataset) -> None:
+    evaluate(dataset)
+    dataset.clear_cache()
+    results = dataset.load_evaluation_results("eval", cache=False)
+    pairs = Counter(zip(results.ytrue.tolist(), results.ypred.tolist(), strict=True))
+    assert pairs == {
+        ("cat", "cat"): 1,
+        ("(none)", "cat"): 2,
+        ("(none)", "bird"): 1,
+        ("dog", "(none)"): 2,
+    }
+    assert results.metrics()["AP50"] == 0.5
+    patches = dataset.to_evaluation_patches("eval")
+    assert patches.count_values("type") == {"tp": 1, "fp": 3, "fn": 2}
+
+
+def test_a_view_of_some_samples(dataset: fo.Dataset) -> None:
+    view = dataset.limit(1)
+    results = evaluate(view)
+    assert len(results.per_image()) == 1
+    assert dataset.values("eval_status") == ["ok", None, None, None]
+    assert dataset.load_evaluation_view("eval") == view
+    assert dataset.get_evaluation_info("eval").config.iou == 0.5
+
+
+def test_labels_that_a_view_hides_take_no_part(dataset: fo.Dataset) -> None:
+    view = dataset.filter_labels("ground_truth", F("label") == "dog")
+    view = view.filter_labels("predictions", F("label") == "bird", only_matches=False)
+    evaluate(view)
+    assert marks(dataset, "ground_truth") == [[None, "fn"], ["fn"], [], None]
+    assert marks(dataset, "predictions") == [[None, None, "fp"], [], [None], None]
+
+
+def test_every_field_says_what_it_is(dataset: fo.Dataset) -> None:
+    evaluate(dataset, score_threshold=0.25)
+    for path in all_fields("eval", *FIELDS):
+        field = dataset.get_field(path)
+        assert field.description, path
+        assert field.info == {"coco_audit": "evaluate"}
+    assert "0.25" in dataset.get_field("eval_f1").description
+    groups = {group.name: group.paths for group in dataset.app_config.sidebar_groups}
+    assert groups["eval"][:2] == ["eval_ap", "eval_ap50"]
+
+
+def test_rename_and_delete_take_all_fields_along(dataset: fo.Dataset) -> None:
+    evaluate(dataset)
+    before = {path: dataset.values(path) for path in all_fields("eval", *FIELDS)}
+    dataset.rename_evaluation("eval", "night")
+    assert not [path for path in before if dataset.get_field(path) is not None]
+    for old, new in zip(before, all_fields("night", *FIELDS), strict=True):
+        assert dataset.values(new) == before[old]
+    dataset.delete_evaluation("night")
+    schema = dataset.get_field_schema(flat=True)
+    assert not [path for path in schema if "night" in path]
+
+
+def test_a_key_that_occurs_in_the_names_of_fields(dataset: fo.Dataset) -> None:
+    evaluate(dataset, eval_key="pred")
+    dataset.rename_evaluation("pred", "truth")
+    assert dataset.get_field("predictions.detections.truth_error") is not None
+    dataset.delete_evaluation("truth")
+    assert "predictions.detections.truth_error" not in dataset.get_field_schema(
+        flat=True
+    )
+
+
+def test_evaluating_again_replaces_all(dataset: fo.Dataset) -> None:
+    evaluate(dataset)
+    first = dataset.values("eval_status")
+    results = evaluate(dataset.limit(1), iou_thresholds=[0.9])
+    assert dataset.list_evaluations() == ["eval"]
+    assert dataset.values("eval_status") == [first[0], None, None, None]
+    assert marks(dataset, "predictions")[2] == [None]
+    assert marks(dataset, "predictions")[0] == ["fp", "fp", "fp"]
+    assert dataset.load_evaluation_results("eval") is results
+    assert results.key == "eval"
+    assert not [
+        path for path in dataset.get_field_schema(flat=True) if "replacement" in path
+    ]
+
+
+def spoil_after_reading(dataset: fo.Dataset) -> Callable[[Any], None]:
+    """A progress callback by which somebody adds a label while we compute."""
+
+    def spoil(bar: Any) -> None:
+        if not dataset.tags:
+            dataset.tags = ["spoilt"]
+            sample = dataset.first()
+            sample.ground_truth.detections.append(detection("cat", 700))
+            sample.save()
+
+    return spoil
+
+
+def test_a_failure_leaves_nothing_behind(dataset: fo.Dataset) -> None:
+    dataset.compute_metadata()
+    schema = set(dataset.get_field_schema(flat=True))
+    with pytest.raises(CocoAuditError, match="changed by someone else"):
+        evaluate(dataset, progress=spoil_after_reading(dataset))
+    assert dataset.list_evaluations() == []
+    assert set(dataset.get_field_schema(flat=True)) == schema
+
+
+def test_a_failure_leaves_the_old_evaluation(dataset: fo.Dataset) -> None:
+    evaluate(dataset)
+    before = [dataset.values(path) for path in ("eval_ap", "eval_status")]
+    schema = set(dataset.get_field_schema(flat=True))
+    with pytest.raises(CocoAuditError, match="changed by someone else"):
+        evaluate(
+            dataset, iou_thresholds=[0.9], progress=spoil_after_reading(dataset)
+        )
+    assert [dataset.values(path) for path in ("eval_ap", "eval_status")] == before
+    assert set(dataset.get_field_schema(flat=True)) == schema
+    assert dataset.get_evaluation_info("eval").config.iou == 0.5
+
+
+def test_replaces_an_evaluation_of_fiftyone(dataset: fo.Dataset) -> None:
+    dataset.limit(1).evaluate_detections("predictions", eval_key="eval")
+    evaluate(dataset)
+    assert dataset.values("eval_status")[0] == "ok"
+    assert dataset.values("eval_tp") == [1, 0, 0, 0]
+
+
+def test_masks_of_other_origin(dataset: fo.Dataset) -> None:
+    """Half a mask each, left and right: boxes agree, masks do not."""
+    sample = dataset.first()
+    left = np.zeros((100, 100), bool)
+    left[:, :50] = True
+    sample.ground_truth.detections[0].mask = left
+    sample.predictions.detections[0].mask = left
+    sample.predictions.detections[0].bounding_box = [0, 0.2, 0.1, 0.2]
+    sample.ground_truth.detections[1].mask = left
+    sample.predictions.detections[1].mask = ~left
+    sample.predictions.detections[1].label = "dog"
+    sample.save()
+    results = evaluate(dataset.limit(1), iou_type="segm")
+    assert marks(dataset, "ground_truth")[0] == ["tp", "fn"]
+    assert marks(dataset, "predictions")[0] == ["tp", "fp", "fp"]
+    assert any("no mask" in note for note in results.notes)
+
+
+def test_labels_without_class_box_or_confidence(dataset: fo.Dataset) -> None:
+    sample = dataset.first()
+    sample.ground_truth.detections.append(fo.Detection(bounding_box=[0, 0, 1, 1]))
+    sample.ground_truth.detections.append(fo.Detection(label="cat"))
+    sample.predictions.detections[0].confidence = None
+    sample.save()
+    results = evaluate(dataset)
+    assert marks(dataset, "ground_truth")[0] == ["tp", "fn", None, None]
+    notes = " ".join(results.notes)
+    assert "2 labels in 'ground_truth'" in notes
+    assert "1 predictions in 'predictions' have no confidence" in notes
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"pred_field": "nothing"}, "has no field 'nothing'; .*'ground_truth'"),
+        ({"pred_field": "filepath"}, "does not hold Detections"),
+        ({"pred_field": "ground_truth"}, "are both 'ground_truth'"),
+        ({"eval_key": "not a name"}, "must be a valid Python name"),
+        ({"eval_key": "taken"}, "has a field 'taken_ap' already"),
+        ({"iou_type": "boxes"}, "iou_type is 'boxes'"),
+    ],
+)
+def test_mistakes(dataset: fo.Dataset, options: dict[str, Any], sentence: str) -> None:
+    dataset.add_sample_field("taken_ap", fo.FloatField)
+    schema = dataset.get_field_schema(flat=True)
+    with pytest.raises(CocoAuditError, match=sentence):
+        evaluate(dataset, **options)
+    assert dataset.get_field_schema(flat=True) == schema
+    assert dataset.list_evaluations() == []
+
+
+def test_patches_are_refused(dataset: fo.Dataset) -> None:
+    with pytest.raises(CocoAuditError, match="not of whole images"):
+        evaluate(dataset.to_patches("ground_truth"))
+
+
+def test_images_that_cannot_be_read(dataset: fo.Dataset) -> None:
+    sample = dataset.first()
+    Path(sample.filepath).unlink()
+    with pytest.raises(CocoAuditError, match="size of 4 images is not known"):
+        evaluate(dataset)
+
+
+def test_without_this_package(dataset: fo.Dataset, tmp_path: Path) -> None:
+    """FiftyOne alone loads, shows, renames and deletes what we saved."""
+    evaluate(dataset)
+    evaluate(dataset, eval_key="other")
+    script = f"""
+        import sys
+
+        class Absent:
+            def find_spec(self, name, *_):
+                if name.split(".")[0] == "fiftyone_coco_audit":
+                    raise ModuleNotFoundError(name)
+
+        sys.meta_path.insert(0, Absent())
+
+        import fiftyone as fo
+
+        dataset = fo.load_dataset({dataset.name!r})
+        results = dataset.load_evaluation_results("eval")
+        assert type(results) is fo.utils.eval.coco.COCODetectionResults, type(results)
+        assert abs(results.mAP() - 0.35) < 1e-9, results.mAP()
+        assert results.metrics()["AP50"] == 0.5
+        assert results.precision.shape == (10, 3, 101)
+        results.plot_pr_curves(classes=["cat"])
+        assert results.confusion_matrix().sum() == 6
+        assert dataset.to_evaluation_patches("eval").count() == 6
+        dataset.rename_evaluation("eval", "renamed")
+        assert dataset.values("renamed_tp") == [1, 0, 0, 0]
+        dataset.delete_evaluation("renamed")
+        dataset.delete_evaluation("other")
+        assert dataset.list_evaluations() == []
+    """
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env={**os.environ, "FIFTYONE_PLUGINS_DIR": str(tmp_path / "no-plugins")},
+        check=True,
+    )
+    dataset.reload()
+    left = [p for p in additional_fields("eval", *FIELDS) if dataset.get_field(p)]
+    assert left == additional_fields("eval", *FIELDS)

@@ -1,0 +1,52 @@
+"""What can be asked of an evaluation, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pycocotools.cocoeval import Params
+
+from fiftyone_coco_audit import CocoAuditError
+from fiftyone_coco_audit.evaluation.average_precision import RECALL_LEVELS
+from fiftyone_coco_audit.evaluation.settings import Settings
+
+
+def test_the_defaults_are_those_of_pycocotools() -> None:
+    settings, params = Settings.parse(), Params("bbox")
+    assert list(settings.iou_thresholds) == params.iouThrs.tolist()
+    assert RECALL_LEVELS.tolist() == params.recThrs.tolist()
+    assert list(settings.max_detections) == params.maxDets
+    assert list(settings.area_names) == params.areaRngLbl
+    assert [list(bounds) for _, bounds in settings.area_ranges] == params.areaRng
+    assert settings == Settings()
+
+
+def test_bounds_of_areas_are_included() -> None:
+    inside = Settings().in_area_ranges(np.array([1024.0, 9216.0, 0.0]))
+    assert inside.T.tolist() == [
+        [True, True, True, False],
+        [True, False, True, True],
+        [True, True, False, False],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"iou_type": "keypoints"}, "iou_type"),
+        ({"iou_thresholds": []}, "iou_thresholds"),
+        ({"iou_thresholds": [0, 0.5]}, "iou_thresholds"),
+        ({"iou_thresholds": [50]}, "iou_thresholds"),
+        ({"max_detections": (0, 10)}, "max_detections"),
+        ({"max_detections": (1.5,)}, "max_detections"),
+        ({"max_detections": ()}, "max_detections"),
+        ({"area_ranges": {"small": (10, 5)}}, "area_ranges"),
+        ({"area_ranges": {"small": (10,)}}, "area_ranges"),
+        ({"score_threshold": float("nan")}, "score_threshold"),
+    ],
+)
+def test_nonsense_is_refused(options: dict[str, Any], word: str) -> None:
+    with pytest.raises(CocoAuditError, match=word):
+        Settings.parse(**options)
