@@ -33,12 +33,14 @@ class Side:
     Attributes:
         objects: the objects, images in the order of the evaluation
         rows: ``(N,)`` row of each object in the columns of the labels
-        labels: the columns of the labels
+        ids: ``(N,)`` id of the label of each object, as text
+        num_labels: the number of labels, usable or not
     """
 
     objects: Objects
     rows: NDArray[np.int64]
-    labels: LabelColumns
+    ids: NDArray[np.object_]
+    num_labels: int
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,8 @@ def read_inputs(
                 masks=encoded,
             ),
             rows=rows,
-            labels=labels,
+            ids=np.array([str(label_id) for label_id in labels.ids], object)[rows],
+            num_labels=len(labels),
         )
 
     return Inputs(

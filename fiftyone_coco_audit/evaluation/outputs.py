@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +10,8 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.columns import SampleColumns
 from fiftyone_coco_audit.evaluation.error_types import ErrorTypes
 from fiftyone_coco_audit.evaluation.inputs import Inputs, Side
-from fiftyone_coco_audit.evaluation.matching import UNMATCHED
-from fiftyone_coco_audit.evaluation.metrics import Evaluation
 from fiftyone_coco_audit.evaluation.per_image import ImageScores
+from fiftyone_coco_audit.evaluation.per_label import LabelOutcomes
 from fiftyone_coco_audit.evaluation.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,87 +46,74 @@ def sample_values(
         "_status": scores.status(),
     }
     return {
-        suffix: _or_none(values[inputs.image]) for suffix, values in of_images.items()
+        suffix: _or_none(values[inputs.image]).tolist() for suffix, values in of_images.items()
     }
 
 
 def label_values(
-    inputs: Inputs, evaluation: Evaluation, errors: ErrorTypes
+    inputs: Inputs,
+    truth: LabelOutcomes,
+    predictions: LabelOutcomes,
+    errors: ErrorTypes,
 ) -> dict[str, dict[str, list[Any]]]:
-    """The values of the attributes of labels, at the lowest IoU threshold.
+    """The values of the attributes of labels.
 
     Returns:
-        a value for each label by field and suffix of the evaluation key. Labels
-        that COCO ignores (crowds, what matches them, and predictions beyond the
-        limit on detections) are neither true nor false: None
+        a value for each label by field and suffix of the evaluation key; labels
+        that COCO ignores are neither true nor false: None
     """
-    matches = evaluation.matches
-    true_positive, counted = evaluation.outcomes()
-    truth, predictions = inputs.truth, inputs.predictions
-
-    predicted_mark = np.full(len(predictions.objects), None, dtype=object)
-    predicted_mark[matches.predictions[counted[0]]] = "fp"
-    predicted_mark[matches.predictions[true_positive[0]]] = "tp"
-
-    what, who, overlap = _matched(evaluation)
-    # A crowd is not found by any one prediction
-    one_to_one = ~truth.objects.crowd[what]
-    truth_mark = np.where(truth.objects.crowd, None, "fn").astype(object)
-    truth_mark[what[one_to_one]] = "tp"
-
-    return {
-        inputs.pred_field: _columns(
+    sides = (
+        (inputs.gt_field, inputs.truth, inputs.predictions, truth, errors.truth),
+        (
+            inputs.pred_field,
+            inputs.predictions,
+            inputs.truth,
             predictions,
-            predicted_mark,
-            who,
-            _ids(truth)[what],
-            overlap,
             errors.predictions,
         ),
-        inputs.gt_field: _columns(
-            truth,
-            truth_mark,
-            what[one_to_one],
-            _ids(predictions)[who[one_to_one]],
-            overlap[one_to_one],
-            errors.truth,
-        ),
+    )
+    return {
+        field: {
+            "": _of_labels(side, _or_none(outcomes.mark), None),
+            # FiftyOne's sign of "no match" is the empty text
+            "_id": _of_labels(side, _partner_ids(outcomes, other, ""), ""),
+            "_iou": _of_labels(side, _or_none(outcomes.overlap), None),
+            "_error": _of_labels(side, _or_none(error), None),
+        }
+        for field, side, other, outcomes, error in sides
     }
 
 
-def match_rows(inputs: Inputs, evaluation: Evaluation) -> list[MatchRow]:
-    """The matches as FiftyOne's results have them: true, false, missed.
+def match_rows(
+    inputs: Inputs, truth: LabelOutcomes, predictions: LabelOutcomes
+) -> list[MatchRow]:
+    """The matches as FiftyOne's results have them: predictions, then missed objects.
 
     Returns:
         tuples of true class, predicted class, overlap, confidence, id of the
         true and id of the predicted label
     """
     classes = np.array(inputs.classes, dtype=object)
-    truth, predictions = inputs.truth, inputs.predictions
-    truth_class = classes[truth.objects.category]
-    predicted_class = classes[predictions.objects.category]
-    confidence = _or_none(predictions.objects.score)
-    truth_ids, predicted_ids = _ids(truth), _ids(predictions)
-    true_positive, counted = evaluation.outcomes()
+    true_side, predicted_side = inputs.truth, inputs.predictions
+    true_class = np.append(classes[true_side.objects.category], None)
+    assert predicted_side.objects.score is not None
 
-    what, who, overlap = _matched(evaluation)
-    found = ~truth.objects.crowd[what]
-    rows: list[MatchRow] = [
-        (truth_class[t], predicted_class[p], iou, confidence[p], truth_ids[t], predicted_ids[p])
-        for t, p, iou in zip(
-            what[found].tolist(), who[found].tolist(), overlap[found].tolist(), strict=True
-        )
-    ]
-    false = evaluation.matches.predictions[counted[0] & ~true_positive[0]]
-    rows.extend(
-        (None, predicted_class[p], None, confidence[p], None, predicted_ids[p])
-        for p in false.tolist()
+    counted = predictions.mark != ""
+    missed = truth.mark == "fn"
+    columns = (
+        true_class[predictions.partner],
+        classes[predicted_side.objects.category],
+        _or_none(predictions.overlap),
+        _or_none(predicted_side.objects.score),
+        _partner_ids(predictions, true_side, None),
+        predicted_side.ids,
     )
-    missed = ~truth.objects.crowd
-    missed[what] = False
+    rows = list(zip(*(column[counted].tolist() for column in columns), strict=True))
     rows.extend(
-        (truth_class[t], None, None, None, truth_ids[t], None)
-        for t in np.flatnonzero(missed).tolist()
+        (name, None, None, None, label_id, None)
+        for name, label_id in zip(
+            true_class[:-1][missed].tolist(), true_side.ids[missed].tolist(), strict=True
+        )
     )
     return rows
 
@@ -151,52 +136,25 @@ def image_frame(
     )
 
 
-def _matched(
-    evaluation: Evaluation,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """The matches at the lowest threshold: object, prediction and overlap of each."""
-    matches = evaluation.matches
-    what = matches.truth[0, 0]
-    is_matched = what != UNMATCHED
-    return (
-        what[is_matched].astype(np.int64),
-        matches.predictions[matches.candidates[is_matched]],
-        matches.overlap[0, 0][is_matched],
-    )
-
-
-def _ids(side: Side) -> NDArray[np.object_]:
-    return np.array([str(label) for label in side.labels.ids], dtype=object)[side.rows]
-
-
-def _columns(
-    side: Side,
-    mark: NDArray[np.object_],
-    matched: NDArray[np.int64],
-    partner: NDArray[np.object_],
-    overlap: NDArray[np.float64],
-    error: NDArray[np.str_],
-) -> dict[str, list[Any]]:
+def _of_labels(side: Side, values: NDArray[np.object_], default: Any) -> list[Any]:
     """Spreads values of objects over all labels of their field."""
-    num_labels = len(side.labels)
-
-    def column(rows: Sequence[int] | NDArray, values: Any, default: Any) -> list[Any]:
-        result = np.full(num_labels, default, dtype=object)
-        result[side.rows[rows]] = values
-        return result.tolist()
-
-    everything = np.arange(len(side.rows))
-    return {
-        "": column(everything, mark, None),
-        # FiftyOne's sign of "no match" is the empty text
-        "_id": column(matched, partner, ""),
-        "_iou": column(matched, overlap.tolist(), None),
-        "_error": column(everything, np.where(error == "", None, error), None),
-    }
+    column = np.full(side.num_labels, default, dtype=object)
+    column[side.rows] = values
+    return column.tolist()
 
 
-def _or_none(values: NDArray) -> list[Any]:
-    """Values as Python objects, NaN and infinity as None."""
-    if values.dtype.kind != "f":
-        return values.tolist()
-    return np.where(np.isfinite(values), values, None).tolist()
+def _partner_ids(
+    outcomes: LabelOutcomes, other: Side, default: str | None
+) -> NDArray[np.object_]:
+    # The partner -1 is the last
+    return np.append(other.ids, default)[outcomes.partner]
+
+
+def _or_none(values: NDArray) -> NDArray[np.object_]:
+    """Values as Python objects, with None for NaN, infinity and the empty text."""
+    objects = values.astype(object)
+    if values.dtype.kind == "f":
+        objects[~np.isfinite(values)] = None
+    elif values.dtype.kind == "U":
+        objects[values == ""] = None
+    return objects

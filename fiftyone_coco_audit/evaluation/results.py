@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -209,3 +210,17 @@ def build_results(
         images=images,
         notes=notes,
     )
+
+
+def save_results(dataset: fo.Dataset, key: str, results: CocoResults) -> None:
+    """Saves results with their run, as ``BaseRun.save_run_results`` does.
+
+    FiftyOne converts each of a million values to extended JSON on the way, which
+    takes seconds and memory; these are plain text and numbers.
+    """
+    run = results.backend._get_run_doc(dataset, key)
+    run.results.put(
+        json.dumps(results.serialize()).encode(), content_type="application/json"
+    )
+    run.save()
+    getattr(dataset, results.backend._results_cache_field())[key] = results

@@ -30,7 +30,9 @@ from fiftyone_coco_audit.evaluation.outputs import (
     sample_values,
 )
 from fiftyone_coco_audit.evaluation.per_image import score_images
+from fiftyone_coco_audit.evaluation.per_label import label_outcomes
 from fiftyone_coco_audit.evaluation.settings import Settings
+from fiftyone_coco_audit.memory import garbage_collection_paused
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -109,30 +111,34 @@ def evaluate(
     dataset = samples._root_dataset
     check_names_are_free(dataset, eval_key, pred_field, gt_field)
 
-    logger.info("Reading labels...")
-    inputs = read_inputs(samples, pred_field, gt_field, settings, progress=progress)
-    evaluation = evaluate_objects(
-        inputs.truth.objects,
-        inputs.predictions.objects,
-        num_images=len(inputs.columns),
-        num_categories=len(inputs.classes),
-        settings=settings,
-    )
-    of_samples = sample_values(inputs, score_images(evaluation), settings)
-    of_labels = label_values(inputs, evaluation, classify_errors(evaluation))
-    results = build_results(
-        samples,
-        run_config(pred_field, gt_field, settings),
-        eval_key,
-        evaluation,
-        match_rows(inputs, evaluation),
-        inputs.classes,
-        image_frame(samples, inputs.columns, of_samples),
-        inputs.notes,
-    )
+    with garbage_collection_paused():
+        logger.info("Reading labels...")
+        inputs = read_inputs(samples, pred_field, gt_field, settings, progress=progress)
+        evaluation = evaluate_objects(
+            inputs.truth.objects,
+            inputs.predictions.objects,
+            num_images=len(inputs.columns),
+            num_categories=len(inputs.classes),
+            settings=settings,
+        )
+        outcomes = label_outcomes(evaluation)
+        of_samples = sample_values(inputs, score_images(evaluation), settings)
+        of_labels = label_values(inputs, *outcomes, classify_errors(evaluation))
+        results = build_results(
+            samples,
+            run_config(pred_field, gt_field, settings),
+            eval_key,
+            evaluation,
+            match_rows(inputs, *outcomes),
+            inputs.classes,
+            image_frame(samples, inputs.columns, of_samples),
+            inputs.notes,
+        )
 
-    logger.info("Writing results...")
-    _save(samples, inputs.columns, results, eval_key, of_samples, of_labels, progress)
+        logger.info("Writing results...")
+        _save(
+            samples, inputs.columns, results, eval_key, of_samples, of_labels, progress
+        )
     return results
 
 
@@ -149,8 +155,10 @@ def _save(
 
     One that replaces another is written beside it first, under a key of its own.
     """
+    from fiftyone_coco_audit.evaluation.results import save_results
+
     dataset = samples._root_dataset
-    config, method = results.config, results.backend
+    config = results.config
     fields = config.pred_field, config.gt_field
     replaces = eval_key in dataset.list_evaluations()
     key = f"{eval_key}_replacement" if replaces else eval_key
@@ -173,8 +181,8 @@ def _save(
             },
             progress=progress,
         )
-        method.register_run(samples, key)
-        method.save_run_results(samples, key, results)
+        results.backend.register_run(samples, key)
+        save_results(dataset, key, results)
         samples._add_paths_to_sidebar_group(sample_fields(key), key)
     except BaseException:
         _delete(dataset, key, *fields)

@@ -1,0 +1,209 @@
+"""What is timed, each in a process of its own: ``python -m benchmarks.tasks TASK ...``.
+
+A task prints one line of JSON: its seconds by step, its peak of memory, and a
+figure by which two tasks can be seen to have done the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.data import Files
+
+Seconds = dict[str, float]
+
+
+@contextlib.contextmanager
+def timed(seconds: Seconds, step: str) -> Iterator[None]:
+    """Adds the time of a block to a step."""
+    start = time.perf_counter()
+    yield
+    seconds[step] = seconds.get(step, 0) + time.perf_counter() - start
+
+
+def import_ours(files: Files, seconds: Seconds, _: dict[str, Any]) -> float:
+    """Import of both files by ``import_coco``."""
+    from fiftyone_coco_audit import import_coco
+
+    with timed(seconds, "total"):
+        dataset = import_coco(
+            files.annotations,
+            files.images,
+            predictions=files.predictions,
+            name="benchmark ours",
+            overwrite=True,
+            progress=False,
+        )
+    return dataset.count("predictions.detections")
+
+
+def import_stock(files: Files, seconds: Seconds, options: dict[str, Any]) -> float:
+    """Import of both files by FiftyOne's importer and ``add_coco_labels``."""
+    import fiftyone as fo
+    import fiftyone.utils.coco as fouc
+
+    fo.config.show_progress_bars = False
+    label_type = "segmentations" if options.get("masks") else "detections"
+    with timed(seconds, "total"):
+        dataset = fo.Dataset.from_dir(
+            dataset_type=fo.types.COCODetectionDataset,
+            data_path=str(files.images),
+            labels_path=str(files.annotations),
+            label_types=label_type,
+            label_field="ground_truth",
+            include_id=True,
+            name="benchmark stock",
+            overwrite=True,
+        )
+        categories = json.loads(files.annotations.read_text())["categories"]
+        fouc.add_coco_labels(
+            dataset,
+            "predictions",
+            json.loads(files.predictions.read_text()),
+            categories,
+            label_type=label_type,
+            coco_id_field="coco_id" if dataset.has_field("coco_id") else None,
+        )
+    return dataset.count("predictions.detections")
+
+
+def core_ours(files: Files, seconds: Seconds, options: dict[str, Any]) -> float:
+    """Matching, accumulation, per-image AP and marks of labels, from columns."""
+    from benchmarks.columns import read
+    from fiftyone_coco_audit.evaluation.error_types import classify_errors
+    from fiftyone_coco_audit.evaluation.metrics import evaluate_objects
+    from fiftyone_coco_audit.evaluation.per_image import score_images
+    from fiftyone_coco_audit.evaluation.per_label import label_outcomes
+    from fiftyone_coco_audit.evaluation.settings import Settings
+
+    masks = bool(options.get("masks"))
+    truth, predictions, num_images, num_categories = read(files, masks=masks)
+    with timed(seconds, "total"):
+        evaluation = evaluate_objects(
+            truth,
+            predictions,
+            num_images=num_images,
+            num_categories=num_categories,
+            settings=Settings(iou_type="segm" if masks else "bbox"),
+        )
+        score_images(evaluation)
+        label_outcomes(evaluation)
+    with timed(seconds, "types of error"):
+        classify_errors(evaluation)
+    return evaluation.summary()["AP"]
+
+
+def core_pycocotools(files: Files, seconds: Seconds, options: dict[str, Any]) -> float:
+    """``COCOeval.evaluate`` and ``accumulate``."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    return _cocoeval(COCO, COCOeval, files, seconds, options)
+
+
+def core_hotcoco(files: Files, seconds: Seconds, options: dict[str, Any]) -> float:
+    """The same of hotcoco."""
+    from hotcoco import COCO, COCOeval
+
+    return _cocoeval(COCO, COCOeval, files, seconds, options)
+
+
+def _cocoeval(
+    coco: Any, cocoeval: Any, files: Files, seconds: Seconds, options: dict[str, Any]
+) -> float:
+    results = json.loads(files.predictions.read_text())
+    if options.get("masks"):
+        for result in results:
+            del result["bbox"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = coco(str(files.annotations))
+        detections = truth.loadRes(results)
+        evaluator = cocoeval(
+            truth, detections, "segm" if options.get("masks") else "bbox"
+        )
+        with timed(seconds, "total"):
+            evaluator.evaluate()
+            evaluator.accumulate()
+        evaluator.summarize()
+    return float(evaluator.stats[0])
+
+
+def evaluate_ours(files: Files, seconds: Seconds, _: dict[str, Any]) -> float:
+    """``evaluate()`` as a whole on the dataset that ``import_ours`` made."""
+    import fiftyone as fo
+
+    from fiftyone_coco_audit.evaluation import run
+
+    dataset = fo.load_dataset("benchmark ours")
+    if dataset.list_evaluations():
+        dataset.delete_evaluations()
+    for function, step in (("read_inputs", "read"), ("_save", "write")):
+        setattr(run, function, _timing(getattr(run, function), seconds, step))
+    with timed(seconds, "total"):
+        results = run.evaluate(dataset, progress=False)
+    seconds["compute"] = seconds["total"] - seconds["read"] - seconds["write"]
+    return results.summary()["AP"]
+
+
+def evaluate_stock(files: Files, seconds: Seconds, options: dict[str, Any]) -> float:
+    """``evaluate_detections(compute_mAP=True)`` on the first images of that dataset."""
+    import fiftyone as fo
+
+    fo.config.show_progress_bars = False
+    dataset = fo.load_dataset("benchmark ours")
+    view = dataset.limit(options["limit"])
+    if "stock" in dataset.list_evaluations():
+        dataset.delete_evaluation("stock")
+    with timed(seconds, "total"):
+        results = view.evaluate_detections(
+            "predictions", gt_field="ground_truth", eval_key="stock", compute_mAP=True
+        )
+    dataset.delete_evaluation("stock")
+    return float(results.mAP())
+
+
+def _timing(function: Callable[..., Any], seconds: Seconds, step: str) -> Any:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with timed(seconds, step):
+            return function(*args, **kwargs)
+
+    return run
+
+
+TASKS = {
+    function.__name__.replace("_", "-"): function
+    for function in (
+        import_ours,
+        import_stock,
+        core_ours,
+        core_pycocotools,
+        core_hotcoco,
+        evaluate_ours,
+        evaluate_stock,
+    )
+}
+
+
+def main() -> None:
+    """Runs the task that the first argument names."""
+    task, folder, options = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
+    if "core" in task:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    files = Files(folder / "gt.json", folder / "predictions.json", folder / "images")
+    seconds: Seconds = {}
+    figure = TASKS[task](files, seconds, options)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "peak_mb": peak, "figure": figure}))
+
+
+if __name__ == "__main__":
+    main()

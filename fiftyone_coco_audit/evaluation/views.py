@@ -1,0 +1,47 @@
+"""The views that an evaluation opens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fiftyone_coco_audit.errors import CocoAuditError
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+
+def worst_first(samples: fo.SampleCollection, eval_key: str = "eval") -> fo.DatasetView:
+    """The samples by ascending AP, none left out.
+
+    Where APs are equal, images with more objects missed come first, then those with
+    more false positives. Images without ground truth have no AP and come last.
+
+    Args:
+        samples: a dataset or view that :func:`fiftyone_coco_audit.evaluate` evaluated
+        eval_key: the name of the evaluation
+
+    Returns:
+        a view
+
+    Raises:
+        CocoAuditError: if there is no such evaluation
+    """
+    from fiftyone import ViewField as F
+
+    if not samples.has_field(f"{eval_key}_ap"):
+        raise CocoAuditError(
+            f"Dataset {samples._root_dataset.name!r} has no field '{eval_key}_ap', so "
+            "its images cannot be sorted by AP: run evaluate() with "
+            f"eval_key={eval_key!r} first"
+        )
+    ap = F(f"{eval_key}_ap")
+    return samples.sort_by(
+        [
+            # MongoDB sorts null before any number
+            ((ap == None).if_else(2, ap), 1),  # noqa: E711
+            (f"{eval_key}_fn", -1),
+            (f"{eval_key}_fp", -1),
+            # The App asks for the samples in portions: no two may tie
+            ("id", 1),
+        ]
+    )
