@@ -1,0 +1,395 @@
+"""The faults planted in the demo, one function each.
+
+A plant spoils the draft or, where the fault was drawn, only points at it. Everything
+that no plant names is healthy, so checks can be tested for what they find and for
+what they leave alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fiftyone_coco_audit.demo import casting
+from fiftyone_coco_audit.demo.casting import ImageSpec
+from fiftyone_coco_audit.demo.detector import Detection
+from fiftyone_coco_audit.demo.records import Record
+from fiftyone_coco_audit.demo.scenes import SceneObject
+
+_ROTATE_TO_SHOW = 6  # EXIF: turn the stored picture a quarter clockwise
+_ORIENTATION_TAG = 0x0112
+
+
+@dataclass
+class Draft:
+    """The demo before it is written, image files excepted.
+
+    Args:
+        images_dir: folder of the image files
+        specs: the images
+        annotations: COCO annotations by id, with the objects they describe
+        detections: the predictions in the order of the file
+        rng: the source of randomness
+    """
+
+    images_dir: Path
+    specs: list[ImageSpec]
+    annotations: dict[int, tuple[Record, SceneObject]]
+    detections: list[Detection]
+    rng: np.random.Generator
+
+    def of_kind(self, *kinds: str) -> list[ImageSpec]:
+        """The images of some kinds."""
+        return [spec for spec in self.specs if spec.kind in kinds]
+
+    def of_class(self, name: str) -> list[tuple[Record, SceneObject]]:
+        """The annotations of a class, crowds excepted."""
+        return [
+            (record, thing)
+            for record, thing in self.annotations.values()
+            if thing.category == name and not record["iscrowd"]
+        ]
+
+    def of_place(self, place: str) -> list[tuple[Record, SceneObject]]:
+        """The annotations of the objects in some place."""
+        return [pair for pair in self.annotations.values() if pair[1].place == place]
+
+
+@dataclass
+class Plant:
+    """An entry of the manifest.
+
+    Args:
+        key: stable name of the fault
+        sentence: what is wrong
+        severity: ``"error"``, ``"warning"`` or ``"note"``: what a check should say
+        image_ids: COCO ids of the images concerned
+        annotation_ids: COCO ids of the annotations concerned
+        prediction_indices: positions in the file of predictions
+        categories: names of the classes concerned
+        file_names: of the images concerned, as in the COCO file
+        boxes: objects that have no annotation: ``image_id``, ``category``, ``bbox``
+    """
+
+    key: str
+    sentence: str
+    severity: str
+    image_ids: list[int] = field(default_factory=list)
+    annotation_ids: list[int] = field(default_factory=list)
+    prediction_indices: list[int] = field(default_factory=list)
+    categories: list[str] = field(default_factory=list)
+    file_names: list[str] = field(default_factory=list)
+    boxes: list[Record] = field(default_factory=list)
+
+
+def _on_images(
+    key: str, sentence: str, severity: str, specs: Iterable[ImageSpec]
+) -> Plant:
+    specs = list(specs)
+    return Plant(
+        key,
+        sentence,
+        severity,
+        image_ids=[spec.id for spec in specs],
+        file_names=[spec.file_name for spec in specs],
+    )
+
+
+def _on_labels(
+    key: str,
+    sentence: str,
+    severity: str,
+    draft: Draft,
+    records: Iterable[Record],
+    categories: Iterable[str] = (),
+) -> Plant:
+    records = list(records)
+    concerned = {record["image_id"] for record in records}
+    plant = _on_images(
+        key, sentence, severity, (spec for spec in draft.specs if spec.id in concerned)
+    )
+    plant.annotation_ids = [record["id"] for record in records]
+    plant.categories = list(categories)
+    return plant
+
+
+def extreme_aspect_ratios(draft: Draft) -> Plant:
+    """Panoramas and their upright counterparts, drawn as such."""
+    return _on_images(
+        "extreme_aspect_ratio",
+        "Images of 5:1 and 1:4 among images of about 4:3 become slivers when they are "
+        "resized to a square input.",
+        "warning",
+        draft.of_kind("panorama", "tall"),
+    )
+
+
+def huge_image(draft: Draft) -> Plant:
+    """A 4K image, drawn as such."""
+    return _on_images(
+        "huge_image",
+        "One image has 27 times the pixels of the others and costs memory and time to "
+        "decode.",
+        "note",
+        draft.of_kind("huge"),
+    )
+
+
+def tiny_objects(draft: Draft) -> Plant:
+    """Objects of a few pixels, drawn as such."""
+    return _on_labels(
+        "tiny_object",
+        "Objects of less than 8 pixels across are smaller than a stride of the "
+        "network.",
+        "warning",
+        draft,
+        (record for record, _ in draft.of_place("clear")),
+    )
+
+
+def rare_with_commonest(draft: Draft) -> Plant:
+    """A class that never appears alone, drawn as such."""
+    return _on_labels(
+        "rare_class_with_commonest",
+        f"Every image with a {casting.RARE}, the rarest class, also shows a "
+        f"{casting.COMMONEST}, the commonest, so oversampling the one inflates the "
+        "other.",
+        "warning",
+        draft,
+        (record for record, _ in draft.of_class(casting.RARE)),
+        [casting.RARE, casting.COMMONEST],
+    )
+
+
+def long_tail(draft: Draft) -> Plant:
+    """Classes with less than one label in twenty, drawn as such."""
+    counts = Counter(thing.category for _, thing in draft.annotations.values())
+    tail = [
+        cls.name
+        for cls in casting.CLASSES
+        if counts[cls.name] < 0.05 * sum(counts.values())
+    ]
+    return Plant(
+        "long_tail",
+        "A few classes hold most of the labels; those named here have less than 5 % "
+        "each.",
+        "note",
+        categories=tail,
+    )
+
+
+def unlabelled_class(draft: Draft) -> Plant:
+    """Takes the labels of one class out of the images of one site."""
+    name = casting.UNLABELLED
+    site_b = {spec.id for spec in draft.specs if spec.file_name.startswith("site_b/")}
+    dropped = [
+        (record, thing)
+        for record, thing in draft.of_class(name)
+        if record["image_id"] in site_b
+    ]
+    plant = _on_labels(
+        "unlabelled_class",
+        f"No {name} is labelled in the images of site_b, a third of all, though they "
+        "show some; the boxes listed here are missing.",
+        "error",
+        draft,
+        (record for record, _ in dropped),
+        [name],
+    )
+    plant.annotation_ids = []
+    plant.boxes = [
+        {
+            "image_id": record["image_id"],
+            "category": name,
+            "bbox": [int(value) for value in thing.box],
+        }
+        for record, thing in dropped
+    ]
+    hidden = {id(thing) for _, thing in dropped}
+    plant.prediction_indices = [
+        index
+        for index, detection in enumerate(draft.detections)
+        if id(detection.target) in hidden and detection.category == name
+    ]
+    for record, _ in dropped:
+        del draft.annotations[record["id"]]
+    return plant
+
+
+def boxes_outside(draft: Draft) -> Plant:
+    """Lets boxes of objects at the border run on outside."""
+    records = []
+    for record, thing in draft.of_place("border"):
+        record["bbox"] = [int(value) for value in thing.whole]
+        records.append(record)
+    return _on_labels(
+        "box_outside_image",
+        "Boxes reach over the border of the image, to where the hidden part of the "
+        "object would be.",
+        "error",
+        draft,
+        records,
+    )
+
+
+def duplicate_annotations(draft: Draft) -> Plant:
+    """Annotates one object of an image twice."""
+    pairs = []
+    for spec in draft.of_kind("duplicate"):
+        candidates = [
+            record
+            for record, thing in draft.annotations.values()
+            if record["image_id"] == spec.id and thing.category != casting.LOOSE
+        ]
+        original = max(candidates, key=lambda record: record["area"])
+        copy = {**original, "id": max(draft.annotations) + 1}
+        draft.annotations[copy["id"]] = (copy, draft.annotations[original["id"]][1])
+        pairs += [original, copy]
+    return _on_labels(
+        "duplicate_annotation",
+        "An object is annotated twice with the same class, box and mask; originals "
+        "and copies are listed in turn.",
+        "error",
+        draft,
+        pairs,
+    )
+
+
+def loose_boxes(draft: Draft) -> Plant:
+    """Widens the boxes of one class about their middle, masks left as they are."""
+    heights = {spec.id: spec.height for spec in draft.specs}
+    widths = {spec.id: spec.width for spec in draft.specs}
+    records = []
+    for record, _ in draft.of_class(casting.LOOSE):
+        x, y, w, h = record["bbox"]
+        grow_x, grow_y = draft.rng.uniform(0.10, 0.15, size=2)
+        left, top = max(x - grow_x * w, 0), max(y - grow_y * h, 0)
+        right = min(x + w + grow_x * w, widths[record["image_id"]])
+        bottom = min(y + h + grow_y * h, heights[record["image_id"]])
+        record["bbox"] = [
+            round(float(value), 1) for value in (left, top, right - left, bottom - top)
+        ]
+        records.append(record)
+    return _on_labels(
+        "loose_boxes",
+        f"The boxes of {casting.LOOSE} are some 25 % wider and higher than the "
+        "objects; their masks are tight.",
+        "warning",
+        draft,
+        records,
+        [casting.LOOSE],
+    )
+
+
+def confused_pair(draft: Draft) -> Plant:
+    """Lets the detector take one class for another, nearly every second time."""
+    mistakes = [
+        index
+        for index, detection in enumerate(draft.detections)
+        if detection.target is not None
+        and detection.target.category == detection.category == casting.CONFUSED
+        and draft.rng.random() < 0.45
+    ]
+    for index in mistakes:
+        draft.detections[index].category = casting.MISTAKEN_FOR
+    concerned = {draft.detections[index].image_id for index in mistakes}
+    plant = _on_images(
+        "confused_pair",
+        f"The detector takes a {casting.CONFUSED} for a {casting.MISTAKEN_FOR} nearly "
+        "every second time; the reverse is rare.",
+        "warning",
+        (spec for spec in draft.specs if spec.id in concerned),
+    )
+    plant.categories = [casting.CONFUSED, casting.MISTAKEN_FOR]
+    plant.prediction_indices = mistakes
+    return plant
+
+
+def no_predictions(draft: Draft) -> Plant:
+    """Images with objects in which the detector finds nothing, left out by it."""
+    return _on_images(
+        "no_predictions",
+        "The file of predictions has nothing for these images, though they show "
+        "labelled objects.",
+        "warning",
+        draft.of_kind("silent"),
+    )
+
+
+def background_images(draft: Draft) -> Plant:
+    """Images without objects, drawn as such."""
+    return _on_images(
+        "background_image",
+        "Images without any object or annotation; good to have if meant as negatives.",
+        "note",
+        draft.of_kind("background", "black"),
+    )
+
+
+def unreadable_file(draft: Draft) -> Plant:
+    """Cuts image files off in the middle."""
+    specs = draft.of_kind("unreadable")
+    for spec in specs:
+        path = draft.images_dir / spec.file_name
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2])
+    return _on_images(
+        "unreadable_image",
+        "The file is cut off in the middle: its header is sound, its pixels are not.",
+        "error",
+        specs,
+    )
+
+
+def black_image(draft: Draft) -> Plant:
+    """Blackens images."""
+    specs = draft.of_kind("black")
+    for spec in specs:
+        black = Image.new("RGB", (spec.width, spec.height))
+        black.save(draft.images_dir / spec.file_name, quality=92)
+    return _on_images("black_image", "The image is black all over.", "error", specs)
+
+
+def exif_rotation(draft: Draft) -> Plant:
+    """Stores images on their side, with the tag that says so."""
+    specs = draft.of_kind("exif")
+    for spec in specs:
+        path = draft.images_dir / spec.file_name
+        exif = Image.Exif()
+        exif[_ORIENTATION_TAG] = _ROTATE_TO_SHOW
+        with Image.open(path) as upright:
+            stored = upright.transpose(Image.Transpose.ROTATE_90)
+        stored.save(path, quality=92, exif=exif)
+    return _on_images(
+        "exif_rotated",
+        "The file stores 640 x 480 pixels and EXIF orientation 6, while the COCO "
+        "record and its boxes describe the upright 480 x 640 picture that a viewer "
+        "shows, so a loader that ignores the tag trains on boxes a quarter turn off.",
+        "warning",
+        specs,
+    )
+
+
+# Labels are taken away before those that stay are copied or counted
+PLANTS: tuple[Callable[[Draft], Plant], ...] = (
+    unlabelled_class,
+    extreme_aspect_ratios,
+    huge_image,
+    tiny_objects,
+    boxes_outside,
+    loose_boxes,
+    duplicate_annotations,
+    rare_with_commonest,
+    long_tail,
+    unreadable_file,
+    black_image,
+    exif_rotation,
+    background_images,
+    confused_pair,
+    no_predictions,
+)

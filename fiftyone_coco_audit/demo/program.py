@@ -1,0 +1,216 @@
+"""The program of the demo: generate, import, evaluate, print, serve."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fiftyone_coco_audit.demo.dataset import DemoPaths, generate, parameters
+from fiftyone_coco_audit.errors import CocoAuditError
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+    import pandas as pd
+
+_EVAL_KEY = "eval"
+_NEXT = """
+In the App, images come worst first, those without an AP last
+  - colours: objects found are green, missed ones red; right predictions orange,
+    wrong ones teal
+  - sidebar, group "{key}": drag the slider of {key}_ap, or pick a {key}_status
+  - "+" beside "Samples", then "Model Evaluation": classes, confusions, PR curves
+  - the key ` (backtick), then "evaluate": evaluate again, with other settings
+What is planted in this dataset, and where, is listed in
+  {manifest}
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the demo.
+
+    Args:
+        argv: the arguments of the command line; None means those of the process
+
+    Returns:
+        the exit code
+    """
+    arguments = _parse(argv)
+    try:
+        return _run(arguments)
+    except CocoAuditError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print()
+        return 0 if arguments.serving else 130
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m fiftyone_coco_audit.demo",
+        description="Generates images with known faults and the predictions of a "
+        "simulated detector, imports and evaluates them and serves the App.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path.home() / "fiftyone" / "coco-audit-demo",
+        help="folder of the generated files",
+    )
+    parser.add_argument("--num-images", type=int, default=200, help="how many images")
+    parser.add_argument("--seed", type=int, default=51, help="of all randomness")
+    parser.add_argument(
+        "--name", default="coco-audit-demo", help="name of the FiftyOne dataset"
+    )
+    parser.add_argument(
+        "--app",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="serve the App at the end",
+    )
+    parser.add_argument("--port", type=int, default=5151, help="of the App")
+    parser.add_argument(
+        "--address", default="127.0.0.1", help="that the App listens at"
+    )
+    return parser.parse_args(argv, argparse.Namespace(serving=False))
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    import fiftyone as fo
+
+    from fiftyone_coco_audit import evaluate, import_coco
+
+    _check_name(arguments.name)
+    wanted = parameters(arguments.num_images, arguments.seed)
+    paths = DemoPaths(arguments.output.expanduser().resolve())
+    if paths.parameters() == wanted:
+        print(f"Using the demo in {paths.root}")
+    else:
+        print(f"Generating {arguments.num_images} images in {paths.root}...")
+        generate(
+            paths.root,
+            num_images=arguments.num_images,
+            seed=arguments.seed,
+            progress=fo.config.show_progress_bars,
+        )
+
+    print("Importing...")
+    dataset = import_coco(
+        str(paths.annotations),
+        str(paths.images),
+        predictions=str(paths.predictions),
+        name=arguments.name,
+        overwrite=True,
+    )
+    dataset.info["coco_audit"]["demo"] = wanted
+    dataset.save()
+
+    print("Evaluating...")
+    results = evaluate(dataset, eval_key=_EVAL_KEY, iou_type="bbox")
+
+    print(f"\nDataset {dataset.name!r}: {_describe(dataset)}\n")
+    results.print_summary()
+    print("\nThe ten worst images")
+    print(_worst_images(results.per_image(), paths.images))
+    print(_NEXT.format(key=_EVAL_KEY, manifest=paths.manifest))
+    if arguments.app:
+        _serve(dataset, arguments)
+    return 0
+
+
+def _check_name(name: str) -> None:
+    import fiftyone as fo
+
+    if not fo.dataset_exists(name):
+        return
+    if "demo" not in fo.load_dataset(name).info.get("coco_audit", {}):
+        raise CocoAuditError(
+            f"There is a FiftyOne dataset {name!r} that is not the demo and would be "
+            "lost; choose another name with --name"
+        )
+
+
+def _describe(dataset: fo.Dataset) -> str:
+    truth, predictions = (
+        dataset.count(f"{field}.detections")
+        for field in ("ground_truth", "predictions")
+    )
+    return f"{len(dataset)} images, {truth} objects, {predictions} predictions"
+
+
+def _worst_images(scores: pd.DataFrame, images_dir: Path, count: int = 10) -> str:
+    """A table of the images with the lowest AP.
+
+    Args:
+        scores: the images, with columns ``filepath``, ``status``, ``ap``, ``tp``,
+            ``fp`` and ``fn``
+        images_dir: the folder that file names are shown relative to
+        count: number of images
+
+    Returns:
+        lines of text; images without an AP are left out
+    """
+    worst = scores.dropna(subset="ap").sort_values(
+        ["ap", "fn", "fp"], ascending=[True, False, False], kind="stable"
+    )
+    lines = [f"  {'file':<24}{'status':<16}{'AP':>7}{'tp':>5}{'fp':>5}{'fn':>5}"]
+    for row in worst.head(count).itertuples():
+        file = Path(row.filepath).relative_to(images_dir).as_posix()
+        lines.append(
+            f"  {file:<24}{row.status:<16}{row.ap:7.3f}{row.tp:5}{row.fp:5}{row.fn:5}"
+        )
+    return "\n".join(lines)
+
+
+def _colour_scheme() -> fo.ColorScheme:
+    """What was found in quiet colours, what went wrong in loud ones."""
+    import fiftyone as fo
+
+    colours = {
+        "ground_truth": {"tp": "#3fa34d", "fn": "#e5383b"},
+        "predictions": {"tp": "#f28e2b", "fp": "#17a2b8"},
+    }
+    return fo.ColorScheme(
+        color_by="value",
+        opacity=0.5,
+        fields=[
+            {
+                "path": field,
+                "colorByAttribute": _EVAL_KEY,
+                "fieldColor": of_values["tp"],
+                "valueColors": [
+                    {"value": value, "color": colour}
+                    for value, colour in of_values.items()
+                ],
+            }
+            for field, of_values in colours.items()
+        ],
+    )
+
+
+def _serve(dataset: fo.Dataset, arguments: argparse.Namespace) -> None:
+    from fiftyone.core.session import Session
+
+    from fiftyone_coco_audit import worst_first
+
+    # launch_app() would add advice on other machines, and a banner
+    session = Session(
+        view=worst_first(dataset, eval_key=_EVAL_KEY),
+        color_scheme=_colour_scheme(),
+        port=arguments.port,
+        address=arguments.address,
+        remote=True,
+    )
+    arguments.serving = True
+    print(
+        f"The App is at http://localhost:{session.server_port} (Ctrl-C ends it)",
+        flush=True,
+    )
+    try:
+        session.wait(-1)
+    finally:
+        session.close()
