@@ -78,7 +78,8 @@ def _objects(rng: np.random.Generator, num_images: int, count: int) -> _Rows:
 
 def _predictions(rng: np.random.Generator, num_images: int, truth: _Rows) -> _Rows:
     rows = np.repeat(
-        np.arange(len(truth.image)), rng.choice([0, 1, 2], len(truth.image), p=[0.2, 0.5, 0.3])
+        np.arange(len(truth.image)),
+        rng.choice([0, 1, 2], len(truth.image), p=[0.2, 0.5, 0.3]),
     )
     noise = rng.normal(0, 0.07, (len(rows), 4)) * np.tile(truth.box[rows, 2:], 2)
     close = truth.box[rows] + noise
@@ -91,7 +92,9 @@ def _predictions(rng: np.random.Generator, num_images: int, truth: _Rows) -> _Ro
         rng, num_images, round(num_images * PREDICTIONS_PER_IMAGE) - len(rows)
     )
     image = np.concatenate([truth.image[rows], other.image])
-    score = np.concatenate([rng.beta(4, 2, len(rows)), rng.beta(1, 6, len(other.image))])
+    score = np.concatenate(
+        [rng.beta(4, 2, len(rows)), rng.beta(1, 6, len(other.image))]
+    )
     order = np.lexsort((-score, image))
     return _Rows(
         image=image[order],

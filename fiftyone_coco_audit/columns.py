@@ -108,8 +108,8 @@ def require_detections(samples: fo.SampleCollection, field: str) -> None:
     known = ", ".join(map(repr, detections)) or "none"
     if field not in schema:
         raise CocoAuditError(
-            f"Dataset {samples._root_dataset.name!r} has no field {field!r}; its fields of "
-            f"detections are: {known}"
+            f"Dataset {samples._root_dataset.name!r} has no field {field!r}; its "
+            f"fields of detections are: {known}"
         )
     if field not in detections:
         raise CocoAuditError(
@@ -155,7 +155,8 @@ def read_columns(
                 }
 
     ids: list[ObjectId] = []
-    sizes, coco_ids = [], []
+    sizes: list[list[float | None]] = []
+    coco_ids: list[int | str | None] = []
     parts: dict[str, list[LabelColumns]] = {field: [] for field in fields}
     cursor = samples._aggregate(post_pipeline=[{"$project": project}])
     with (
@@ -350,7 +351,9 @@ def _label_columns(
     return LabelColumns(
         sample=np.repeat(np.arange(len(documents)) + first_sample, counts),
         ids=list(
-            chain.from_iterable(document.get(prefix + "_id", ()) for document in documents)
+            chain.from_iterable(
+                document.get(prefix + "_id", ()) for document in documents
+            )
         ),
         label=column("label"),
         box=_boxes(column("bounding_box")),

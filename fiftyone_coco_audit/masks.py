@@ -98,5 +98,7 @@ def _encode(
 
     canvas = np.zeros(size, np.uint8, order="F")
     inside = canvas[max(top, 0) : top + shape[0], max(left, 0) : left + shape[1]]
-    inside[:] = crop[max(-top, 0) :, max(-left, 0) :][: inside.shape[0], : inside.shape[1]]
+    inside[:] = crop[max(-top, 0) :, max(-left, 0) :][
+        : inside.shape[0], : inside.shape[1]
+    ]
     return mask_utils.encode(canvas)

@@ -39,6 +39,28 @@ class Objects:
     def __len__(self) -> int:
         return len(self.image)
 
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The confidences of predictions.
+
+        Raises:
+            ValueError: if these are not predictions
+        """
+        if self.score is None:
+            raise ValueError("ground truth has no scores")
+        return self.score
+
+    @property
+    def encoded(self) -> Sequence[RLE]:
+        """The masks.
+
+        Raises:
+            ValueError: if only boxes are known
+        """
+        if self.masks is None:
+            raise ValueError("objects without masks")
+        return self.masks
+
     def of_images(self, start: int, stop: int) -> tuple[slice, Objects]:
         """The rows of the images ``start <= image < stop``.
 

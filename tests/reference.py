@@ -61,7 +61,9 @@ def columns(
     """
     images = {
         image_id: place
-        for place, image_id in enumerate(sorted(i["id"] for i in ground_truth["images"]))
+        for place, image_id in enumerate(
+            sorted(i["id"] for i in ground_truth["images"])
+        )
     }
     sizes = {
         images[image["id"]]: (image["height"], image["width"])
@@ -96,7 +98,9 @@ def columns(
             area = [float(mask_utils.area(mask)) for mask in masks]
         return Objects(
             image=image,
-            category=np.array([categories[r["category_id"]] for r in records], np.int64),
+            category=np.array(
+                [categories[r["category_id"]] for r in records], np.int64
+            ),
             box=box,
             area=np.array(area, float),
             crowd=np.array([bool(r.get("iscrowd")) for r in records], bool),

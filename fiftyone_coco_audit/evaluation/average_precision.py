@@ -85,9 +85,9 @@ class Curves:
         table = np.zeros((self.shape[0] * self.shape[1], len(RECALL_LEVELS)))
         rows = np.repeat(self.curve, self.levels)
         table[rows, rank_in_groups(rows)] = np.repeat(values, self.levels)
-        table = table.reshape(*self.shape, -1)
-        table[:, self.num_positives == 0] = -1
-        return table
+        curves = table.reshape(*self.shape, len(RECALL_LEVELS))
+        curves[:, self.num_positives == 0] = -1
+        return curves
 
 
 def precision_recall_curves(

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.evaluation.matching import UNMATCHED
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
 from fiftyone_coco_audit.evaluation.overlaps import (
-    pairs_within_groups,
     paired_box_iou,
     paired_mask_iou,
+    pairs_within_groups,
 )
 
 #: The least overlap that is not background, TIDE's ``t_b``
@@ -127,10 +127,9 @@ def _overlaps_in_images(
     image = predictions.image[rows]
     row, place = pairs_within_groups(image, truth.image[objects])
     if evaluation.settings.iou_type == "segm":
-        assert predictions.masks is not None and truth.masks is not None
         overlap = paired_mask_iou(
-            predictions.masks,
-            [truth.masks[index] for index in objects],
+            predictions.encoded,
+            [truth.encoded[index] for index in objects.tolist()],
             truth.crowd[objects],
             rows[row],
             place,

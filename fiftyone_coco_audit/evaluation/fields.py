@@ -57,7 +57,11 @@ def additional_fields(eval_key: str, pred_field: str, gt_field: str) -> list[str
 
 
 def rename_additional_fields(
-    dataset: fo.Dataset, eval_key: str, new_eval_key: str, pred_field: str, gt_field: str
+    dataset: fo.Dataset,
+    eval_key: str,
+    new_eval_key: str,
+    pred_field: str,
+    gt_field: str,
 ) -> None:
     """Renames :func:`additional_fields`, as far as there are any."""
     paths = zip(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,12 +104,17 @@ def read_inputs(
     )
     notes: list[str] = []
     image = _image_order(columns.coco_id, notes)
-    truth_labels, predicted_labels = columns.labels[gt_field], columns.labels[pred_field]
+    truth_labels, predicted_labels = (
+        columns.labels[gt_field],
+        columns.labels[pred_field],
+    )
     classes = _classes(samples, gt_field, truth_labels, predicted_labels)
     position = {name: place for place, name in enumerate(classes)}
 
     def side(field: str, labels: LabelColumns) -> Side:
-        category = np.array([position.get(name, -1) for name in labels.label], np.int64)
+        category = np.array(
+            [-1 if name is None else position[name] for name in labels.label], np.int64
+        )
         usable = (category >= 0) & np.isfinite(labels.box).all(axis=1)
         if not usable.all():
             notes.append(
@@ -172,17 +177,16 @@ def _image_order(
     coco_id: Sequence[int | str | None], notes: list[str]
 ) -> NDArray[np.int64]:
     """The place of each sample by COCO id, which decides between equal scores."""
-    order = range(len(coco_id))
+    order = list(range(len(coco_id)))
     if any(value is None for value in coco_id):
         notes.append(
             "Not all samples have a coco_id: where predictions of two images have "
             "the same score, the order of the samples decides."
         )
+    elif all(isinstance(value, int) for value in coco_id):
+        order = np.argsort(np.array(coco_id, np.int64), kind="stable").tolist()
     else:
-        numeric = all(isinstance(value, int) for value in coco_id)
-        order = sorted(
-            order, key=lambda sample: coco_id[sample] if numeric else str(coco_id[sample])
-        )
+        order.sort(key=lambda sample: str(coco_id[sample]))
     image = np.empty(len(coco_id), np.int64)
     image[np.array(order, np.int64)] = np.arange(len(coco_id))
     return image

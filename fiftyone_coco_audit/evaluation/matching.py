@@ -11,16 +11,15 @@ of every image and class, then the second, and so on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.evaluation.overlaps import (
-    pairs_within_groups,
     paired_box_iou,
     paired_mask_iou,
+    pairs_within_groups,
 )
 from fiftyone_coco_audit.objects import Objects
 
@@ -153,9 +152,8 @@ def _match_some(
     max_detections: int,
     use_masks: bool,
 ) -> Matches:
-    assert predictions.score is not None
     cells = predictions.image * num_categories + predictions.category
-    order = np.lexsort((-predictions.score, cells))
+    order = np.lexsort((-predictions.scores, cells))
     rank = rank_in_groups(cells[order])
     kept = rank < max_detections
     order, rank = order[kept], rank[kept]
@@ -167,10 +165,9 @@ def _match_some(
     detection, position = pairs_within_groups(cells, truth_cells[truth_order])
     pair_truth = truth_order[position]
     if use_masks:
-        assert predictions.masks is not None and truth.masks is not None
         overlap = paired_mask_iou(
-            predictions.masks,
-            [truth.masks[row] for row in truth_order],
+            predictions.encoded,
+            [truth.encoded[row] for row in truth_order.tolist()],
             truth.crowd[truth_order],
             order[detection],
             position,

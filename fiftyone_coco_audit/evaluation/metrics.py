@@ -20,7 +20,6 @@ from fiftyone_coco_audit.evaluation.matching import UNMATCHED, Matches, match
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.objects import Objects
 
-
 _AREA_SUFFIXES = {"small": "s", "medium": "m", "large": "l"}
 
 
@@ -164,7 +163,6 @@ def evaluate_objects(
     Returns:
         an :class:`Evaluation`
     """
-    assert predictions.score is not None
     ignored = truth.crowd | ~settings.in_area_ranges(truth.area)
     matches = match(
         truth,
@@ -177,7 +175,7 @@ def evaluate_objects(
     )
     in_range = settings.in_area_ranges(predictions.area[matches.predictions])
     category = predictions.category[matches.predictions]
-    score = predictions.score[matches.predictions]
+    score = predictions.scores[matches.predictions]
     # Stable, so that equal scores keep the order of the images
     ranking = np.lexsort((-score, category))
     rank = matches.rank[ranking]
@@ -246,4 +244,3 @@ def outcomes(
     counted = np.broadcast_to(in_range[ranking], shape).copy()
     counted[:, columns] = np.where(is_matched, hit, in_range[matches.candidates])
     return true_positive, counted
-

@@ -46,7 +46,8 @@ def sample_values(
         "_status": scores.status(),
     }
     return {
-        suffix: _or_none(values[inputs.image]).tolist() for suffix, values in of_images.items()
+        suffix: _or_none(values[inputs.image]).tolist()
+        for suffix, values in of_images.items()
     }
 
 
@@ -95,8 +96,7 @@ def match_rows(
     """
     classes = np.array(inputs.classes, dtype=object)
     true_side, predicted_side = inputs.truth, inputs.predictions
-    true_class = np.append(classes[true_side.objects.category], None)
-    assert predicted_side.objects.score is not None
+    true_class = _and(classes[true_side.objects.category], None)
 
     counted = predictions.mark != ""
     missed = truth.mark == "fn"
@@ -104,7 +104,7 @@ def match_rows(
         true_class[predictions.partner],
         classes[predicted_side.objects.category],
         _or_none(predictions.overlap),
-        _or_none(predicted_side.objects.score),
+        _or_none(predicted_side.objects.scores),
         _partner_ids(predictions, true_side, None),
         predicted_side.ids,
     )
@@ -112,7 +112,9 @@ def match_rows(
     rows.extend(
         (name, None, None, None, label_id, None)
         for name, label_id in zip(
-            true_class[:-1][missed].tolist(), true_side.ids[missed].tolist(), strict=True
+            true_class[:-1][missed].tolist(),
+            true_side.ids[missed].tolist(),
+            strict=True,
         )
     )
     return rows
@@ -146,8 +148,12 @@ def _of_labels(side: Side, values: NDArray[np.object_], default: Any) -> list[An
 def _partner_ids(
     outcomes: LabelOutcomes, other: Side, default: str | None
 ) -> NDArray[np.object_]:
-    # The partner -1 is the last
-    return np.append(other.ids, default)[outcomes.partner]
+    return _and(other.ids, default)[outcomes.partner]
+
+
+def _and(values: NDArray[np.object_], last: Any) -> NDArray[np.object_]:
+    """Values and one more, which the row -1 stands for."""
+    return np.concatenate([values, np.array([last], dtype=object)])
 
 
 def _or_none(values: NDArray) -> NDArray[np.object_]:

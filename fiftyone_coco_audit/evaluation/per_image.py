@@ -74,7 +74,7 @@ def score_images(evaluation: Evaluation) -> ImageScores:
     num_images = evaluation.num_images
     rows = evaluation.matches.predictions
     image = predictions.image[rows]
-    score = predictions.score[rows]
+    score = predictions.scores[rows]
     true_positive, counted = evaluation.outcomes()
     positives = ~evaluation.ignored[0]
     num_truth = np.bincount(truth.image[positives], minlength=num_images)
@@ -133,7 +133,7 @@ def _pooled_ap(
 ) -> NDArray[np.float64]:
     rows = evaluation.matches.predictions
     image = evaluation.predictions.image[rows]
-    ranking = np.lexsort((rows, -evaluation.predictions.score[rows], image))
+    ranking = np.lexsort((rows, -evaluation.predictions.scores[rows], image))
     true_positive, counted = evaluation.outcomes(ranking)
     image = image[ranking]
     curves = precision_recall_curves(image, true_positive, counted, num_truth)

@@ -70,7 +70,9 @@ class Settings:
                 "(boxes) or 'segm' (masks)"
             )
         thresholds = sorted(
-            set(IOU_THRESHOLDS if iou_thresholds is None else map(float, iou_thresholds))
+            set(
+                IOU_THRESHOLDS if iou_thresholds is None else map(float, iou_thresholds)
+            )
         )
         if not thresholds or not all(0 < t <= 1 for t in thresholds):
             raise CocoAuditError(

@@ -1,4 +1,4 @@
-"""The views that an evaluation opens."""
+"""How an evaluation is looked at: which images first, and in which colours."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from fiftyone_coco_audit.errors import CocoAuditError
 
 if TYPE_CHECKING:
     import fiftyone as fo
+
+_TRUTH = {"tp": "#3fa34d", "fn": "#e5383b"}
+_PREDICTIONS = {"tp": "#f28e2b", "fp": "#17a2b8"}
 
 
 def worst_first(samples: fo.SampleCollection, eval_key: str = "eval") -> fo.DatasetView:
@@ -44,4 +47,39 @@ def worst_first(samples: fo.SampleCollection, eval_key: str = "eval") -> fo.Data
             # The App asks for the samples in portions: no two may tie
             ("id", 1),
         ]
+    )
+
+
+def outcome_colors(
+    pred_field: str = "predictions",
+    gt_field: str = "ground_truth",
+    eval_key: str = "eval",
+) -> fo.ColorScheme:
+    """Colours labels by their outcome: what was found quiet, what went wrong loud.
+
+    Args:
+        pred_field: the field of the predictions
+        gt_field: the field of the ground truth
+        eval_key: the name of the evaluation
+
+    Returns:
+        a color scheme, for a session or for ``dataset.app_config``
+    """
+    import fiftyone as fo
+
+    return fo.ColorScheme(
+        color_by="value",
+        opacity=0.5,
+        fields=[
+            {
+                "path": field,
+                "colorByAttribute": eval_key,
+                "fieldColor": colors["tp"],
+                "valueColors": [
+                    {"value": outcome, "color": color}
+                    for outcome, color in colors.items()
+                ],
+            }
+            for field, colors in ((gt_field, _TRUTH), (pred_field, _PREDICTIONS))
+        ],
     )

@@ -180,9 +180,8 @@ def test_labels_name_their_partners(dataset: fo.Dataset) -> None:
 def test_per_class_and_per_image(dataset: fo.Dataset) -> None:
     results = evaluate(dataset)
     per_class = results.per_class()
-    assert per_class.loc["cat", ["objects", "predictions", "tp", "fp", "fn"]].tolist() == [
-        1, 3, 1, 2, 0,
-    ]  # fmt: skip
+    counts = ["objects", "predictions", "tp", "fp", "fn"]
+    assert per_class.loc["cat", counts].tolist() == [1, 3, 1, 2, 0]
     assert np.isnan(per_class.loc["bird", "AP"])
     assert per_class["AP"].mean() == pytest.approx(results.summary()["AP"])
     per_image = results.per_image()
@@ -299,9 +298,7 @@ def test_a_failure_leaves_the_old_evaluation(dataset: fo.Dataset) -> None:
     before = [dataset.values(path) for path in ("eval_ap", "eval_status")]
     schema = set(dataset.get_field_schema(flat=True))
     with pytest.raises(CocoAuditError, match="changed by someone else"):
-        evaluate(
-            dataset, iou_thresholds=[0.9], progress=spoil_after_reading(dataset)
-        )
+        evaluate(dataset, iou_thresholds=[0.9], progress=spoil_after_reading(dataset))
     assert [dataset.values(path) for path in ("eval_ap", "eval_status")] == before
     assert set(dataset.get_field_schema(flat=True)) == schema
     assert dataset.get_evaluation_info("eval").config.iou == 0.5

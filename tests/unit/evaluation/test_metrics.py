@@ -21,7 +21,10 @@ SIZE = 256
 
 
 def evaluated(
-    ground_truth: dict[str, Any], predictions: list, iou_type: str = "bbox", **options: Any
+    ground_truth: dict[str, Any],
+    predictions: list,
+    iou_type: str = "bbox",
+    **options: Any,
 ) -> Evaluation:
     truth, detections, num_images, num_categories = columns(
         ground_truth, predictions, iou_type
@@ -85,9 +88,7 @@ areas = st.sampled_from([0, 10, 1024, 1024.5, 9216, 9217, 20000])
 truths = st.lists(
     st.tuples(images, classes, boxes, areas, st.integers(0, 4)), max_size=14
 )
-detections = st.lists(
-    st.tuples(images, classes, boxes, st.integers(0, 5)), max_size=24
-)
+detections = st.lists(st.tuples(images, classes, boxes, st.integers(0, 5)), max_size=24)
 
 
 def scene(objects: list, found: list) -> tuple[dict[str, Any], list]:
@@ -158,7 +159,9 @@ def _ellipse(box: list[float]) -> dict[str, Any]:
 def test_limits_on_detections(limits: tuple[int, ...]) -> None:
     rng = np.random.default_rng(3)
     objects = [(0, 0, (10 * n, 10, 9, 9), 81, 1) for n in range(12)]
-    found = [(0, 0, (10 * (n % 12), 10, 9, 9), s) for n, s in enumerate(rng.permutation(30))]
+    found = [
+        (0, 0, (10 * (n % 12), 10, 9, 9), s) for n, s in enumerate(rng.permutation(30))
+    ]
     ground_truth, predictions = scene(objects, found)
     evaluation = evaluated(ground_truth, predictions, max_detections=limits)
     reference = run_cocoeval(
@@ -198,7 +201,9 @@ def test_annotation_id_0_can_be_found() -> None:
     expected = run_cocoeval(ground_truth, predictions).stats[0]
     ground_truth["annotations"][0]["id"] = 0
     assert run_cocoeval(ground_truth, predictions).stats[0] == 0  # the known fault
-    assert evaluated(ground_truth, predictions).summary()["AP"] == pytest.approx(expected)
+    assert evaluated(ground_truth, predictions).summary()["AP"] == pytest.approx(
+        expected
+    )
 
 
 def test_nothing_at_all() -> None:
@@ -291,4 +296,6 @@ def test_published_figures(shared_data: Path, iou_type: str) -> None:
 
 def _published(path: Path, iou_type: str) -> list[float]:
     section = path.read_text().split(f"type={iou_type}\n")[1].split("-----")[0]
-    return [float(line.rsplit("=", 1)[1]) for line in section.splitlines() if "@[" in line]
+    return [
+        float(line.rsplit("=", 1)[1]) for line in section.splitlines() if "@[" in line
+    ]

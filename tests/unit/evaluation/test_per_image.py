@@ -32,9 +32,7 @@ def test_every_image_has_a_status_and_a_pooled_score() -> None:
         "empty",
     ]
     assert found.ap_pooled.tolist() == [1, 0, 0, 1]
-    np.testing.assert_array_equal(
-        found.ap.mean(axis=1), [1, np.nan, 0, np.nan]
-    )
+    np.testing.assert_array_equal(found.ap.mean(axis=1), [1, np.nan, 0, np.nan])
 
 
 def test_a_class_that_is_not_there_costs_in_the_pooled_score_only() -> None:
