@@ -7,8 +7,11 @@ cursor into arrays, and attributes are written back with one update a sample.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
 
 Progress = bool | None | Callable[[Any], None]
 
-_DOCUMENTS_AT_ONCE = 1_000
+_DOCUMENTS_AT_ONCE = 500
+# While the database writes, the next documents are made
+_WRITERS = 2
 
 
 @dataclass(frozen=True)
@@ -69,12 +74,14 @@ class SampleColumns:
             sample has no metadata
         coco_id: ``N`` ids of the images in the COCO file, None where there is
             none
+        modified: when each sample was last modified before it was read
         labels: the labels by field
     """
 
     ids: list[ObjectId]
     size: NDArray[np.float64]
     coco_id: list[int | str | None]
+    modified: list[datetime | None]
     labels: dict[str, LabelColumns]
 
     def __len__(self) -> int:
@@ -140,6 +147,7 @@ def read_columns(
     project: dict[str, Any] = {
         "size": ["$metadata.width", "$metadata.height"],
         "coco_id": 1,
+        "last_modified_at": 1,
     }
     for f, (field, attributes) in enumerate(fields.items()):
         for name in ("_id", "label", "bounding_box", *attributes):
@@ -157,6 +165,7 @@ def read_columns(
     ids: list[ObjectId] = []
     sizes: list[list[float | None]] = []
     coco_ids: list[int | str | None] = []
+    modified: list[datetime | None] = []
     parts: dict[str, list[LabelColumns]] = {field: [] for field in fields}
     cursor = samples._aggregate(post_pipeline=[{"$project": project}])
     with (
@@ -171,11 +180,13 @@ def read_columns(
             ids.extend(document["_id"] for document in documents)
             sizes.extend(document["size"] for document in documents)
             coco_ids.extend(document.get("coco_id") for document in documents)
+            modified.extend(document.get("last_modified_at") for document in documents)
             bar.update(len(documents))
     return SampleColumns(
         ids=ids,
         size=np.array(sizes, dtype=np.float64).reshape(-1, 2),
         coco_id=coco_ids,
+        modified=modified,
         labels={
             field: _concatenate(parts[field], attributes)
             for field, attributes in fields.items()
@@ -220,8 +231,8 @@ def write_columns(
 ) -> None:
     """Writes fields of samples and attributes of their labels, one update a sample.
 
-    The fields must have been declared. A sample whose labels have been added to,
-    removed or reordered since they were read is left untouched.
+    The fields must have been declared. A sample that has been modified since it
+    was read is left untouched, since its labels may be others now.
 
     Args:
         samples: the dataset or view that the columns were read from
@@ -232,7 +243,7 @@ def write_columns(
         progress: whether to show a progress bar, as everywhere in FiftyOne
 
     Raises:
-        CocoAuditError: if labels changed meanwhile
+        CocoAuditError: if samples were modified meanwhile
     """
     import fiftyone as fo
     import fiftyone.core.utils as fou
@@ -255,11 +266,17 @@ def write_columns(
     with (
         garbage_collection_paused(),
         fou.ProgressBar(total=len(columns), progress=progress) as bar,
+        ThreadPoolExecutor(_WRITERS) as pool,
     ):
-        updates = _updates(columns.ids, sample_values, writers)
-        for batch in _batches(updates, _DOCUMENTS_AT_ONCE):
-            matched += collection.bulk_write(batch, ordered=False).matched_count
-            bar.update(len(batch))
+        updates = _updates(columns, sample_values, writers)
+        pending: deque[Future] = deque()
+        for batch in chain(_batches(updates, _DOCUMENTS_AT_ONCE), [None] * _WRITERS):
+            if len(pending) == _WRITERS or batch is None and pending:
+                written = pending.popleft().result()
+                matched += written.matched_count
+                bar.update(written.matched_count)
+            if batch is not None:
+                pending.append(pool.submit(collection.bulk_write, batch, ordered=False))
     fo.Sample._reload_docs(dataset._sample_collection_name)
     if matched != len(columns):
         raise CocoAuditError(
@@ -279,17 +296,14 @@ class _LabelWriter:
     stored: Sequence[list[ObjectId]] | None
     values: Mapping[str, Sequence[Any]]
 
-    def update(self, sample: int) -> tuple[list[ObjectId], dict[str, Any]]:
-        """The ids that a sample's labels must have, and the paths to be set."""
+    def paths(self, sample: int) -> dict[str, Any]:
+        """The values of a sample's labels, by their paths in its document."""
         start, stop = self.stops[sample - 1] if sample else 0, self.stops[sample]
-        ids = list(self.ids[start:stop])
-        if self.stored is None:
-            every, positions = ids, list(range(len(ids)))
-        else:
-            every = self.stored[sample]
-            place = {label_id: position for position, label_id in enumerate(every)}
-            positions = [place[label_id] for label_id in ids]
-        return every, {
+        positions: Iterable[int] = range(stop - start)
+        if self.stored is not None:
+            place = {label_id: n for n, label_id in enumerate(self.stored[sample])}
+            positions = [place[label_id] for label_id in self.ids[start:stop]]
+        return {
             f"{self.field}.detections.{position}.{name}": value
             for name, column in self.values.items()
             for position, value in zip(positions, column[start:stop], strict=True)
@@ -297,25 +311,19 @@ class _LabelWriter:
 
 
 def _updates(
-    sample_ids: Sequence[ObjectId],
+    columns: SampleColumns,
     sample_values: Mapping[str, Sequence[Any]],
     writers: Sequence[_LabelWriter],
 ) -> Iterator[Any]:
-    from datetime import datetime, timezone
-
     from pymongo import UpdateOne
 
     now = datetime.now(timezone.utc)
-    for sample, sample_id in enumerate(sample_ids):
+    for sample, sample_id in enumerate(columns.ids):
         paths = {name: values[sample] for name, values in sample_values.items()}
-        unchanged = []
         for writer in writers:
-            ids, label_paths = writer.update(sample)
-            paths.update(label_paths)
-            path = f"${writer.field}.detections._id"
-            unchanged.append({"$eq": [{"$ifNull": [path, []]}, ids]})
+            paths.update(writer.paths(sample))
         yield UpdateOne(
-            {"_id": sample_id, "$expr": {"$and": unchanged}},
+            {"_id": sample_id, "last_modified_at": columns.modified[sample]},
             {"$set": {**paths, "last_modified_at": now}},
         )
 
