@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from fiftyone_coco_audit.columns import field_info
 from fiftyone_coco_audit.errors import CocoAuditError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _LABEL_FIELDS = {
 # FiftyOne renames and deletes these by itself, as those of its own evaluations
 _STOCK = {"_tp", "_fp", "_fn"}, {"", "_id", "_iou"}
 
-_WRITER = "evaluate"
+_INFO = field_info("evaluate")
 
 
 def additional_fields(eval_key: str, pred_field: str, gt_field: str) -> list[str]:
@@ -111,7 +112,7 @@ def declare_fields(
         {
             path: types[kind](
                 description=description.format(iou=f"{iou:g}", score=f"{score:g}"),
-                info={"coco_audit": _WRITER},
+                info=_INFO,
             )
             for path, kind, description in _declarations(eval_key, pred_field, gt_field)
         }
@@ -134,7 +135,7 @@ def check_names_are_free(
         return
     for path in all_fields(eval_key, pred_field, gt_field):
         field = dataset.get_field(path)
-        if field is not None and (field.info or {}).get("coco_audit") != _WRITER:
+        if field is not None and field.info != _INFO:
             raise CocoAuditError(
                 f"Dataset {dataset.name!r} has a field {path!r} already, which an "
                 f"evaluation under the key {eval_key!r} would overwrite: choose "

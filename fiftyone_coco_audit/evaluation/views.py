@@ -18,6 +18,7 @@ def worst_first(samples: fo.SampleCollection, eval_key: str = "eval") -> fo.Data
 
     Where APs are equal, images with more objects missed come first, then those with
     more false positives. Images without ground truth have no AP and come last.
+    A sort that the view ends with is replaced.
 
     Args:
         samples: a dataset or view that :func:`fiftyone_coco_audit.evaluate` evaluated
@@ -38,7 +39,7 @@ def worst_first(samples: fo.SampleCollection, eval_key: str = "eval") -> fo.Data
             f"eval_key={eval_key!r} first"
         )
     ap = F(f"{eval_key}_ap")
-    return samples.sort_by(
+    return _unsorted(samples).sort_by(
         [
             # MongoDB sorts null before any number
             ((ap == None).if_else(2, ap), 1),  # noqa: E711
@@ -48,6 +49,19 @@ def worst_first(samples: fo.SampleCollection, eval_key: str = "eval") -> fo.Data
             ("id", 1),
         ]
     )
+
+
+def _unsorted(samples: fo.SampleCollection) -> fo.DatasetView:
+    import fiftyone as fo
+
+    view = samples.view()
+    stages = list(view._stages)
+    while stages and isinstance(stages[-1], fo.SortBy):
+        stages.pop()
+    unsorted = view._dataset.view()
+    for stage in stages:
+        unsorted = unsorted.add_stage(stage)
+    return unsorted
 
 
 def outcome_colors(

@@ -228,7 +228,7 @@ def test_every_field_says_what_it_is(dataset: fo.Dataset) -> None:
     for path in all_fields("eval", *FIELDS):
         field = dataset.get_field(path)
         assert field.description, path
-        assert field.info == {"coco_audit": "evaluate"}
+        assert field.info == {"coco_audit": {"function": "evaluate"}}
     assert "0.25" in dataset.get_field("eval_f1").description
     groups = {group.name: group.paths for group in dataset.app_config.sidebar_groups}
     assert groups["eval"][:2] == ["eval_ap", "eval_ap50"]

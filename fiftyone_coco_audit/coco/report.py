@@ -1,0 +1,252 @@
+"""What an import found: the problems of each record, and the counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from fiftyone_coco_audit.coco.rules import MISSING_FILE
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.findings import RULES, Rule
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+    import pandas as pd
+
+RUN_KEY = "coco_audit_import"
+
+Kind = Literal["image", "category", "annotation", "prediction"]
+
+
+class Problem(NamedTuple):
+    """One thing that the import found in a file.
+
+    Attributes:
+        code: the code of the rule, such as ``"CA110"``
+        name: the name of the rule
+        severity: ``"error"``: the record was set aside; ``"warning"``: it was
+            imported; ``"note"``: a remark on ``records`` of them together
+        file: the file that holds the record
+        field: the label field that the file was read into
+        kind: ``"image"``, ``"category"``, ``"annotation"`` or ``"prediction"``
+        record_id: the record's id as it stands in the file, or ``None``
+        position: the record's place in its list, from 0, or ``None`` for a note
+        reason: one sentence on what is wrong
+        records: the number of records concerned
+    """
+
+    code: str
+    name: str
+    severity: str
+    file: str
+    field: str
+    kind: Kind
+    record_id: Any
+    position: int | None
+    reason: str
+    records: int
+
+
+class ProblemLog:
+    """Collects the problems of one file.
+
+    Args:
+        file: the name of the file
+        field: the label field that the file is read into
+    """
+
+    def __init__(self, file: str, field: str) -> None:
+        self.file = file
+        self.field = field
+        self.problems: list[Problem] = []
+
+    def add(
+        self, rule: Rule, kind: Kind, position: int, record_id: Any, reason: str
+    ) -> None:
+        """Adds a problem of one record."""
+        record_id = record_id if isinstance(record_id, (int, str)) else None
+        self._append(rule, kind, record_id, position, reason, 1)
+
+    def note(self, rule: Rule, kind: Kind, count: int, reason: str) -> None:
+        """Adds a remark on several records; none if ``count`` is 0."""
+        if count:
+            self._append(rule, kind, None, None, reason, count)
+
+    def _append(
+        self,
+        rule: Rule,
+        kind: Kind,
+        record_id: Any,
+        position: int | None,
+        reason: str,
+        count: int,
+    ) -> None:
+        self.problems.append(
+            Problem(
+                rule.code,
+                rule.name,
+                rule.severity,
+                self.file,
+                self.field,
+                kind,
+                record_id,
+                position,
+                reason,
+                count,
+            )
+        )
+
+
+def describe(problem: Problem) -> str:
+    """Returns the problem as one line that names file, record and rule."""
+    where = "" if problem.position is None else f" at position {problem.position}"
+    record = "" if problem.record_id is None else f" {problem.record_id!r}"
+    return (
+        f"{problem.file}: {problem.kind}{record}{where}: {problem.reason} "
+        f"({problem.code} {problem.name})"
+    )
+
+
+@dataclass
+class ImportReport:
+    """What was imported, what was set aside and why.
+
+    Attributes:
+        images: the number of samples
+        objects: the number of ground truth objects
+        predictions: the number of predictions per label field
+        problems: all :class:`Problem` records, file by file
+    """
+
+    images: int = 0
+    objects: int = 0
+    predictions: dict[str, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def set_aside(self) -> dict[str, int]:
+        """The number of records set aside, per code."""
+        return self._counts("error")
+
+    @property
+    def warnings(self) -> dict[str, int]:
+        """The number of records imported with a warning, per code."""
+        return self._counts("warning")
+
+    @property
+    def notes(self) -> dict[str, int]:
+        """The number of records that a note is about, per code."""
+        return self._counts("note")
+
+    @property
+    def missing_files(self) -> int:
+        """The number of images whose file is not there."""
+        return self.warnings.get(MISSING_FILE.code, 0)
+
+    def raise_first_error(self) -> None:
+        """Raises for the first record that had to be set aside, if any.
+
+        Raises:
+            CocoAuditError: naming the record and the reason
+        """
+        for problem in self.problems:
+            if problem.severity == "error":
+                raise CocoAuditError(f"{describe(problem)}; nothing was imported")
+
+    def _counts(self, severity: str) -> dict[str, int]:
+        counts: Counter[str] = Counter()
+        for problem in self.problems:
+            if problem.severity == severity:
+                counts[problem.code] += problem.records
+        return dict(sorted(counts.items()))
+
+    def counts(self) -> dict[str, Any]:
+        """Returns the counts, as ``dataset.info["coco_audit"]["import"]`` has them."""
+        return {
+            "images": self.images,
+            "objects": self.objects,
+            "predictions": self.predictions,
+            "missing_files": self.missing_files,
+            "set_aside": self.set_aside,
+            "warnings": self.warnings,
+            "notes": self.notes,
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Returns the problems as a data frame, one row each."""
+        import pandas as pd
+
+        return pd.DataFrame(self.problems, columns=list(Problem._fields))
+
+    def __str__(self) -> str:
+        lines = []
+        if self.images:
+            lines.append(f"{self.images:,} images, {self.objects:,} objects")
+        for name, count in self.predictions.items():
+            lines.append(f"{count:,} predictions in {name!r}")
+        for title, counts in (
+            ("Set aside", self.set_aside),
+            ("Warnings", self.warnings),
+            ("Notes", self.notes),
+        ):
+            if counts:
+                lines.append(f"{title}:")
+            for code, count in counts.items():
+                rule = RULES[code]
+                lines.append(f"  {count:>8,}  {code} {rule.name}: {rule.explanation}")
+                first = next(p for p in self.problems if p.code == code)
+                lines.append(f"            {describe(first)}")
+        return "\n".join(lines)
+
+
+def save_report(dataset: fo.Dataset, report: ImportReport) -> None:
+    """Stores the report with the dataset.
+
+    The counts go to ``dataset.info``. The problems are the results of a custom
+    run, which FiftyOne keeps outside the dataset's document, so that their
+    number has no limit and they follow the dataset when it is renamed or cloned.
+    """
+    if not dataset.has_run(RUN_KEY):
+        dataset.register_run(RUN_KEY, dataset.init_run(method="import_coco"))
+    results = dataset.init_run_results(
+        RUN_KEY,
+        images=report.images,
+        objects=report.objects,
+        predictions=report.predictions,
+        problems={
+            name: [problem[column] for problem in report.problems]
+            for column, name in enumerate(Problem._fields)
+        },
+    )
+    dataset.save_run_results(RUN_KEY, results, overwrite=True, cache=False)
+    dataset.info.setdefault("coco_audit", {})["import"] = report.counts()
+    dataset.save()
+
+
+def import_report(dataset: fo.Dataset) -> ImportReport:
+    """Returns what the imports into a dataset found.
+
+    Args:
+        dataset: a dataset made by :func:`import_coco`, or one that
+            :func:`add_coco_predictions` has added to
+
+    Returns:
+        an :class:`ImportReport`
+
+    Raises:
+        CocoAuditError: if the dataset holds no report
+    """
+    if not dataset.has_run(RUN_KEY):
+        raise CocoAuditError(
+            f"Dataset {dataset.name!r} holds no import report because it was not "
+            "made by import_coco; import its COCO file with import_coco"
+        )
+    results = dataset.load_run_results(RUN_KEY, cache=False)
+    columns = (results.problems[name] for name in Problem._fields)
+    return ImportReport(
+        results.images,
+        results.objects,
+        results.predictions,
+        [Problem(*row) for row in zip(*columns, strict=True)],
+    )

@@ -1,0 +1,190 @@
+"""The rules of COCO files and their records (CA1xx)."""
+
+from fiftyone_coco_audit.findings import Rule, register_rules
+
+NOT_A_RECORD = Rule(
+    "CA101",
+    "not-a-record",
+    "error",
+    "An entry of the file is not a JSON object, so it describes nothing.",
+    "Remove the entry or repair the tool that wrote the file.",
+)
+IMAGE_WITHOUT_ID = Rule(
+    "CA102",
+    "image-without-id",
+    "error",
+    "An image has no usable id, so no annotation can refer to it.",
+    "Give every image a whole number as `id`.",
+)
+DUPLICATE_IMAGE_ID = Rule(
+    "CA103",
+    "duplicate-image-id",
+    "error",
+    "Two images share an id, so their annotations cannot be told apart.",
+    "Give every image an id of its own; the first one was kept.",
+)
+IMAGE_WITHOUT_FILE_NAME = Rule(
+    "CA104",
+    "image-without-file-name",
+    "error",
+    "An image has no `file_name`, so there is nothing to show.",
+    "Name the image's file relative to the image folder.",
+)
+PATH_OUTSIDE = Rule(
+    "CA105",
+    "path-outside-image-folder",
+    "error",
+    "A `file_name` leads out of the image folder and was not followed.",
+    "Name files relative to the image folder, or give the folder that holds them.",
+)
+IMAGE_WITHOUT_SIZE = Rule(
+    "CA106",
+    "image-without-size",
+    "error",
+    "The size of an image is neither in the file nor readable from its image.",
+    "Write `width` and `height` in pixels into the image's record.",
+)
+CATEGORY_WITHOUT_ID = Rule(
+    "CA107",
+    "category-without-id",
+    "error",
+    "A category has no usable id, so no annotation can refer to it.",
+    "Give every category a whole number as `id`.",
+)
+CATEGORY_WITHOUT_NAME = Rule(
+    "CA108",
+    "category-without-name",
+    "error",
+    "A category has no name to label its objects with.",
+    "Give every category a `name`.",
+)
+DUPLICATE_CATEGORY_ID = Rule(
+    "CA109",
+    "duplicate-category-id",
+    "error",
+    "Two categories share an id, so their objects cannot be told apart.",
+    "Give every category an id of its own; the first one was kept.",
+)
+UNKNOWN_IMAGE = Rule(
+    "CA110",
+    "unknown-image",
+    "error",
+    "A record refers to an image that is not there.",
+    "Check that both files belong to the same set of images.",
+)
+UNKNOWN_CATEGORY = Rule(
+    "CA111",
+    "unknown-category",
+    "error",
+    "A record refers to a category that is not there.",
+    "Check that both files use the same category ids, counted from the same number.",
+)
+NO_BOX = Rule(
+    "CA112",
+    "no-box",
+    "error",
+    "A record has no `bbox` of four numbers.",
+    "Write the box as [x, y, width, height] in pixels.",
+)
+UNUSABLE_BOX = Rule(
+    "CA113",
+    "unusable-box",
+    "error",
+    "A box has a side that is not positive, or a number that is not finite.",
+    "Write the box as [x, y, width, height] in pixels with positive sides.",
+)
+UNUSABLE_SCORE = Rule(
+    "CA114",
+    "unusable-score",
+    "error",
+    "A prediction has no finite score, so it cannot be ranked.",
+    "Write the detector's confidence as `score`.",
+)
+BROKEN_SEGMENTATION = Rule(
+    "CA115",
+    "broken-segmentation",
+    "error",
+    "A segmentation is no valid polygon or run-length encoding.",
+    "Export the mask again; leave the segmentation out for a box without a mask.",
+)
+DUPLICATE_ANNOTATION_ID = Rule(
+    "CA116",
+    "duplicate-annotation-id",
+    "error",
+    "Two annotations share an id; COCO tools keep only one of them.",
+    "Give every annotation an id of its own; the first one was kept.",
+)
+MISSING_FILE = Rule(
+    "CA120",
+    "missing-file",
+    "warning",
+    "The file of an image is not in the image folder.",
+    "Add the file, or check that the image folder is the right one.",
+)
+DUPLICATE_FILE_NAME = Rule(
+    "CA121",
+    "duplicate-file-name",
+    "warning",
+    "Two images name the same file, so its objects are split between two samples.",
+    "Merge the two records unless the split is intended.",
+)
+ANNOTATION_WITHOUT_ID = Rule(
+    "CA122",
+    "annotation-without-id",
+    "warning",
+    "An annotation has no usable id; most COCO tools cannot read such a file.",
+    "Give every annotation a whole number as `id`.",
+)
+DUPLICATE_CATEGORY_NAME = Rule(
+    "CA123",
+    "duplicate-category-name",
+    "warning",
+    "Two categories share a name; the later one's label carries its id.",
+    "Give every category a name of its own, or merge the two.",
+)
+ID_AS_TEXT = Rule(
+    "CA130",
+    "id-as-text",
+    "note",
+    "Ids that are whole numbers written as text were read as numbers.",
+    "Write ids as numbers.",
+)
+NO_AREA = Rule(
+    "CA131",
+    "no-area",
+    "note",
+    "Annotations have no usable `area`; that of the mask, or else the box, was taken.",
+    "Write the area of the object in pixels if it differs.",
+)
+ATTRIBUTE_NOT_KEPT = Rule(
+    "CA132",
+    "attribute-not-kept",
+    "note",
+    "An extra key holds lists, objects or mixed types and was not kept.",
+    "Use one type of text, number or true/false per key.",
+)
+MATCHED_BY_FILE_STEM = Rule(
+    "CA133",
+    "matched-by-file-stem",
+    "note",
+    "Predictions name images by their file name without its ending.",
+    "Nothing to do; each such name is unique among the images.",
+)
+SIZE_FROM_FILE = Rule(
+    "CA134",
+    "size-from-file",
+    "note",
+    "Image records without a size took it from their image files.",
+    "Write `width` and `height` into the records.",
+)
+MASK_NOT_SHOWN = Rule(
+    "CA135",
+    "mask-not-shown",
+    "note",
+    "Masks whose box is too large to draw are kept as run lengths only.",
+    "Check the size of the box; nothing is lost for the evaluation.",
+)
+
+register_rules(
+    *(value for value in list(globals().values()) if isinstance(value, Rule))
+)

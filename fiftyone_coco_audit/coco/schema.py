@@ -1,0 +1,110 @@
+"""The fields that the import declares, each with what it means and who wrote it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fiftyone_coco_audit.coco.tables import Id, Objects
+from fiftyone_coco_audit.columns import field_info
+from fiftyone_coco_audit.errors import CocoAuditError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import fiftyone as fo
+
+_DESCRIPTIONS = {
+    "coco_id": "The id in the COCO file",
+    "area": "The area in square pixels, as COCO's size classes use it",
+    "iscrowd": "Whether the object is a crowd (1) or a single thing (0)",
+    "rle": "The mask over the full image, as compressed COCO run lengths",
+}
+
+
+def reserved_attributes() -> set[str]:
+    """Returns the names that an attribute of a file cannot have on a label."""
+    import fiftyone as fo
+
+    return {*dir(fo.Detection), *_DESCRIPTIONS}
+
+
+def check_label_field(name: str) -> None:
+    """Checks that a label field can have the name.
+
+    Raises:
+        CocoAuditError: if it cannot
+    """
+    from fiftyone.core.odm.utils import validate_field_name
+    from fiftyone.core.sample import get_default_sample_fields
+
+    try:
+        validate_field_name(name)
+    except ValueError as error:
+        raise CocoAuditError(f"{error}; choose another label field") from error
+    if "." in name or name in {*get_default_sample_fields(), "coco_id"}:
+        raise CocoAuditError(
+            f"The label field cannot be called {name!r} because FiftyOne or the import "
+            "uses that name; choose another one"
+        )
+
+
+def declare_coco_id(dataset: fo.Dataset, ids: Sequence[Id | None], name: str) -> None:
+    """Declares a field of ids: text if any id is text, else whole numbers."""
+    import fiftyone as fo
+
+    has_text = str in set(map(type, ids))
+    dataset.add_sample_field(
+        name,
+        fo.StringField if has_text else fo.IntField,
+        description=_DESCRIPTIONS["coco_id"],
+        info=field_info("import_coco"),
+    )
+
+
+def declare_label_field(
+    dataset: fo.Dataset, name: str, function: str, info: dict[str, Any] | None = None
+) -> None:
+    """Declares a field of detections."""
+    import fiftyone as fo
+
+    dataset.add_sample_field(
+        name,
+        fo.EmbeddedDocumentField,
+        embedded_doc_type=fo.Detections,
+        description="Objects of a COCO file"
+        if function == "import_coco"
+        else "Predictions of a COCO file",
+        info=info or field_info(function),
+    )
+
+
+def declare_attributes(
+    dataset: fo.Dataset, name: str, objects: Objects, function: str
+) -> None:
+    """Declares the attributes that the labels of a field have beyond FiftyOne's own."""
+    import fiftyone as fo
+
+    types: dict[str, type[fo.Field]] = {}
+    if objects.has_ids:
+        declare_coco_id(dataset, objects.ids, f"{name}.detections.coco_id")
+    if objects.area is not None:
+        types["area"] = fo.FloatField
+    if objects.iscrowd is not None:
+        types["iscrowd"] = fo.IntField
+    if objects.has_masks:
+        types["rle"] = fo.StringField
+    field_of = {
+        str: fo.StringField,
+        int: fo.IntField,
+        float: fo.FloatField,
+        bool: fo.BooleanField,
+    }
+    for key, values in objects.attributes.items():
+        types[key] = field_of[type(next(v for v in values if v is not None))]
+    for key, field in types.items():
+        dataset.add_sample_field(
+            f"{name}.detections.{key}",
+            field,
+            description=_DESCRIPTIONS.get(key, f"{key!r} of the COCO file"),
+            info=field_info(function),
+        )

@@ -1,0 +1,209 @@
+"""Whole or not at all: datasets and fields that appear under their name when done.
+
+Both are built under a name that says what they are and whose they are, and get their
+own name at the end. A process that is killed leaves such a name behind; the next
+import removes it, or finishes the job where everything was written and only the
+renaming was cut short.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from fiftyone_coco_audit.coco.schema import declare_label_field
+from fiftyone_coco_audit.columns import field_info
+from fiftyone_coco_audit.errors import CocoAuditError
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+_PREFIX = "coco-audit import "
+_FIELD_PREFIX = "coco_audit_import_"
+_OWNER = re.compile(rf"{_PREFIX}\w+ \(process (\d+) since (\d+) on (.*)\)")
+_KEY = "coco_audit_staging"
+
+
+def check_dataset_name(name: str, *, overwrite: bool) -> None:
+    """Checks that a dataset can be made under a name.
+
+    Raises:
+        CocoAuditError: if it cannot
+    """
+    import fiftyone as fo
+    import fiftyone.core.utils as fou
+
+    try:
+        slug = fou.to_slug(name)
+    except ValueError as error:
+        raise CocoAuditError(f"{error}; choose another dataset name") from error
+    for other in fo.list_datasets():
+        if other == name and not overwrite:
+            raise CocoAuditError(
+                f"There is a dataset {name!r} already; choose another name, or pass "
+                "overwrite=True to replace it"
+            )
+        if other != name and fou.to_slug(other) == slug:
+            raise CocoAuditError(
+                f"The name {name!r} is too like that of the dataset {other!r}, both "
+                f"being {slug!r} in the App's address; choose another name"
+            )
+
+
+@contextmanager
+def staged_dataset(
+    name: str, *, overwrite: bool, persistent: bool
+) -> Iterator[fo.Dataset]:
+    """Gives a new dataset that gets its name when the block ends without error.
+
+    On an error nothing is left behind.
+
+    Args:
+        name: the name of the dataset
+        overwrite: whether to replace a dataset of that name; it stays what it is
+            until the new one is whole
+        persistent: whether it outlives the database's session
+    """
+    import fiftyone as fo
+
+    _clear_datasets()
+    dataset = fo.Dataset(_own_name())
+    try:
+        dataset.media_type = "image"
+        yield dataset
+        check_dataset_name(name, overwrite=overwrite)
+    except BaseException:
+        dataset.delete()
+        raise
+    dataset.info[_KEY] = {"name": name}
+    dataset.persistent = True
+    _publish_dataset(dataset, name)
+    del dataset.info[_KEY]
+    dataset.persistent = persistent
+
+
+def _publish_dataset(dataset: fo.Dataset, name: str) -> None:
+    import fiftyone as fo
+
+    old = fo.load_dataset(name) if fo.dataset_exists(name) else None
+    if old is not None:
+        old.name = _own_name()
+    dataset.name = name
+    if old is not None:
+        old.delete()
+
+
+def _clear_datasets() -> None:
+    """Removes what dead processes left; publishes what is whole."""
+    import fiftyone as fo
+    from fiftyone.core.dataset import DatasetNotFoundError
+
+    stale = [name for name in fo.list_datasets(f"{_PREFIX}*") if _is_dead(name)]
+    datasets = []
+    for name in stale:
+        with suppress(DatasetNotFoundError):  # another import was faster
+            datasets.append(fo.load_dataset(name))
+    # The whole ones first: a dataset that was to be replaced goes only afterwards.
+    for dataset in sorted(datasets, key=lambda d: _KEY not in d.info):
+        name = dataset.info.get(_KEY, {}).get("name")
+        if name is not None and _may_take(name, dataset):
+            _publish_dataset(dataset, name)
+            del dataset.info[_KEY]
+            dataset.save()
+        else:
+            dataset.delete()
+
+
+def _may_take(name: str, dataset: fo.Dataset) -> bool:
+    """Whether the name is free, or still that of the dataset to be replaced."""
+    import fiftyone as fo
+
+    if not fo.dataset_exists(name):
+        return True
+    older: bool = fo.load_dataset(name).created_at < dataset.created_at
+    return older
+
+
+@contextmanager
+def staged_field(dataset: fo.Dataset, name: str, function: str) -> Iterator[str]:
+    """Gives the name of a new field of detections, which is ``name`` after the block.
+
+    A field of that name is replaced; it stays what it is until the new one is whole.
+    On an error nothing is left behind.
+
+    Args:
+        dataset: the dataset
+        name: the name of the field
+        function: the SDK function that writes it
+    """
+    clear_fields(dataset)
+    staged = f"{_FIELD_PREFIX}{uuid4().hex[:12]}"
+    staging: dict[str, Any] = {"owner": _own_name(), "name": name, "whole": False}
+    info = field_info(function)
+    declare_label_field(dataset, staged, function, {**info, _KEY: staging})
+    try:
+        yield staged
+        field = dataset.get_field(staged)
+        field.info = {**info, _KEY: {**staging, "whole": True}}
+        field.save()
+    except BaseException:
+        dataset.delete_sample_field(staged)
+        raise
+    _publish_field(dataset, staged, name)
+
+
+def _publish_field(dataset: fo.Dataset, staged: str, name: str) -> None:
+    if dataset.has_field(name):
+        dataset.delete_sample_field(name)
+    dataset.rename_sample_field(staged, name)
+    dataset.reload()  # the field still thinks it has its former name
+    field = dataset.get_field(name)
+    field.info = {key: value for key, value in field.info.items() if key != _KEY}
+    field.save()
+
+
+def clear_fields(dataset: fo.Dataset) -> None:
+    """Removes the fields that dead processes left; publishes what is whole."""
+    for staged, field in dataset.get_field_schema().items():
+        staging = (field.info or {}).get(_KEY)
+        if staging is None or not _is_dead(staging["owner"]):
+            continue
+        old = dataset.get_field(staging["name"])
+        if staging["whole"] and (old is None or old.created_at < field.created_at):
+            _publish_field(dataset, staged, staging["name"])
+        else:
+            dataset.delete_sample_field(staged)
+
+
+def _own_name() -> str:
+    """A new name that says which process on which machine it belongs to."""
+    import psutil
+
+    pid = os.getpid()
+    since = int(psutil.Process(pid).create_time())
+    return (
+        f"{_PREFIX}{uuid4().hex[:12]} "
+        f"(process {pid} since {since} on {socket.gethostname()})"
+    )
+
+
+def _is_dead(name: str) -> bool:
+    """Whether the process that a name belongs to was on this machine and has ended.
+
+    What other machines left is FiftyOne's to clear, as it does with all datasets
+    that are not persistent.
+    """
+    import psutil
+
+    owner = _OWNER.fullmatch(name)
+    if owner is None or owner[3] != socket.gethostname():
+        return False
+    try:
+        return int(psutil.Process(int(owner[1])).create_time()) != int(owner[2])
+    except psutil.NoSuchProcess:
+        return True

@@ -1,0 +1,766 @@
+"""Importing COCO files into a real database."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from fiftyone_coco_audit.coco import importer
+from fiftyone_coco_audit.coco.importer import add_coco_predictions, import_coco
+from fiftyone_coco_audit.coco.report import import_report
+from fiftyone_coco_audit.errors import CocoAuditError
+
+POLYGON = [[10.5, 10, 30, 10, 30, 40, 10, 40]]
+
+
+@pytest.fixture(autouse=True)
+def new_datasets():
+    """Lists the datasets that the test has made; none is left behind."""
+    before = set(fo.list_datasets())
+
+    def names():
+        return sorted(set(fo.list_datasets()) - before)
+
+    yield names
+    for name in names():
+        fo.delete_dataset(name)
+
+
+@pytest.fixture
+def images_dir(tmp_path):
+    folder = tmp_path / "images"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("a.png", "sub/b.png", "c.png"):
+        Image.new("RGB", (64, 48)).save(folder / name)
+    return folder
+
+
+def coco(**changes):
+    return {
+        "images": [
+            {"id": 0, "file_name": "a.png", "width": 64, "height": 48},
+            {"id": 7, "file_name": "sub/b.png", "width": 64, "height": 48},
+            {"id": 3, "file_name": "c.png", "width": 64, "height": 48},
+        ],
+        "categories": [{"id": 9, "name": "dog"}, {"id": 0, "name": "cat"}],
+        "annotations": [
+            {
+                "id": 0,
+                "image_id": 7,
+                "category_id": 0,
+                "bbox": [10.1, 10.2, 20.3, 29.7],
+                "area": 123.456,
+                "iscrowd": 0,
+                "segmentation": POLYGON,
+            },
+            {
+                "id": 5,
+                "image_id": 0,
+                "category_id": 9,
+                "bbox": [1, 2, 3, 4],
+                "area": 12,
+                "iscrowd": 1,
+                "occluded": True,
+            },
+        ],
+        **changes,
+    }
+
+
+def results():
+    mask = coco_mask.merge(coco_mask.frPyObjects(POLYGON, 48, 64))["counts"].decode()
+    return [
+        {"image_id": 7, "category_id": 9, "bbox": [1.5, 2, 3, 4], "score": 0.123456789},
+        {
+            "image_id": 0,
+            "category_id": 0,
+            "score": 1,
+            "segmentation": {"size": [48, 64], "counts": mask},
+        },
+        {"image_id": 7, "category_id": 0, "bbox": [2, 2, 3, 4], "score": 0.5},
+    ]
+
+
+def import_quietly(*args, **kwargs):
+    return import_coco(*args, progress=False, **kwargs)
+
+
+def add_quietly(*args, **kwargs):
+    return add_coco_predictions(*args, progress=False, **kwargs)
+
+
+def test_what_is_stored(images_dir):
+    dataset = import_quietly(coco(), images_dir, predictions=results(), name="x")
+
+    assert (dataset.name, dataset.media_type, dataset.persistent) == (
+        "x",
+        "image",
+        True,
+    )
+    assert dataset.values("coco_id") == [0, 7, 3]
+    assert dataset.values("filepath") == [
+        str(images_dir / name) for name in ("a.png", "sub/b.png", "c.png")
+    ]
+    assert dataset.values("tags") == [[], [], []]
+    assert dataset.classes == {"ground_truth": ["dog", "cat"]}
+    assert dataset.info["coco_audit"]["categories"] == coco()["categories"]
+
+    crowd = dataset.first().ground_truth.detections[0]
+    assert (crowd.label, crowd.coco_id, crowd.area, crowd.iscrowd) == ("dog", 5, 12, 1)
+    assert crowd.occluded is True
+    assert crowd.mask is None
+    assert not crowd.has_field("rle")
+    (cat,) = dataset.skip(1).first().ground_truth.detections
+    assert (cat.label, cat.coco_id, cat.area, cat.iscrowd) == ("cat", 0, 123.456, 0)
+    assert cat.mask.shape == (30, 20)
+    assert dataset.values("ground_truth.detections.rle")[1] == [
+        results()[1]["segmentation"]["counts"]
+    ]
+    assert dataset.last().ground_truth.detections == []
+    assert dataset.last().predictions.detections == []
+
+    first, second = dataset.skip(1).first().predictions.detections
+    assert (first.label, first.confidence) == ("dog", 0.123456789)
+    assert (second.label, second.confidence) == ("cat", 0.5)
+    (masked,) = dataset.first().predictions.detections
+    expected = coco_mask.toBbox(results()[1]["segmentation"]) / [64, 48, 64, 48]
+    assert masked.bounding_box == expected.tolist()
+
+
+def test_fields_are_declared_and_say_who_wrote_them(images_dir):
+    dataset = import_quietly(coco(), images_dir, predictions=results())
+
+    types = {
+        "coco_id": fo.IntField,
+        "ground_truth.detections.coco_id": fo.IntField,
+        "ground_truth.detections.area": fo.FloatField,
+        "ground_truth.detections.iscrowd": fo.IntField,
+        "ground_truth.detections.rle": fo.StringField,
+        "ground_truth.detections.occluded": fo.BooleanField,
+        "predictions.detections.rle": fo.StringField,
+    }
+    for path, type_ in types.items():
+        field = dataset.get_field(path)
+        assert isinstance(field, type_), path
+        assert field.description
+        assert field.info == {"coco_audit": {"function": "import_coco"}}
+    assert not dataset.has_field("predictions.detections.area")
+    assert dataset.count_values("ground_truth.detections.occluded")[True] == 1
+
+
+def test_documents_are_those_of_the_stock_importer(images_dir, tmp_path):
+    content = coco()
+    for annotation in content["annotations"]:
+        annotation.setdefault("occluded", False)
+        annotation.setdefault("segmentation", POLYGON)
+    path = tmp_path / "gt.json"
+    path.write_text(json.dumps(content))
+    stock = fo.Dataset.from_dir(
+        dataset_type=fo.types.COCODetectionDataset,
+        data_path=str(images_dir),
+        labels_path=str(path),
+        label_field={"segmentations": "ground_truth", "coco_id": "coco_id"},
+        label_types="segmentations",
+        include_id=True,
+        progress=False,
+    )
+    ours = import_quietly(path, images_dir)
+
+    def by_path(dataset):
+        return {d["filepath"]: d for d in dataset._sample_collection.find()}
+
+    stocks = by_path(stock)
+    for filepath, document in by_path(ours).items():
+        expected = stocks[filepath]
+        # Theirs has no field of labels where there are none.
+        labels = expected.pop("ground_truth", {"_cls": "Detections", "detections": []})
+        ids = {"_id", "_dataset_id", "created_at", "last_modified_at", "_rand"}
+        assert {key: type(expected[key]) for key in ids} == {
+            key: type(document[key]) for key in ids
+        }
+        assert 0.999 <= document["_rand"] <= 1
+        assert document["_dataset_id"] == ours._doc.id
+        found = document.pop("ground_truth")
+        assert {k: v for k, v in expected.items() if k not in ids} == {
+            k: v for k, v in document.items() if k not in ids
+        }
+        assert found["_cls"] == labels["_cls"]
+        assert set(found) == set(labels)
+        for mine, theirs in zip(found["detections"], labels["detections"], strict=True):
+            assert set(mine) - set(theirs) == {"area", "rle", "coco_id"}
+            for key, value in theirs.items():
+                assert type(mine[key]) is type(value)
+                if key not in ("_id", "mask"):
+                    assert mine[key] == value
+    assert stock.values("metadata.width") == ours.values("metadata.width")
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("folder", ["coco_mini", "balloon"])
+def test_masks_are_those_of_the_stock_importer(folder, shared_data):
+    annotations = shared_data / folder / "annotations.json"
+    images = shared_data / folder / "images"
+    stock = fo.Dataset.from_dir(
+        dataset_type=fo.types.COCODetectionDataset,
+        data_path=str(images),
+        labels_path=str(annotations),
+        label_types="segmentations",
+        include_id=True,
+        progress=False,
+    )
+    theirs = dict(
+        zip(
+            stock.values("coco_id"),
+            stock.values("segmentations.detections.mask"),
+            strict=True,
+        )
+    )
+    ours = import_quietly(annotations, images)
+
+    for id_, masks in zip(
+        *ours.values(["coco_id", "ground_truth.detections.mask"]), strict=True
+    ):
+        for mine, expected in zip(masks, theirs[id_] or [], strict=True):
+            np.testing.assert_array_equal(mine, expected)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("folder", ["coco_mini", "balloon", "cocoapi100", "mmpose4"])
+def test_round_trip_of_real_files(folder, shared_data):
+    folder = shared_data / folder
+    segm = folder / "predictions_segm.json"
+    predictions = segm if segm.exists() else folder / "predictions.json"
+    path = folder / "annotations.json"
+    dataset = import_quietly(path, folder, predictions=predictions)
+
+    reference = COCO(path)
+    widths, heights, ids = dataset.values(
+        ["metadata.width", "metadata.height", "coco_id"]
+    )
+    sizes = dict(
+        zip(ids, zip(widths, heights, widths, heights, strict=True), strict=True)
+    )
+    assert ids == [image["id"] for image in reference.dataset["images"]]
+
+    names = {c["id"]: c["name"] for c in reference.dataset["categories"]}
+    columns = ("coco_id", "label", "bounding_box", "area", "iscrowd", "rle")
+    found = dataset.values([f"ground_truth.detections.{c}" for c in columns])
+    for id_, *of_image in zip(ids, *found, strict=True):
+        records = [a for a in reference.dataset["annotations"] if a["image_id"] == id_]
+        for record, ann_id, label, box, area, iscrowd, text in zip(
+            records, *of_image, strict=True
+        ):
+            assert ann_id == record["id"]
+            assert label == names[record["category_id"]]
+            np.testing.assert_allclose(
+                np.multiply(box, sizes[id_]), record["bbox"], atol=1e-9, rtol=0
+            )
+            assert (area, iscrowd) == (record["area"], record["iscrowd"])
+            assert text == reference.annToRLE(record)["counts"].decode()
+
+    records = json.loads(predictions.read_text())
+    columns = ("label", "bounding_box", "confidence")
+    found = dataset.values([f"predictions.detections.{c}" for c in columns])
+    for id_, *of_image in zip(ids, *found, strict=True):
+        mine = [r for r in records if r["image_id"] == id_]
+        for record, label, box, confidence in zip(mine, *of_image, strict=True):
+            expected = record.get("bbox")
+            if expected is None:
+                expected = coco_mask.toBbox(record["segmentation"])
+            np.testing.assert_allclose(
+                np.multiply(box, sizes[id_]), expected, atol=1e-9, rtol=0
+            )
+            assert (label, confidence) == (
+                names[record["category_id"]],
+                record["score"],
+            )
+    if "segmentation" in records[0]:
+        texts = dataset.values("predictions.detections.rle", unwind=True)
+        assert sorted(texts) == sorted(r["segmentation"]["counts"] for r in records)
+
+
+@pytest.mark.real_data
+def test_uncompressed_crowd(shared_data, tmp_path):
+    path = shared_data / "bad" / "json" / "crowd_rle_datumaro.json"
+    dataset = import_quietly(path, tmp_path)
+
+    reference = COCO(path)
+    expected = [
+        reference.annToRLE(a)["counts"].decode()
+        for a in reference.dataset["annotations"]
+    ]
+    labels = dataset.first().ground_truth.detections
+    assert [label.rle for label in labels] == expected
+    assert [label.iscrowd for label in labels] == [0, 1]
+    assert (labels[0].x, labels[0].y) == (1, "hello")  # CVAT's attributes
+
+
+def test_ids_of_text_make_all_ids_text(images_dir):
+    content = coco()
+    content["images"][0]["id"] = "first"
+    content["annotations"][1]["image_id"] = "first"
+    dataset = import_quietly(content, images_dir)
+
+    assert dataset.values("coco_id") == ["first", "7", "3"]
+    assert isinstance(dataset.get_field("coco_id"), fo.StringField)
+    assert dataset.count("ground_truth.detections") == 2
+    assert add_quietly(dataset, results()).predictions == {"predictions": 2}
+
+
+def test_missing_files_are_marked(images_dir):
+    (images_dir / "c.png").unlink()
+    dataset = import_quietly(coco(), images_dir)
+
+    assert dataset.values("tags") == [[], [], ["missing_file"]]
+    assert import_report(dataset).missing_files == 1
+    assert dataset.info["coco_audit"]["import"]["missing_files"] == 1
+
+
+def test_the_report_comes_back_after_rename_and_clone(images_dir):
+    content = coco()
+    content["annotations"] += [{"id": "ö", "image_id": 99, "category_id": 0}] * 3
+    dataset = import_quietly(content, images_dir, name="x")
+    report = import_report(dataset)
+
+    assert report.set_aside == {"CA110": 3}
+    assert [p.position for p in report.problems] == [2, 3, 4]
+    problem = report.problems[0]
+    assert (problem.record_id, problem.kind, problem.field) == (
+        "ö",
+        "annotation",
+        "ground_truth",
+    )
+    assert "99" in problem.reason
+    assert dataset.info["coco_audit"]["import"] == report.counts()
+    frame = report.to_frame()
+    assert frame["code"].tolist() == ["CA110"] * 3
+    assert "CA110 unknown-image" in str(report)
+    assert "3 images, 2 objects" in str(report)
+
+    dataset.name = "y"
+    assert import_report(fo.load_dataset("y")) == report
+    assert import_report(dataset.clone("z")) == report
+
+    script = """
+        import fiftyone as fo
+        from fiftyone_coco_audit.coco.report import import_report
+        print(import_report(fo.load_dataset("y")).problems[2].position)
+    """
+    assert run(script).stdout.strip().endswith("4")
+
+
+def test_many_problems_exceed_no_limit(images_dir):
+    content = coco()
+    content["annotations"] = [
+        {"id": i, "image_id": -1, "category_id": 0, "bbox": [0, 0, 1, 1]}
+        for i in range(200_000)  # some 40 MB, where a document may have 16
+    ]
+    report = import_report(import_quietly(content, images_dir))
+
+    assert report.set_aside == {"CA110": 200_000}
+    assert len(report.problems) == 200_000
+
+
+def test_a_dataset_without_a_report():
+    with pytest.raises(CocoAuditError, match="no import report"):
+        import_report(fo.Dataset())
+
+
+def test_invalid_raise_names_the_first_and_imports_nothing(images_dir, new_datasets):
+    content = coco()
+    content["annotations"].insert(1, {"id": 42, "image_id": 9, "category_id": 0})
+
+    with pytest.raises(CocoAuditError, match=r"annotation 42 at position 1.*CA110"):
+        import_quietly(content, images_dir, name="x", invalid="raise")
+    assert new_datasets() == []
+
+    dataset = import_quietly(coco(), images_dir, invalid="raise")
+    predictions = [*results(), {"image_id": 9}]
+    with pytest.raises(CocoAuditError, match=r"prediction at position 3.*CA110"):
+        add_quietly(dataset, predictions, invalid="raise")
+    assert not dataset.has_field("predictions")
+
+
+def test_a_warning_is_no_reason_to_raise(images_dir):
+    (images_dir / "a.png").unlink()
+
+    assert len(import_quietly(coco(), images_dir, invalid="raise")) == 3
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"name": "taken"}, "There is a dataset 'taken' already"),
+        ({"name": "Taken!"}, "too like that of the dataset 'taken'"),
+        ({"name": "???"}, "choose another dataset name"),
+        ({"label_field": "coco_id"}, "cannot be called 'coco_id'"),
+        ({"label_field": "metadata"}, "cannot be called 'metadata'"),
+        ({"label_field": "a.b"}, "cannot be called 'a.b'"),
+        ({"label_field": "_x"}, "choose another label field"),
+        ({"pred_field": "tags", "predictions": []}, "cannot be called 'tags'"),
+        ({"pred_field": "ground_truth", "predictions": []}, "cannot both go"),
+        ({"invalid": "stop"}, "'skip' or 'raise'"),
+        ({"images_dir": "/no/such/folder"}, "no folder of images"),
+        ({"annotations": "/no/such/file.json"}, "No such file"),
+        ({"annotations": "/"}, "cannot be read"),
+        ({"annotations": results()}, "as `predictions`"),
+        ({"annotations": {}}, "no list `images`"),
+        ({"annotations": {"images": {}}}, "`images` of .* is a dict"),
+        ({"annotations": {"images": []}}, "lists no images"),
+        ({"annotations": {"images": [{}]}}, "no image that can be used.*CA102"),
+        ({"annotations": coco(categories=None)}, "has no `categories`"),
+        ({"predictions": coco()}, "looks like ground truth"),
+        ({"predictions": {"a": 1}}, "no list `images`"),
+        ({"predictions": [{"image_id": 1, "keypoints": []}]}, "No record of"),
+        (
+            {"predictions": [{"image_id": 1, "bbox": [1, 1, 1, 1]}]},
+            "`image_id` is 1, which names no image of .* has 0, for example",
+        ),
+        (
+            {"predictions": [{"image_id": 0, "bbox": [1, 1, 1, 1]}]},
+            "None of the 1 predictions .* `category_id` is missing",
+        ),
+    ],
+)
+def test_input_that_cannot_be_used(kwargs, message, images_dir, new_datasets):
+    fo.Dataset("taken")
+    arguments = {"annotations": coco(), "images_dir": images_dir, **kwargs}
+
+    with pytest.raises(CocoAuditError, match=message):
+        import_quietly(**arguments)
+    assert new_datasets() == ["taken"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b'{"images": [', b"\xff\xfe{}", b"nul"]
+)
+def test_files_that_are_not_json(content, images_dir, tmp_path):
+    path = tmp_path / "gt.json"
+    path.write_bytes(content)
+
+    with pytest.raises(CocoAuditError, match=r"gt\.json is (empty|not complete JSON)"):
+        import_quietly(path, images_dir)
+
+
+def test_a_byte_order_mark_is_skipped(images_dir, tmp_path):
+    path = tmp_path / "gt.json"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(coco()).encode())
+
+    assert len(import_quietly(str(path), images_dir)) == 3
+
+
+def test_overwrite(images_dir, new_datasets):
+    old = import_quietly(coco(), images_dir, name="x")
+    new = import_quietly(
+        coco(images=coco()["images"][:1]), images_dir, name="x", overwrite=True
+    )
+
+    assert old.deleted
+    assert new_datasets() == ["x"]
+    assert len(fo.load_dataset("x")) == len(new) == 1
+    assert set(new.info) == {"coco_audit"}
+
+
+def test_a_failed_overwrite_leaves_the_old_dataset(
+    images_dir, monkeypatch, new_datasets
+):
+    old = import_quietly(coco(), images_dir, name="x")
+    monkeypatch.setattr(importer, "save_report", lambda *args: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        import_quietly(coco(), images_dir, name="x", overwrite=True)
+    assert new_datasets() == ["x"]
+    assert len(old) == 3
+
+
+def test_datasets_that_are_not_persistent(images_dir):
+    assert not import_quietly(coco(), images_dir, persistent=False).persistent
+
+
+def test_progress_is_reported(images_dir, monkeypatch):
+    monkeypatch.setattr(importer, "_IMAGES_AT_ONCE", 1)
+    seen = []
+    dataset = import_coco(
+        coco(), images_dir, progress=lambda bar: seen.append(bar.iteration)
+    )
+    assert seen[-1] == 3
+
+    seen.clear()
+    add_coco_predictions(
+        dataset, results(), progress=lambda bar: seen.append(bar.iteration)
+    )
+    assert seen[-1] == 3
+
+
+def test_full_predictions_with_ids_of_their_own(images_dir):
+    content = {
+        "images": [
+            {"id": "p1", "file_name": "sub/b.png"},
+            {"id": 2, "file_name": "a.png"},
+            {"id": 3, "file_name": "elsewhere.png"},
+        ],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "whale"}],
+        "annotations": [
+            {"image_id": "p1", "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5},
+            {"image_id": 2, "category_id": 1, "bbox": [5, 6, 7, 8], "score": 0.25},
+            {"image_id": 3, "category_id": 1, "bbox": [5, 6, 7, 8], "score": 0.25},
+            {"image_id": 4, "category_id": 1, "bbox": [5, 6, 7, 8], "score": 0.25},
+            {"image_id": 2, "category_id": 2, "bbox": [5, 6, 7, 8], "score": 0.25},
+        ],
+    }
+    dataset = import_quietly(coco(), images_dir, predictions=content)
+
+    assert dataset.values("predictions.detections.label") == [["cat"], ["cat"], []]
+    assert dataset.values("predictions.detections.confidence") == [[0.25], [0.5], []]
+    report = import_report(dataset)
+    assert report.set_aside == {"CA110": 2, "CA111": 1}
+    assert "elsewhere.png" in report.problems[0].reason
+
+    # The same on a dataset that knows nothing of COCO.
+    other = fo.Dataset()
+    other.add_samples(
+        [fo.Sample(filepath=str(images_dir / n)) for n in ("a.png", "sub/b.png")],
+        progress=False,
+    )
+    with pytest.raises(CocoAuditError, match="compute_metadata"):
+        add_quietly(other, content)
+    other.compute_metadata(progress=False)
+    report = add_quietly(other, content)
+    assert report.predictions == {"predictions": 3}
+    assert other.values("predictions.detections.label") == [["cat", "whale"], ["cat"]]
+    assert import_report(other).predictions == {"predictions": 3}
+    with pytest.raises(CocoAuditError, match="import its COCO file"):
+        add_quietly(other, results(), pred_field="more")
+
+
+def test_predictions_named_by_file_stem(images_dir):
+    predictions = [{**results()[0], "image_id": "b"}, {**results()[0], "image_id": "7"}]
+    dataset = import_quietly(coco(), images_dir, predictions=predictions)
+
+    assert dataset.values("predictions.detections.label") == [[], ["dog", "dog"], []]
+    assert import_report(dataset).notes == {"CA130": 1, "CA133": 1}
+
+
+def test_adding_predictions(images_dir):
+    dataset = import_quietly(coco(), images_dir)
+    together = import_quietly(coco(), images_dir, predictions=results())
+    report = add_quietly(dataset, [*results(), {"image_id": 99}])
+
+    assert str(report).startswith("3 predictions in 'predictions'")
+    assert report.set_aside == {"CA110": 1}
+    paths = ("label", "bounding_box", "confidence", "rle")
+    paths = [f"predictions.detections.{path}" for path in paths]
+    assert dataset.values(paths) == together.values(paths)
+    field = dataset.get_field("predictions")
+    assert field.info == {"coco_audit": {"function": "add_coco_predictions"}}
+    assert dataset.get_field("predictions.detections.rle").description
+
+    with pytest.raises(CocoAuditError, match="has a field 'predictions' already"):
+        add_quietly(dataset, results())
+    add_quietly(dataset, results()[:1], overwrite=True)
+    add_quietly(dataset, results()[:2], pred_field="more")
+    assert dataset.count("predictions.detections") == 1
+    assert dataset.count("more.detections") == 2
+    whole = import_report(dataset)
+    assert whole.predictions == {"predictions": 1, "more": 2}
+    assert (whole.objects, whole.problems) == (2, [])
+    assert dataset.info["coco_audit"]["import"] == whole.counts()
+    assert set(dataset.get_field_schema()) == {
+        *together.get_field_schema(),
+        "more",
+    }
+
+
+def test_samples_in_memory_see_added_predictions(images_dir):
+    dataset = import_quietly(coco(), images_dir)
+    sample = dataset.first()
+    add_quietly(dataset, results())
+
+    assert len(sample.predictions.detections) == 1
+
+
+def test_predictions_are_not_added_to_views(images_dir):
+    dataset = import_quietly(coco(), images_dir)
+
+    with pytest.raises(CocoAuditError, match="not to a view"):
+        add_quietly(dataset.limit(1), results())
+
+
+def test_a_failed_addition_leaves_the_old_field(images_dir, monkeypatch):
+    dataset = import_quietly(coco(), images_dir, predictions=results())
+    monkeypatch.setattr(importer, "declare_attributes", lambda *args: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        add_quietly(dataset, results()[:1], overwrite=True)
+    assert dataset.count("predictions.detections") == 3
+    assert "coco_audit" not in " ".join(dataset.get_field_schema())
+
+
+def run(script: str, *, kill: bool = False) -> subprocess.CompletedProcess:
+    """Runs a script on the same database."""
+    root = Path(__file__).parents[2]
+    code = textwrap.dedent(script)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == (-signal.SIGKILL if kill else 0), done.stderr
+    return done
+
+
+KILLED = """
+    import json, os, signal, sys
+    import fiftyone as fo
+    from fiftyone_coco_audit.coco import importer, staging
+
+    def kill(*args, **kwargs):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def killed_in_call(number, function):
+        calls = 0
+        def count(*args, **kwargs):
+            nonlocal calls
+            calls += 1
+            if calls == number:
+                kill()
+            return function(*args, **kwargs)
+        return count
+
+    importer._IMAGES_AT_ONCE = 1
+    annotations = json.loads({annotations!r})
+    predictions = json.loads({predictions!r})
+    {sabotage}
+    {action}
+"""
+
+IMPORT = "importer.import_coco(annotations, {images_dir!r}, name='x', overwrite=True)"
+SABOTAGE_IMPORT = {
+    "at the second portion": (
+        "importer.sample_documents = killed_in_call(2, importer.sample_documents)"
+    ),
+    "before the report": "importer.save_report = kill",
+    "before it is published": "staging._publish_dataset = kill",
+    "when the old one is renamed": (
+        "fo.Dataset.name = fo.Dataset.name.setter("
+        "killed_in_call(1, fo.Dataset.name.fset))"
+    ),
+    "when the new one is renamed": (
+        "fo.Dataset.name = fo.Dataset.name.setter("
+        "killed_in_call(2, fo.Dataset.name.fset))"
+    ),
+    "when the old one is deleted": "fo.Dataset.delete = kill",
+}
+
+
+@pytest.mark.parametrize("sabotage", SABOTAGE_IMPORT.values(), ids=SABOTAGE_IMPORT)
+def test_an_import_that_is_killed(sabotage, images_dir, new_datasets):
+    import_quietly(coco(images=coco()["images"][:1]), images_dir, name="x")
+    action = IMPORT.format(images_dir=str(images_dir))
+    texts = {"annotations": json.dumps(coco()), "predictions": "[]"}
+    run(KILLED.format(sabotage=sabotage, action=action, **texts), kill=True)
+
+    # Under its name there is the old one, or the new one, or for the moment none.
+    if fo.dataset_exists("x"):
+        assert len(fo.load_dataset("x")) in (1, 3)
+    assert len(new_datasets()) > 1
+
+    import_quietly(coco(), images_dir, name="y")
+    assert new_datasets() == ["x", "y"]
+    assert len(fo.load_dataset("x")) in (1, 3)
+    assert import_report(fo.load_dataset("x")).images == len(fo.load_dataset("x"))
+
+
+def test_a_first_import_that_is_killed(images_dir, new_datasets):
+    sabotage = SABOTAGE_IMPORT["at the second portion"]
+    action = IMPORT.format(images_dir=str(images_dir))
+    texts = {"annotations": json.dumps(coco()), "predictions": "[]"}
+    run(KILLED.format(sabotage=sabotage, action=action, **texts), kill=True)
+    (left,) = new_datasets()
+    assert left.startswith("coco-audit import ")
+
+    import_quietly(coco(), images_dir, name="y")
+    assert new_datasets() == ["y"]
+
+
+def test_an_import_that_is_under_way_is_left_alone(images_dir, new_datasets):
+    script = """
+        import time
+        from fiftyone_coco_audit.coco import staging
+        with staging.staged_dataset("x", overwrite=False, persistent=False):
+            time.sleep(60)
+    """
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not new_datasets() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        (other,) = new_datasets()
+        import_quietly(coco(), images_dir, name="y")
+        assert new_datasets() == [other, "y"]
+    finally:
+        process.kill()
+        process.wait()
+
+
+ADD = (
+    "importer.add_coco_predictions("
+    "fo.load_dataset('x'), predictions, overwrite=True, progress=False)"
+)
+SABOTAGE_ADD = {
+    "at the second portion": (
+        "import fiftyone.core.odm as foo;"
+        "foo.bulk_write = killed_in_call(2, foo.bulk_write)"
+    ),
+    "when the old one is deleted": "fo.Dataset.delete_sample_field = kill",
+    "when the new one is renamed": "fo.Dataset.rename_sample_field = kill",
+    "half-way through renaming": (
+        "from fiftyone.core.odm.mixins import DatasetMixin;"
+        "DatasetMixin._rename_field_schema = kill"
+    ),
+    "before the report": "importer.save_report = kill",
+}
+
+
+@pytest.mark.parametrize(
+    ("replacing", "when"),
+    [
+        *((True, when) for when in SABOTAGE_ADD),
+        (False, "at the second portion"),
+        (False, "half-way through renaming"),
+    ],
+)
+def test_an_addition_that_is_killed(replacing, when, images_dir):
+    dataset = import_quietly(coco(), images_dir, name="x")
+    if replacing:
+        add_quietly(dataset, results()[:1])
+    texts = {"annotations": "{}", "predictions": json.dumps(results())}
+    run(KILLED.format(sabotage=SABOTAGE_ADD[when], action=ADD, **texts), kill=True)
+
+    dataset.reload()
+    if dataset.has_field("predictions"):
+        assert dataset.count("predictions.detections") in (1, 3)
+    add_quietly(dataset, results(), pred_field="more")
+    assert not [n for n in dataset.get_field_schema() if n.startswith("coco_audit")]
+    assert dataset.count("more.detections") == 3
+    if replacing or dataset.has_field("predictions"):
+        assert dataset.count("predictions.detections") in (1, 3)
+    for sample in dataset:
+        assert sample.more is not None

@@ -1,0 +1,514 @@
+"""Every rule of COCO records: a record that triggers it, and one that does not."""
+
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from fiftyone_coco_audit.coco import rules
+from fiftyone_coco_audit.coco.paths import ImageFolder
+from fiftyone_coco_audit.coco.report import ProblemLog
+from fiftyone_coco_audit.coco.tables import (
+    as_stored,
+    read_categories,
+    read_ids,
+    read_images,
+    read_objects,
+)
+
+RESERVED = {"area", "iscrowd", "rle", "coco_id", "tags", "label", "mask", "index"}
+POLYGON = [[10, 10, 30, 10, 30, 40, 10, 40]]
+
+
+@pytest.fixture
+def log():
+    return ProblemLog("x.json", "ground_truth")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
+    (tmp_path / "sub").mkdir()
+    Image.new("RGB", (20, 10)).save(tmp_path / "sub" / "b.png")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    return ImageFolder(tmp_path)
+
+
+def image(**changes):
+    return {"id": 1, "file_name": "a.png", "width": 64, "height": 48, **changes}
+
+
+def annotation(**changes):
+    return {
+        "id": 1,
+        "image_id": 1,
+        "category_id": 1,
+        "bbox": [10, 10, 20, 30],
+        "area": 500,
+        "iscrowd": 0,
+        **changes,
+    }
+
+
+def prediction(**changes):
+    return {
+        "image_id": 1,
+        "category_id": 1,
+        "bbox": [10, 10, 20, 30],
+        "score": 0.5,
+        **changes,
+    }
+
+
+def read(records, log, *, kind="annotation"):
+    return read_objects(
+        records,
+        {1: 0, 2: 1},
+        {0: 0, 1: 1},
+        np.array([[64, 48], [20, 10]]),
+        log,
+        kind=kind,
+        reserved=RESERVED,
+    )
+
+
+def without(record, key):
+    return {k: v for k, v in record.items() if k != key}
+
+
+def codes(log):
+    return [problem.code for problem in log.problems]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0, 0),
+        (-7, -7),
+        (2**63 - 1, 2**63 - 1),
+        (2**63, str(2**63)),
+        (7.0, 7),
+        (7.5, None),
+        (math.nan, None),
+        (math.inf, None),
+        (True, None),
+        (None, None),
+        ("", None),
+        ([], None),
+        ({}, None),
+        (np.int32(5), 5),
+        ("2299", 2299),
+        ("0", 0),
+        ("-3", -3),
+        ("007", "007"),
+        ("-0", "-0"),
+        ("+3", "+3"),
+        ("1e3", "1e3"),
+        ("9" * 19, "9" * 19),
+        ("img_1", "img_1"),
+        ("٣", "٣"),
+    ],
+)
+def test_ids(value, expected):
+    ids, texts = read_ids([value])
+
+    assert ids == [expected]
+    assert type(ids[0]) is type(expected)
+    assert texts == (isinstance(value, str) and isinstance(expected, int))
+
+
+def test_ids_are_stored_as_one_type():
+    assert as_stored([1, None, 2]) == [1, None, 2]
+    assert as_stored([1, None, "a"]) == ["1", None, "a"]
+
+
+IMAGE_FAULTS = [
+    (rules.NOT_A_RECORD, "a.png"),
+    (rules.NOT_A_RECORD, None),
+    (rules.IMAGE_WITHOUT_ID, without(image(), "id")),
+    (rules.IMAGE_WITHOUT_ID, image(id=True)),
+    (rules.IMAGE_WITHOUT_FILE_NAME, without(image(), "file_name")),
+    (rules.IMAGE_WITHOUT_FILE_NAME, image(file_name="")),
+    (rules.IMAGE_WITHOUT_FILE_NAME, image(file_name=5)),
+    (rules.PATH_OUTSIDE, image(file_name="../a.png")),
+    (rules.PATH_OUTSIDE, image(file_name="sub/../../a.png")),
+    (rules.PATH_OUTSIDE, image(file_name="/etc/passwd")),
+    (rules.PATH_OUTSIDE, image(file_name="..\\..\\a.png")),
+    (rules.PATH_OUTSIDE, image(file_name="a\0.png")),
+    (rules.PATH_OUTSIDE, image(file_name=".")),
+    (rules.IMAGE_WITHOUT_SIZE, without(image(file_name="none.png"), "width")),
+    (rules.IMAGE_WITHOUT_SIZE, without(image(file_name="broken.png"), "height")),
+    (rules.IMAGE_WITHOUT_SIZE, image(file_name="broken.png", width=0)),
+    (rules.IMAGE_WITHOUT_SIZE, image(file_name="broken.png", height=-5)),
+    (rules.IMAGE_WITHOUT_SIZE, image(file_name="broken.png", height=4.5)),
+    (rules.IMAGE_WITHOUT_SIZE, image(file_name="broken.png", height="48")),
+    (rules.IMAGE_WITHOUT_SIZE, image(file_name="broken.png", height=10**400)),
+]
+
+
+@pytest.mark.parametrize(("rule", "record"), IMAGE_FAULTS)
+def test_images_set_aside(rule, record, folder, log):
+    images = read_images([image(id=9), record], folder, log)
+
+    assert images.ids == [9]
+    (problem,) = log.problems
+    assert (problem.code, problem.position) == (rule.code, 1)
+    assert problem.severity == "error"
+
+
+def test_duplicate_image_ids(folder, log):
+    images = read_images([image(), image(file_name="sub/b.png")], folder, log)
+
+    assert images.ids == [1]
+    assert codes(log) == [rules.DUPLICATE_IMAGE_ID.code]
+
+
+def test_a_duplicate_of_an_image_that_was_set_aside_is_used(folder, log):
+    images = read_images([image(file_name="/x"), image()], folder, log)
+
+    assert images.ids == [1]
+    assert codes(log) == [rules.PATH_OUTSIDE.code]
+
+
+def test_two_images_of_one_file_are_both_kept(folder, log):
+    images = read_images([image(), image(id=2, file_name="sub/../a.png")], folder, log)
+
+    assert images.ids == [1, 2]
+    assert codes(log) == [rules.DUPLICATE_FILE_NAME.code]
+    assert log.problems[0].severity == "warning"
+
+
+@pytest.mark.parametrize(
+    "file_name", ["a.png", "sub/b.png", "./a.png", "sub/../a.png", "sub\\b.png"]
+)
+def test_paths_inside_the_folder(file_name, folder, log):
+    images = read_images([image(file_name=file_name)], folder, log)
+
+    assert not log.problems
+    assert images.missing.tolist() == [False]
+    name = file_name.rpartition("/")[2].rpartition("\\")[2]
+    assert images.filepaths[0].endswith(f"/{name}")
+
+
+def test_an_absolute_path_inside_the_folder(folder, log):
+    path = f"{folder.path}/sub/b.png"
+
+    assert read_images([image(file_name=path)], folder, log).filepaths == [path]
+    assert not log.problems
+
+
+def test_a_folder_whose_name_begins_alike_is_outside(folder, log):
+    read_images([image(file_name=f"{folder.path}2/a.png")], folder, log)
+
+    assert codes(log) == [rules.PATH_OUTSIDE.code]
+
+
+@pytest.mark.parametrize("file_name", ["none.png", "none/a.png", "sub"])
+def test_missing_files(file_name, folder, log):
+    images = read_images([image(file_name=file_name)], folder, log)
+
+    assert images.ids == [1]
+    assert images.missing.tolist() == [True]
+    assert codes(log) == [rules.MISSING_FILE.code]
+    assert log.problems[0].severity == "warning"
+
+
+@pytest.mark.parametrize("changes", [{"width": None}, {"height": "?"}])
+def test_sizes_from_files(changes, folder, log):
+    images = read_images([image(**changes)], folder, log)
+
+    assert images.sizes.tolist() == [[64, 48]]
+    assert codes(log) == [rules.SIZE_FROM_FILE.code]
+
+
+def test_whole_sizes_may_be_floats(folder, log):
+    images = read_images([image(width=640.0)], folder, log)
+
+    assert images.sizes.tolist() == [[640, 48]]
+    assert not log.problems
+
+
+def test_image_ids_as_text_are_noted(folder, log):
+    images = read_images(
+        [image(id="5"), image(id="x", file_name="sub/b.png")], folder, log
+    )
+
+    assert images.ids == [5, "x"]
+    (problem,) = log.problems
+    assert (problem.code, problem.records) == (rules.ID_AS_TEXT.code, 1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "record"),
+    [
+        (rules.NOT_A_RECORD, "cat"),
+        (rules.CATEGORY_WITHOUT_ID, {"name": "cat"}),
+        (rules.CATEGORY_WITHOUT_ID, {"id": None, "name": "cat"}),
+        (rules.DUPLICATE_CATEGORY_ID, {"id": 0, "name": "cat"}),
+        (rules.CATEGORY_WITHOUT_NAME, {"id": 1}),
+        (rules.CATEGORY_WITHOUT_NAME, {"id": 1, "name": ""}),
+        (rules.CATEGORY_WITHOUT_NAME, {"id": 1, "name": ["cat"]}),
+    ],
+)
+def test_categories_set_aside(rule, record, log):
+    categories = read_categories([{"id": 0, "name": "dog"}, record], log)
+
+    assert categories.names == ["dog"]
+    assert codes(log) == [rule.code]
+
+
+def test_categories_keep_file_order_and_their_keys(log):
+    records = [
+        {"id": 7, "name": "cat", "supercategory": "animal", "keypoints": ["a", "b"]},
+        {"id": 0, "name": "dog", "huge": 2**70, "nested": {"a": 1}, "a.b": 1},
+    ]
+    categories = read_categories(records, log)
+
+    assert categories.ids == [7, 0]
+    assert categories.records == [records[0], {"id": 0, "name": "dog"}]
+    assert not log.problems
+
+
+def test_categories_of_one_name_are_kept_apart(log):
+    records = [{"id": 3, "name": "cat"}, {"id": 7, "name": "cat"}]
+    categories = read_categories(records, log)
+
+    assert categories.names == ["cat", "cat (id 7)"]
+    assert codes(log) == [rules.DUPLICATE_CATEGORY_NAME.code]
+
+
+COMMON_FAULTS = [
+    (rules.NOT_A_RECORD, lambda record: None),
+    (rules.NOT_A_RECORD, lambda record: [record]),
+    (rules.UNKNOWN_IMAGE, lambda record: {**record, "image_id": 3}),
+    (rules.UNKNOWN_IMAGE, lambda record: {**record, "image_id": "one"}),
+    (rules.UNKNOWN_IMAGE, lambda record: {**record, "image_id": True}),
+    (rules.UNKNOWN_IMAGE, lambda record: {**record, "image_id": [1]}),
+    (rules.UNKNOWN_IMAGE, lambda record: without(record, "image_id")),
+    (rules.UNKNOWN_CATEGORY, lambda record: {**record, "category_id": 2}),
+    (rules.UNKNOWN_CATEGORY, lambda record: without(record, "category_id")),
+    (rules.NO_BOX, lambda record: without(record, "bbox")),
+    (rules.NO_BOX, lambda record: {**record, "bbox": []}),
+    (rules.NO_BOX, lambda record: {**record, "bbox": [1, 2, 3]}),
+    (rules.NO_BOX, lambda record: {**record, "bbox": "1234"}),
+    (rules.NO_BOX, lambda record: {**record, "bbox": [1, 2, "3", 4]}),
+    (rules.NO_BOX, lambda record: {**record, "bbox": [1, 2, None, 4]}),
+    (rules.UNUSABLE_BOX, lambda record: {**record, "bbox": [1, 2, 0, 4]}),
+    (rules.UNUSABLE_BOX, lambda record: {**record, "bbox": [1, 2, 3, -4]}),
+    (rules.UNUSABLE_BOX, lambda record: {**record, "bbox": [math.nan, 2, 3, 4]}),
+    (rules.UNUSABLE_BOX, lambda record: {**record, "bbox": [1, 2, math.inf, 4]}),
+    (rules.UNUSABLE_BOX, lambda record: {**record, "bbox": [1, 2, 10**400, 4]}),
+    (rules.BROKEN_SEGMENTATION, lambda record: {**record, "segmentation": [[]]}),
+    (rules.BROKEN_SEGMENTATION, lambda record: {**record, "segmentation": {}}),
+    (
+        rules.BROKEN_SEGMENTATION,
+        lambda record: {
+            **record,
+            "segmentation": {"size": [48, 64], "counts": "garbage"},
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize("kind", ["annotation", "prediction"])
+@pytest.mark.parametrize(("rule", "spoil"), COMMON_FAULTS)
+def test_objects_set_aside(rule, spoil, kind, log):
+    good = annotation(id=8) if kind == "annotation" else prediction(id=8)
+    objects = read([spoil({**good, "id": 9}), good], log, kind=kind)
+
+    assert objects.ids == [8]
+    (problem,) = log.problems
+    assert (problem.code, problem.position, problem.kind) == (rule.code, 0, kind)
+
+
+@pytest.mark.parametrize("score", [None, "0.5", math.nan, math.inf, True])
+def test_predictions_without_a_score(score, log):
+    objects = read([prediction(score=score), prediction()], log, kind="prediction")
+
+    assert objects.score.tolist() == [0.5]
+    assert codes(log) == [rules.UNUSABLE_SCORE.code]
+
+
+def test_duplicate_annotation_ids(log):
+    records = [
+        annotation(id=1, image_id=5),  # set aside, so that its id is free
+        annotation(id=1),
+        annotation(id=1, image_id=2),
+    ]
+    objects = read(records, log)
+
+    assert objects.image.tolist() == [0]
+    assert codes(log) == [
+        rules.UNKNOWN_IMAGE.code,
+        rules.DUPLICATE_ANNOTATION_ID.code,
+    ]
+
+
+def test_predictions_may_share_an_id(log):
+    objects = read([prediction(id=1), prediction(id=1)], log, kind="prediction")
+
+    assert objects.ids == [1, 1]
+    assert not log.problems
+
+
+def test_annotations_without_an_id_are_kept(log):
+    objects = read([without(annotation(), "id"), annotation(id=0)], log)
+
+    assert objects.ids == [None, 0]
+    assert codes(log) == [rules.ANNOTATION_WITHOUT_ID.code]
+
+
+def test_objects_are_grouped_by_image_in_file_order(log):
+    records = [
+        annotation(id=5, image_id=2, category_id=0),
+        annotation(id=4, iscrowd=1),
+        annotation(id=3, image_id=2),
+        annotation(id=2, bbox=[-3.5, 40, 100, 1e-3]),  # beyond the image is no fault
+    ]
+    objects = read(records, log)
+
+    assert objects.ids == [4, 2, 5, 3]
+    assert objects.image.tolist() == [0, 0, 1, 1]
+    assert objects.category.tolist() == [1, 1, 0, 1]
+    assert objects.iscrowd.tolist() == [1, 0, 0, 0]
+    assert objects.box[1].tolist() == [-3.5, 40, 100, 1e-3]
+    assert not log.problems
+
+
+def test_no_objects_at_all(log):
+    assert len(read([], log)) == 0
+    assert len(read([], log, kind="prediction")) == 0
+
+
+def test_areas_and_crowds_that_are_missing(log):
+    records = [
+        annotation(id=1, area=7.25, iscrowd=None),
+        without(annotation(id=2), "area"),
+        without(annotation(id=3, segmentation=POLYGON), "area"),
+        annotation(id=4, area=-1),
+        annotation(id=5, area=math.nan, iscrowd=True),
+        without(annotation(id=6, area="500"), "iscrowd"),
+        annotation(id=7, area=0),
+    ]
+    objects = read(records, log)
+
+    mask_area = coco_mask.area(coco_mask.merge(coco_mask.frPyObjects(POLYGON, 48, 64)))
+    assert objects.area.tolist() == [7.25, 600, mask_area, 600, 600, 600, 0]
+    assert objects.iscrowd.tolist() == [0, 0, 0, 0, 1, 0, 0]
+    (problem,) = log.problems
+    assert (problem.code, problem.records) == (rules.NO_AREA.code, 5)
+
+
+@pytest.mark.parametrize("segmentation", [None, []])
+def test_empty_segmentations_are_boxes_without_a_mask(segmentation, log):
+    objects = read([annotation(segmentation=segmentation)], log)
+
+    assert objects.rle == [None]
+    assert not objects.has_masks
+    assert not log.problems
+
+
+def test_masks_follow_their_objects(log):
+    text = coco_mask.merge(coco_mask.frPyObjects(POLYGON, 48, 64))["counts"].decode()
+    records = [
+        annotation(id=1, image_id=2),
+        annotation(id=2, segmentation=POLYGON),
+        annotation(id=3, segmentation={"size": [48, 64], "counts": text}),
+        annotation(id=4, segmentation={"size": [10, 20], "counts": text}),
+    ]
+    objects = read(records, log)
+
+    assert objects.ids == [2, 3, 1]
+    assert objects.rle == [text, text, None]
+    assert codes(log) == [rules.BROKEN_SEGMENTATION.code]
+
+
+def test_predictions_get_their_box_from_the_mask(log):
+    text = coco_mask.merge(coco_mask.frPyObjects(POLYGON, 48, 64))["counts"].decode()
+    mask = {"size": [48, 64], "counts": text}
+    empty = {"size": [48, 64], "counts": [48 * 64]}
+    records = [
+        without(prediction(segmentation=mask), "bbox"),
+        prediction(segmentation=mask, bbox=[]),
+        prediction(segmentation=mask),
+        prediction(segmentation=empty, bbox=[]),
+        prediction(segmentation=empty),
+    ]
+    objects = read(records, log, kind="prediction")
+
+    from_mask = coco_mask.toBbox(mask).tolist()
+    given = [10, 10, 20, 30]
+    assert objects.box.tolist() == [from_mask, from_mask, given, given]
+    assert codes(log) == [rules.UNUSABLE_BOX.code]
+
+
+def test_masks_of_huge_boxes_are_noted(log):
+    read([annotation(segmentation=POLYGON, bbox=[0, 0, 1e9, 1e9])], log)
+
+    assert codes(log) == [rules.MASK_NOT_SHOWN.code]
+
+
+def test_extra_keys_of_one_type_are_kept(log):
+    records = [
+        annotation(id=1, ignore=0, note="x", level=1, tags="t", label=3),
+        annotation(id=2, level=0.5, attributes={"occluded": True, "truncated": False}),
+        annotation(id=3, note=None, score=0.25, attributes=None),
+    ]
+    objects = read(records, log)
+
+    assert objects.attributes == {
+        "coco_label": [3, None, None],
+        "coco_tags": ["t", None, None],
+        "ignore": [0, None, None],
+        "level": [1.0, 0.5, None],
+        "note": ["x", None, None],
+        "occluded": [None, True, None],
+        "score": [None, None, 0.25],
+        "truncated": [None, False, None],
+    }
+    assert not log.problems
+
+
+def test_a_prediction_keeps_its_own_area_beside_ours(log):
+    objects = read([prediction(area=9.5)], log, kind="prediction")
+
+    assert objects.attributes == {"coco_area": [9.5]}
+    assert objects.area is None
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"keypoints": [1, 2, 3]},
+        {"nested": {"a": 1}},
+        {"huge": 2**63},
+        {"a.b": 1},
+        {"_private": 1},
+        {"$set": 1},
+    ],
+)
+def test_extra_keys_that_cannot_be_kept_are_noted(values, log):
+    objects = read([annotation(**values)], log)
+
+    assert objects.attributes == {}
+    (problem,) = log.problems
+    assert (problem.code, problem.records) == (rules.ATTRIBUTE_NOT_KEPT.code, 1)
+    assert repr(next(iter(values))) in problem.reason
+
+
+def test_extra_keys_of_mixed_types_are_noted(log):
+    records = [annotation(id=1, a=1), annotation(id=2, a="1"), annotation(id=3, a=True)]
+    objects = read(records, log)
+
+    assert objects.attributes == {}
+    assert log.problems[0].records == 3
+
+
+def test_ids_as_text_are_noted(log):
+    objects = read([annotation(id="7", image_id="1"), annotation(id=8)], log)
+
+    assert objects.ids == [7, 8]
+    assert [p.records for p in log.problems] == [1, 1]
+    assert set(codes(log)) == {rules.ID_AS_TEXT.code}
