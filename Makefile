@@ -1,0 +1,48 @@
+# All that these targets make stays in .venv and .cache.
+export PYTHON
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEMO := .cache/demo
+WITH_MONGODB := $(BIN)/python scripts/with_mongodb.py
+
+APP ?= 1
+ARGS ?=
+
+.PHONY: help demo app test lint format bench clean
+.DEFAULT_GOAL := help
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(INSTALLED) ## the main job on generated data, then the App; APP=0 stops before it
+	$(WITH_MONGODB) $(DEMO) -- $(BIN)/python -m fiftyone_coco_audit.demo \
+		--output $(DEMO)/data $(if $(filter 0,$(APP)),--no-app,--app) $(ARGS)
+
+app: $(INSTALLED) ## the App alone, on what the demo left
+	$(WITH_MONGODB) $(DEMO) -- $(BIN)/fiftyone app launch \
+		--remote --address 127.0.0.1 --wait -1 $(ARGS)
+
+test: $(INSTALLED) ## all tests; ARGS="-k word" for some
+	$(BIN)/python scripts/browser.py
+	$(BIN)/pytest $(ARGS)
+
+lint: $(INSTALLED) ## style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## put the style right
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(INSTALLED) ## side by side with the peers
+	$(WITH_MONGODB) .cache/bench -- $(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## undo everything
+	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+
+# The editable install has the version and the dependencies as they were when it was made.
+$(INSTALLED): pyproject.toml fiftyone_coco_audit/__init__.py scripts/environment.sh
+	scripts/environment.sh
+	@touch $@

@@ -1,0 +1,94 @@
+"""Find what is wrong with a COCO dataset, and where a detector fails on it.
+
+The functions of the SDK are loaded when they are first used. FiftyOne runs this file
+once more, as the entry module of the plugin and under a name of its own making, each
+time it builds its registry of operators: nothing here is costly or relative.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fiftyone.plugins.context import PluginContext
+
+    from fiftyone_coco_audit.coco.importer import add_coco_predictions, import_coco
+    from fiftyone_coco_audit.coco.report import import_report
+    from fiftyone_coco_audit.errors import CocoAuditError
+    from fiftyone_coco_audit.evaluation.run import evaluate
+    from fiftyone_coco_audit.evaluation.views import worst_first
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CocoAuditError",
+    "__version__",
+    "add_coco_predictions",
+    "evaluate",
+    "import_coco",
+    "import_report",
+    "worst_first",
+]
+
+_PACKAGE = "fiftyone_coco_audit"
+_MODULE_OF = {
+    "CocoAuditError": "errors",
+    "add_coco_predictions": "coco.importer",
+    "evaluate": "evaluation.run",
+    "import_coco": "coco.importer",
+    "import_report": "coco.report",
+    "worst_first": "evaluation.views",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{_PACKAGE}.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def register(plugin: PluginContext) -> None:
+    """Registers the operators; FiftyOne calls this.
+
+    They come from the package as Python finds it, wherever this file lies, so that
+    there is one copy of each module in the process and in its workers.
+
+    Args:
+        plugin: the :class:`fiftyone.plugins.context.PluginContext` to register with
+    """
+    if importlib.util.find_spec(_PACKAGE) is None:
+        sys.path.append(str(Path(__file__).parents[1]))
+
+    _warn_of_other_versions(plugin)
+
+    from fiftyone_coco_audit.operators import OPERATORS
+
+    for operator in OPERATORS:
+        plugin.register(operator)
+
+
+def _warn_of_other_versions(plugin: PluginContext) -> None:
+    from fiftyone.plugins import get_plugin
+
+    used = importlib.import_module(_PACKAGE).__version__
+    chosen = plugin.plugin_definition
+    hidden = [get_plugin(plugin_dir=path) for path in chosen.shadow_paths or ()]
+    for copy in (chosen, *hidden):
+        if copy.version != used:
+            warnings.warn(
+                f"{copy.directory} holds coco-audit {copy.version}, but the installed "
+                f"package fiftyone-coco-audit {used} is used: run `pip install "
+                f"{copy.directory}` to use the former, or delete that folder",
+                # The caller of register(): Python shows a warning once per caller,
+                # and this module is a new one at every call.
+                stacklevel=3,
+            )

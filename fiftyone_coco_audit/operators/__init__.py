@@ -1,0 +1,17 @@
+"""The operators of the plugin: one thin module each, no logic of their own."""
+
+from __future__ import annotations
+
+import fiftyone.operators as foo
+
+from fiftyone_coco_audit.operators.add_coco_predictions import AddCocoPredictions
+from fiftyone_coco_audit.operators.evaluate import Evaluate
+from fiftyone_coco_audit.operators.evaluation_fields import EvaluationFields
+from fiftyone_coco_audit.operators.import_coco import ImportCoco
+
+OPERATORS: tuple[type[foo.Operator], ...] = (
+    ImportCoco,
+    AddCocoPredictions,
+    Evaluate,
+    EvaluationFields,
+)

@@ -1,0 +1,62 @@
+"""What all tests share: a FiftyOne of their own, and the real data."""
+
+import atexit
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+from fiftyone_environment import CACHE, ROOT, database, settings
+
+IN_CI = os.environ.get("CI") == "true"
+STATE = CACHE / "test"
+
+hypothesis_settings.register_profile("default", deadline=None)
+hypothesis_settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis_settings.load_profile("ci" if IN_CI else "default")
+
+# FiftyOne reads its settings when it is first imported, which other modules do.
+os.environ.update(settings(STATE))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves out the tests on real data where there are none."""
+    data = _real_data()
+    if data.is_dir():
+        return
+    if IN_CI and (ROOT.parent / "shared").is_dir():
+        raise pytest.UsageError(f"In CI the real data must be there: {data} is not")
+    for item in items:
+        if item.get_closest_marker("real_data"):
+            item.add_marker(pytest.mark.skip(reason=f"no real data in {data}"))
+
+
+def _real_data() -> Path:
+    default = ROOT.parent / "shared" / "data"
+    return Path(os.environ.get("COCO_AUDIT_TEST_DATA", default))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of the real data, for tests marked ``real_data``."""
+    return _real_data()
+
+
+@pytest.fixture(scope="session")
+def mongodb() -> str:
+    """The URI of the database of this session, which FiftyOne is told of."""
+    stack = ExitStack()
+    # FiftyOne uses its database once more as Python exits, by a function that it
+    # registers later, and which is therefore called earlier.
+    atexit.register(stack.close)
+    folder = stack.enter_context(TemporaryDirectory(prefix="database-", dir=STATE))
+    uri = stack.enter_context(database(Path(folder)))
+    os.environ["FIFTYONE_DATABASE_URI"] = uri
+
+    import fiftyone as fo
+
+    fo.config.database_uri = uri
+    return uri
