@@ -14,7 +14,8 @@ CACHE = ROOT / ".cache"
 def settings(state: Path) -> dict[str, str]:
     """Returns environment variables that keep FiftyOne's files in a folder.
 
-    The plugin is this tree itself, linked to from FiftyOne's folder of plugins.
+    The plugin is this tree itself, linked to from FiftyOne's folder of plugins. The
+    name of the database matters where the server is another's: nothing in it is touched.
 
     Args:
         state: the folder
@@ -28,10 +29,9 @@ def settings(state: Path) -> dict[str, str]:
     if not link.exists():
         link.unlink(missing_ok=True)
         link.symlink_to(ROOT, target_is_directory=True)
+    name = os.environ.get("FIFTYONE_DATABASE_NAME", f"coco_audit_{state.name}")
     return {
-        "FIFTYONE_DATABASE_NAME": os.environ.get(
-            "FIFTYONE_DATABASE_NAME", "coco_audit"
-        ),
+        "FIFTYONE_DATABASE_NAME": name,
         "FIFTYONE_DATABASE_VALIDATION": "false",  # it warns of MongoDB 6
         "FIFTYONE_DO_NOT_TRACK": "true",
         "FIFTYONE_CONFIG_PATH": str(state / "config.json"),

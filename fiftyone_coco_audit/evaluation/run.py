@@ -110,6 +110,12 @@ def evaluate(
         )
     dataset = samples._root_dataset
     check_names_are_free(dataset, eval_key, pred_field, gt_field)
+    # One that replaces another is written beside it first
+    replaces = eval_key in dataset.list_evaluations()
+    beside = f"{eval_key}__replacement"
+    key = beside if replaces else eval_key
+    for left_by_a_killed_process in {key, beside}:
+        _delete(dataset, left_by_a_killed_process, pred_field, gt_field)
 
     with garbage_collection_paused():
         logger.info("Reading labels...")
@@ -127,7 +133,7 @@ def evaluate(
         results = build_results(
             samples,
             run_config(pred_field, gt_field, settings),
-            eval_key,
+            key,
             evaluation,
             match_rows(inputs, *outcomes),
             inputs.classes,
@@ -136,9 +142,13 @@ def evaluate(
         )
 
         logger.info("Writing results...")
-        _save(
-            samples, inputs.columns, results, eval_key, of_samples, of_labels, progress
-        )
+        _save(samples, inputs.columns, results, key, of_samples, of_labels, progress)
+        if replaces:
+            old = dataset.get_evaluation_info(eval_key).config
+            _delete(dataset, eval_key, old.pred_field, old.gt_field)
+            dataset.rename_evaluation(key, eval_key)
+            # FiftyOne has renamed these where it finds the plugin
+            rename_additional_fields(dataset, key, eval_key, pred_field, gt_field)
     return results
 
 
@@ -146,23 +156,17 @@ def _save(
     samples: fo.SampleCollection,
     columns: SampleColumns,
     results: CocoResults,
-    eval_key: str,
+    key: str,
     of_samples: Mapping[str, Sequence[Any]],
     of_labels: Mapping[str, Mapping[str, Sequence[Any]]],
     progress: Progress,
 ) -> None:
-    """Saves an evaluation whole: fields, run and results, or nothing of them.
-
-    One that replaces another is written beside it first, under a key of its own.
-    """
+    """Saves an evaluation whole: fields, run and results, or nothing of them."""
     from fiftyone_coco_audit.evaluation.results import save_results
 
     dataset = samples._root_dataset
     config = results.config
     fields = config.pred_field, config.gt_field
-    replaces = eval_key in dataset.list_evaluations()
-    key = f"{eval_key}_replacement" if replaces else eval_key
-    _delete(dataset, key, *fields)
     try:
         declare_fields(
             dataset,
@@ -187,12 +191,6 @@ def _save(
     except BaseException:
         _delete(dataset, key, *fields)
         raise
-    if replaces:
-        old = dataset.get_evaluation_info(eval_key).config
-        _delete(dataset, eval_key, old.pred_field, old.gt_field)
-        dataset.rename_evaluation(key, eval_key)
-        # FiftyOne has renamed these where it finds the plugin
-        rename_additional_fields(dataset, key, eval_key, *fields)
 
 
 def _delete(dataset: fo.Dataset, key: str, pred_field: str, gt_field: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -302,6 +303,43 @@ def test_a_failure_leaves_the_old_evaluation(dataset: fo.Dataset) -> None:
     assert [dataset.values(path) for path in ("eval_ap", "eval_status")] == before
     assert set(dataset.get_field_schema(flat=True)) == schema
     assert dataset.get_evaluation_info("eval").config.iou == 0.5
+
+
+@pytest.mark.parametrize("key", ["eval", "other"])
+def test_a_killed_process_leaves_the_old_evaluation(
+    dataset: fo.Dataset, key: str
+) -> None:
+    """Whether it was to be replaced or not; and the next evaluation is whole."""
+    evaluate(dataset)
+    before = [dataset.values(path) for path in all_fields("eval", *FIELDS)]
+    script = f"""
+        import os, signal
+        import fiftyone as fo
+        from fiftyone_coco_audit import evaluate
+        from fiftyone_coco_audit.evaluation import results
+
+        # All fields are written by then, the results are not
+        results.save_results = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        dataset = fo.load_dataset({dataset.name!r})
+        evaluate(dataset, eval_key={key!r}, iou_thresholds=[0.9])
+    """
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script)])
+    assert killed.returncode == -signal.SIGKILL
+    dataset.reload()
+    assert [dataset.values(path) for path in all_fields("eval", *FIELDS)] == before
+    assert dataset.get_evaluation_info("eval").config.iou == 0.5
+
+    evaluate(dataset, eval_key=key, iou_thresholds=[0.9])
+    assert dataset.get_evaluation_info(key).config.iou == 0.9
+    schema = dataset.get_field_schema(flat=True)
+    assert not [path for path in schema if "replacement" in path]
+    assert marks(dataset, "predictions", key)[0] == ["fp", "fp", "fp"]
+
+
+def test_nothing_to_evaluate(dataset: fo.Dataset) -> None:
+    results = evaluate(dataset.match(F("filepath") == "no such file"))
+    assert set(results.summary().values()) == {-1.0}
+    assert len(results.per_image()) == 0
 
 
 def test_replaces_an_evaluation_of_fiftyone(dataset: fo.Dataset) -> None:
