@@ -38,30 +38,23 @@ class LabelColumns:
 
     Attributes:
         sample: ``(N,)`` position of each label's sample, non-decreasing
-        ids: ``N`` label ids
+        ids: ``(N,)`` ids of the labels, as text
         label: ``N`` class names, None where a label has none
         box: ``(N, 4)`` boxes relative to the image, ``[x, y, width, height]``
             in ``[0, 1]``; NaN where a label has no usable box
-        attributes: further attributes by name, ``N`` values each, None where a
-            label has none
+        numbers: ``(N,)`` further attributes by name, NaN where a label has none
+        texts: ``(N,)`` further attributes by name, None where a label has none
     """
 
     sample: NDArray[np.int64]
-    ids: list[ObjectId]
+    ids: NDArray[np.object_]
     label: list[str | None]
     box: NDArray[np.float64]
-    attributes: dict[str, list[Any]]
+    numbers: dict[str, NDArray[np.float64]]
+    texts: dict[str, NDArray[np.object_]]
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    def numbers(self, name: str) -> NDArray[np.float64]:
-        """An attribute as numbers, NaN where a label has none.
-
-        Returns:
-            ``(N,)``
-        """
-        return np.array(self.attributes[name], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -132,7 +125,7 @@ def require_detections(samples: fo.SampleCollection, field: str) -> None:
 
 def read_columns(
     samples: fo.SampleCollection,
-    fields: Mapping[str, Iterable[str]],
+    fields: Mapping[str, Mapping[str, type]],
     *,
     progress: Progress = None,
 ) -> SampleColumns:
@@ -140,12 +133,15 @@ def read_columns(
 
     Args:
         samples: a dataset or a view of whole images
-        fields: names of the attributes to read, by label field, besides the id,
-            class and box that every label has
+        fields: the attributes to read, ``float`` or ``str``, by label field and
+            name, besides the id, class and box that every label has
         progress: whether to show a progress bar, as everywhere in FiftyOne
 
     Returns:
         a :class:`SampleColumns`
+
+    Raises:
+        CocoAuditError: if an attribute that should be a number is none
     """
     import fiftyone.core.utils as fou
 
@@ -172,15 +168,19 @@ def read_columns(
     coco_ids: list[int | str | None] = []
     modified: list[datetime | None] = []
     parts: dict[str, list[LabelColumns]] = {field: [] for field in fields}
+    names: dict[str | None, str | None] = {}
     cursor = samples._aggregate(post_pipeline=[{"$project": project}])
     with (
         garbage_collection_paused(),
         fou.ProgressBar(total=len(samples), progress=progress) as bar,
     ):
-        for documents in _batches(cursor, _DOCUMENTS_AT_ONCE):
+        # No samples at all are columns of no rows
+        for documents in chain(_batches(cursor, _DOCUMENTS_AT_ONCE), [[]]):
             for f, (field, attributes) in enumerate(fields.items()):
                 parts[field].append(
-                    _label_columns(documents, f"f{f}_", attributes, len(ids))
+                    _label_columns(
+                        documents, field, f"f{f}_", attributes, len(ids), names
+                    )
                 )
             ids.extend(document["_id"] for document in documents)
             sizes.extend(document["size"] for document in documents)
@@ -192,10 +192,7 @@ def read_columns(
         size=np.array(sizes, dtype=np.float64).reshape(-1, 2),
         coco_id=coco_ids,
         modified=modified,
-        labels={
-            field: _concatenate(parts[field], attributes)
-            for field, attributes in fields.items()
-        },
+        labels={field: _concatenate(parts.pop(field)) for field in fields},
     )
 
 
@@ -296,9 +293,9 @@ class _LabelWriter:
     """What is to be written to the labels of one field."""
 
     field: str
-    ids: Sequence[ObjectId]
+    ids: NDArray[np.object_]
     stops: Sequence[int]
-    stored: Sequence[list[ObjectId]] | None
+    stored: Sequence[list[str]] | None
     values: Mapping[str, Sequence[Any]]
 
     def paths(self, sample: int) -> dict[str, Any]:
@@ -335,7 +332,7 @@ def _updates(
 
 def _stored_label_ids(
     dataset: fo.Dataset, field: str, sample_ids: Sequence[ObjectId]
-) -> list[list[ObjectId]]:
+) -> list[list[str]]:
     path = f"{field}.detections._id"
     found = {}
     for batch in _batches(sample_ids, _DOCUMENTS_AT_ONCE):
@@ -345,32 +342,46 @@ def _stored_label_ids(
                 {"$project": {"ids": f"${path}"}},
             ]
         ):
-            found[document["_id"]] = document.get("ids", [])
+            found[document["_id"]] = [str(id_) for id_ in document.get("ids", ())]
     return [found.get(sample_id, []) for sample_id in sample_ids]
 
 
 def _label_columns(
     documents: Sequence[Mapping[str, Any]],
+    field: str,
     prefix: str,
-    attributes: Iterable[str],
+    attributes: Mapping[str, type],
     first_sample: int,
+    names: dict[str | None, str | None],
 ) -> LabelColumns:
-    def column(name: str) -> list[Any]:
-        return list(
-            chain.from_iterable(document[prefix + name] for document in documents)
-        )
+    def column(name: str) -> Iterator[Any]:
+        return chain.from_iterable(document[prefix + name] for document in documents)
+
+    def numbers(name: str) -> NDArray[np.float64]:
+        try:
+            return np.array(list(column(name)), dtype=np.float64)
+        except (TypeError, ValueError):
+            raise CocoAuditError(
+                f"The attribute {name!r} of the labels in {field!r} is not a number on "
+                "every label: make it one, or remove it"
+            ) from None
 
     counts = [len(document[prefix + "label"]) for document in documents]
+    ids = chain.from_iterable(
+        document.get(prefix + "_id", ()) for document in documents
+    )
     return LabelColumns(
         sample=np.repeat(np.arange(len(documents)) + first_sample, counts),
-        ids=list(
-            chain.from_iterable(
-                document.get(prefix + "_id", ()) for document in documents
-            )
-        ),
-        label=column("label"),
-        box=_boxes(column("bounding_box")),
-        attributes={name: column(name) for name in attributes},
+        ids=np.array([str(label_id) for label_id in ids], dtype=object),
+        # One text a class, not one a label
+        label=[names.setdefault(name, name) for name in column("label")],
+        box=_boxes(list(column("bounding_box"))),
+        numbers={name: numbers(name) for name, of in attributes.items() if of is float},
+        texts={
+            name: np.array(list(column(name)), dtype=object)
+            for name, of in attributes.items()
+            if of is str
+        },
     )
 
 
@@ -382,17 +393,19 @@ def _boxes(values: list[Any]) -> NDArray[np.float64]:
     return np.fromiter(flat, np.float64, 4 * len(values)).reshape(-1, 4)
 
 
-def _concatenate(
-    parts: Sequence[LabelColumns], attributes: Iterable[str]
-) -> LabelColumns:
+def _concatenate(parts: list[LabelColumns]) -> LabelColumns:
     return LabelColumns(
-        sample=np.concatenate([np.zeros(0, np.int64), *(p.sample for p in parts)]),
-        ids=list(chain.from_iterable(p.ids for p in parts)),
-        label=list(chain.from_iterable(p.label for p in parts)),
-        box=np.concatenate([np.zeros((0, 4)), *(p.box for p in parts)]),
-        attributes={
-            name: list(chain.from_iterable(p.attributes[name] for p in parts))
-            for name in attributes
+        sample=np.concatenate([part.sample for part in parts]),
+        ids=np.concatenate([part.ids for part in parts]),
+        label=list(chain.from_iterable(part.label for part in parts)),
+        box=np.concatenate([part.box for part in parts]),
+        numbers={
+            name: np.concatenate([part.numbers[name] for part in parts])
+            for name in parts[0].numbers
+        },
+        texts={
+            name: np.concatenate([part.texts[name] for part in parts])
+            for name in parts[0].texts
         },
     )
 

@@ -39,7 +39,7 @@ def read_masks(
         boxes for want of a mask
     """
     labels = columns.labels[field]
-    counts = labels.attributes["rle"]
+    counts = labels.texts["rle"]
     sizes = [
         [int(height), int(width)]
         for width, height in columns.size[labels.sample[rows]].tolist()
@@ -57,7 +57,7 @@ def read_masks(
     )
     boxes = 0
     for position in unknown:
-        mask = shown.get(str(labels.ids[rows[position]]))
+        mask = shown.get(labels.ids[rows[position]])
         boxes += mask is None
         masks[position] = _encode(mask, box[position], sizes[position])
     return masks, boxes  # type: ignore[return-value]

@@ -130,10 +130,9 @@ def precision_recall_curves(
 
     counts = np.cumsum(counted, axis=1, dtype=np.int32)
     group_start = np.searchsorted(group, np.arange(num_groups))
-    before = np.concatenate([np.zeros((len(counts), 1), np.int32), counts], axis=1)
-    precision = found / (
-        counts[threshold, detection] - before[threshold, group_start[groups]]
-    )
+    start = group_start[groups]
+    before = np.where(start > 0, counts[threshold, start - 1], 0)
+    precision = found / (counts[threshold, detection] - before)
 
     recall = found / num_positives[groups]
     reached = np.searchsorted(RECALL_LEVELS, recall, side="right")

@@ -93,12 +93,12 @@ def read_inputs(
         CocoAuditError: if the size of an image cannot be found out
     """
     _ensure_sizes(samples, progress)
-    masks = ["rle"] if settings.iou_type == "segm" else []
+    masks: dict[str, type] = {"rle": str} if settings.iou_type == "segm" else {}
     columns = read_columns(
         samples,
         {
-            gt_field: ["area", "iscrowd", *masks],
-            pred_field: ["confidence", *masks],
+            gt_field: {"area": float, "iscrowd": float, **masks},
+            pred_field: {"confidence": float, **masks},
         },
         progress=progress,
     )
@@ -143,7 +143,7 @@ def read_inputs(
                 masks=encoded,
             ),
             rows=rows,
-            ids=np.array([str(label_id) for label_id in labels.ids], object)[rows],
+            ids=labels.ids[rows],
             num_labels=len(labels),
         )
 
@@ -213,9 +213,9 @@ def _areas(
 ) -> NDArray[np.float64]:
     """Areas by the labels' own ``area``; of predictions, by mask or box, as COCO."""
     measured = mask_areas(masks) if masks is not None else box[:, 2] * box[:, 3]
-    if "area" not in labels.attributes:
+    if "area" not in labels.numbers:
         return measured
-    given = _numbers(field, labels, "area")[rows]
+    given = labels.numbers["area"][rows]
     unknown = np.isnan(given)
     if unknown.any():
         of = "mask" if masks is not None else "box"
@@ -227,18 +227,17 @@ def _areas(
 
 
 def _crowd(labels: LabelColumns, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    values = labels.attributes.get("iscrowd")
-    if values is None:
+    if "iscrowd" not in labels.numbers:
         return np.zeros(len(rows), dtype=bool)
-    return np.array([bool(value) for value in values], dtype=bool)[rows]
+    return np.nan_to_num(labels.numbers["iscrowd"][rows]) != 0
 
 
 def _scores(
     field: str, labels: LabelColumns, rows: NDArray[np.int64], notes: list[str]
 ) -> NDArray[np.float64] | None:
-    if "confidence" not in labels.attributes:
+    if "confidence" not in labels.numbers:
         return None
-    scores = _numbers(field, labels, "confidence")[rows]
+    scores = labels.numbers["confidence"][rows]
     unknown = np.isnan(scores)
     if unknown.any():
         notes.append(
@@ -246,13 +245,3 @@ def _scores(
             "ranked last."
         )
     return np.where(unknown, -np.inf, scores)
-
-
-def _numbers(field: str, labels: LabelColumns, name: str) -> NDArray[np.float64]:
-    try:
-        return labels.numbers(name)
-    except (TypeError, ValueError):
-        raise CocoAuditError(
-            f"The attribute {name!r} of the labels in {field!r} is not a number on "
-            "every label: make it one, or remove it"
-        ) from None

@@ -45,7 +45,8 @@ class Matches:
         candidates: ``(C,)`` positions in ``predictions``
         truth: ``(A, T, C)`` row of the ground-truth object that each candidate
             was matched to, or -1
-        overlap: ``(A, T, C)`` IoU of that match, 0 where there is none
+        overlap: ``(T, C)`` IoU of the match in the first area range, 0 where
+            there is none
     """
 
     predictions: NDArray[np.int64]
@@ -123,7 +124,7 @@ def match(
         rank=np.concatenate([part.rank for part in parts]),
         candidates=np.concatenate([part.candidates for part in parts]),
         truth=np.concatenate([part.truth for part in parts], axis=2),
-        overlap=np.concatenate([part.overlap for part in parts], axis=2),
+        overlap=np.concatenate([part.overlap for part in parts], axis=1),
     )
 
 
@@ -186,7 +187,7 @@ def _match_some(
 
     shape = (len(ignored), len(thresholds), len(candidates))
     matched = np.full(shape, UNMATCHED, dtype=np.int32)
-    matched_overlap = np.zeros(shape)
+    matched_overlap = np.zeros(shape[1:])
 
     # An object is contested where one of its candidates has another object too
     alone = np.bincount(candidate, minlength=len(candidates)) == 1
@@ -238,7 +239,7 @@ def _match_uncontested(
         first = np.r_[True, objects[1:] != objects[:-1]][: len(objects)]
         won = close[first | crowd[objects]]
         matched[:, t, candidate[won]] = truth[won]
-        matched_overlap[:, t, candidate[won]] = overlap[won]
+        matched_overlap[t, candidate[won]] = overlap[won]
 
 
 def _match_contested(
@@ -287,4 +288,5 @@ def _match_contested(
             result_overlap[who] = np.where(wins, iou[:, None], result_overlap[who])
         rows = np.asarray(contested)
         matched[a][:, rows] = result.T
-        matched_overlap[a][:, rows] = result_overlap.T
+        if a == 0:
+            matched_overlap[:, rows] = result_overlap.T

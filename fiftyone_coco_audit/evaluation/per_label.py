@@ -49,7 +49,7 @@ def label_outcomes(evaluation: Evaluation) -> tuple[LabelOutcomes, LabelOutcomes
     is_matched = matched != UNMATCHED
     objects = matched[is_matched]
     predictions = matches.predictions[matches.candidates[is_matched]]
-    overlap = matches.overlap[0, 0][is_matched]
+    overlap = matches.overlap[0][is_matched]
     single = ~crowd[objects]
     truth_mark = np.where(crowd, "", "fn")
     truth_mark[objects[single]] = "tp"

@@ -215,12 +215,19 @@ def build_results(
 def save_results(dataset: fo.Dataset, key: str, results: CocoResults) -> None:
     """Saves results with their run, as ``BaseRun.save_run_results`` does.
 
-    FiftyOne converts each of a million values to extended JSON on the way, which
-    takes seconds and memory; these are plain text and numbers.
+    FiftyOne converts each of a million values to extended JSON on the way, and
+    holds all of them at once, which takes seconds and memory. These are plain
+    text and numbers, and are written one attribute at a time.
     """
     run = results.backend._get_run_doc(dataset, key)
-    run.results.put(
-        json.dumps(results.serialize()).encode(), content_type="application/json"
-    )
+    run.results.new_file(content_type="application/json")
+    for n, name in enumerate(results.attributes()):
+        value = getattr(results, name)
+        if isinstance(value, np.ndarray):
+            value = value.tolist()
+        run.results.write(f"{',' if n else '{'}{json.dumps(name)}:".encode())
+        run.results.write(json.dumps(value).encode())
+    run.results.write(b"}")
+    run.results.close()
     run.save()
     getattr(dataset, results.backend._results_cache_field())[key] = results
