@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fiftyone_coco_audit.coco.report import import_report
     from fiftyone_coco_audit.errors import CocoAuditError
     from fiftyone_coco_audit.evaluation.run import evaluate
-    from fiftyone_coco_audit.evaluation.views import worst_first
+    from fiftyone_coco_audit.evaluation.views import outcome_colors, worst_first
 
 __version__ = "0.1.0"
 
@@ -32,6 +32,7 @@ __all__ = [
     "evaluate",
     "import_coco",
     "import_report",
+    "outcome_colors",
     "worst_first",
 ]
 
@@ -42,6 +43,7 @@ _MODULE_OF = {
     "evaluate": "evaluation.run",
     "import_coco": "coco.importer",
     "import_report": "coco.report",
+    "outcome_colors": "evaluation.views",
     "worst_first": "evaluation.views",
 }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
@@ -55,6 +55,10 @@ class LabelColumns:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def without_values(self) -> LabelColumns:
+        """The same labels, without what large sets need memory for."""
+        return replace(self, label=[], box=self.box[:0], numbers={}, texts={})
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ def settings(state: Path) -> dict[str, str]:
     """Returns environment variables that keep FiftyOne's files in a folder.
 
     The plugin is this tree itself, linked to from FiftyOne's folder of plugins. The
-    name of the database matters where the server is another's: nothing in it is touched.
+    database has a name of its own, for the server may be another's.
 
     Args:
         state: the folder

@@ -13,7 +13,6 @@ from fiftyone_coco_audit.errors import CocoAuditError
 
 if TYPE_CHECKING:
     import fiftyone as fo
-    import pandas as pd
 
 _EVAL_KEY = "eval"
 _NEXT = """
@@ -45,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print()
-        return 0 if arguments.serving else 130
+        return 130
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -76,13 +75,19 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--address", default="127.0.0.1", help="that the App listens at"
     )
-    return parser.parse_args(argv, argparse.Namespace(serving=False))
+    return parser.parse_args(argv)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     import fiftyone as fo
 
-    from fiftyone_coco_audit import evaluate, import_coco
+    from fiftyone_coco_audit import (
+        evaluate,
+        import_coco,
+        outcome_colors,
+        worst_first,
+    )
+    from fiftyone_coco_audit.terminal import serve, worst_images
 
     _check_name(arguments.name)
     wanted = parameters(arguments.num_images, arguments.seed)
@@ -115,10 +120,15 @@ def _run(arguments: argparse.Namespace) -> int:
     print(f"\nDataset {dataset.name!r}: {_describe(dataset)}\n")
     results.print_summary()
     print("\nThe ten worst images")
-    print(_worst_images(results.per_image(), paths.images))
+    print(worst_images(results.per_image(), paths.images))
     print(_NEXT.format(key=_EVAL_KEY, manifest=paths.manifest))
     if arguments.app:
-        _serve(dataset, arguments)
+        serve(
+            worst_first(dataset, _EVAL_KEY),
+            color_scheme=outcome_colors(eval_key=_EVAL_KEY),
+            port=arguments.port,
+            address=arguments.address,
+        )
     return 0
 
 
@@ -140,77 +150,3 @@ def _describe(dataset: fo.Dataset) -> str:
         for field in ("ground_truth", "predictions")
     )
     return f"{len(dataset)} images, {truth} objects, {predictions} predictions"
-
-
-def _worst_images(scores: pd.DataFrame, images_dir: Path, count: int = 10) -> str:
-    """A table of the images with the lowest AP.
-
-    Args:
-        scores: the images, with columns ``filepath``, ``status``, ``ap``, ``tp``,
-            ``fp`` and ``fn``
-        images_dir: the folder that file names are shown relative to
-        count: number of images
-
-    Returns:
-        lines of text; images without an AP are left out
-    """
-    worst = scores.dropna(subset="ap").sort_values(
-        ["ap", "fn", "fp"], ascending=[True, False, False], kind="stable"
-    )
-    lines = [f"  {'file':<24}{'status':<16}{'AP':>7}{'tp':>5}{'fp':>5}{'fn':>5}"]
-    for row in worst.head(count).itertuples():
-        file = Path(row.filepath).relative_to(images_dir).as_posix()
-        lines.append(
-            f"  {file:<24}{row.status:<16}{row.ap:7.3f}{row.tp:5}{row.fp:5}{row.fn:5}"
-        )
-    return "\n".join(lines)
-
-
-def _colour_scheme() -> fo.ColorScheme:
-    """What was found in quiet colours, what went wrong in loud ones."""
-    import fiftyone as fo
-
-    colours = {
-        "ground_truth": {"tp": "#3fa34d", "fn": "#e5383b"},
-        "predictions": {"tp": "#f28e2b", "fp": "#17a2b8"},
-    }
-    return fo.ColorScheme(
-        color_by="value",
-        opacity=0.5,
-        fields=[
-            {
-                "path": field,
-                "colorByAttribute": _EVAL_KEY,
-                "fieldColor": of_values["tp"],
-                "valueColors": [
-                    {"value": value, "color": colour}
-                    for value, colour in of_values.items()
-                ],
-            }
-            for field, of_values in colours.items()
-        ],
-    )
-
-
-def _serve(dataset: fo.Dataset, arguments: argparse.Namespace) -> None:
-    from fiftyone.core.session import Session
-
-    from fiftyone_coco_audit import worst_first
-
-    # launch_app() would add advice on other machines, and a banner
-    session = Session(
-        view=worst_first(dataset, eval_key=_EVAL_KEY),
-        color_scheme=_colour_scheme(),
-        port=arguments.port,
-        address=arguments.address,
-        remote=True,
-    )
-    arguments.serving = True
-    print(
-        f"The App is at http://localhost:{session.server_port} (Ctrl-C ends it)",
-        flush=True,
-    )
-    try:
-        session.wait(-1)
-    finally:
-        session.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,7 +48,7 @@ class Inputs:
     """The columns of a dataset that is to be evaluated.
 
     Attributes:
-        columns: samples and labels as they were read
+        columns: samples and labels as they were read, without the labels' values
         image: ``(N,)`` place of each sample among the images of the evaluation,
             which are ordered by COCO id
         classes: names of the classes, in the dataset's order
@@ -104,11 +104,7 @@ def read_inputs(
     )
     notes: list[str] = []
     image = _image_order(columns.coco_id, notes)
-    truth_labels, predicted_labels = (
-        columns.labels[gt_field],
-        columns.labels[pred_field],
-    )
-    classes = _classes(samples, gt_field, truth_labels, predicted_labels)
+    classes = _classes(samples, gt_field, *columns.labels.values())
     position = {name: place for place, name in enumerate(classes)}
 
     def side(field: str, labels: LabelColumns) -> Side:
@@ -147,12 +143,16 @@ def read_inputs(
             num_labels=len(labels),
         )
 
+    truth, predictions = (
+        side(field, columns.labels[field]) for field in (gt_field, pred_field)
+    )
+    bare = {field: labels.without_values() for field, labels in columns.labels.items()}
     return Inputs(
-        columns=columns,
+        columns=replace(columns, labels=bare),
         image=image,
         classes=classes,
-        truth=side(gt_field, truth_labels),
-        predictions=side(pred_field, predicted_labels),
+        truth=truth,
+        predictions=predictions,
         pred_field=pred_field,
         gt_field=gt_field,
         notes=notes,

@@ -1,0 +1,240 @@
+"""Times us and the peers side by side: ``make bench``, or ``python -m benchmarks``.
+
+Each task runs in a process of its own, so that its peak of memory is its own; those of
+a comparison take turns. The tables give medians, and ratios of medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.data import Files, generate
+
+FOLDER = Path(".cache/bench/data")
+# The stock evaluation takes so long that it sees the first images only
+STOCK_IMAGES = 500
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The runs of one task."""
+
+    seconds: dict[str, float]
+    peak_mb: float
+    figure: float
+
+
+def main() -> int:
+    """Runs the benchmarks and prints their tables.
+
+    Returns:
+        the exit code
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=3, help="of each task")
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth of all sizes, once"
+    )
+    parser.add_argument("--only", help="the sections whose title has this word")
+    parser.add_argument("--output", type=Path, help="write the tables here as well")
+    arguments = parser.parse_args()
+    bench = Bench(1 if arguments.quick else arguments.runs, arguments.quick)
+    lines = [
+        text
+        for section in (
+            bench.imports,
+            bench.imports_of_masks,
+            bench.matching,
+            bench.matching_of_masks,
+            bench.evaluation,
+            bench.scale,
+        )
+        if not arguments.only or arguments.only in section.__name__
+        for text in section()
+    ]
+    if arguments.output:
+        page = arguments.output.read_text().split(_MARK)[0]
+        arguments.output.write_text(page + _MARK + "\n\n" + "\n".join(lines) + "\n")
+    return 0
+
+
+_MARK = "<!-- all below is written by make bench -->"
+
+
+class Bench:
+    """The comparisons.
+
+    Args:
+        runs: how often each task is run
+        quick: whether all sizes are a tenth
+    """
+
+    def __init__(self, runs: int, quick: bool) -> None:
+        self._runs = runs
+        self._scale = 10 if quick else 1
+
+    def imports(self) -> list[str]:
+        """Boxes: ours against FiftyOne's importer."""
+        files = self._files(5_000)
+        ours, stock = self._measure(files, "import-ours", "import-stock")
+        return self._table(
+            f"Import of {self._size(files)}",
+            ("`import_coco`", ours),
+            ("FiftyOne `from_dir` + `add_coco_labels`", stock),
+        )
+
+    def imports_of_masks(self) -> list[str]:
+        """Masks: ours against FiftyOne's importer, and the memory of ours."""
+        files = self._files(500, masks=True)
+        ours, stock = self._measure(files, "import-ours", "import-stock", masks=True)
+        lines = self._table(
+            f"Import with masks of {self._size(files)}",
+            ("`import_coco`", ours),
+            ("FiftyOne `from_dir` + `add_coco_labels`", stock),
+        )
+        files = self._files(5_000, masks=True)
+        (ours,) = self._measure(files, "import-ours", masks=True, runs=1)
+        return lines + self._table(
+            f"Import with masks of {self._size(files)}", ("`import_coco`", ours)
+        )
+
+    def matching(self) -> list[str]:
+        """Boxes: matching and accumulation from columns, on one core."""
+        return self._matching(masks=False)
+
+    def matching_of_masks(self) -> list[str]:
+        """Masks: matching and accumulation from columns, on one core."""
+        return self._matching(masks=True)
+
+    def _matching(self, *, masks: bool) -> list[str]:
+        files = self._files(5_000, masks=masks)
+        ours, pycocotools, hotcoco = self._measure(
+            files, "core-ours", "core-pycocotools", "core-hotcoco", masks=masks
+        )
+        assert abs(ours.figure - pycocotools.figure) < 1e-9
+        what = "masks" if masks else "boxes"
+        return self._table(
+            f"Matching and accumulation of {what} on one core, {self._size(files)}",
+            ("ours, with per-image AP and marks of labels", ours),
+            ("`COCOeval.evaluate` + `accumulate`", pycocotools),
+            ("hotcoco `evaluate` + `accumulate`", hotcoco),
+        )
+
+    def evaluation(self) -> list[str]:
+        """The whole of ``evaluate``, database included."""
+        files = self._files(5_000)
+        images = 5_000 // self._scale
+        part = STOCK_IMAGES // self._scale
+        self._measure(files, "import-ours", runs=1)
+        ours, stock = self._measure(
+            files, "evaluate-ours", "evaluate-stock", limit=part
+        )
+        scaled = Measurement(
+            {"total": stock.seconds["total"] * images / part}, stock.peak_mb, 0
+        )
+        return self._table(
+            f"Evaluation of a dataset, {self._size(files)}",
+            ("`evaluate()`, fields and run written", ours),
+            (
+                f"`evaluate_detections(compute_mAP=True)`, {images // part} times the "
+                f"time of {part:,} images",
+                scaled,
+            ),
+        )
+
+    def scale(self) -> list[str]:
+        """The whole of ``evaluate`` on ten times the images."""
+        small, large = self._files(5_000), self._files(50_000)
+        self._measure(small, "import-ours", runs=1)
+        (of_small,) = self._measure(small, "evaluate-ours")
+        (imported,) = self._measure(large, "import-ours", runs=1)
+        (of_large,) = self._measure(large, "evaluate-ours", runs=1)
+        return self._table(
+            f"Ten times the images, {self._size(large)}",
+            (f"`evaluate()`, {self._size(small)}", of_small),
+            (f"`evaluate()`, {self._size(large)}", of_large),
+            (f"`import_coco`, {self._size(large)}", imported),
+        )
+
+    def _files(self, num_images: int, *, masks: bool = False) -> Files:
+        return generate(FOLDER, num_images // self._scale, masks=masks)
+
+    def _measure(
+        self, files: Files, *tasks: str, runs: int | None = None, **options: Any
+    ) -> list[Measurement]:
+        found: dict[str, list[dict[str, Any]]] = {task: [] for task in tasks}
+        for _ in range(runs or self._runs):
+            for task in tasks:
+                found[task].append(_run(task, files, options))
+        return [_median(outcomes) for outcomes in found.values()]
+
+    def _size(self, files: Files) -> str:
+        objects, predictions = (
+            path.read_bytes().count(b'"bbox"')
+            for path in (files.annotations, files.predictions)
+        )
+        images = len(list(files.images.iterdir()))
+        return f"{images:,} images, {objects:,} objects, {predictions:,} predictions"
+
+    def _table(self, title: str, *rows: tuple[str, Measurement]) -> list[str]:
+        lines = [
+            f"## {title}",
+            "",
+            "| | seconds | steps | peak memory | times ours |",
+            "|---|---:|---|---:|---:|",
+        ]
+        ours = rows[0][1].seconds["total"]
+        for name, measured in rows:
+            steps = ", ".join(
+                f"{step} {seconds:.2f}"
+                for step, seconds in measured.seconds.items()
+                if step != "total"
+            )
+            total = measured.seconds["total"]
+            lines.append(
+                f"| {name} | {total:.2f} | {steps} | {measured.peak_mb:,.0f} MB "
+                f"| {total / ours:.1f} |"
+            )
+        lines.append("")
+        print("\n".join(lines), flush=True)
+        return lines
+
+
+def _run(task: str, files: Files, options: dict[str, Any]) -> dict[str, Any]:
+    print(f"{task} on {files.images.parent.name}...", file=sys.stderr, flush=True)
+    process = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.tasks",
+            task,
+            str(files.images.parent),
+            json.dumps(options),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return json.loads(process.stdout.splitlines()[-1])
+
+
+def _median(outcomes: list[dict[str, Any]]) -> Measurement:
+    return Measurement(
+        seconds={
+            step: median(outcome["seconds"][step] for outcome in outcomes)
+            for step in outcomes[0]["seconds"]
+        },
+        peak_mb=median(outcome["peak_mb"] for outcome in outcomes),
+        figure=outcomes[0]["figure"],
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

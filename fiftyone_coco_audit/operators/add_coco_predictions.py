@@ -1,0 +1,94 @@
+"""The operator ``add_coco_predictions``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+from fiftyone.operators.executor import ExecutionContext
+from fiftyone.operators.message import GeneratedMessage
+
+from fiftyone_coco_audit.coco.importer import add_coco_predictions
+from fiftyone_coco_audit.coco.report import ImportReport
+from fiftyone_coco_audit.operators.base import SdkOperator
+from fiftyone_coco_audit.operators.forms import (
+    add_label_field,
+    add_path,
+    as_form,
+    refuse,
+)
+from fiftyone_coco_audit.operators.reports import (
+    add_invalid,
+    describe_report,
+    report_as_json,
+)
+
+
+class AddCocoPredictions(SdkOperator):
+    """Adds a file of predictions to the dataset, as a new label field."""
+
+    function = staticmethod(add_coco_predictions)
+    paths = ("predictions",)
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        """The configuration of the operator."""
+        return foo.OperatorConfig(
+            name="add_coco_predictions",
+            label="COCO Audit: add predictions",
+            description="A file of COCO predictions as a new field of this dataset",
+            icon="playlist_add",
+            dynamic=True,
+            execute_as_generator=True,
+            allow_delegated_execution=True,
+            risk_level=types.RiskLevel.MEDIUM,
+        )
+
+    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
+        """The form."""
+        inputs = types.Object()
+        add_path(
+            inputs,
+            ctx,
+            "predictions",
+            required=True,
+            label="Predictions",
+            description="A list of COCO results, which is matched by ids, or a COCO "
+            "file with scores, which is matched by file and category names",
+        )
+        prop = add_label_field(
+            inputs,
+            ctx,
+            "pred_field",
+            default="predictions",
+            label="Field for the predictions",
+        )
+        if ctx.dataset.has_field(ctx.params.get("pred_field") or ""):
+            inputs.bool("overwrite", default=False, label="Replace the field")
+            if not ctx.params.get("overwrite"):
+                refuse(prop, f"Dataset {ctx.dataset.name!r} has that field already")
+        add_invalid(inputs)
+        return as_form(inputs, "Add predictions to this dataset", "Add")
+
+    def call(self, ctx: ExecutionContext, progress: Any) -> ImportReport:
+        """Adds the predictions that the form names."""
+        return add_coco_predictions(
+            ctx.dataset, **self.arguments(ctx), progress=progress
+        )
+
+    def to_results(self, ctx: ExecutionContext, value: ImportReport) -> dict[str, Any]:
+        """What the import found."""
+        return report_as_json(value)
+
+    def open(
+        self, ctx: ExecutionContext, value: ImportReport
+    ) -> Iterator[GeneratedMessage]:
+        """Shows the new field."""
+        yield ctx.ops.reload_dataset()
+
+    def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
+        """Shows what the import found."""
+        describe_report(results, outputs)
+        outputs.md("Next: the operator `evaluate`", name="next")

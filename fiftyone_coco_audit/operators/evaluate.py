@@ -1,0 +1,225 @@
+"""The operator ``evaluate``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.operators as foo
+from fiftyone import ViewField as F
+from fiftyone.operators import types
+from fiftyone.operators.executor import ExecutionContext
+from fiftyone.operators.message import GeneratedMessage
+
+from fiftyone_coco_audit.evaluation.fields import check_names_are_free
+from fiftyone_coco_audit.evaluation.run import evaluate
+from fiftyone_coco_audit.evaluation.settings import Settings
+from fiftyone_coco_audit.evaluation.views import worst_first
+from fiftyone_coco_audit.operators.base import SdkOperator
+from fiftyone_coco_audit.operators.forms import (
+    HALF,
+    add_choice,
+    add_numbers,
+    as_form,
+    check,
+    detections_fields,
+    numbers_of,
+    refuse,
+)
+
+
+class Evaluate(SdkOperator):
+    """Evaluates detections as COCO does, and opens the worst images."""
+
+    function = staticmethod(evaluate)
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        """The configuration of the operator."""
+        return foo.OperatorConfig(
+            name="evaluate",
+            label="COCO Audit: evaluate predictions",
+            description="COCO AP of the dataset and of each image, worst image first",
+            icon="query_stats",
+            dynamic=True,
+            execute_as_generator=True,
+            allow_delegated_execution=True,
+            risk_level=types.RiskLevel.MEDIUM,
+        )
+
+    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
+        """The form."""
+        inputs = types.Object()
+        fields = detections_fields(ctx.target_view())
+        if len(fields) < 2:
+            _ask_for_fields(inputs, fields)
+        else:
+            _add_fields(inputs, ctx, fields)
+            _add_settings(inputs, ctx)
+            _add_key(inputs, ctx)
+        return as_form(inputs, "Evaluate predictions", "Evaluate")
+
+    def call(self, ctx: ExecutionContext, progress: Any) -> Any:
+        """Evaluates what the form asks for."""
+        arguments = self.arguments(ctx) | _numbers(ctx)
+        return evaluate(ctx.target_view(), **arguments, progress=progress)
+
+    def to_results(self, ctx: ExecutionContext, value: Any) -> dict[str, Any]:
+        """The evaluation key, the 12 numbers and the notes."""
+        return {
+            "eval_key": value.key,
+            "summary": value.summary(),
+            "notes": list(value.notes),
+        }
+
+    def open(self, ctx: ExecutionContext, value: Any) -> Iterator[GeneratedMessage]:
+        """Sorts the images that were evaluated, the worst first."""
+        yield ctx.ops.reload_dataset()
+        yield ctx.ops.set_view(worst_first(ctx.target_view(), value.key))
+
+    def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
+        """Shows the 12 numbers."""
+        key = results["eval_key"]
+        outputs.md(_table(results["summary"]), name="numbers")
+        for n, note in enumerate(results["notes"]):
+            outputs.view(f"note{n}", types.Notice(label=note))
+        outputs.md(
+            "The worst images come first, those without ground truth last. Each has "
+            f"`{key}_ap` and more fields in the sidebar, and each label says under "
+            f"`{key}` whether it is a tp, fp or fn. **+** beside *Samples* opens the "
+            "panel *Model Evaluation* with classes and curves.",
+            name="next",
+        )
+
+
+def _ask_for_fields(inputs: types.Object, fields: list[str]) -> None:
+    found = f"only {fields[0]!r}" if fields else "none"
+    inputs.view(
+        "message",
+        types.Warning(
+            label="An evaluation compares two fields of detections",
+            description=f"This dataset has {found}: add predictions with the operator "
+            "`add_coco_predictions` first.",
+        ),
+    ).invalid = True
+
+
+def _add_fields(inputs: types.Object, ctx: ExecutionContext, fields: list[str]) -> None:
+    truth = "ground_truth" if "ground_truth" in fields else fields[0]
+    others = [field for field in fields if field != truth]
+    add_choice(
+        inputs,
+        "pred_field",
+        fields,
+        space=HALF,
+        default="predictions" if "predictions" in fields else others[0],
+        label="Predictions",
+        description="What the model found",
+    )
+    prop = add_choice(
+        inputs,
+        "gt_field",
+        fields,
+        space=HALF,
+        default=truth,
+        label="Ground truth",
+        description="What is there",
+    )
+    if ctx.params.get("pred_field") == ctx.params.get("gt_field", truth):
+        refuse(prop, "Choose another field than that of the predictions")
+
+
+def _add_key(inputs: types.Object, ctx: ExecutionContext) -> None:
+    prop = inputs.str(
+        "eval_key",
+        default="eval",
+        label="Name",
+        description="The evaluation and its fields are called that, e.g. eval_ap",
+        view=types.TextFieldView(space=HALF),
+    )
+    key = ctx.params.get("eval_key")
+    fields = (ctx.params.get(name) for name in ("pred_field", "gt_field"))
+    if not key:
+        return
+    if check(prop, lambda: check_names_are_free(ctx.dataset, key, *fields)):
+        if key in ctx.dataset.list_evaluations():
+            inputs.view(
+                "replaces",
+                types.Notice(label=f"The evaluation '{key}' will be replaced"),
+            )
+
+
+def _add_settings(inputs: types.Object, ctx: ExecutionContext) -> None:
+    add_choice(
+        inputs,
+        "iou_type",
+        [("bbox", "Boxes"), ("segm", "Masks")],
+        space=HALF,
+        default="bbox",
+        label="Overlap of",
+        description="What must match: the boxes or the masks",
+    )
+    if ctx.params.get("iou_type") == "segm":
+        for name in ("pred_field", "gt_field"):
+            field = ctx.params.get(name)
+            if field and not _has_masks(ctx.target_view(), field):
+                inputs.view(
+                    f"boxes_of_{name}",
+                    types.Warning(
+                        label=f"No label in '{field}' has a mask: their boxes are used"
+                    ),
+                )
+    inputs.float(
+        "score_threshold",
+        default=0.5,
+        label="Score threshold",
+        description="For an image's precision, recall and F1; AP has none",
+        view=types.TextFieldView(space=HALF),
+    )
+    thresholds = add_numbers(
+        inputs,
+        ctx,
+        "iou_thresholds",
+        label="IoU thresholds",
+        description="COCO's 0.50, 0.55, ... 0.95 if left empty",
+        view=types.TextFieldView(space=HALF),
+    )
+    limits = add_numbers(
+        inputs,
+        ctx,
+        "max_detections",
+        label="Detections per image and class",
+        description="COCO's 1, 10, 100 if left empty; AP uses the highest",
+        view=types.TextFieldView(space=HALF),
+    )
+    check(thresholds, lambda: Settings.parse(**_numbers(ctx, "iou_thresholds")))
+    check(limits, lambda: Settings.parse(**_numbers(ctx, "max_detections")))
+
+
+def _has_masks(samples: fo.SampleCollection, field: str) -> bool:
+    mask = F("mask").exists() | F("mask_path").exists() | F("rle").exists()
+    labels = F(f"{field}.detections").filter(mask)
+    return len(samples.match(labels.length() > 0).limit(1)) > 0
+
+
+def _numbers(ctx: ExecutionContext, *names: str) -> dict[str, Any]:
+    return {
+        name: numbers
+        for name in names or ("iou_thresholds", "max_detections")
+        if (numbers := numbers_of(ctx, name))
+    }
+
+
+def _table(summary: dict[str, float]) -> str:
+    """The numbers in rows of six, as Markdown."""
+    cells = [
+        (name, f"**{value:.4f}**" if value >= 0 else "n/a")
+        for name, value in summary.items()
+    ]
+    tables = []
+    for start in range(0, len(cells), 6):
+        names, values = zip(*cells[start : start + 6], strict=True)
+        rows = names, ["---"] * len(names), values
+        tables.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
+    return "\n\n".join(tables)

@@ -1,0 +1,139 @@
+"""The parts that our forms are made of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import fiftyone as fo
+from fiftyone.operators import types
+from fiftyone.operators.executor import ExecutionContext
+
+from fiftyone_coco_audit.coco.schema import check_label_field
+from fiftyone_coco_audit.errors import CocoAuditError
+
+HALF = 6  # of the 12 columns of a form
+
+
+def detections_fields(samples: fo.SampleCollection) -> list[str]:
+    """The names of the fields that hold detections."""
+    return list(
+        samples.get_field_schema(
+            ftype=fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections
+        )
+    )
+
+
+def add_choice(
+    inputs: types.Object,
+    name: str,
+    choices: Sequence[str | tuple[str, str]],
+    view: type[types.Choices] = types.DropdownView,
+    *,
+    space: int = 12,
+    **kwargs: Any,
+) -> types.Property:
+    """Adds a choice of values, each with a label if it is a pair."""
+    shown = view(space=space)
+    for choice in choices:
+        value, label = (choice, choice) if isinstance(choice, str) else choice
+        shown.add_choice(value, label=label)
+    return inputs.enum(name, shown.values(), view=shown, **kwargs)
+
+
+def add_path(
+    inputs: types.Object,
+    ctx: ExecutionContext,
+    name: str,
+    *,
+    directory: bool = False,
+    required: bool = False,
+    **kwargs: Any,
+) -> None:
+    """Adds the choice of a file or a folder, and checks that it is there."""
+    kind = "folder" if directory else "file"
+    view = types.FileExplorerView(
+        choose_dir=directory,
+        button_label=f"Choose a {kind}...",
+        choose_button_label="Choose",
+    )
+    # A call from Python has a string where the file explorer has an object
+    if isinstance(ctx.params.get(name), str):
+        prop = inputs.str(name, required=required, **kwargs)
+    else:
+        prop = inputs.file(name, required=required, view=view, **kwargs)
+    path = path_of(ctx, name)
+    if path is not None and not (os.path.isdir if directory else os.path.isfile)(path):
+        refuse(prop, f"There is no {kind} {path}")
+
+
+def path_of(ctx: ExecutionContext, name: str) -> str | None:
+    """The path that :func:`add_path` got, absolute, or ``None``."""
+    value = ctx.params.get(name)
+    path = value.get("absolute_path") if isinstance(value, dict) else value
+    return os.path.abspath(os.path.expanduser(path)) if path else None
+
+
+def add_label_field(
+    inputs: types.Object, ctx: ExecutionContext, name: str, **kwargs: Any
+) -> types.Property:
+    """Adds the name of a new label field, and checks that it can have it."""
+    prop = inputs.str(name, **kwargs)
+    field = ctx.params.get(name)
+    if field:
+        check(prop, lambda: check_label_field(field))
+    return prop
+
+
+def check(prop: types.Property, checked: Callable[[], Any]) -> bool:
+    """Marks a property as invalid where a check of the SDK raises.
+
+    Returns:
+        whether it did not
+    """
+    try:
+        checked()
+    except CocoAuditError as error:
+        refuse(prop, str(error))
+        return False
+    return True
+
+
+def refuse(prop: types.Property, reason: str) -> None:
+    """Marks a property as invalid."""
+    prop.invalid = True
+    prop.error_message = reason
+
+
+def as_form(inputs: types.Object, label: str, submit: str) -> types.Property:
+    """A whole form, with its title and the label of its button."""
+    return types.Property(
+        inputs, view=types.PromptView(label=label, submit_button_label=submit)
+    )
+
+
+def add_numbers(
+    inputs: types.Object, ctx: ExecutionContext, name: str, **kwargs: Any
+) -> types.Property:
+    """Adds a line of numbers, which :func:`numbers_of` reads."""
+    if isinstance(ctx.params.get(name), (list, tuple)):  # a call from Python
+        return inputs.list(name, types.Number(), **kwargs)
+    return inputs.str(name, **kwargs)
+
+
+def numbers_of(ctx: ExecutionContext, name: str) -> list[float] | None:
+    """The numbers that :func:`add_numbers` got, ``None`` if there are none.
+
+    Raises:
+        CocoAuditError: if they are not numbers
+    """
+    value = ctx.params.get(name)
+    if not isinstance(value, str):
+        return value or None
+    try:
+        return [float(number) for number in value.replace(",", " ").split()] or None
+    except ValueError:
+        raise CocoAuditError(
+            f"{value!r} is not a line of numbers with commas between them"
+        ) from None

@@ -1,0 +1,156 @@
+"""The operator ``import_coco``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.operators as foo
+from fiftyone.operators import types
+from fiftyone.operators.executor import ExecutionContext
+from fiftyone.operators.message import GeneratedMessage
+
+from fiftyone_coco_audit.coco.importer import import_coco
+from fiftyone_coco_audit.coco.names import default_dataset_name
+from fiftyone_coco_audit.coco.report import import_report
+from fiftyone_coco_audit.coco.staging import check_dataset_name
+from fiftyone_coco_audit.operators.base import SdkOperator
+from fiftyone_coco_audit.operators.forms import (
+    HALF,
+    add_label_field,
+    add_path,
+    as_form,
+    check,
+    path_of,
+    refuse,
+)
+from fiftyone_coco_audit.operators.reports import (
+    add_invalid,
+    describe_report,
+    report_as_json,
+)
+
+
+class ImportCoco(SdkOperator):
+    """Imports COCO files as a new dataset, and opens it."""
+
+    function = staticmethod(import_coco)
+    paths = ("annotations", "images_dir", "predictions")
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        """The configuration of the operator."""
+        return foo.OperatorConfig(
+            name="import_coco",
+            label="COCO Audit: import a dataset",
+            description="A COCO file and its images as a new dataset, nothing lost",
+            icon="file_open",
+            dynamic=True,
+            execute_as_generator=True,
+            allow_delegated_execution=True,
+            risk_level=types.RiskLevel.MEDIUM,
+        )
+
+    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
+        """The form."""
+        inputs = types.Object()
+        add_path(
+            inputs,
+            ctx,
+            "annotations",
+            required=True,
+            label="Annotations",
+            description="A COCO file of instances (.json)",
+        )
+        add_path(
+            inputs,
+            ctx,
+            "images_dir",
+            directory=True,
+            required=True,
+            label="Images",
+            description="The folder that the file names in the COCO file start from",
+        )
+        add_path(
+            inputs,
+            ctx,
+            "predictions",
+            label="Predictions",
+            description="If any: a list of COCO results, or a COCO file with scores",
+        )
+        _add_name(inputs, ctx)
+        _add_fields(inputs, ctx)
+        add_invalid(inputs)
+        return as_form(inputs, "Import a dataset", "Import")
+
+    def call(self, ctx: ExecutionContext, progress: Any) -> fo.Dataset:
+        """Imports what the form names."""
+        arguments = self.arguments(ctx)
+        arguments.setdefault("name", default_dataset_name(arguments["annotations"]))
+        return import_coco(**arguments, progress=progress)
+
+    def to_results(self, ctx: ExecutionContext, value: fo.Dataset) -> dict[str, Any]:
+        """The name of the dataset and what the import found."""
+        return {"dataset": value.name, **report_as_json(import_report(value))}
+
+    def open(
+        self, ctx: ExecutionContext, value: fo.Dataset
+    ) -> Iterator[GeneratedMessage]:
+        """Opens the dataset."""
+        yield ctx.ops.open_dataset(value.name)
+
+    def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
+        """Shows what the import found."""
+        outputs.md(f"Imported as dataset **{results['dataset']}**", name="title")
+        describe_report(results, outputs)
+        has_predictions = bool(results["counts"]["predictions"])
+        following = "evaluate" if has_predictions else "add_coco_predictions"
+        outputs.md(f"Next: the operator `{following}`", name="next")
+
+
+def _add_name(inputs: types.Object, ctx: ExecutionContext) -> None:
+    annotations = path_of(ctx, "annotations")
+    prop = inputs.str(
+        "name",
+        label="Name of the dataset",
+        description=f"{default_dataset_name(annotations)} if left empty"
+        if annotations
+        else "If left empty, that of the file or its folder",
+    )
+    name = ctx.params.get("name")
+    if not name:
+        return
+    if not fo.dataset_exists(name):
+        check(prop, lambda: check_dataset_name(name, overwrite=False))
+        return
+    inputs.bool(
+        "overwrite",
+        default=False,
+        label="Replace the dataset of that name",
+        description="It stays as it is until the new one is whole",
+    )
+    if not ctx.params.get("overwrite"):
+        refuse(prop, f"There is a dataset {name!r} already")
+
+
+def _add_fields(inputs: types.Object, ctx: ExecutionContext) -> None:
+    add_label_field(
+        inputs,
+        ctx,
+        "label_field",
+        default="ground_truth",
+        label="Field for the annotations",
+        view=types.TextFieldView(space=HALF),
+    )
+    prop = add_label_field(
+        inputs,
+        ctx,
+        "pred_field",
+        default="predictions",
+        label="Field for the predictions",
+        view=types.TextFieldView(space=HALF),
+    )
+    fields = [ctx.params.get(name) for name in ("label_field", "pred_field")]
+    if fields[0] == fields[1] is not None:
+        refuse(prop, "Choose another field than that of the annotations")

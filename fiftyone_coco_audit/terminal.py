@@ -1,0 +1,76 @@
+"""What the programs print about a dataset, and the App that they serve."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+    import pandas as pd
+
+_WIDEST_NAME = 50
+
+
+def worst_images(
+    scores: pd.DataFrame, images_dir: str | os.PathLike[str], count: int = 10
+) -> str:
+    """A table of the images with the lowest AP.
+
+    Args:
+        scores: the images, with columns ``filepath``, ``status``, ``ap``, ``tp``,
+            ``fp`` and ``fn``
+        images_dir: the folder that file names are shown relative to
+        count: the number of images
+
+    Returns:
+        lines of text; images without an AP are left out
+    """
+    worst = scores.dropna(subset="ap").sort_values(
+        ["ap", "fn", "fp"], ascending=[True, False, False], kind="stable"
+    )[:count]
+    files = [_shorten(os.path.relpath(path, images_dir)) for path in worst["filepath"]]
+    width = max(map(len, [*files, "file"]))
+    lines = [f"{'file':<{width}}  {'status':<15}{'AP':>6}{'tp':>5}{'fp':>5}{'fn':>5}"]
+    for file, row in zip(files, worst.itertuples(), strict=True):
+        counts = f"{row.tp:5}{row.fp:5}{row.fn:5}"
+        lines.append(f"{file:<{width}}  {row.status:<15}{row.ap:6.3f}{counts}")
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def _shorten(name: str) -> str:
+    return name if len(name) <= _WIDEST_NAME else f"...{name[3 - _WIDEST_NAME :]}"
+
+
+def serve(
+    samples: fo.SampleCollection,
+    *,
+    color_scheme: fo.ColorScheme | None = None,
+    port: int = 5151,
+    address: str = "127.0.0.1",
+) -> None:
+    """Serves the App with a dataset or view until it is interrupted.
+
+    Args:
+        samples: what the App shows
+        color_scheme: in which colours
+        port: the port to listen at
+        address: the address to listen at
+    """
+    from fiftyone.core.session import Session
+
+    # launch_app() would add advice on other machines, and a banner
+    session = Session(
+        view=samples.view(),
+        color_scheme=color_scheme,
+        port=port,
+        address=address,
+        remote=True,
+    )
+    try:
+        print(f"The App is at {session.url} (Ctrl-C ends it)", flush=True)
+        session.wait(-1)
+    except KeyboardInterrupt:
+        print()
+    finally:
+        session.close()

@@ -1,0 +1,27 @@
+"""What a person does in the App."""
+
+from playwright.sync_api import Locator, Page
+
+
+class Operators:
+    """Runs operators as a person does, through the browser of operators."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.form = page.get_by_test_id("operators-prompt-modal")
+
+    def open(self, label: str) -> Locator:
+        """Opens the form of an operator, and returns it."""
+        self.page.keyboard.press("`")
+        self.page.get_by_placeholder("Search operations").fill(label)
+        self.page.get_by_text(label, exact=True).first.click()
+        self.form.get_by_role("textbox").first.wait_for()
+        return self.form
+
+    def submit(self, button: str) -> Locator:
+        """Submits the form, and returns the dialog that shows the results."""
+        self.form.get_by_role("button", name=button, exact=True).click()
+        self.form.wait_for(state="detached")
+        done = self.page.get_by_role("button", name="Done", exact=True)
+        done.wait_for()
+        return self.page.get_by_role("dialog").filter(has=done)

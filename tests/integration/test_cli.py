@@ -1,0 +1,120 @@
+"""The command line, from files to a dataset in the database."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import fiftyone as fo
+import pytest
+
+from fiftyone_coco_audit import __version__
+from fiftyone_coco_audit.cli import main
+from tests.small_coco import APS, SmallCoco, write_small_coco
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> SmallCoco:
+    return write_small_coco(tmp_path / "small")
+
+
+@pytest.fixture
+def arguments(coco: SmallCoco) -> list[str]:
+    return [str(coco.annotations), str(coco.images_dir)]
+
+
+def test_import_alone(arguments, capsys):
+    assert main(arguments) == 0
+    assert len(fo.load_dataset("small")) == 4
+    printed = capsys.readouterr().out
+    assert "4 images, 4 objects" in printed
+    assert "fiftyone app launch small" in printed
+    assert "AP" not in printed
+
+
+def test_the_main_job(arguments, coco, capsys):
+    assert main([*arguments, "--predictions", str(coco.predictions)]) == 0
+    dataset = fo.load_dataset("small")
+    assert dataset.list_evaluations() == ["eval"]
+    printed = capsys.readouterr().out
+    assert "3 predictions in 'predictions'" in printed
+    assert "AP     0.5000" in printed
+    # One line each, worst first
+    places = [printed.index(name) for name, ap in APS.items() if ap is not None]
+    assert places == sorted(places)
+    assert "nothing.png" not in printed
+
+
+def test_masks(arguments, coco, capsys):
+    predictions = ["--predictions", str(coco.predictions)]
+    assert main([*arguments, *predictions, "--iou-type", "segm"]) == 0
+    config = fo.load_dataset("small").get_evaluation_info("eval").config
+    assert config.use_masks
+
+
+def test_names(arguments, capsys):
+    assert main([*arguments, "--name", "my data"]) == 0
+    assert "fiftyone app launch 'my data'" in capsys.readouterr().out
+    assert main([*arguments, "--name", "my data"]) == 2
+    assert "There is a dataset 'my data' already" in capsys.readouterr().err
+    assert main([*arguments, "--name", "my data", "--overwrite"]) == 0
+    # Without a name, another each time
+    assert main(arguments) == 0
+    assert main(arguments) == 0
+    assert {"small", "small-2"} < set(fo.list_datasets())
+
+
+def test_a_mistake_is_one_sentence(arguments, capsys):
+    assert main([f"{arguments[0]}.gz", arguments[1]]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("coco-audit: error: ")
+    assert len(error.splitlines()) == 1
+    assert "annotations.json.gz" in error
+
+
+def test_bad_records_stop_it_if_asked(arguments, coco, capsys):
+    text = coco.annotations.read_text()
+    coco.annotations.write_text(text.replace('"category_id": 2', '"category_id": 3'))
+    assert main([*arguments, "--invalid", "raise"]) == 2
+    assert fo.list_datasets() == []
+    assert main(arguments) == 0
+    assert "Set aside" in capsys.readouterr().out
+
+
+def test_help_and_version(capsys):
+    for option, words in [("--help", "examples:"), ("--version", __version__)]:
+        with pytest.raises(SystemExit) as exit_:
+            main([option])
+        assert exit_.value.code == 0
+        assert words in capsys.readouterr().out
+
+
+def test_launch_serves_the_app_until_it_is_interrupted(arguments, coco, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "fiftyone_coco_audit.cli", *arguments),
+            *("--predictions", str(coco.predictions), "--launch", "--port", str(port)),
+        ],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    with process:
+        printed = ""
+        for line in process.stdout:
+            printed += line
+            if "The App is at" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stdout.read()
+    assert process.returncode == 0, printed + rest
+    assert f"The App is at http://127.0.0.1:{port}/" in printed
+    assert "Traceback" not in rest

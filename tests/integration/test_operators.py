@@ -1,0 +1,381 @@
+"""The operators, through each of their doors but the browser's."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import pytest
+from fiftyone.operators import types
+from fiftyone.operators.delegated import DelegatedOperationService
+from fiftyone.operators.executor import (
+    ExecutionContext,
+    ExecutionError,
+    execute_or_delegate_operator,
+)
+
+from fiftyone_coco_audit import (
+    CocoAuditError,
+    evaluate,
+    import_coco,
+    import_report,
+    worst_first,
+)
+from tests.small_coco import APS, SmallCoco, write_small_coco
+
+PLUGIN = "@coco-audit/coco-audit"
+FIELDS = {"pred_field": "predictions", "gt_field": "ground_truth"}
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> SmallCoco:
+    return write_small_coco(tmp_path / "small")
+
+
+@pytest.fixture
+def dataset(coco: SmallCoco) -> fo.Dataset:
+    return import_coco(coco.annotations, coco.images_dir, predictions=coco.predictions)
+
+
+def operator(name: str) -> foo.Operator:
+    return foo.get_operator(f"{PLUGIN}/{name}")
+
+
+def execute(name: str, ctx: dict[str, Any], **params: Any) -> dict[str, Any]:
+    return foo.execute_operator(f"{PLUGIN}/{name}", ctx, params=params).result
+
+
+def run_delegated() -> Any:
+    service = DelegatedOperationService()
+    service.execute_queued_operations(limit=1)
+    (operation,) = service.list_operations()
+    service.delete_operation(operation.id)
+    return operation
+
+
+def form(name: str, params: dict[str, Any], **request: Any) -> dict[str, Any]:
+    """The properties of the form of an operator."""
+    ctx = ExecutionContext({"params": params, **request})
+    return operator(name).resolve_type(ctx, "inputs").type.properties
+
+
+def request_as_app(name: str, params: dict[str, Any], **request: Any) -> Any:
+    """What FiftyOne's server does on a request of the App."""
+    uri = f"{PLUGIN}/{name}"
+    request |= {"operator_uri": uri, "params": params}
+    return asyncio.run(execute_or_delegate_operator(uri, request))
+
+
+def ask_as_app(name: str, params: dict[str, Any], **request: Any) -> list[Any]:
+    """What the App is told, as pairs of the operator to trigger and its parameters."""
+    result = request_as_app(name, params, **request)
+    assert result.is_generator
+    messages = [json.loads(message.to_json_line())["body"] for message in result.result]
+    return [(message["operator_uri"], message["params"]) for message in messages]
+
+
+def filenames(samples: Any) -> list[str]:
+    return [Path(path).name for path in samples.values("filepath")]
+
+
+class TestInPython:
+    def test_an_operator_is_the_function_of_the_sdk(self, dataset):
+        results = operator("evaluate")(dataset, eval_key="mine")
+        assert results.summary() == evaluate(dataset).summary()
+        assert set(dataset.list_evaluations()) == {"mine", "eval"}
+
+    def test_import_and_predictions(self, coco):
+        dataset = operator("import_coco")(coco.annotations, coco.images_dir)
+        report = operator("add_coco_predictions")(dataset, coco.predictions)
+        assert report.predictions == {"predictions": 3}
+        assert dataset.count("predictions.detections") == 3
+
+    def test_a_mistake_is_raised_as_it_is(self, dataset):
+        with pytest.raises(CocoAuditError, match="valid Python name"):
+            operator("evaluate")(dataset, eval_key="not a name")
+
+
+class TestExecuteOperator:
+    def test_evaluate_a_dataset(self, dataset):
+        result = execute("evaluate", {"dataset": dataset}, eval_key="mine")
+        expected = evaluate(dataset)
+        assert result["eval_key"] == "mine"
+        assert result["summary"] == expected.summary()
+        assert result["notes"] == list(expected.notes)
+
+    def test_evaluate_a_view(self, dataset):
+        view = dataset.match_tags("none", bool=False).limit(2)
+        result = execute("evaluate", {"view": view})
+        assert result["summary"] == evaluate(view, eval_key="same").summary()
+        assert dataset.count("eval_status") == 2
+
+    def test_evaluate_a_selection(self, dataset):
+        selected = dataset.take(2, seed=1).values("id")
+        ctx = {
+            "dataset": dataset,
+            "selected": selected,
+            "view_target": "SELECTED_SAMPLES",
+        }
+        execute("evaluate", ctx)
+        assert dataset.exists("eval_status").values("id") == dataset.select(
+            selected
+        ).values("id")
+
+    def test_parameters_that_the_form_has_as_text(self, dataset):
+        numbers = {"iou_thresholds": [0.5, 0.75], "max_detections": [1, 10]}
+        given = execute("evaluate", {"dataset": dataset}, **numbers)
+        typed = execute(
+            "evaluate",
+            {"dataset": dataset},
+            iou_thresholds="0.5, 0.75",
+            max_detections="1 10",
+        )
+        assert given == typed
+        assert given["summary"] == evaluate(dataset, **numbers).summary()
+
+    def test_import_and_predictions(self, coco):
+        result = execute(
+            "import_coco",
+            {},
+            annotations=str(coco.annotations),
+            images_dir=str(coco.images_dir),
+        )
+        assert result["dataset"] == "small"
+        dataset = fo.load_dataset("small")
+        result = execute(
+            "add_coco_predictions",
+            {"dataset": dataset},
+            predictions={"absolute_path": str(coco.predictions)},
+        )
+        assert result["counts"]["predictions"] == {"predictions": 3}
+        assert dataset.count("predictions.detections") == 3
+
+    def test_a_mistake_fails(self, dataset):
+        with pytest.raises(ExecutionError, match="valid Python name"):
+            execute("evaluate", {"dataset": dataset}, eval_key="not a name")
+        dataset.clone_sample_field("coco_id", "eval_ap")
+        with pytest.raises(ExecutionError, match="has a field 'eval_ap' already"):
+            execute("evaluate", {"dataset": dataset})
+
+
+class TestDelegated:
+    @pytest.fixture(autouse=True)
+    def no_operations(self):
+        assert DelegatedOperationService().list_operations() == []
+
+    def test_evaluate(self, dataset):
+        request = operator("evaluate")(dataset, **FIELDS, delegate=True)
+        assert request.delegated
+        assert not dataset.has_evaluation("eval")
+        operation = run_delegated()
+        assert operation.run_state == "completed"
+        assert operation.status.progress == 1
+        assert operation.status.label == "4 of 4 images"
+        dataset.reload()
+        expected = evaluate(dataset, eval_key="same").summary()
+        assert operation.result.result["summary"] == expected
+        assert "numbers" in operation.metadata["outputs_schema"]["type"]["properties"]
+
+    def test_evaluate_a_view(self, dataset):
+        operator("evaluate")(dataset.limit(1), delegate=True)
+        run_delegated()
+        dataset.reload()
+        assert dataset.count("eval_status") == 1
+
+    def test_import_from_a_relative_path(self, coco, monkeypatch, tmp_path):
+        monkeypatch.chdir(coco.images_dir.parent)
+        operator("import_coco")("annotations.json", "images", delegate=True)
+        monkeypatch.chdir(tmp_path)
+        assert run_delegated().run_state == "completed"
+        assert len(fo.load_dataset("small")) == 4
+
+    def test_a_failure_is_one(self, dataset):
+        dataset.clear_sample_field("metadata")
+        for path in dataset.values("filepath"):
+            Path(path).unlink()
+        operator("evaluate")(dataset, delegate=True)
+        operation = run_delegated()
+        assert operation.run_state == "failed"
+        assert "The size of 4 images is not known" in operation.result.error
+
+
+class TestApp:
+    def test_evaluate_shows_progress_then_the_worst_images(self, dataset):
+        told = ask_as_app("evaluate", FIELDS, dataset_name=dataset.name)
+        names = [name for name, _ in told]
+        progress = names.count("set_progress")
+        assert progress >= 2
+        assert names[:progress] == ["set_progress"] * progress
+        assert names[progress:] == ["reload_dataset", "set_view", "show_output"]
+        assert told[progress - 1][1] == {
+            "label": "4 of 4 images",
+            "progress": 1,
+            "variant": "linear",
+        }
+        view = fo.DatasetView._build(dataset, told[-2][1]["view"])
+        assert filenames(view) == list(APS)
+        assert told[-1][1]["results"]["summary"] == evaluate(dataset).summary()
+
+    def test_import_opens_the_dataset(self, coco):
+        told = ask_as_app(
+            "import_coco",
+            {
+                "annotations": {"absolute_path": str(coco.annotations)},
+                "images_dir": {"absolute_path": str(coco.images_dir)},
+                "predictions": {"absolute_path": str(coco.predictions)},
+                "name": "",
+            },
+        )
+        assert told[-2] == ("open_dataset", {"dataset": "small"})
+        counts = told[-1][1]["results"]["counts"]
+        assert counts == import_report(fo.load_dataset("small")).counts()
+
+    def test_a_mistake_is_shown_as_one_sentence(self, coco, tmp_path):
+        captions = tmp_path / "captions.json"
+        captions.write_text('{"images": [], "annotations": [{"caption": "a cat"}]}')
+        with pytest.raises(CocoAuditError) as raised:
+            import_coco(captions, coco.images_dir)
+        ((name, shown),) = ask_as_app(
+            "import_coco",
+            {
+                "annotations": {"absolute_path": str(captions)},
+                "images_dir": {"absolute_path": str(coco.images_dir)},
+            },
+        )
+        assert name == "show_output"
+        assert shown["results"] == {"error": str(raised.value)}
+        message = shown["outputs"]["type"]["properties"]["message"]
+        assert message["view"]["name"] == "Error"
+        assert message["view"]["label"] == str(raised.value)
+
+    def test_a_bug_is_shown_with_its_traceback(self, dataset, monkeypatch, caplog):
+        def broken(*args: Any, **kwargs: Any) -> None:
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr("fiftyone_coco_audit.operators.evaluate.evaluate", broken)
+        ((_, shown),) = ask_as_app("evaluate", FIELDS, dataset_name=dataset.name)
+        assert "RuntimeError: a bug" in shown["results"]["bug"]
+        assert "RuntimeError: a bug" in caplog.text
+
+    def test_delegated_from_the_app(self, dataset):
+        result = request_as_app(
+            "evaluate", FIELDS, dataset_name=dataset.name, request_delegation=True
+        )
+        assert result.delegated
+        assert run_delegated().run_state == "completed"
+
+
+class TestForms:
+    def test_evaluate_proposes_the_fields(self, dataset):
+        dataset.rename_sample_field("predictions", "yolo")
+        properties = form("evaluate", {}, dataset_name=dataset.name)
+        assert properties["pred_field"].type.values == ["ground_truth", "yolo"]
+        assert properties["pred_field"].default == "yolo"
+        assert properties["gt_field"].default == "ground_truth"
+        assert isinstance(properties["view_target"], types.ViewTargetProperty)
+
+    def test_evaluate_asks_for_predictions(self, dataset):
+        dataset.delete_sample_field("predictions")
+        properties = form("evaluate", {}, dataset_name=dataset.name)
+        assert properties["message"].invalid
+        assert "only 'ground_truth'" in properties["message"].view.description
+
+    @pytest.mark.parametrize(
+        ("name", "value", "message"),
+        [
+            ("eval_key", "not a name", "valid Python name"),
+            ("gt_field", "predictions", "another field"),
+            ("iou_thresholds", "0.5, 1.5", "between 0 and 1"),
+            ("iou_thresholds", "half", "not a line of numbers"),
+            ("max_detections", "0", "whole numbers above 0"),
+        ],
+    )
+    def test_evaluate_refuses(self, dataset, name, value, message):
+        params = FIELDS | {"eval_key": "eval"}
+        properties = form("evaluate", params, dataset_name=dataset.name)
+        assert not any(prop.invalid for prop in properties.values())
+        prop = form("evaluate", params | {name: value}, dataset_name=dataset.name)[name]
+        assert prop.invalid
+        assert message in prop.error_message
+
+    def test_evaluate_says_what_is_replaced(self, dataset):
+        params = FIELDS | {"eval_key": "eval"}
+        assert "replaces" not in form("evaluate", params, dataset_name=dataset.name)
+        evaluate(dataset)
+        replaces = form("evaluate", params, dataset_name=dataset.name)["replaces"]
+        assert "'eval' will be replaced" in replaces.view.label
+
+    def test_evaluate_says_where_there_are_no_masks(self, dataset):
+        sample = dataset.first()
+        sample["ground_truth"].detections[0]["rle"] = "PP5Q1"
+        sample.save()
+        params = FIELDS | {"iou_type": "segm"}
+        properties = form("evaluate", params, dataset_name=dataset.name)
+        assert "boxes_of_pred_field" in properties
+        assert "boxes_of_gt_field" not in properties
+
+    def test_import_refuses(self, coco, dataset):
+        properties = form(
+            "import_coco",
+            {
+                "annotations": {"absolute_path": f"{coco.annotations}.gz"},
+                "images_dir": str(coco.annotations),
+                "predictions": str(coco.predictions),
+                "name": dataset.name,
+                "label_field": "detections",
+                "pred_field": "detections",
+            },
+        )
+        messages = {n: p.error_message for n, p in properties.items() if p.invalid}
+        assert messages == {
+            "annotations": f"There is no file {coco.annotations}.gz",
+            "images_dir": f"There is no folder {coco.annotations}",
+            "name": f"There is a dataset {dataset.name!r} already",
+            "pred_field": "Choose another field than that of the annotations",
+        }
+
+    def test_import_may_replace_a_dataset(self, dataset):
+        params = {"name": dataset.name, "overwrite": True}
+        assert not form("import_coco", params)["name"].invalid
+
+    def test_import_proposes_a_name(self, coco):
+        params = {"annotations": str(coco.annotations)}
+        assert form("import_coco", params)["name"].view.description.startswith("small ")
+        fo.Dataset("small")
+        description = form("import_coco", params)["name"].view.description
+        assert description.startswith("small-2 ")
+
+    def test_predictions_may_replace_a_field(self, dataset, coco):
+        params = {"predictions": str(coco.predictions), "pred_field": "predictions"}
+        ctx = {"dataset_name": dataset.name}
+        properties = form("add_coco_predictions", params, **ctx)
+        assert "that field already" in properties["pred_field"].error_message
+        properties = form("add_coco_predictions", params | {"overwrite": True}, **ctx)
+        assert not properties["pred_field"].invalid
+
+
+class TestWorstFirst:
+    def test_none_is_left_out(self, dataset):
+        evaluate(dataset)
+        view = worst_first(dataset)
+        assert dict(zip(filenames(view), view.values("eval_ap"), strict=True)) == APS
+        assert filenames(view) == list(APS)
+
+    def test_on_a_view(self, dataset):
+        evaluate(dataset)
+        view = worst_first(dataset.exists("eval_ap"))
+        assert filenames(view) == [name for name, ap in APS.items() if ap is not None]
+
+    def test_on_a_sorted_view(self, dataset):
+        evaluate(dataset)
+        view = dataset.exists("eval_ap").sort_by("filepath")
+        again = worst_first(worst_first(view))
+        assert again == worst_first(dataset.exists("eval_ap"))
+        first = worst_first(view.limit(2))
+        assert filenames(first) == ["half.png", "hit.png"]
+
+    def test_without_an_evaluation(self, dataset):
+        with pytest.raises(CocoAuditError, match="run evaluate"):
+            worst_first(dataset, "other")
