@@ -19,7 +19,7 @@ _NEXT = """
 In the App, images come worst first, those without an AP last
   - colours: objects found are green, missed ones red; right predictions orange,
     wrong ones teal
-  - sidebar, group "{key}": drag the slider of {key}_ap, or pick a {key}_status
+  - sidebar, group "{key}": drag the slider of {key}_ap, or pick one of {key}_status
   - "+" beside "Samples", then "Model Evaluation": classes, confusions, PR curves
   - the key ` (backtick), then "evaluate": evaluate again, with other settings
 What is planted in this dataset, and where, is listed in
