@@ -130,7 +130,7 @@ def test_serves_the_app(output: Path) -> None:
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
     try:
-        address = f"http://localhost:{port}"
+        address = f"http://127.0.0.1:{port}/"
         deadline = time.monotonic() + 120
         while f"The App is at {address} " not in log.read_text():
             assert process.poll() is None, log.read_text()
