@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
+        _check_database()
         _run(arguments)
     except CocoAuditError as error:
         print(f"coco-audit: error: {error}", file=sys.stderr)
@@ -97,6 +98,25 @@ def _parser() -> argparse.ArgumentParser:
     app.add_argument("--port", type=int, default=5151, help="its port: %(default)s")
     app.add_argument("--address", default="127.0.0.1", help="its address: %(default)s")
     return parser
+
+
+def _check_database() -> None:
+    """Checks that FiftyOne has a database.
+
+    Raises:
+        CocoAuditError: if there is none
+    """
+    import fiftyone as fo
+    from fiftyone.core.config import FiftyOneConfigError
+
+    try:
+        fo.list_datasets()
+    except FiftyOneConfigError as error:
+        raise CocoAuditError(
+            "FiftyOne finds no MongoDB, which it keeps its datasets in: install "
+            "`mongod`, or name a server by FIFTYONE_DATABASE_URI, such as "
+            "mongodb://localhost:27017"
+        ) from error
 
 
 def _run(arguments: argparse.Namespace) -> None:

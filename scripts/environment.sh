@@ -37,6 +37,7 @@ if ! { [ -x .venv/bin/python ] && is_supported .venv/bin/python; }; then
     python=$(find_python)
     ensure_venv "$python"
     "$python" -m venv --clear .venv
+    # The one that comes with Python can be several times slower with many packages.
+    .venv/bin/python -m pip install --quiet --upgrade pip
 fi
-.venv/bin/python -m pip install --disable-pip-version-check \
-    --editable '.[test,lint,bench]'
+.venv/bin/python -m pip install --editable '.[test,lint,bench]'
