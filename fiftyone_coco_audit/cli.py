@@ -117,6 +117,11 @@ def _check_database() -> None:
             "`mongod`, or name a server by FIFTYONE_DATABASE_URI, such as "
             "mongodb://localhost:27017"
         ) from error
+    except ConnectionError as error:
+        raise CocoAuditError(
+            "The MongoDB that FIFTYONE_DATABASE_URI names does not answer: start it, "
+            "or name another, such as mongodb://localhost:27017"
+        ) from error
 
 
 def _run(arguments: argparse.Namespace) -> None:

@@ -74,6 +74,20 @@ def test_a_mistake_is_one_sentence(arguments, capsys):
     assert "annotations.json.gz" in error
 
 
+def test_a_database_that_does_not_answer_is_one_sentence(arguments):
+    nobody = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200"
+    process = subprocess.run(
+        [sys.executable, "-m", "fiftyone_coco_audit.cli", *arguments],
+        env=os.environ | {"FIFTYONE_DATABASE_URI": nobody},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 2
+    assert process.stderr.startswith("coco-audit: error: The MongoDB that")
+    assert len(process.stderr.splitlines()) == 1
+
+
 def test_bad_records_stop_it_if_asked(arguments, coco, capsys):
     text = coco.annotations.read_text()
     coco.annotations.write_text(text.replace('"category_id": 2', '"category_id": 3'))
