@@ -15,6 +15,16 @@ from fiftyone_coco_audit.objects import Objects
 
 Records = list[dict[str, Any]]
 
+#: Folder of the real data, file of predictions, and what must overlap
+REAL_FILES = [
+    ("coco_mini", "predictions.json", "bbox"),
+    ("balloon", "predictions.json", "bbox"),
+    ("balloon", "predictions.json", "segm"),
+    ("mmpose4", "predictions.json", "bbox"),
+    ("cocoapi100", "predictions_bbox.json", "bbox"),
+    ("cocoapi100", "predictions_segm.json", "segm"),
+]
+
 
 def run_cocoeval(
     ground_truth: dict[str, Any],

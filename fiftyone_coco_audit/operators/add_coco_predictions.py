@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import fiftyone.operators as foo
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.message import GeneratedMessage
@@ -30,21 +29,10 @@ class AddCocoPredictions(SdkOperator):
     """Adds a file of predictions to the dataset, as a new label field."""
 
     function = staticmethod(add_coco_predictions)
+    label = "COCO Audit: add predictions"
+    description = "A file of COCO predictions as a new field of this dataset"
+    icon = "playlist_add"
     paths = ("predictions",)
-
-    @property
-    def config(self) -> foo.OperatorConfig:
-        """The configuration of the operator."""
-        return foo.OperatorConfig(
-            name="add_coco_predictions",
-            label="COCO Audit: add predictions",
-            description="A file of COCO predictions as a new field of this dataset",
-            icon="playlist_add",
-            dynamic=True,
-            execute_as_generator=True,
-            allow_delegated_execution=True,
-            risk_level=types.RiskLevel.MEDIUM,
-        )
 
     def resolve_input(self, ctx: ExecutionContext) -> types.Property:
         """The form."""

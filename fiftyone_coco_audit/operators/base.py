@@ -37,11 +37,30 @@ class SdkOperator(foo.Operator):
         the result as JSON, and raises what the function raises.
     """
 
-    #: The function of the SDK
+    #: The function of the SDK, which also gives the operator its name
     function: Callable[..., Any]
+
+    #: What the App shows of it
+    label: str
+    description: str
+    icon: str
 
     #: Those of its parameters that are paths
     paths: tuple[str, ...] = ()
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        """The configuration of the operator."""
+        return foo.OperatorConfig(
+            name=self.function.__name__,
+            label=self.label,
+            description=self.description,
+            icon=self.icon,
+            dynamic=True,
+            execute_as_generator=True,
+            allow_delegated_execution=True,
+            risk_level=types.RiskLevel.MEDIUM,
+        )
 
     def call(self, ctx: ExecutionContext, progress: Any) -> Any:
         """Calls the function of the SDK with what the form holds."""

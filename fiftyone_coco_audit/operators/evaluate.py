@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import fiftyone as fo
-import fiftyone.operators as foo
 from fiftyone import ViewField as F
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
@@ -33,20 +32,9 @@ class Evaluate(SdkOperator):
     """Evaluates detections as COCO does, and opens the worst images."""
 
     function = staticmethod(evaluate)
-
-    @property
-    def config(self) -> foo.OperatorConfig:
-        """The configuration of the operator."""
-        return foo.OperatorConfig(
-            name="evaluate",
-            label="COCO Audit: evaluate predictions",
-            description="COCO AP of the dataset and of each image, worst image first",
-            icon="query_stats",
-            dynamic=True,
-            execute_as_generator=True,
-            allow_delegated_execution=True,
-            risk_level=types.RiskLevel.MEDIUM,
-        )
+    label = "COCO Audit: evaluate predictions"
+    description = "COCO AP of the dataset and of each image, worst image first"
+    icon = "query_stats"
 
     def resolve_input(self, ctx: ExecutionContext) -> types.Property:
         """The form."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import fiftyone as fo
-import fiftyone.operators as foo
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.message import GeneratedMessage
@@ -36,21 +35,10 @@ class ImportCoco(SdkOperator):
     """Imports COCO files as a new dataset, and opens it."""
 
     function = staticmethod(import_coco)
+    label = "COCO Audit: import a dataset"
+    description = "A COCO file and its images as a new dataset, nothing lost"
+    icon = "file_open"
     paths = ("annotations", "images_dir", "predictions")
-
-    @property
-    def config(self) -> foo.OperatorConfig:
-        """The configuration of the operator."""
-        return foo.OperatorConfig(
-            name="import_coco",
-            label="COCO Audit: import a dataset",
-            description="A COCO file and its images as a new dataset, nothing lost",
-            icon="file_open",
-            dynamic=True,
-            execute_as_generator=True,
-            allow_delegated_execution=True,
-            risk_level=types.RiskLevel.MEDIUM,
-        )
 
     def resolve_input(self, ctx: ExecutionContext) -> types.Property:
         """The form."""

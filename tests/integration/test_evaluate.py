@@ -21,7 +21,7 @@ from PIL import Image
 
 from fiftyone_coco_audit import CocoAuditError, evaluate, import_coco
 from fiftyone_coco_audit.evaluation.fields import additional_fields, all_fields
-from tests.reference import run_cocoeval
+from tests.reference import REAL_FILES, run_cocoeval
 
 TOLERANCE = 1e-9
 FIELDS = "predictions", "ground_truth"
@@ -74,18 +74,8 @@ def marks(samples: fo.SampleCollection, field: str, key: str = "eval") -> list:
     return samples.values(f"{field}.detections.{key}")
 
 
-REAL = [
-    ("coco_mini", "predictions.json", "bbox"),
-    ("balloon", "predictions.json", "bbox"),
-    ("balloon", "predictions.json", "segm"),
-    ("mmpose4", "predictions.json", "bbox"),
-    ("cocoapi100", "predictions_bbox.json", "bbox"),
-    ("cocoapi100", "predictions_segm.json", "segm"),
-]
-
-
 @pytest.mark.real_data
-@pytest.mark.parametrize(("folder", "file", "iou_type"), REAL)
+@pytest.mark.parametrize(("folder", "file", "iou_type"), REAL_FILES)
 def test_files_to_numbers(
     shared_data: Path, tmp_path: Path, folder: str, file: str, iou_type: str
 ) -> None:

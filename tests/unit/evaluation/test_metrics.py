@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
 from fiftyone_coco_audit.evaluation.per_image import score_images
 from fiftyone_coco_audit.evaluation.settings import Settings
-from tests.reference import columns, run_cocoeval
+from tests.reference import REAL_FILES, columns, run_cocoeval
 
 TOLERANCE = 1e-9
 SIZE = 256
@@ -248,18 +248,8 @@ def test_custom_thresholds_and_areas() -> None:
         assert evaluation.summary()[name] == pytest.approx(expected, abs=TOLERANCE)
 
 
-REAL = [
-    ("coco_mini", "predictions.json", "bbox"),
-    ("balloon", "predictions.json", "bbox"),
-    ("balloon", "predictions.json", "segm"),
-    ("mmpose4", "predictions.json", "bbox"),
-    ("cocoapi100", "predictions_bbox.json", "bbox"),
-    ("cocoapi100", "predictions_segm.json", "segm"),
-]
-
-
 @pytest.mark.real_data
-@pytest.mark.parametrize(("folder", "file", "iou_type"), REAL)
+@pytest.mark.parametrize(("folder", "file", "iou_type"), REAL_FILES)
 def test_real_data(shared_data: Path, folder: str, file: str, iou_type: str) -> None:
     ground_truth = json.loads((shared_data / folder / "annotations.json").read_text())
     predictions = json.loads((shared_data / folder / file).read_text())
