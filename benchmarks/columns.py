@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.data import HEIGHT, WIDTH, Files
-from fiftyone_coco_audit.evaluation.overlaps import mask_areas
+from fiftyone_coco_audit.masks import mask_areas
 from fiftyone_coco_audit.objects import Objects
 
 

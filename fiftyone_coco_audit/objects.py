@@ -69,13 +69,57 @@ class Objects:
         """
         first, last = np.searchsorted(self.image, [start, stop])
         rows = slice(int(first), int(last))
-        part = Objects(
+        return rows, self.rows(rows)
+
+    def rows(self, rows: slice | NDArray[np.int64]) -> Objects:
+        """Some of the objects, by slice or by ``(R,)`` rows."""
+        masks = self.masks
+        if masks is not None:
+            masks = (
+                masks[rows] if isinstance(rows, slice) else [masks[row] for row in rows]
+            )
+        return Objects(
             image=self.image[rows],
             category=self.category[rows],
             box=self.box[rows],
             area=self.area[rows],
             crowd=self.crowd[rows],
             score=None if self.score is None else self.score[rows],
-            masks=None if self.masks is None else self.masks[rows],
+            masks=masks,
         )
-        return rows, part
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """A set of images with their ground-truth objects: what statistics are about.
+
+    Crowd regions are no single objects and are not among them, as detectors are not
+    trained on them either; they are only counted.
+
+    Attributes:
+        size: ``(M, 2)`` width and height of each image in pixels
+        objects: ``N`` objects, none of them a crowd region
+        classes: ``K`` names of classes, in the dataset's order; also those without
+            objects
+        crowds: ``(M,)`` number of crowd regions in each image
+        filepaths: ``M`` paths of the images
+        tags: ``M`` lists of the images' tags
+        tight_box: ``(N, 4)`` boxes ``[x, y, width, height]`` around the masks, in
+            pixels; NaN where an object has no mask; None where masks were not read
+    """
+
+    size: NDArray[np.float64]
+    objects: Objects
+    classes: Sequence[str]
+    crowds: NDArray[np.int64]
+    filepaths: Sequence[str]
+    tags: Sequence[Sequence[str]]
+    tight_box: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.size)
+
+    @property
+    def image_size(self) -> NDArray[np.float64]:
+        """``(N, 2)`` width and height of each object's image in pixels."""
+        return self.size[self.objects.image]

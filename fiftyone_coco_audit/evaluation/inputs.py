@@ -9,38 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.columns import (
-    LabelColumns,
-    Progress,
-    SampleColumns,
-    pixel_boxes,
-    read_columns,
-)
-from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.evaluation.overlaps import mask_areas
+from fiftyone_coco_audit.columns import Progress, SampleColumns, read_columns
 from fiftyone_coco_audit.evaluation.settings import Settings
-from fiftyone_coco_audit.masks import read_masks
-from fiftyone_coco_audit.objects import RLE, Objects
+from fiftyone_coco_audit.reading import (
+    FieldObjects,
+    class_names,
+    ensure_sizes,
+    read_objects,
+)
 
 if TYPE_CHECKING:
     import fiftyone as fo
-
-
-@dataclass(frozen=True)
-class Side:
-    """The usable objects of one label field.
-
-    Attributes:
-        objects: the objects, images in the order of the evaluation
-        rows: ``(N,)`` row of each object in the columns of the labels
-        ids: ``(N,)`` id of the label of each object, as text
-        num_labels: the number of labels, usable or not
-    """
-
-    objects: Objects
-    rows: NDArray[np.int64]
-    ids: NDArray[np.object_]
-    num_labels: int
 
 
 @dataclass(frozen=True)
@@ -62,8 +41,8 @@ class Inputs:
     columns: SampleColumns
     image: NDArray[np.int64]
     classes: list[str]
-    truth: Side
-    predictions: Side
+    truth: FieldObjects
+    predictions: FieldObjects
     pred_field: str
     gt_field: str
     notes: list[str]
@@ -92,7 +71,7 @@ def read_inputs(
     Raises:
         CocoAuditError: if the size of an image cannot be found out
     """
-    _ensure_sizes(samples, progress)
+    ensure_sizes(samples, progress)
     masks: dict[str, type] = {"rle": str} if settings.iou_type == "segm" else {}
     columns = read_columns(
         samples,
@@ -104,47 +83,12 @@ def read_inputs(
     )
     notes: list[str] = []
     image = _image_order(columns.coco_id, notes)
-    classes = _classes(samples, gt_field, *columns.labels.values())
-    position = {name: place for place, name in enumerate(classes)}
-
-    def side(field: str, labels: LabelColumns) -> Side:
-        category = np.array(
-            [-1 if name is None else position[name] for name in labels.label], np.int64
-        )
-        usable = (category >= 0) & np.isfinite(labels.box).all(axis=1)
-        if not usable.all():
-            notes.append(
-                f"{(~usable).sum():,} labels in {field!r} have no class or no box, "
-                "and take no part."
-            )
-        rows = np.flatnonzero(usable)
-        rows = rows[np.argsort(image[labels.sample[rows]], kind="stable")]
-        sample = labels.sample[rows]
-        box = pixel_boxes(labels.box[rows], columns.size[sample])
-        encoded = None
-        if masks:
-            encoded, boxes = read_masks(samples, field, columns, rows, box)
-            if boxes:
-                notes.append(
-                    f"{boxes:,} labels in {field!r} have no mask: their box is used."
-                )
-        return Side(
-            objects=Objects(
-                image=image[sample],
-                category=category[rows],
-                box=box,
-                area=_areas(field, labels, rows, box, encoded, notes),
-                crowd=_crowd(labels, rows),
-                score=_scores(field, labels, rows, notes),
-                masks=encoded,
-            ),
-            rows=rows,
-            ids=labels.ids[rows],
-            num_labels=len(labels),
-        )
-
+    classes = class_names(samples, gt_field, *columns.labels.values())
     truth, predictions = (
-        side(field, columns.labels[field]) for field in (gt_field, pred_field)
+        read_objects(
+            samples, field, columns, classes, notes, image=image, masks=bool(masks)
+        )
+        for field in (gt_field, pred_field)
     )
     bare = {field: labels.without_values() for field, labels in columns.labels.items()}
     return Inputs(
@@ -157,20 +101,6 @@ def read_inputs(
         gt_field=gt_field,
         notes=notes,
     )
-
-
-def _ensure_sizes(samples: fo.SampleCollection, progress: Progress) -> None:
-    unknown = samples.exists("metadata.width", False)
-    if not len(unknown):
-        return
-    unknown.compute_metadata(progress=progress, skip_failures=True)
-    unknown = samples.exists("metadata.width", False)
-    if len(unknown):
-        raise CocoAuditError(
-            f"The size of {len(unknown):,} images is not known and their files cannot "
-            f"be read (the first is {unknown.first().filepath}): put the files there, "
-            "or leave these samples out with samples.exists('metadata.width')"
-        )
 
 
 def _image_order(
@@ -190,58 +120,3 @@ def _image_order(
     image = np.empty(len(coco_id), np.int64)
     image[np.array(order, np.int64)] = np.arange(len(coco_id))
     return image
-
-
-def _classes(
-    samples: fo.SampleCollection, gt_field: str, *sides: LabelColumns
-) -> list[str]:
-    """The dataset's classes, then those that only occur."""
-    declared = samples.classes.get(gt_field) or samples.default_classes or []
-    known = dict.fromkeys(declared)
-    for labels in sides:
-        known.update(dict.fromkeys(sorted({n for n in labels.label if n is not None})))
-    return list(known)
-
-
-def _areas(
-    field: str,
-    labels: LabelColumns,
-    rows: NDArray[np.int64],
-    box: NDArray[np.float64],
-    masks: Sequence[RLE] | None,
-    notes: list[str],
-) -> NDArray[np.float64]:
-    """Areas by the labels' own ``area``; of predictions, by mask or box, as COCO."""
-    measured = mask_areas(masks) if masks is not None else box[:, 2] * box[:, 3]
-    if "area" not in labels.numbers:
-        return measured
-    given = labels.numbers["area"][rows]
-    unknown = np.isnan(given)
-    if unknown.any():
-        of = "mask" if masks is not None else "box"
-        notes.append(
-            f"{unknown.sum():,} labels in {field!r} have no area: that of their {of} "
-            "is used."
-        )
-    return np.where(unknown, measured, given)
-
-
-def _crowd(labels: LabelColumns, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    if "iscrowd" not in labels.numbers:
-        return np.zeros(len(rows), dtype=bool)
-    return np.nan_to_num(labels.numbers["iscrowd"][rows]) != 0
-
-
-def _scores(
-    field: str, labels: LabelColumns, rows: NDArray[np.int64], notes: list[str]
-) -> NDArray[np.float64] | None:
-    if "confidence" not in labels.numbers:
-        return None
-    scores = labels.numbers["confidence"][rows]
-    unknown = np.isnan(scores)
-    if unknown.any():
-        notes.append(
-            f"{unknown.sum():,} predictions in {field!r} have no confidence: they are "
-            "ranked last."
-        )
-    return np.where(unknown, -np.inf, scores)

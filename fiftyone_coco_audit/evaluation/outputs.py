@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.columns import SampleColumns
 from fiftyone_coco_audit.evaluation.error_types import ErrorTypes
-from fiftyone_coco_audit.evaluation.inputs import Inputs, Side
+from fiftyone_coco_audit.evaluation.inputs import Inputs
 from fiftyone_coco_audit.evaluation.per_image import ImageScores
 from fiftyone_coco_audit.evaluation.per_label import LabelOutcomes
 from fiftyone_coco_audit.evaluation.settings import Settings
+from fiftyone_coco_audit.reading import FieldObjects
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -138,7 +139,9 @@ def image_frame(
     )
 
 
-def _of_labels(side: Side, values: NDArray[np.object_], default: Any) -> list[Any]:
+def _of_labels(
+    side: FieldObjects, values: NDArray[np.object_], default: Any
+) -> list[Any]:
     """Spreads values of objects over all labels of their field."""
     column = np.full(side.num_labels, default, dtype=object)
     column[side.rows] = values
@@ -146,7 +149,7 @@ def _of_labels(side: Side, values: NDArray[np.object_], default: Any) -> list[An
 
 
 def _partner_ids(
-    outcomes: LabelOutcomes, other: Side, default: str | None
+    outcomes: LabelOutcomes, other: FieldObjects, default: str | None
 ) -> NDArray[np.object_]:
     return _and(other.ids, default)[outcomes.partner]
 

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.objects import RLE
-
-# pycocotools converts numbers of its results through a C int, and raises
-# OverflowError for lists of 256 and more under NumPy 2
-_AREA_SLICE = 255
 
 
 def pairs_within_groups(
@@ -115,18 +110,3 @@ def paired_mask_iou(
         )
         overlaps[start:stop] = np.asarray(block).ravel()
     return overlaps
-
-
-def mask_areas(masks: Sequence[RLE]) -> NDArray[np.float64]:
-    """The number of pixels of each run-length encoded mask.
-
-    Returns:
-        ``(N,)`` areas in square pixels
-    """
-    from pycocotools import mask as mask_utils
-
-    slices = [
-        mask_utils.area(cast(list, masks[start : start + _AREA_SLICE]))
-        for start in range(0, len(masks), _AREA_SLICE)
-    ]
-    return np.concatenate([np.zeros(0), *slices]).astype(np.float64)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import fiftyone as fo
-from fiftyone import ViewField as F
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.message import GeneratedMessage
@@ -15,6 +13,7 @@ from fiftyone_coco_audit.evaluation.fields import check_names_are_free
 from fiftyone_coco_audit.evaluation.run import evaluate
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.evaluation.views import worst_first
+from fiftyone_coco_audit.masks import has_masks
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import (
     HALF,
@@ -151,7 +150,7 @@ def _add_settings(inputs: types.Object, ctx: ExecutionContext) -> None:
     if ctx.params.get("iou_type") == "segm":
         for name in ("pred_field", "gt_field"):
             field = ctx.params.get(name)
-            if field and not _has_masks(ctx.target_view(), field):
+            if field and not has_masks(ctx.target_view(), field):
                 inputs.view(
                     f"boxes_of_{name}",
                     types.Warning(
@@ -183,12 +182,6 @@ def _add_settings(inputs: types.Object, ctx: ExecutionContext) -> None:
     )
     check(thresholds, lambda: Settings.parse(**_numbers(ctx, "iou_thresholds")))
     check(limits, lambda: Settings.parse(**_numbers(ctx, "max_detections")))
-
-
-def _has_masks(samples: fo.SampleCollection, field: str) -> bool:
-    mask = F("mask").exists() | F("mask_path").exists() | F("rle").exists()
-    labels = F(f"{field}.detections").filter(mask)
-    return len(samples.match(labels.length() > 0).limit(1)) > 0
 
 
 def _numbers(ctx: ExecutionContext, *names: str) -> dict[str, Any]:

@@ -1,0 +1,176 @@
+"""What every job takes from a label field: objects in columns, and what was assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.columns import (
+    LabelColumns,
+    Progress,
+    SampleColumns,
+    pixel_boxes,
+)
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.masks import mask_areas, read_masks
+from fiftyone_coco_audit.objects import RLE, Objects
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+
+@dataclass(frozen=True)
+class FieldObjects:
+    """The usable objects of one label field.
+
+    Attributes:
+        objects: the objects, ordered by image
+        rows: ``(N,)`` row of each object in the columns of the labels
+        ids: ``(N,)`` id of the label of each object, as text
+        num_labels: the number of labels, usable or not
+    """
+
+    objects: Objects
+    rows: NDArray[np.int64]
+    ids: NDArray[np.object_]
+    num_labels: int
+
+
+def ensure_sizes(samples: fo.SampleCollection, progress: Progress) -> None:
+    """Finds out the sizes of images that have no metadata.
+
+    Raises:
+        CocoAuditError: if the size of an image cannot be found out
+    """
+    unknown = samples.exists("metadata.width", False)
+    if not len(unknown):
+        return
+    unknown.compute_metadata(progress=progress, skip_failures=True)
+    unknown = samples.exists("metadata.width", False)
+    if len(unknown):
+        raise CocoAuditError(
+            f"The size of {len(unknown):,} images is not known and their files cannot "
+            f"be read (the first is {unknown.first().filepath}): put the files there, "
+            "or leave these samples out with samples.exists('metadata.width')"
+        )
+
+
+def class_names(
+    samples: fo.SampleCollection, field: str, *sides: LabelColumns
+) -> list[str]:
+    """The dataset's classes, then those that only occur."""
+    declared = samples.classes.get(field) or samples.default_classes or []
+    known = dict.fromkeys(declared)
+    for labels in sides:
+        known.update(dict.fromkeys(sorted({n for n in labels.label if n is not None})))
+    return list(known)
+
+
+def read_objects(
+    samples: fo.SampleCollection,
+    field: str,
+    columns: SampleColumns,
+    classes: Sequence[str],
+    notes: list[str],
+    *,
+    image: NDArray[np.int64] | None = None,
+    masks: bool = False,
+) -> FieldObjects:
+    """Turns the labels of a field into objects, and notes what had to be assumed.
+
+    Args:
+        samples: the samples that the columns were read from
+        field: the label field
+        columns: the columns; ``area``, ``iscrowd``, ``confidence`` and ``rle`` are
+            used as far as they were read
+        classes: names of the classes
+        notes: gets a sentence on each assumption
+        image: ``(M,)`` position of each sample among the images, by default its own
+        masks: whether to read masks
+
+    Returns:
+        a :class:`FieldObjects`
+    """
+    labels = columns.labels[field]
+    place = np.arange(len(columns)) if image is None else image
+    position: dict[str | None, int] = {name: n for n, name in enumerate(classes)}
+    category = np.array([position.get(name, -1) for name in labels.label], np.int64)
+    usable = (category >= 0) & np.isfinite(labels.box).all(axis=1)
+    if not usable.all():
+        notes.append(
+            f"{(~usable).sum():,} labels in {field!r} have no class or no box, "
+            "and take no part."
+        )
+    rows = np.flatnonzero(usable)
+    rows = rows[np.argsort(place[labels.sample[rows]], kind="stable")]
+    sample = labels.sample[rows]
+    box = pixel_boxes(labels.box[rows], columns.size[sample])
+    encoded = None
+    if masks:
+        encoded, boxes = read_masks(samples, field, columns, rows, box)
+        if boxes:
+            notes.append(
+                f"{boxes:,} labels in {field!r} have no mask: their box is used."
+            )
+    return FieldObjects(
+        objects=Objects(
+            image=place[sample],
+            category=category[rows],
+            box=box,
+            area=_areas(field, labels, rows, box, encoded, notes),
+            crowd=_crowd(labels, rows),
+            score=_scores(field, labels, rows, notes),
+            masks=encoded,
+        ),
+        rows=rows,
+        ids=labels.ids[rows],
+        num_labels=len(labels),
+    )
+
+
+def _areas(
+    field: str,
+    labels: LabelColumns,
+    rows: NDArray[np.int64],
+    box: NDArray[np.float64],
+    masks: Sequence[RLE] | None,
+    notes: list[str],
+) -> NDArray[np.float64]:
+    """Areas by the labels' own ``area``; of predictions, by mask or box, as COCO."""
+    measured = mask_areas(masks) if masks is not None else box[:, 2] * box[:, 3]
+    if "area" not in labels.numbers:
+        return measured
+    given = labels.numbers["area"][rows]
+    unknown = np.isnan(given)
+    if unknown.any():
+        of = "mask" if masks is not None else "box"
+        notes.append(
+            f"{unknown.sum():,} labels in {field!r} have no area: that of their {of} "
+            "is used."
+        )
+    return np.where(unknown, measured, given)
+
+
+def _crowd(labels: LabelColumns, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    if "iscrowd" not in labels.numbers:
+        return np.zeros(len(rows), dtype=bool)
+    return np.nan_to_num(labels.numbers["iscrowd"][rows]) != 0
+
+
+def _scores(
+    field: str, labels: LabelColumns, rows: NDArray[np.int64], notes: list[str]
+) -> NDArray[np.float64] | None:
+    if "confidence" not in labels.numbers:
+        return None
+    scores = labels.numbers["confidence"][rows]
+    unknown = np.isnan(scores)
+    if unknown.any():
+        notes.append(
+            f"{unknown.sum():,} predictions in {field!r} have no confidence: they are "
+            "ranked last."
+        )
+    return np.where(unknown, -np.inf, scores)
