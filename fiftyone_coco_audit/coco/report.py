@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from fiftyone_coco_audit.coco.rules import MISSING_FILE
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.findings import RULES, Rule
+from fiftyone_coco_audit.runs import load_run, save_run
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -201,16 +202,11 @@ class ImportReport:
 
 
 def save_report(dataset: fo.Dataset, report: ImportReport) -> None:
-    """Stores the report with the dataset.
-
-    The counts go to ``dataset.info``. The problems are the results of a custom
-    run, which FiftyOne keeps outside the dataset's document, so that their
-    number has no limit and they follow the dataset when it is renamed or cloned.
-    """
-    if not dataset.has_run(RUN_KEY):
-        dataset.register_run(RUN_KEY, dataset.init_run(method="import_coco"))
-    results = dataset.init_run_results(
+    """Stores the report with the dataset, and its counts in ``dataset.info``."""
+    save_run(
+        dataset,
         RUN_KEY,
+        "import_coco",
         images=report.images,
         objects=report.objects,
         predictions=report.predictions,
@@ -219,7 +215,6 @@ def save_report(dataset: fo.Dataset, report: ImportReport) -> None:
             for column, name in enumerate(Problem._fields)
         },
     )
-    dataset.save_run_results(RUN_KEY, results, overwrite=True, cache=False)
     dataset.info.setdefault("coco_audit", {})["import"] = report.counts()
     dataset.save()
 
@@ -237,12 +232,12 @@ def import_report(dataset: fo.Dataset) -> ImportReport:
     Raises:
         CocoAuditError: if the dataset holds no report
     """
-    if not dataset.has_run(RUN_KEY):
+    results = load_run(dataset, RUN_KEY)
+    if results is None:
         raise CocoAuditError(
             f"Dataset {dataset.name!r} holds no import report because it was not "
             "made by import_coco; import its COCO file with import_coco"
         )
-    results = dataset.load_run_results(RUN_KEY, cache=False)
     columns = (results.problems[name] for name in Problem._fields)
     return ImportReport(
         results.images,
