@@ -85,11 +85,6 @@ class SampleColumns:
         return len(self.ids)
 
 
-def field_info(function: str) -> dict[str, Any]:
-    """The ``info`` of a field, which names the function that wrote it."""
-    return {"coco_audit": {"function": function}}
-
-
 def require_detections(samples: fo.SampleCollection, field: str) -> None:
     """Checks that a field of the samples holds detections of whole images.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fiftyone_coco_audit.coco.tables import Id, Objects
-from fiftyone_coco_audit.columns import field_info
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.fields import field_info
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

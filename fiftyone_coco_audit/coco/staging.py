@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from fiftyone_coco_audit.coco.schema import declare_label_field
-from fiftyone_coco_audit.columns import field_info
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.fields import field_info
 
 if TYPE_CHECKING:
     import fiftyone as fo

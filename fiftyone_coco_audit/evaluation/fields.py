@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fiftyone_coco_audit.columns import field_info
+from fiftyone_coco_audit import fields
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.fields import FieldSpec, Kind
 
 if TYPE_CHECKING:
     import fiftyone as fo
 
 # suffix of the evaluation key: (FiftyOne field type, description)
-_SAMPLE_FIELDS = {
+_SAMPLE_FIELDS: dict[str, tuple[Kind, str]] = {
     "_ap": ("float", "COCO AP of this image alone; null without ground truth"),
     "_ap50": ("float", "COCO AP50 of this image alone; null without ground truth"),
     "_ap75": ("float", "COCO AP75 of this image alone; null without ground truth"),
@@ -29,7 +30,7 @@ _SAMPLE_FIELDS = {
     "_fn": ("int", "Objects that no prediction matches at IoU {iou}"),
     "_status": ("str", "ok, no ground truth, no predictions, or empty (neither)"),
 }
-_LABEL_FIELDS = {
+_LABEL_FIELDS: dict[str, tuple[Kind, str]] = {
     "": ("str", "tp, fp or fn at IoU {iou}; null where COCO ignores the label"),
     "_id": ("str", "The label that this one was matched to"),
     "_iou": ("float", "The overlap with the label that this one was matched to"),
@@ -39,7 +40,7 @@ _LABEL_FIELDS = {
 # FiftyOne renames and deletes these by itself, as those of its own evaluations
 _STOCK = {"_tp", "_fp", "_fn"}, {"", "_id", "_iou"}
 
-_INFO = field_info("evaluate")
+_FUNCTION = "evaluate"
 
 
 def additional_fields(eval_key: str, pred_field: str, gt_field: str) -> list[str]:
@@ -104,18 +105,13 @@ def declare_fields(
         iou: the IoU threshold of true positives
         score: the least score of precision, recall and F1
     """
-    import fiftyone as fo
-
-    types = {"float": fo.FloatField, "int": fo.IntField, "str": fo.StringField}
-    # One change of the schema for all fields: each costs a rewrite of it
-    dataset.add_dynamic_sample_fields(
-        {
-            path: types[kind](
-                description=description.format(iou=f"{iou:g}", score=f"{score:g}"),
-                info=_INFO,
-            )
-            for path, kind, description in _declarations(eval_key, pred_field, gt_field)
-        }
+    fields.declare_fields(
+        dataset,
+        [
+            FieldSpec(path, kind, text.format(iou=f"{iou:g}", score=f"{score:g}"))
+            for path, kind, text in _declarations(eval_key, pred_field, gt_field)
+        ],
+        _FUNCTION,
     )
 
 
@@ -133,39 +129,33 @@ def check_names_are_free(
         )
     if eval_key in dataset.list_evaluations():
         return
-    for path in all_fields(eval_key, pred_field, gt_field):
-        field = dataset.get_field(path)
-        if field is not None and field.info != _INFO:
-            raise CocoAuditError(
-                f"Dataset {dataset.name!r} has a field {path!r} already, which an "
-                f"evaluation under the key {eval_key!r} would overwrite: choose "
-                "another eval_key, or rename that field"
-            )
+    paths = all_fields(eval_key, pred_field, gt_field)
+    path = fields.foreign_field(dataset, paths, _FUNCTION)
+    if path is not None:
+        raise CocoAuditError(
+            f"Dataset {dataset.name!r} has a field {path!r} already, which an "
+            f"evaluation under the key {eval_key!r} would overwrite: choose "
+            "another eval_key, or rename that field"
+        )
 
 
 def delete_additional_fields(
     dataset: fo.Dataset, eval_key: str, pred_field: str, gt_field: str
 ) -> None:
     """Deletes :func:`additional_fields`, as far as there are any."""
-    _delete(dataset, additional_fields(eval_key, pred_field, gt_field))
+    fields.delete_fields(dataset, additional_fields(eval_key, pred_field, gt_field))
 
 
 def delete_fields(
     dataset: fo.Dataset, eval_key: str, pred_field: str, gt_field: str
 ) -> None:
     """Deletes all fields of an evaluation, as far as there are any."""
-    _delete(dataset, all_fields(eval_key, pred_field, gt_field))
-
-
-def _delete(dataset: fo.Dataset, paths: list[str]) -> None:
-    known = [path for path in paths if dataset.get_field(path) is not None]
-    if known:
-        dataset.delete_sample_fields(known)
+    fields.delete_fields(dataset, all_fields(eval_key, pred_field, gt_field))
 
 
 def _declarations(
     eval_key: str, pred_field: str, gt_field: str
-) -> Iterator[tuple[str, str, Any]]:
+) -> Iterator[tuple[str, Kind, str]]:
     for suffix, (kind, description) in _SAMPLE_FIELDS.items():
         yield f"{eval_key}{suffix}", kind, description
     for field in (pred_field, gt_field):

@@ -1,0 +1,109 @@
+"""The fields that our functions write: declared, told from others', and deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from fiftyone_coco_audit.errors import CocoAuditError
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+Kind = Literal["float", "int", "str", "bool"]
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """A field of samples, or an attribute of labels.
+
+    Args:
+        path: its path in a sample, such as ``"ground_truth.detections.input_size"``
+        kind: the type of its values
+        description: what it holds, which the App shows
+    """
+
+    path: str
+    kind: Kind
+    description: str
+
+
+def field_info(function: str) -> dict[str, Any]:
+    """The ``info`` of a field, which names the function that wrote it."""
+    return {"coco_audit": {"function": function}}
+
+
+def declare_fields(
+    dataset: fo.Dataset, fields: Sequence[FieldSpec], function: str
+) -> None:
+    """Declares fields on a dataset's schema; the descriptions of old ones are renewed.
+
+    Args:
+        dataset: the dataset
+        fields: the fields
+        function: the SDK function that writes them
+    """
+    import fiftyone as fo
+
+    types = {
+        "float": fo.FloatField,
+        "int": fo.IntField,
+        "str": fo.StringField,
+        "bool": fo.BooleanField,
+    }
+    new = {}
+    for spec in fields:
+        old = dataset.get_field(spec.path)
+        if old is None:
+            new[spec.path] = types[spec.kind](
+                description=spec.description, info=field_info(function)
+            )
+        elif old.description != spec.description:
+            old.description = spec.description
+            old.save()
+    # One change of the schema for all fields: each costs a rewrite of it
+    if new:
+        dataset.add_dynamic_sample_fields(new)
+
+
+def foreign_field(
+    dataset: fo.Dataset, paths: Iterable[str], function: str
+) -> str | None:
+    """The first of some fields that is there and that another than a function wrote."""
+    for path in paths:
+        field = dataset.get_field(path)
+        if field is not None and field.info != field_info(function):
+            return path
+    return None
+
+
+def check_paths_are_free(
+    dataset: fo.Dataset, paths: Iterable[str], function: str
+) -> None:
+    """Checks that a function would not write into fields of other origin.
+
+    Raises:
+        CocoAuditError: if it would
+    """
+    path = foreign_field(dataset, paths, function)
+    if path is not None:
+        raise CocoAuditError(
+            f"Dataset {dataset.name!r} has a field {path!r} already, which "
+            f"{function} would overwrite: rename that field first, or pass "
+            "write_fields=False"
+        )
+
+
+def fields_of(dataset: fo.Dataset, function: str) -> list[str]:
+    """The paths of the fields that a function wrote."""
+    schema = dataset.get_field_schema(flat=True)
+    info = field_info(function)
+    return [path for path, field in schema.items() if field.info == info]
+
+
+def delete_fields(dataset: fo.Dataset, paths: Iterable[str]) -> None:
+    """Deletes fields, as far as they are there."""
+    known = [path for path in paths if dataset.get_field(path) is not None]
+    if known:
+        dataset.delete_sample_fields(known)
