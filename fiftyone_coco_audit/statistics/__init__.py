@@ -1,0 +1,1 @@
+"""Statistics of images, objects, classes, the network's input, and anchors."""

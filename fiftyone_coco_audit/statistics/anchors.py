@@ -1,0 +1,737 @@
+"""Anchors of detectors, and how well they match the objects at the network's input."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.statistics.resizing import ResizePolicy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fiftyone_coco_audit.statistics.anchor_fitting import Proposal
+
+#: Width and height in pixels of the network's input
+Shape = tuple[float, float]
+
+#: What an object can be to the anchors
+STATUSES = ("positive", "ignored", "unreachable")
+POSITIVE, IGNORED, UNREACHABLE = range(len(STATUSES))
+
+#: Between these sizes at the network's input :meth:`AnchorMatches.per_size` divides
+SIZE_EDGES = (8, 16, 32, 64, 128, 256, 512)
+
+#: What stands for the anchor of an object that has none
+NO_ANCHOR = -1
+
+
+@dataclass(frozen=True)
+class AnchorLevel:
+    """The anchors of one feature map.
+
+    Args:
+        stride: the distance of its cells in pixels of the network's input
+        shapes: the anchors at each cell; none where there are only locations
+        reach: only where there are no anchors: the least and, exclusive, the greatest
+            distance in pixels of the network's input between a location and the
+            farthest side of its object
+    """
+
+    stride: float
+    shapes: tuple[Shape, ...] = ()
+    reach: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """How a detector tells which anchors learn an object.
+
+    Each way is a score of an object and an anchor in [0, 1], and two limits for it.
+
+    Args:
+        by: ``"iou"``, the IoU at the anchor's place; ``"ratio"``, the least of
+            ``w / aw``, ``aw / w``, ``h / ah`` and ``ah / h``, wherever the anchor is;
+            ``"distance"``, 1 if a location of the object's level is in its box, else 0
+        positive: an object is learnt by anchors of this score and above; by ratio,
+            above it
+        negative: an object whose best score is less, or by ratio is not more, is
+            background to all anchors; between the two, anchors are told nothing
+        force_best: whether the best anchor learns an object whatever its score
+    """
+
+    by: Literal["iou", "ratio", "distance"]
+    positive: float
+    negative: float
+    force_best: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.negative <= self.positive <= 1:
+            raise CocoAuditError(
+                f"anchors are positive from {self.positive:g} and negative below "
+                f"{self.negative:g}, which cannot be: both must be above 0 and at most "
+                "1, the first no less than the second, as in 'iou .5,.4' or 'ratio 4'"
+            )
+
+    @classmethod
+    def by_ratio(cls, limit: float) -> Assignment:
+        """YOLOv5's: no side of an object is ``limit`` times longer or shorter.
+
+        Raises:
+            CocoAuditError: if the limit is less than 1
+        """
+        if not limit >= 1:
+            raise CocoAuditError(
+                f"anchors have a ratio of {limit:g}, which no object is within: give 1 "
+                "or more, as in 'ratio 4'"
+            )
+        return cls("ratio", 1 / limit, 1 / limit)
+
+    @classmethod
+    def by_distance(cls) -> Assignment:
+        """That of detectors without anchors."""
+        return cls("distance", 1, 1)
+
+    def status(self, score: NDArray[np.float64]) -> NDArray[np.int64]:
+        """What objects are to the anchors.
+
+        Args:
+            score: ``(N,)`` the best of each object
+
+        Returns:
+            ``(N,)`` positions in :data:`STATUSES`
+        """
+        reaches = np.greater if self.by == "ratio" else np.greater_equal
+        status = np.where(reaches(score, self.negative), IGNORED, UNREACHABLE)
+        status[reaches(score, self.positive)] = POSITIVE
+        return status
+
+
+@dataclass(frozen=True)
+class AnchorSet:
+    """The anchors of a detector.
+
+    Sets are equal if they do the same, whatever they are called.
+
+    Args:
+        name: what it is called
+        levels: its feature maps
+        assignment: which anchors learn an object
+        offset: where in its cell an anchor is centred: at ``(x + offset) * stride``
+
+    Raises:
+        CocoAuditError: if a number cannot be what it is given as
+    """
+
+    name: str = field(compare=False)
+    levels: tuple[AnchorLevel, ...]
+    assignment: Assignment
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        strides = [level.stride for level in self.levels]
+        sides = self.shapes.ravel().tolist()
+        if not strides or not all(0 < v < math.inf for v in [*strides, *sides]):
+            raise CocoAuditError(
+                f"anchors {self.name!r} have a stride or a side that is no positive "
+                "number of pixels, or no stride at all: give something like 'sizes "
+                "32,64,128 ratios .5,1,2 strides 8,16,32'"
+            )
+        by_distance = self.assignment.by == "distance"
+        if any((level.reach is None) == by_distance for level in self.levels):
+            raise CocoAuditError(
+                f"anchors {self.name!r} have ranges of distances, or none, where they "
+                f"are assigned by {self.assignment.by}: give ranges without sizes or "
+                "anchors, as in 'ranges 64,128 strides 8,16,32'"
+            )
+        if any(bool(level.shapes) == by_distance for level in self.levels):
+            raise CocoAuditError(
+                f"anchors {self.name!r} have a level without anchors: give at least "
+                "one for each stride"
+            )
+        if not 0 <= self.offset < 1:
+            raise CocoAuditError(
+                f"anchors {self.name!r} have an offset of {self.offset:g}, which is "
+                "outside of their cell: give 0 for its corner or .5 for its middle"
+            )
+
+    @classmethod
+    def parse(cls, anchors: str | Mapping[str, Any] | AnchorSet) -> AnchorSet:
+        """Reads anchors.
+
+        Args:
+            anchors: the name of one of :data:`.anchor_presets.PRESETS`, or words that
+                are each followed by their values. What there is:
+
+                -   ``sizes 32,64,128 ratios .5,1,2 strides 8,16,32``: square roots of
+                    areas, the same number for each stride, and heights / widths, 1 by
+                    default
+                -   ``anchors 10x13,16x30/30x61,62x45 strides 8,16``: widths and
+                    heights, those of a level separated by ``/``
+                -   ``ranges 64,128,256 strides 8,16,32``: no anchors, but how far from
+                    a location the farthest side of an object may be; without the last
+                    one, any distance
+
+                How they are assigned: ``iou .5,.4``, the least IoU of a positive, and
+                of one that is not negative, which is also the default; ``force`` if
+                the best one is positive anyway; or ``ratio 4``, as in YOLOv5. Where
+                they are: ``offset .5`` for the middle of the cell, in place of its
+                corner.
+
+                A dict has these words as keys, as :meth:`to_dict` makes it, and may
+                have a ``name``
+
+        Returns:
+            an :class:`AnchorSet`
+
+        Raises:
+            CocoAuditError: if they cannot be understood
+        """
+        from fiftyone_coco_audit.statistics.anchor_text import read_dict, read_text
+
+        if isinstance(anchors, AnchorSet):
+            return anchors
+        if isinstance(anchors, Mapping):
+            return read_dict(anchors)
+        return read_text(str(anchors))
+
+    def __str__(self) -> str:
+        """The name of the preset, or the anchors as :meth:`parse` reads them.
+
+        To a hundredth of a pixel.
+        """
+        from fiftyone_coco_audit.statistics.anchor_presets import PRESETS
+
+        if PRESETS.get(self.name) == self:
+            return self.name
+        return " ".join(_text(word, value) for word, value in self._words().items())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The anchors as a dict that JSON can hold and :meth:`parse` reads."""
+        return {"name": self.name, **self._words()}
+
+    def _words(self) -> dict[str, Any]:
+        words: dict[str, Any] = {}
+        if self.has_anchors:
+            words["anchors"] = [
+                [list(shape) for shape in level.shapes] for level in self.levels
+            ]
+        else:
+            ends = [level.reach[1] for level in self.levels if level.reach]
+            words["ranges"] = [end for end in ends if end < math.inf]
+        words["strides"] = [level.stride for level in self.levels]
+        if self.assignment.by == "ratio":
+            words["ratio"] = 1 / self.assignment.positive
+        elif self.has_anchors:
+            words["iou"] = [self.assignment.positive, self.assignment.negative]
+            if self.assignment.force_best:
+                words["force"] = True
+        words["offset"] = self.offset
+        return words
+
+    @property
+    def has_anchors(self) -> bool:
+        """Whether there are anchors, not only locations."""
+        return self.assignment.by != "distance"
+
+    @cached_property
+    def shapes(self) -> NDArray[np.float64]:
+        """``(A, 2)`` widths and heights of the anchors, level by level."""
+        shapes = [shape for level in self.levels for shape in level.shapes]
+        return np.array(shapes, np.float64).reshape(-1, 2)
+
+    @cached_property
+    def level_of(self) -> NDArray[np.int64]:
+        """``(A,)`` the level of each anchor."""
+        counts = [len(level.shapes) for level in self.levels]
+        return np.repeat(np.arange(len(self.levels)), counts)
+
+    @cached_property
+    def cost(self) -> NDArray[np.float64]:
+        """``(L,)`` the share of each level in an image's anchors, or locations."""
+        number = [max(len(lv.shapes), 1) / lv.stride**2 for lv in self.levels]
+        return np.array(number) / sum(number)
+
+
+def _text(word: str, value: Any) -> str:
+    if value is True:
+        return word
+    if not isinstance(value, list):
+        return f"{word} {_number(value)}"
+    if word == "anchors":
+        levels = [
+            ",".join(f"{_number(round(w, 2))}x{_number(round(h, 2))}" for w, h in level)
+            for level in value
+        ]
+        return f"{word} {'/'.join(levels)}"
+    return f"{word} {','.join(map(_number, value))}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.10g}"
+
+
+def shapes_of_sizes(
+    sizes: Iterable[float], ratios: Iterable[float]
+) -> tuple[Shape, ...]:
+    """The anchors of one level that detectron2 and torchvision make of sizes.
+
+    Args:
+        sizes: square roots of the areas
+        ratios: heights / widths
+
+    Returns:
+        widths and heights, size by size
+
+    Raises:
+        CocoAuditError: if a ratio is not positive
+    """
+    ratios = list(ratios)
+    if not all(ratio > 0 for ratio in ratios):
+        raise CocoAuditError(
+            "anchors have a ratio (height / width) that is not positive: give some "
+            "like 'ratios .5,1,2'"
+        )
+    return tuple(
+        (size / math.sqrt(ratio), size * math.sqrt(ratio))
+        for size in sizes
+        for ratio in ratios
+    )
+
+
+def levels_of_ranges(
+    strides: Sequence[float], ends: Sequence[float]
+) -> tuple[AnchorLevel, ...]:
+    """The levels of a detector without anchors.
+
+    Args:
+        strides: of the levels
+        ends: the greatest distance of each level, at which the next one begins; that
+            of the last one may be left out
+
+    Raises:
+        CocoAuditError: if there are not as many, or they do not grow
+    """
+    bounds = [0.0, *ends, *[math.inf] * (len(ends) == len(strides) - 1)]
+    if len(bounds) != len(strides) + 1 or not (np.diff(bounds) > 0).all():
+        raise CocoAuditError(
+            f"anchors have ranges that end at {list(ends)} for {len(strides)} strides: "
+            "give one end for each stride but the last, each greater than the one "
+            "before"
+        )
+    return tuple(
+        AnchorLevel(stride, reach=reach)
+        for stride, reach in zip(
+            strides, zip(bounds[:-1], bounds[1:], strict=True), strict=True
+        )
+    )
+
+
+def boxes_at_input(
+    labelled: LabelledImages, resize: ResizePolicy
+) -> NDArray[np.float64]:
+    """The boxes of the objects in pixels of the network's input.
+
+    A letterbox has its image in the middle, as that of ultralytics and PadIfNeeded of
+    Albumentations; all other padding is to the right and below.
+
+    Args:
+        labelled: the images and their objects
+        resize: how images are resized
+
+    Returns:
+        ``(N, 4)`` boxes ``[x, y, width, height]``
+    """
+    scale, shift = input_transform(labelled.size, resize)
+    image, box = labelled.objects.image, labelled.objects.box
+    sides = np.maximum(box[:, 2:], 0)
+    return np.hstack([box[:, :2] * scale[image] + shift[image], sides * scale[image]])
+
+
+def input_transform(
+    size: NDArray[np.float64], resize: ResizePolicy
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How pixels of images become those of the network's input.
+
+    Args:
+        size: ``(M, 2)`` widths and heights of the images
+        resize: how they are resized
+
+    Returns:
+        two ``(M, 2)`` arrays, the scale and the shift of
+        ``input = scale * image + shift``
+    """
+    shift = np.floor((resize.canvas(size) - resize.resized(size)) / 2)
+    return resize.scale(size), shift
+
+
+def anchor_iou(
+    sides: NDArray[np.float64], shape: Shape, off: NDArray[np.float64] | float = 0
+) -> NDArray[np.float64]:
+    """The IoU of each box with an anchor.
+
+    Args:
+        sides: ``(2, N)`` widths and heights of the boxes
+        shape: width and height of the anchor
+        off: ``(2, N)`` how far its centre is from those of the boxes
+
+    Returns:
+        ``(N,)``
+    """
+    anchor = np.array(shape)[:, None]
+    overlap = np.minimum((sides + anchor) / 2 - off, np.minimum(sides, anchor))
+    inter = np.maximum(overlap, 0).prod(axis=0)
+    return inter / (sides[0] * sides[1] + shape[0] * shape[1] - inter)
+
+
+def anchor_ratio(sides: NDArray[np.float64], shape: Shape) -> NDArray[np.float64]:
+    """The least of ``w / aw``, ``aw / w``, ``h / ah`` and ``ah / h``, as in YOLOv5.
+
+    Args:
+        sides: ``(2, N)`` widths and heights of the boxes
+        shape: width and height of the anchor
+
+    Returns:
+        ``(N,)`` in [0, 1]
+    """
+    anchor = np.array(shape)[:, None]
+    return (np.minimum(sides, anchor) / np.maximum(sides, anchor)).min(axis=0)
+
+
+@dataclass(frozen=True)
+class AnchorMatches:
+    """How well the anchors match the objects at the network's input.
+
+    Of all places of an anchor the nearest to an object's centre is the best, as the
+    overlap of two intervals only grows when their centres get closer; so only that
+    one is looked at, and the best IoU is still exact.
+
+    What the objects of an image do to each other is left aside, but for
+    :attr:`shares_anchor`.
+
+    Args:
+        labelled: the images and their objects
+        resize: how images are resized for the network
+        anchors: the anchors
+    """
+
+    labelled: LabelledImages
+    resize: ResizePolicy
+    anchors: AnchorSet
+
+    def __len__(self) -> int:
+        return len(self.labelled.objects)
+
+    @cached_property
+    def box(self) -> NDArray[np.float64]:
+        """``(N, 4)`` the objects' boxes in pixels of the network's input."""
+        return boxes_at_input(self.labelled, self.resize)
+
+    @cached_property
+    def input_size(self) -> NDArray[np.float64]:
+        """``(N,)`` square roots of the areas of these boxes."""
+        return np.sqrt(self.box[:, 2:].prod(axis=1))
+
+    @cached_property
+    def _centre(self) -> NDArray[np.float64]:
+        return self.box[:, :2] + self.box[:, 2:] / 2
+
+    @cached_property
+    def _canvas(self) -> NDArray[np.float64]:
+        return self.resize.canvas(self.labelled.size)[self.labelled.objects.image]
+
+    def _cell(self, stride: NDArray[np.float64] | float) -> NDArray[np.float64]:
+        """``(N, 2)`` column and row of the cell whose anchor is the nearest."""
+        cell = np.floor(self._centre / stride - self.anchors.offset + 0.5)
+        # A feature map has a cell for each stride that is begun
+        return np.clip(cell, 0, np.ceil(self._canvas / stride) - 1)
+
+    def _place(self, stride: NDArray[np.float64] | float) -> NDArray[np.float64]:
+        """``(N, 2)`` the centre of that anchor, in pixels of the network's input."""
+        return (self._cell(stride) + self.anchors.offset) * stride
+
+    def off_centre(self, level: int) -> NDArray[np.float64]:
+        """How far objects are from the nearest centre of a level's anchors.
+
+        Args:
+            level: position of the level
+
+        Returns:
+            ``(2, N)`` horizontal and vertical distances, in pixels of the network's
+            input
+        """
+        place = self._place(self.anchors.levels[level].stride)
+        return np.ascontiguousarray(np.abs(place - self._centre).T)
+
+    def _best(self, by: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """The best score of each object, and the anchor that has it.
+
+        Args:
+            by: ``"iou"`` in place, ``"shape"`` for the IoU with the centres aligned,
+                or ``"ratio"``
+        """
+        score = np.zeros(len(self))
+        best = np.full(len(self), NO_ANCHOR)
+        # Rows are contiguous, which makes this several times faster
+        sides = np.ascontiguousarray(self.box[:, 2:].T)
+        number = 0
+        for position, level in enumerate(self.anchors.levels):
+            off = self.off_centre(position) if by == "iou" else 0
+            for shape in level.shapes:
+                if by == "ratio":
+                    found = anchor_ratio(sides, shape)
+                else:
+                    found = anchor_iou(sides, shape, off)
+                better = (found > score) | (best == NO_ANCHOR)
+                score[better] = found[better]
+                best[better] = number
+                number += 1
+        return score, best
+
+    @cached_property
+    def _by_iou(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        return self._best("iou")
+
+    @cached_property
+    def _assigned(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """The best score by the assignment, and the position of its anchor."""
+        by = self.anchors.assignment.by
+        if by == "iou":
+            return self._by_iou
+        if by == "ratio":
+            return self._best("ratio")
+        return self._in_box.astype(np.float64), np.full(len(self), NO_ANCHOR)
+
+    @cached_property
+    def _in_box(self) -> NDArray[np.bool_]:
+        """``(N,)`` whether the nearest location of an object's level is in its box."""
+        off = np.abs(self._place(self._stride) - self._centre)
+        inside = (off < self.box[:, 2:] / 2).all(axis=1)
+        return inside & (self._half_side < self._ends[-1])
+
+    @cached_property
+    def _half_side(self) -> NDArray[np.float64]:
+        return self.box[:, 2:].max(axis=1) / 2
+
+    @cached_property
+    def _ends(self) -> NDArray[np.float64]:
+        return np.array(
+            [level.reach[1] for level in self.anchors.levels if level.reach]
+        )
+
+    @property
+    def _stride(self) -> NDArray[np.float64]:
+        """``(N, 1)`` the stride of each object's level."""
+        strides = np.array([level.stride for level in self.anchors.levels])
+        return strides[self.best_level, None]
+
+    @property
+    def best_iou(self) -> NDArray[np.float64]:
+        """``(N,)`` the best IoU with any anchor at its place; NaN without anchors."""
+        if not self.anchors.has_anchors:
+            return np.full(len(self), np.nan)
+        return self._by_iou[0]
+
+    @cached_property
+    def best_shape_iou(self) -> NDArray[np.float64]:
+        """``(N,)`` the best IoU with any anchor, their centres aligned; NaN without.
+
+        What it is more than :attr:`best_iou` is what the grid costs.
+        """
+        if not self.anchors.has_anchors:
+            return np.full(len(self), np.nan)
+        return self._best("shape")[0]
+
+    @property
+    def best_score(self) -> NDArray[np.float64]:
+        """``(N,)`` the best score in [0, 1], as :class:`Assignment` scores anchors."""
+        return self._assigned[0]
+
+    @property
+    def best_anchor(self) -> NDArray[np.int64]:
+        """``(N,)`` the anchor that has it, -1 without anchors."""
+        return self._assigned[1]
+
+    @cached_property
+    def best_level(self) -> NDArray[np.int64]:
+        """``(N,)`` the level of this anchor.
+
+        Without anchors the one that has the distance from the object's middle to its
+        farthest side in its range; the last one if none has.
+        """
+        if self.anchors.has_anchors:
+            return self.anchors.level_of[self.best_anchor]
+        return np.searchsorted(self._ends[:-1], self._half_side, side="right")
+
+    @cached_property
+    def anchor_box(self) -> NDArray[np.float64]:
+        """``(N, 4)`` this anchor at its place, in pixels of the network's input.
+
+        Without anchors a square of the level's stride about the location.
+        """
+        if self.anchors.has_anchors:
+            sides = self.anchors.shapes[self.best_anchor]
+        else:
+            sides = np.repeat(self._stride, 2, axis=1)
+        return np.hstack([self._place(self._stride) - sides / 2, sides])
+
+    @cached_property
+    def status(self) -> NDArray[np.int64]:
+        """``(N,)`` positions in :data:`STATUSES`, forced matches left aside."""
+        return self.anchors.assignment.status(self.best_score)
+
+    @cached_property
+    def is_forced(self) -> NDArray[np.bool_]:
+        """``(N,)`` whether an object only has its best anchor because it is forced."""
+        forced = self.anchors.assignment.force_best
+        return forced & (self.status != POSITIVE) & (self.best_score > 0)
+
+    @cached_property
+    def shares(self) -> dict[str, float]:
+        """The share of objects of each of :data:`STATUSES`, and of those forced.
+
+        0 without objects.
+        """
+        count = np.bincount(self.status, minlength=len(STATUSES)) / max(len(self), 1)
+        shares = dict(zip(STATUSES, count.tolist(), strict=True))
+        return {**shares, "forced": float(self.is_forced.sum() / max(len(self), 1))}
+
+    @cached_property
+    def objects_per_level(self) -> NDArray[np.int64]:
+        """``(L,)`` the number of objects whose best anchor each level has."""
+        return np.bincount(self.best_level, minlength=len(self.anchors.levels))
+
+    @cached_property
+    def beyond_ratios(self) -> NDArray[np.bool_]:
+        """``(N,)`` whether an object is too long for the anchors at any size.
+
+        Of all boxes of one aspect ratio, one of the object's own area fits it best.
+        Where the ratios differ by a factor of ``k ** 2``, the IoU is then
+        ``1 / (2 k - 1)``, and the score by ratio ``1 / k``.
+        """
+        if not self.anchors.has_anchors:
+            return np.zeros(len(self), np.bool_)
+        ratios = np.log(self.anchors.shapes[:, 1] / self.anchors.shapes[:, 0])
+        sides = np.log(np.maximum(self.box[:, 2:], np.finfo(np.float64).tiny))
+        off = (sides[:, 1] - sides[:, 0])[:, None] - np.unique(ratios.round(6))
+        # No exponent overflows: nothing is as long as that
+        k = np.exp(np.minimum(np.abs(off).min(axis=1), 100) / 2)
+        assignment = self.anchors.assignment
+        score = 1 / (2 * k - 1) if assignment.by == "iou" else 1 / k
+        return assignment.status(score) == UNREACHABLE
+
+    @cached_property
+    def shares_anchor(self) -> NDArray[np.bool_]:
+        """``(N,)`` whether the best anchor at its place is another object's too.
+
+        An anchor learns one object only. False without anchors.
+        """
+        if not (self.anchors.has_anchors and len(self)):
+            return np.zeros(len(self), np.bool_)
+        column, row = self._cell(self._stride).astype(np.int64).T
+        keys = (self.labelled.objects.image, self.best_anchor, column, row)
+        order = np.lexsort(keys)
+        same = np.all([key[order][1:] == key[order][:-1] for key in keys], axis=0)
+        shared = np.zeros(len(self), np.bool_)
+        shared[order] = np.r_[same, False] | np.r_[False, same]
+        return shared
+
+    @cached_property
+    def size_group(self) -> NDArray[np.int64]:
+        """``(N,)`` rows of :meth:`per_size`: between which edges the size is."""
+        return np.searchsorted(SIZE_EDGES, self.input_size, side="right")
+
+    @cached_property
+    def proposal(self) -> Proposal:
+        """See :func:`.anchor_fitting.propose_anchors`; takes a second at most."""
+        from fiftyone_coco_audit.statistics.anchor_fitting import propose_anchors
+
+        return propose_anchors(self.labelled, self.resize, self.anchors)
+
+    def per_class(self) -> pd.DataFrame:
+        """How the anchors match the objects of each class, in the dataset's order.
+
+        Returns:
+            a frame with the index ``class`` and columns ``objects``,
+            ``mean_anchor_iou`` and the shares ``anchor_positive``,
+            ``anchor_ignored``, ``anchor_unreachable`` and ``anchor_forced``; NaN where
+            there are no objects, the IoU also without anchors
+        """
+        import pandas as pd
+
+        index = pd.Index(self.labelled.classes, name="class", dtype=object)
+        return self._grouped(self.labelled.objects.category, index)
+
+    def per_size(self) -> pd.DataFrame:
+        """How the anchors match the objects by their size at the network's input.
+
+        Returns:
+            a frame with the columns of :meth:`per_class` and the index ``size``, such
+            as ``"16 - 32 px"``; a row for each of :attr:`size_group`
+        """
+        import pandas as pd
+
+        first, last = SIZE_EDGES[0], SIZE_EDGES[-1]
+        between = zip(SIZE_EDGES[:-1], SIZE_EDGES[1:], strict=True)
+        names = [f"< {first} px", *(f"{a} - {b} px" for a, b in between)]
+        index = pd.Index([*names, f">= {last} px"], name="size")
+        return self._grouped(self.size_group, index)
+
+    def per_level(self) -> pd.DataFrame:
+        """The objects of each level.
+
+        Returns:
+            a frame with the index ``stride`` and the columns of :meth:`per_class`,
+            ``share`` of all objects, the number of ``anchors`` of a cell, and ``cost``,
+            the level's share of all anchors or locations of an image
+        """
+        import pandas as pd
+
+        strides = [level.stride for level in self.anchors.levels]
+        frame = self._grouped(self.best_level, pd.Index(strides, name="stride"))
+        frame.insert(1, "share", frame["objects"] / max(len(self), 1))
+        frame.insert(2, "anchors", [len(level.shapes) for level in self.anchors.levels])
+        frame.insert(3, "cost", self.anchors.cost)
+        return frame
+
+    def to_frame(self) -> pd.DataFrame:
+        """All objects, by row.
+
+        Returns:
+            a frame with columns ``anchor_iou``, ``shape_iou``, ``level``, ``anchor``,
+            ``status`` and ``forced``
+        """
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "anchor_iou": self.best_iou,
+                "shape_iou": self.best_shape_iou,
+                "level": self.best_level,
+                "anchor": self.best_anchor,
+                "status": np.array(STATUSES, dtype=object)[self.status],
+                "forced": self.is_forced,
+            }
+        ).rename_axis("object")
+
+    def _grouped(self, group: NDArray[np.int64], index: pd.Index) -> pd.DataFrame:
+        import pandas as pd
+
+        def sums(weights: NDArray[Any]) -> NDArray[np.float64]:
+            return np.bincount(group, weights, len(index)).astype(np.float64)
+
+        count = np.bincount(group, minlength=len(index))
+        some = np.where(count > 0, count, np.nan)
+        columns = {"objects": count, "mean_anchor_iou": sums(self.best_iou) / some}
+        for code, name in enumerate(STATUSES):
+            columns[f"anchor_{name}"] = sums(self.status == code) / some
+        columns["anchor_forced"] = sums(self.is_forced) / some
+        return pd.DataFrame(columns, index=index)

@@ -1,0 +1,114 @@
+"""Datasets, views and parts of a dataset held against each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fiftyone_coco_audit.columns import Progress
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.statistics.classes import ClassStatistics
+from fiftyone_coco_audit.statistics.drift import Comparison
+from fiftyone_coco_audit.statistics.inputs import read_labelled_images
+from fiftyone_coco_audit.statistics.sources import (
+    SourceGaps,
+    Sources,
+    folders,
+    tagged,
+)
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+    import pandas as pd
+
+
+def compare_sets(
+    first: fo.SampleCollection,
+    second: fo.SampleCollection,
+    label_field: str = "ground_truth",
+    *,
+    second_label_field: str | None = None,
+    names: tuple[str, str] | None = None,
+    progress: Progress = None,
+) -> Comparison:
+    """Compares two sets, such as those for training and for validation.
+
+    The two may be datasets, or views such as ``dataset.match_tags("train")``.
+
+    Args:
+        first: the one set, such as the one for training
+        second: the other
+        label_field: the field of the ground truth
+        second_label_field: that of the other set, by default the same
+        names: what they are called; by default their datasets' names, or "first" and
+            "second" where both are of one dataset
+        progress: whether to show progress bars, as everywhere in FiftyOne
+
+    Returns:
+        a :class:`.drift.Comparison`
+
+    Raises:
+        CocoAuditError: if the data do not allow it
+    """
+    if names is None:
+        names = (first._root_dataset.name, second._root_dataset.name)
+        if names[0] == names[1]:
+            names = ("first", "second")
+    fields = label_field, second_label_field or label_field
+    one, other = (
+        read_labelled_images(samples, field, progress=progress).images
+        for samples, field in zip((first, second), fields, strict=True)
+    )
+    return Comparison(one, other, names)
+
+
+def find_partial_labels(
+    samples: fo.SampleCollection,
+    label_field: str = "ground_truth",
+    *,
+    by: str = "folder",
+    alpha: float = 0.001,
+    progress: Progress = None,
+) -> pd.DataFrame:
+    """Finds classes that are missing from whole sources of images.
+
+    Args:
+        samples: a dataset or a view of whole images
+        label_field: the field of the ground truth
+        by: what tells sources apart: ``"folder"``, ``"tags"``, or a field of samples
+            that holds text, numbers or lists of them
+        alpha: the greatest chance of so few images with the class, if it were there
+            as often as elsewhere, corrected for the number of tests
+        progress: whether to show a progress bar, as everywhere in FiftyOne
+
+    Returns:
+        the frame of :meth:`.sources.SourceGaps.to_frame`, by class and source
+
+    Raises:
+        CocoAuditError: if there is no such field, or the data do not allow it
+    """
+    labelled = read_labelled_images(samples, label_field, progress=progress)
+    images = labelled.images
+    if by == "folder":
+        sources = folders(images.filepaths)
+    elif by == "tags":
+        sources = tagged(images.tags)
+    else:
+        sources = _by_field(samples, by)
+    presence = ClassStatistics(images).presence
+    return SourceGaps(presence, sources).to_frame(images.classes, alpha)
+
+
+def _by_field(samples: fo.SampleCollection, field: str) -> Sources:
+    if not samples.has_field(field):
+        raise CocoAuditError(
+            f"Dataset {samples._root_dataset.name!r} has no field {field!r} that could "
+            "tell the sources of its images apart: name a field, 'folder' or 'tags'"
+        )
+    return Sources.of(
+        map(str, value)
+        if isinstance(value, (list, tuple))
+        else [str(value)]
+        if value is not None
+        else []
+        for value in samples.values(field)
+    )

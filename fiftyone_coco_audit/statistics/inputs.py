@@ -1,0 +1,125 @@
+"""What statistics take from a dataset: its images and their ground truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.columns import (
+    Progress,
+    SampleColumns,
+    read_columns,
+    require_detections,
+)
+from fiftyone_coco_audit.masks import has_masks, mask_boxes
+from fiftyone_coco_audit.memory import garbage_collection_paused
+from fiftyone_coco_audit.objects import LabelledImages, Objects
+from fiftyone_coco_audit.reading import class_names, ensure_sizes, read_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import fiftyone as fo
+
+
+@dataclass(frozen=True)
+class LabelledSamples:
+    """Samples as labelled images, and how to come back from these to the dataset.
+
+    Attributes:
+        images: the images, in the order of the samples
+        columns: samples and labels as they were read, without the labels' values
+        rows: ``(N,)`` row of each object in the columns of the labels
+        label_field: the label field
+        notes: sentences on how the data was understood
+    """
+
+    images: LabelledImages
+    columns: SampleColumns
+    rows: NDArray[np.int64]
+    label_field: str
+    notes: list[str]
+
+    def sample_ids(self, images: NDArray[np.int64]) -> list[str]:
+        """The ids of the samples at some positions."""
+        return [str(self.columns.ids[image]) for image in images.tolist()]
+
+    def label_ids(self, objects: NDArray[np.int64]) -> list[str]:
+        """The ids of the labels of some objects."""
+        ids = self.columns.labels[self.label_field].ids
+        found: list[str] = ids[self.rows[objects]].tolist()
+        return found
+
+    def label_column(self, values: Sequence | NDArray) -> list:
+        """Spreads values of the objects over all labels of the field.
+
+        Returns:
+            a list with None for labels that are no objects, crowds for example
+        """
+        column = np.full(len(self.columns.labels[self.label_field]), None, dtype=object)
+        column[self.rows] = values
+        return column.tolist()
+
+
+def read_labelled_images(
+    samples: fo.SampleCollection,
+    label_field: str = "ground_truth",
+    *,
+    masks: bool = False,
+    progress: Progress = None,
+) -> LabelledSamples:
+    """Reads a label field of a dataset or view for statistics.
+
+    Args:
+        samples: a dataset or a view of whole images
+        label_field: the field of the ground truth
+        masks: whether to read the boxes around masks too, where there are any
+        progress: whether to show a progress bar, as everywhere in FiftyOne
+
+    Returns:
+        a :class:`LabelledSamples`
+
+    Raises:
+        CocoAuditError: if the field holds no detections, or the size of an image
+            cannot be found out
+    """
+    require_detections(samples, label_field)
+    ensure_sizes(samples, progress)
+    masks = masks and has_masks(samples, label_field)
+    attributes: dict[str, type] = {"area": float, "iscrowd": float}
+    if masks:
+        attributes["rle"] = str
+    notes: list[str] = []
+    with garbage_collection_paused():
+        columns = read_columns(samples, {label_field: attributes}, progress=progress)
+        labels = columns.labels[label_field]
+        filepaths, tags = samples.values(["filepath", "tags"])
+        classes = class_names(samples, label_field, labels)
+        found = read_objects(samples, label_field, columns, classes, notes, masks=masks)
+    crowd = found.objects.crowd
+    kept = np.flatnonzero(~crowd)
+    objects = found.objects.rows(kept)
+    bare = {label_field: labels.without_values()}
+    return LabelledSamples(
+        images=LabelledImages(
+            size=columns.size,
+            objects=replace(objects, masks=None),
+            classes=classes,
+            crowds=np.bincount(found.objects.image[crowd], minlength=len(columns)),
+            filepaths=filepaths,
+            tags=tags,
+            tight_box=_tight_boxes(objects) if masks else None,
+        ),
+        columns=replace(columns, labels=bare),
+        rows=found.rows[kept],
+        label_field=label_field,
+        notes=notes,
+    )
+
+
+def _tight_boxes(objects: Objects) -> NDArray[np.float64]:
+    box = mask_boxes(objects.encoded)
+    return np.where((box[:, 2:] > 0).all(axis=1, keepdims=True), box, np.nan)

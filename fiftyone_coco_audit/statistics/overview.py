@@ -1,0 +1,105 @@
+"""All statistics of a set of images, computed when they are first asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.statistics.anchors import AnchorMatches, AnchorSet
+from fiftyone_coco_audit.statistics.classes import ClassStatistics
+from fiftyone_coco_audit.statistics.images import ImageStatistics
+from fiftyone_coco_audit.statistics.network_input import InputStatistics
+from fiftyone_coco_audit.statistics.resizing import ResizePolicy
+from fiftyone_coco_audit.statistics.shapes import SIZE_CLASSES, ShapeStatistics
+from fiftyone_coco_audit.wording import counted, listed, percent
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """All statistics of a set of images, each computed when it is first asked for.
+
+    Args:
+        labelled: the images and their objects
+        resize: how images are resized for the network
+        anchors: the anchors of the detector
+    """
+
+    labelled: LabelledImages
+    resize: ResizePolicy
+    anchors: AnchorSet
+
+    @cached_property
+    def images(self) -> ImageStatistics:
+        """Sizes and aspect ratios of the images, and what resizing does to them."""
+        return ImageStatistics(self.labelled.size, self.resize)
+
+    @cached_property
+    def shapes(self) -> ShapeStatistics:
+        """Sizes, shapes and places of the objects."""
+        return ShapeStatistics(self.labelled)
+
+    @cached_property
+    def network_input(self) -> InputStatistics:
+        """The objects as the network sees them."""
+        return InputStatistics(self.labelled, self.resize)
+
+    @cached_property
+    def anchor_matches(self) -> AnchorMatches:
+        """The anchors held against the objects."""
+        return AnchorMatches(self.labelled, self.resize, self.anchors)
+
+    @cached_property
+    def classes(self) -> ClassStatistics:
+        """Classes, their balance, and which occur together."""
+        return ClassStatistics(self.labelled)
+
+    def sentences(self) -> list[str]:
+        """What there is to know first: images, objects, network input, classes."""
+        if not len(self.labelled.objects):
+            return [self.images.kind.reason, "There are no objects."]
+        sizes = np.bincount(self.shapes.size_class, minlength=len(SIZE_CLASSES))
+        shares = [
+            f"{percent(share)} {name}"
+            for share, name in zip(sizes / sizes.sum(), SIZE_CLASSES, strict=True)
+        ]
+        below = self.network_input.share_below((16, 32))["share"]
+        median = np.median(self.network_input.input_size)
+        anchors = self.anchor_matches.shares
+        balance = self.classes.imbalance
+        classes = counted(int(np.count_nonzero(self.classes.objects)), "class")
+        return [
+            self.images.kind.reason,
+            f"Objects by COCO's classes of area: {listed(shares)}.",
+            f"At the network's input ({self.resize}) the median object is {median:.0f} "
+            f"px across; {percent(below[16])} of the objects are under 16 px and "
+            f"{percent(below[32])} under 32 px.",
+            f"With the anchors of {self.anchors.name}, {percent(anchors['positive'])} "
+            f"of the objects are positive, {percent(anchors['ignored'])} ignored and "
+            f"{percent(anchors['unreachable'])} unreachable.",
+            f"{classes} have objects; the commonest has {balance.ratio:,.0f} times as "
+            "many as the rarest, and all together are as unequal as "
+            f"{balance.effective_classes:.1f} equal classes.",
+        ]
+
+    def resized(self, resize: ResizePolicy) -> Statistics:
+        """The same with another policy; what does not depend on it is kept."""
+        return self._keeping(replace(self, resize=resize), "shapes", "classes")
+
+    def anchored(self, anchors: AnchorSet) -> Statistics:
+        """The same with other anchors; what does not depend on them is kept."""
+        return self._keeping(
+            replace(self, anchors=anchors),
+            "images",
+            "shapes",
+            "network_input",
+            "classes",
+        )
+
+    def _keeping(self, other: Statistics, *names: str) -> Statistics:
+        for name in names:
+            if name in self.__dict__:
+                other.__dict__[name] = self.__dict__[name]
+        return other

@@ -1,0 +1,169 @@
+"""Statistics of a FiftyOne dataset: read columns, compute, write columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fiftyone_coco_audit.columns import Progress, write_columns
+from fiftyone_coco_audit.fields import (
+    check_paths_are_free,
+    declare_fields,
+    delete_fields,
+    fields_of,
+)
+from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
+from fiftyone_coco_audit.statistics.anchors import AnchorSet
+from fiftyone_coco_audit.statistics.fields import OF_IMAGES, OF_OBJECTS, specs
+from fiftyone_coco_audit.statistics.inputs import (
+    LabelledSamples,
+    read_labelled_images,
+)
+from fiftyone_coco_audit.statistics.overview import Statistics
+from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+    import pandas as pd
+
+_FUNCTION = "compute_statistics"
+SIDEBAR_GROUP = "statistics"
+
+
+@dataclass(frozen=True)
+class DatasetStatistics:
+    """The statistics of a dataset, as frames.
+
+    What is not in a frame is in :attr:`statistics`: heat maps, co-occurrence,
+    proposals of sizes and so on.
+
+    Args:
+        statistics: the statistics of the images, by position
+        labelled: which sample and label each position is
+    """
+
+    statistics: Statistics
+    labelled: LabelledSamples
+
+    def images(self) -> pd.DataFrame:
+        """The images, by sample id, in the order of the samples."""
+        import pandas as pd
+
+        frame = self.statistics.images.to_frame()
+        frame.index = pd.Index(map(str, self.labelled.columns.ids), name="id")
+        frame.insert(0, "filepath", list(self.labelled.images.filepaths))
+        for column in OF_IMAGES:
+            frame[column.name] = column.column(self.statistics)
+        return frame
+
+    def objects(self) -> pd.DataFrame:
+        """The objects, by label id, in the order of the samples."""
+        import numpy as np
+        import pandas as pd
+
+        objects = self.labelled.images.objects
+        rows = np.arange(len(objects))
+        ids = np.array([str(id_) for id_ in self.labelled.columns.ids], dtype=object)
+        names = np.array(self.labelled.images.classes, dtype=object)
+        return pd.DataFrame(
+            {
+                "sample_id": ids[objects.image],
+                "class": names[objects.category],
+                **dict(zip("xy", objects.box.T, strict=False)),
+                "width": objects.box[:, 2],
+                "height": objects.box[:, 3],
+                "area": objects.area,
+                **{c.name: c.column(self.statistics) for c in OF_OBJECTS},
+            },
+            index=pd.Index(self.labelled.label_ids(rows), name="id", dtype=object),
+        )
+
+    def classes(self) -> pd.DataFrame:
+        """The classes, in the dataset's order: numbers, sizes, and how they fare."""
+        statistics = self.statistics
+        frame = statistics.classes.to_frame()
+        for other in (
+            statistics.shapes.per_class(),
+            statistics.network_input.per_class(),
+            statistics.anchor_matches.per_class(),
+        ):
+            frame = frame.join(other[other.columns.difference(frame.columns, False)])
+        return frame
+
+
+def compute_statistics(
+    samples: fo.SampleCollection,
+    label_field: str = "ground_truth",
+    *,
+    resize: str | ResizePolicy = DEFAULT_RESIZE,
+    anchors: str | Mapping[str, Any] | AnchorSet = DEFAULT_ANCHORS,
+    write_fields: bool = True,
+    progress: Progress = None,
+) -> DatasetStatistics:
+    """Computes statistics of images, objects and classes, and writes them as fields.
+
+    These fields are written, all described in ``docs/fields.md``:
+
+    -   on samples: ``aspect_ratio``, ``megapixels``, ``aspect_group``,
+        ``num_objects``, ``num_classes``
+    -   on labels: ``box_aspect_ratio``, ``relative_area``, ``size_class``,
+        ``truncated``, ``input_size``, ``anchor_iou``; none on crowd regions
+
+    Args:
+        samples: a dataset or a view of whole images
+        label_field: the field of the ground truth
+        resize: how images are resized for the network, such as ``"letterbox 640"``;
+            see :class:`.statistics.resizing.ResizePolicy`
+        anchors: the anchors of the detector; see
+            :class:`.statistics.anchors.AnchorSet`
+        write_fields: whether to write the fields
+        progress: whether to show progress bars, as everywhere in FiftyOne
+
+    Returns:
+        a :class:`DatasetStatistics`
+
+    Raises:
+        CocoAuditError: if the arguments or the data do not allow it; nothing is
+            written then
+    """
+    resize, anchors = ResizePolicy.parse(resize), AnchorSet.parse(anchors)
+    labelled = read_labelled_images(samples, label_field, progress=progress)
+    statistics = Statistics(labelled.images, resize, anchors)
+    if write_fields:
+        _write(samples, labelled, statistics, progress)
+    return DatasetStatistics(statistics, labelled)
+
+
+def delete_statistics(dataset: fo.Dataset) -> None:
+    """Deletes all fields that :func:`compute_statistics` wrote.
+
+    Args:
+        dataset: the dataset
+    """
+    delete_fields(dataset, fields_of(dataset, _FUNCTION))
+
+
+def _write(
+    samples: fo.SampleCollection,
+    labelled: LabelledSamples,
+    statistics: Statistics,
+    progress: Progress,
+) -> None:
+    dataset = samples._root_dataset
+    fields = specs(statistics, labelled.label_field)
+    check_paths_are_free(dataset, [field.path for field in fields], _FUNCTION)
+    of_images = {column.name: column.column(statistics) for column in OF_IMAGES}
+    of_objects = {
+        column.name: labelled.label_column(column.column(statistics))
+        for column in OF_OBJECTS
+    }
+    declare_fields(dataset, fields, _FUNCTION)
+    write_columns(
+        samples,
+        labelled.columns,
+        of_images,
+        {labelled.label_field: of_objects},
+        progress=progress,
+    )
+    samples._add_paths_to_sidebar_group(list(of_images), SIDEBAR_GROUP)

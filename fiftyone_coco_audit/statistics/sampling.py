@@ -1,0 +1,158 @@
+"""Repeating the images of rare classes, as a simulation and as a field of samples."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fiftyone_coco_audit.columns import Progress, write_columns
+from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free, declare_fields
+from fiftyone_coco_audit.statistics.classes import ClassStatistics
+from fiftyone_coco_audit.statistics.inputs import (
+    LabelledSamples,
+    read_labelled_images,
+)
+from fiftyone_coco_audit.statistics.resampling import (
+    ResamplingEffect,
+    SideEffect,
+    default_threshold,
+    effective_number_weights,
+    inverse_frequency_weights,
+    save_sampler_weights,
+)
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+    import pandas as pd
+
+_FUNCTION = "simulate_resampling"
+_FIELD = "repeat_factor"
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """What repeating the images of rare classes does to a dataset.
+
+    Args:
+        effect: the effect on all classes
+        labelled: which sample each position is
+    """
+
+    effect: ResamplingEffect
+    labelled: LabelledSamples
+
+    @property
+    def threshold(self) -> float:
+        """The share of images below which a class is repeated."""
+        return self.effect.threshold
+
+    def classes(self) -> pd.DataFrame:
+        """The classes before and after, with weights for the loss.
+
+        Returns:
+            the frame of :meth:`.resampling.ResamplingEffect.to_frame`, with columns
+            ``inverse_frequency_weight`` and ``effective_number_weight``
+        """
+        frame = self.effect.to_frame()
+        counts = self.effect.classes.objects
+        frame["inverse_frequency_weight"] = inverse_frequency_weights(counts)
+        frame["effective_number_weight"] = effective_number_weights(counts)
+        return frame
+
+    def images(self) -> pd.DataFrame:
+        """The repeat factor of each image, by sample id."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "filepath": list(self.labelled.images.filepaths),
+                _FIELD: self.effect.factors.image,
+            },
+            index=pd.Index(map(str, self.labelled.columns.ids), name="id"),
+        )
+
+    def side_effects(self, min_gain: float = 1.05) -> list[SideEffect]:
+        """Classes that are raised although they are not rare, the most raised first.
+
+        Args:
+            min_gain: by what the images of a class must be multiplied to count
+        """
+        return self.effect.side_effects(min_gain)
+
+    def save_weights(self, path: str | os.PathLike[str]) -> Path:
+        """Writes what a PyTorch ``WeightedRandomSampler`` takes.
+
+        Args:
+            path: of the JSON file; see :func:`.resampling.save_sampler_weights`
+
+        Returns:
+            the path
+
+        Raises:
+            CocoAuditError: if the file cannot be written
+        """
+        return save_sampler_weights(
+            path, self.labelled.images.filepaths, self.effect.factors.image
+        )
+
+
+def simulate_resampling(
+    samples: fo.SampleCollection,
+    label_field: str = "ground_truth",
+    *,
+    threshold: float | None = None,
+    exponent: float = 0.5,
+    weights_path: str | os.PathLike[str] | None = None,
+    write_fields: bool = True,
+    progress: Progress = None,
+) -> Resampling:
+    """Simulates the repetition of images of rare classes, as LVIS does it.
+
+    Writes how often each image is to be drawn in an epoch as the field
+    ``repeat_factor`` of samples.
+
+    Args:
+        samples: a dataset or a view of whole images
+        label_field: the field of the ground truth
+        threshold: the share of images below which a class is repeated; by default
+            one that suits the set, see :func:`.resampling.default_threshold`
+        exponent: how strongly; 0 repeats nothing, LVIS takes 0.5
+        weights_path: a JSON file to write for a PyTorch ``WeightedRandomSampler``
+        write_fields: whether to write the field
+        progress: whether to show progress bars, as everywhere in FiftyOne
+
+    Returns:
+        a :class:`Resampling`
+
+    Raises:
+        CocoAuditError: if the arguments or the data do not allow it; nothing is
+            written then
+    """
+    labelled = read_labelled_images(samples, label_field, progress=progress)
+    classes = ClassStatistics(labelled.images)
+    if threshold is None:
+        threshold = default_threshold(classes.presence)
+    made = Resampling(ResamplingEffect(classes, threshold, exponent), labelled)
+    factors = made.effect.factors.image
+    dataset = samples._root_dataset
+    if write_fields:
+        check_paths_are_free(dataset, [_FIELD], _FUNCTION)
+    if weights_path is not None:
+        made.save_weights(weights_path)
+    if write_fields:
+        text = (
+            "How often to draw the image in an epoch, for rare classes "
+            f"(LVIS repeat factor, threshold {threshold:.3g}, exponent {exponent:g})"
+        )
+        declare_fields(dataset, [FieldSpec(_FIELD, "float", text)], _FUNCTION)
+        write_columns(
+            samples,
+            labelled.columns,
+            {_FIELD: factors.tolist()},
+            {},
+            progress=progress,
+        )
+        samples._add_paths_to_sidebar_group([_FIELD], "statistics")
+    return made

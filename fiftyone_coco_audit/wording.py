@@ -1,0 +1,52 @@
+"""Numbers, shares and names as a sentence says them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def percent(share: float) -> str:
+    """A share as a percentage, which is 0 % or 100 % only where it is none or all.
+
+    Examples::
+
+        >>> percent(0.414), percent(0.042), percent(0.9996), percent(float("nan"))
+        ('41 %', '4.2 %', '99.9 %', 'n/a')
+    """
+    if share != share:
+        return "n/a"
+    value = 100 * share
+    if 99 < value < 100:
+        return f"{min(value, 99.9):.1f} %"
+    return f"{value:.2g} %" if value < 10 else f"{value:.0f} %"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things.
+
+    Examples::
+
+        >>> counted(1, "image"), counted(1200, "class"), counted(3, "box")
+        ('1 image', '1,200 classes', '3 boxes')
+    """
+    ending = "" if count == 1 else "es" if noun.endswith(("s", "x")) else "s"
+    return f"{count:,} {noun}{ending}"
+
+
+def listed(items: Sequence[str], most: int = 3) -> str:
+    """Some items, and how many more there are.
+
+    Examples::
+
+        >>> listed(["a", "b"]), listed(["a", "b", "c", "d", "e"])
+        ('a and b', 'a, b, c and 2 more')
+    """
+    words = list(items[:most])
+    if len(items) > most:
+        words.append(f"{len(items) - most:,} more")
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def named(names: Sequence[str]) -> str:
+    """The names of some classes, and how many more there are."""
+    return listed([f"`{name}`" for name in names])
