@@ -17,33 +17,62 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fiftyone.plugins.context import PluginContext
 
+    from fiftyone_coco_audit.auditing import Audit, audit, load_audit
     from fiftyone_coco_audit.coco.importer import add_coco_predictions, import_coco
     from fiftyone_coco_audit.coco.report import import_report
     from fiftyone_coco_audit.errors import CocoAuditError
     from fiftyone_coco_audit.evaluation.run import evaluate
     from fiftyone_coco_audit.evaluation.views import outcome_colors, worst_first
+    from fiftyone_coco_audit.findings import Finding
+    from fiftyone_coco_audit.statistics.comparing import (
+        compare_sets,
+        find_partial_labels,
+    )
+    from fiftyone_coco_audit.statistics.run import (
+        compute_statistics,
+        delete_statistics,
+    )
+    from fiftyone_coco_audit.statistics.sampling import simulate_resampling
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Audit",
     "CocoAuditError",
+    "Finding",
     "__version__",
     "add_coco_predictions",
+    "audit",
+    "compare_sets",
+    "compute_statistics",
+    "delete_statistics",
     "evaluate",
+    "find_partial_labels",
     "import_coco",
     "import_report",
+    "load_audit",
     "outcome_colors",
+    "simulate_resampling",
     "worst_first",
 ]
 
 _PACKAGE = "fiftyone_coco_audit"
 _MODULE_OF = {
+    "Audit": "auditing",
     "CocoAuditError": "errors",
+    "Finding": "findings",
     "add_coco_predictions": "coco.importer",
+    "audit": "auditing",
+    "compare_sets": "statistics.comparing",
+    "compute_statistics": "statistics.run",
+    "delete_statistics": "statistics.run",
     "evaluate": "evaluation.run",
+    "find_partial_labels": "statistics.comparing",
     "import_coco": "coco.importer",
     "import_report": "coco.report",
+    "load_audit": "auditing",
     "outcome_colors": "evaluation.views",
+    "simulate_resampling": "statistics.sampling",
     "worst_first": "evaluation.views",
 }
 
@@ -59,7 +88,7 @@ def __dir__() -> list[str]:
 
 
 def register(plugin: PluginContext) -> None:
-    """Registers the operators; FiftyOne calls this.
+    """Registers the operators and panels; FiftyOne calls this.
 
     They come from the package as Python finds it, wherever this file lies, so that
     there is one copy of each module in the process and in its workers.
@@ -73,8 +102,9 @@ def register(plugin: PluginContext) -> None:
     _warn_of_other_versions(plugin)
 
     from fiftyone_coco_audit.operators import OPERATORS
+    from fiftyone_coco_audit.panels import PANELS
 
-    for operator in OPERATORS:
+    for operator in (*OPERATORS, *PANELS):
         plugin.register(operator)
 
 

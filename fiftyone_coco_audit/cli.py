@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import fiftyone_coco_audit
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.files import write_text
+from fiftyone_coco_audit.findings import SEVERITIES
 
 _DESCRIPTION = """\
-Imports COCO files into FiftyOne, evaluates the predictions exactly as pycocotools
-does, and each image by itself, and says which images are worst.
+Imports COCO files into FiftyOne, audits images, objects and classes, evaluates the
+predictions exactly as pycocotools does, and each image by itself, and says which
+images are worst.
 """
 _EXAMPLES = """\
 examples:
   coco-audit annotations.json images/
   coco-audit annotations.json images/ --predictions results.json --launch
   coco-audit annotations.json images/ --predictions results.json --iou-type segm
+  coco-audit annotations.json images/ --fail-on error --audit-json audit.json
 
 The dataset stays in FiftyOne's database: `fiftyone app launch NAME` shows it again.
 """
@@ -31,18 +37,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments, by default those of the process
 
     Returns:
-        the exit code: 0, or 2 where the input cannot be used
+        the exit code: 0; 1 where there are findings that ``--fail-on`` names; 2 where
+        the input cannot be used
     """
     arguments = _parser().parse_args(argv)
     try:
         _check_database()
-        _run(arguments)
+        return _run(arguments)
     except CocoAuditError as error:
         print(f"coco-audit: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,6 +97,38 @@ def _parser() -> argparse.ArgumentParser:
         "(skip, the default), or stop and import nothing (raise)",
     )
 
+    audit = parser.add_argument_group("audit")
+    audit.add_argument(
+        "--resize",
+        default="letterbox 640",
+        help="how images are resized for the network: 'letterbox 640' (the default), "
+        "'stretch 300x200', 'longest_side 1024', 'shortest_side 800 max 1333' or "
+        "'none'",
+    )
+    audit.add_argument(
+        "--anchors",
+        default="retinanet",
+        help="the anchors of the detector: a preset such as retinanet (the default), "
+        "or like 'sizes 32,64,128 ratios .5,1,2 strides 8,16,32'",
+    )
+    audit.add_argument(
+        "--select",
+        metavar="CODES",
+        help="the rules to run, by code, beginning of a code or name: CA3,CA501",
+    )
+    audit.add_argument(
+        "--ignore", metavar="CODES", default="", help="the rules not to run"
+    )
+    audit.add_argument(
+        "--fail-on",
+        choices=SEVERITIES,
+        help="end with exit code 1 if there is a finding of this severity or a higher "
+        "one, so that a data pipeline can stop",
+    )
+    audit.add_argument(
+        "--audit-json", metavar="FILE", help="write the findings with all ids here"
+    )
+
     app = parser.add_argument_group("App")
     app.add_argument(
         "--launch", action="store_true", help="serve the App at the end, until Ctrl-C"
@@ -124,12 +162,19 @@ def _check_database() -> None:
         ) from error
 
 
-def _run(arguments: argparse.Namespace) -> None:
-    from fiftyone_coco_audit import evaluate, import_coco, import_report, worst_first
+def _run(arguments: argparse.Namespace) -> int:
+    from fiftyone_coco_audit import (
+        audit,
+        evaluate,
+        import_coco,
+        import_report,
+        worst_first,
+    )
     from fiftyone_coco_audit.coco.names import default_dataset_name
     from fiftyone_coco_audit.evaluation.views import outcome_colors
     from fiftyone_coco_audit.terminal import serve, worst_images
 
+    rules = _rules(arguments)
     print(f"Importing {arguments.annotations}...")
     dataset = import_coco(
         arguments.annotations,
@@ -140,6 +185,12 @@ def _run(arguments: argparse.Namespace) -> None:
         overwrite=arguments.overwrite,
     )
     print(import_report(dataset))
+    print("\nAuditing...")
+    audited = audit(dataset, **rules)
+    print(audited.to_text(shutil.get_terminal_size((100, 24)).columns))
+    if arguments.audit_json is not None:
+        write_text(arguments.audit_json, audited.to_json())
+
     samples, colors = dataset, None
     if arguments.predictions is not None:
         print("\nEvaluating...")
@@ -158,6 +209,27 @@ def _run(arguments: argparse.Namespace) -> None:
             port=arguments.port,
             address=arguments.address,
         )
+    failed = arguments.fail_on and audited.at_least(arguments.fail_on)
+    return 1 if failed else 0
+
+
+def _rules(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of the audit, checked before anything is imported.
+
+    Raises:
+        CocoAuditError: if one of them means nothing
+    """
+    from fiftyone_coco_audit.auditing import selected_rules
+    from fiftyone_coco_audit.statistics.anchors import AnchorSet
+    from fiftyone_coco_audit.statistics.resizing import ResizePolicy
+
+    selected_rules(arguments.select, arguments.ignore)
+    return {
+        "resize": ResizePolicy.parse(arguments.resize),
+        "anchors": AnchorSet.parse(arguments.anchors),
+        "select": arguments.select,
+        "ignore": arguments.ignore,
+    }
 
 
 if __name__ == "__main__":

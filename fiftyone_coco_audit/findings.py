@@ -1,11 +1,44 @@
-"""The rules that a finding can name, and the one registry that lists them."""
+"""Findings, the rules that they come from, and the one registry that lists these."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+    from fiftyone_coco_audit.statistics.overview import Statistics
 
 Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a check has found: a finding, before samples and labels have ids.
+
+    Args:
+        message: one sentence that says what is wrong, with the figure that shows it
+        images: positions of the images concerned, where they are what is wrong
+        objects: rows of the objects concerned, where they are what is wrong
+        classes: names of the classes concerned
+        figures: the numbers behind the sentence, by name
+    """
+
+    message: str
+    images: NDArray[np.int64] | None = None
+    objects: NDArray[np.int64] | None = None
+    classes: tuple[str, ...] = ()
+    figures: Mapping[str, float | int | str] = field(default_factory=dict)
+
+
+Check = Callable[..., Iterable[Evidence]]
 
 
 @dataclass(frozen=True)
@@ -15,11 +48,15 @@ class Rule:
     Args:
         code: the stable code, such as ``"CA110"``
         name: a short name in kebab case
-        severity: ``"error"`` when the thing concerned cannot be used,
-            ``"warning"`` when it is used but probably wrong, ``"note"`` when it
+        severity: ``"error"`` when the thing concerned cannot be used or is wrong,
+            ``"warning"`` when it is used but probably harms, ``"note"`` when it
             is only worth knowing
         explanation: one sentence on what is wrong and why it matters
         advice: one sentence on what to do
+        example: something that triggers it
+        counterexample: something much like it that does not
+        check: a function of :class:`.statistics.overview.Statistics` that yields
+            the :class:`Evidence`; its keyword-only parameters are the thresholds
     """
 
     code: str
@@ -27,6 +64,32 @@ class Rule:
     severity: Severity
     explanation: str
     advice: str
+    example: str = ""
+    counterexample: str = ""
+    check: Check | None = field(default=None, compare=False)
+
+    @property
+    def thresholds(self) -> dict[str, Any]:
+        """The thresholds of the check, with their defaults."""
+        if self.check is None:
+            return {}
+        return {
+            name: parameter.default
+            for name, parameter in inspect.signature(self.check).parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY
+        }
+
+    def examine(self, statistics: Statistics, **thresholds: Any) -> Iterable[Evidence]:
+        """Runs the check.
+
+        Args:
+            statistics: of the set of images
+            **thresholds: those that are not to be the default
+
+        Returns:
+            an iterable of :class:`Evidence`
+        """
+        return () if self.check is None else self.check(statistics, **thresholds)
 
 
 RULES: dict[str, Rule] = {}
@@ -42,3 +105,90 @@ def register_rules(*rules: Rule) -> None:
         if rule.code in RULES:
             raise ValueError(f"two rules have the code {rule.code}")
         RULES[rule.code] = rule
+
+
+def rule(
+    code: str,
+    name: str,
+    severity: Severity,
+    *,
+    explanation: str,
+    advice: str,
+    example: str,
+    counterexample: str,
+) -> Callable[[Check], Rule]:
+    """Makes a rule of a check, and registers it.
+
+    The arguments are those of :class:`Rule`.
+
+    Returns:
+        a decorator
+    """
+
+    def register(check: Check) -> Rule:
+        made = Rule(
+            code, name, severity, explanation, advice, example, counterexample, check
+        )
+        register_rules(made)
+        return made
+
+    return register
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a rule has found in a dataset.
+
+    Args:
+        code: the code of the rule
+        name: the name of the rule
+        severity: ``"error"``, ``"warning"`` or ``"note"``
+        message: one sentence that says what is wrong, with the figure that shows it
+        advice: one sentence on what to do
+        count: the number of samples or labels concerned
+        classes: names of the classes concerned
+        figures: the numbers behind the sentence, by name
+        label_field: the field of the labels
+        sample_ids: ids of the samples concerned, where they are what is wrong
+        label_ids: ids of the labels concerned, where they are what is wrong
+    """
+
+    code: str
+    name: str
+    severity: Severity
+    message: str
+    advice: str
+    count: int
+    classes: tuple[str, ...]
+    figures: dict[str, float | int | str]
+    label_field: str
+    sample_ids: tuple[str, ...] = ()
+    label_ids: tuple[str, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        """What is counted: ``"label"``, ``"sample"``, or ``""`` for the whole set."""
+        if self.label_ids:
+            return "label"
+        return "sample" if self.sample_ids else ""
+
+    def view(self, samples: fo.SampleCollection) -> fo.DatasetView:
+        """Exactly the samples or labels that are concerned.
+
+        Args:
+            samples: the dataset, or a view of it
+
+        Returns:
+            a view: of the labels, in their samples, where labels are concerned; of
+            the samples where samples are; of all where it is the set as a whole
+        """
+        if self.label_ids:
+            return samples.select_labels(
+                ids=list(self.label_ids), fields=self.label_field
+            )
+        if self.sample_ids:
+            return samples.select(list(self.sample_ids))
+        return samples.view()
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.severity}: {self.message} {self.advice}"

@@ -8,6 +8,8 @@ NOT_A_RECORD = Rule(
     "error",
     "An entry of the file is not a JSON object, so it describes nothing.",
     "Remove the entry or repair the tool that wrote the file.",
+    example='The image `"a.jpg"`.',
+    counterexample='The image `{"file_name": "a.jpg"}`.',
 )
 IMAGE_WITHOUT_ID = Rule(
     "CA102",
@@ -15,6 +17,8 @@ IMAGE_WITHOUT_ID = Rule(
     "error",
     "An image has no usable id, so no annotation can refer to it.",
     "Give every image a whole number as `id`.",
+    example='The image `{"id": null}`.',
+    counterexample='The image `{"id": 0}`.',
 )
 DUPLICATE_IMAGE_ID = Rule(
     "CA103",
@@ -22,6 +26,8 @@ DUPLICATE_IMAGE_ID = Rule(
     "error",
     "Two images share an id, so their annotations cannot be told apart.",
     "Give every image an id of its own; the first one was kept.",
+    example='The images `{"id": 1}` and `{"id": 1}`.',
+    counterexample='The images `{"id": 1}` and `{"id": 2}`.',
 )
 IMAGE_WITHOUT_FILE_NAME = Rule(
     "CA104",
@@ -29,6 +35,8 @@ IMAGE_WITHOUT_FILE_NAME = Rule(
     "error",
     "An image has no `file_name`, so there is nothing to show.",
     "Name the image's file relative to the image folder.",
+    example='The image `{"file_name": ""}`.',
+    counterexample='The image `{"file_name": "a.jpg"}`.',
 )
 PATH_OUTSIDE = Rule(
     "CA105",
@@ -36,6 +44,8 @@ PATH_OUTSIDE = Rule(
     "error",
     "A `file_name` leads out of the image folder and was not followed.",
     "Name files relative to the image folder, or give the folder that holds them.",
+    example='The image `{"file_name": "../a.jpg"}`.',
+    counterexample='The image `{"file_name": "night/../a.jpg"}`.',
 )
 IMAGE_WITHOUT_SIZE = Rule(
     "CA106",
@@ -43,6 +53,8 @@ IMAGE_WITHOUT_SIZE = Rule(
     "error",
     "The size of an image is neither in the file nor readable from its image.",
     "Write `width` and `height` in pixels into the image's record.",
+    example='The image `{"file_name": "cut.jpg", "width": 0}`, a broken file.',
+    counterexample='The image `{"file_name": "cut.jpg", "width": 640}`, a broken file.',
 )
 CATEGORY_WITHOUT_ID = Rule(
     "CA107",
@@ -50,6 +62,8 @@ CATEGORY_WITHOUT_ID = Rule(
     "error",
     "A category has no usable id, so no annotation can refer to it.",
     "Give every category a whole number as `id`.",
+    example='The category `{"id": null}`.',
+    counterexample='The category `{"id": 0}`.',
 )
 CATEGORY_WITHOUT_NAME = Rule(
     "CA108",
@@ -57,6 +71,8 @@ CATEGORY_WITHOUT_NAME = Rule(
     "error",
     "A category has no name to label its objects with.",
     "Give every category a `name`.",
+    example='The category `{"name": ""}`.',
+    counterexample='The category `{"name": "cat"}`.',
 )
 DUPLICATE_CATEGORY_ID = Rule(
     "CA109",
@@ -64,6 +80,8 @@ DUPLICATE_CATEGORY_ID = Rule(
     "error",
     "Two categories share an id, so their objects cannot be told apart.",
     "Give every category an id of its own; the first one was kept.",
+    example='The categories `{"id": 1}` and `{"id": 1}`.',
+    counterexample='The categories `{"id": 1}` and `{"id": 2}`.',
 )
 UNKNOWN_IMAGE = Rule(
     "CA110",
@@ -71,6 +89,8 @@ UNKNOWN_IMAGE = Rule(
     "error",
     "A record refers to an image that is not there.",
     "Check that both files belong to the same set of images.",
+    example='The annotation `{"image_id": 3}` beside images 1 and 2.',
+    counterexample='The annotation `{"image_id": 2}` beside images 1 and 2.',
 )
 UNKNOWN_CATEGORY = Rule(
     "CA111",
@@ -78,6 +98,8 @@ UNKNOWN_CATEGORY = Rule(
     "error",
     "A record refers to a category that is not there.",
     "Check that both files use the same category ids, counted from the same number.",
+    example='The annotation `{"category_id": 0}` beside categories 1 and 2.',
+    counterexample='The annotation `{"category_id": 1}` beside categories 1 and 2.',
 )
 NO_BOX = Rule(
     "CA112",
@@ -85,6 +107,8 @@ NO_BOX = Rule(
     "error",
     "A record has no `bbox` of four numbers.",
     "Write the box as [x, y, width, height] in pixels.",
+    example='The annotation `{"bbox": [10, 10, 20]}`.',
+    counterexample='The annotation `{"bbox": [10, 10, 20, 30]}`.',
 )
 UNUSABLE_BOX = Rule(
     "CA113",
@@ -92,6 +116,8 @@ UNUSABLE_BOX = Rule(
     "error",
     "A box has a side that is not positive, or a number that is not finite.",
     "Write the box as [x, y, width, height] in pixels with positive sides.",
+    example='The annotation `{"bbox": [10, 10, 0, 30]}`.',
+    counterexample='The annotation `{"bbox": [10, 10, 0.5, 30]}`.',
 )
 UNUSABLE_SCORE = Rule(
     "CA114",
@@ -99,6 +125,8 @@ UNUSABLE_SCORE = Rule(
     "error",
     "A prediction has no finite score, so it cannot be ranked.",
     "Write the detector's confidence as `score`.",
+    example='The prediction `{"score": null}`.',
+    counterexample='The prediction `{"score": 0}`.',
 )
 BROKEN_SEGMENTATION = Rule(
     "CA115",
@@ -106,6 +134,8 @@ BROKEN_SEGMENTATION = Rule(
     "error",
     "A segmentation is no valid polygon or run-length encoding.",
     "Export the mask again; leave the segmentation out for a box without a mask.",
+    example='The annotation `{"segmentation": [[1, 1, 9, 1]]}`, of two points.',
+    counterexample='The annotation `{"segmentation": [[1, 1, 9, 1, 9, 9]]}`, of three.',
 )
 DUPLICATE_ANNOTATION_ID = Rule(
     "CA116",
@@ -113,6 +143,8 @@ DUPLICATE_ANNOTATION_ID = Rule(
     "error",
     "Two annotations share an id; COCO tools keep only one of them.",
     "Give every annotation an id of its own; the first one was kept.",
+    example='The annotations `{"id": 7}` and `{"id": 7}`.',
+    counterexample='The annotations `{"id": 7}` and `{"id": 8}`.',
 )
 MISSING_FILE = Rule(
     "CA120",
@@ -120,6 +152,8 @@ MISSING_FILE = Rule(
     "warning",
     "The file of an image is not in the image folder.",
     "Add the file, or check that the image folder is the right one.",
+    example='The image `{"file_name": "lost.jpg"}`; the folder holds a.jpg.',
+    counterexample='The image `{"file_name": "a.jpg"}`; the folder holds a.jpg.',
 )
 DUPLICATE_FILE_NAME = Rule(
     "CA121",
@@ -127,6 +161,8 @@ DUPLICATE_FILE_NAME = Rule(
     "warning",
     "Two images name the same file, so its objects are split between two samples.",
     "Merge the two records unless the split is intended.",
+    example='The images `{"file_name": "a.jpg"}` and `{"file_name": "./a.jpg"}`.',
+    counterexample='The images `{"file_name": "a.jpg"}` and `{"file_name": "b.jpg"}`.',
 )
 ANNOTATION_WITHOUT_ID = Rule(
     "CA122",
@@ -134,6 +170,8 @@ ANNOTATION_WITHOUT_ID = Rule(
     "warning",
     "An annotation has no usable id; most COCO tools cannot read such a file.",
     "Give every annotation a whole number as `id`.",
+    example='The annotation `{"id": null}`.',
+    counterexample='The annotation `{"id": 0}`.',
 )
 DUPLICATE_CATEGORY_NAME = Rule(
     "CA123",
@@ -141,6 +179,8 @@ DUPLICATE_CATEGORY_NAME = Rule(
     "warning",
     "Two categories share a name; the later one's label carries its id.",
     "Give every category a name of its own, or merge the two.",
+    example='The categories `{"name": "cat"}` and `{"name": "cat"}`.',
+    counterexample='The categories `{"name": "cat"}` and `{"name": "dog"}`.',
 )
 ID_AS_TEXT = Rule(
     "CA130",
@@ -148,6 +188,8 @@ ID_AS_TEXT = Rule(
     "note",
     "Ids that are whole numbers written as text were read as numbers.",
     "Write ids as numbers.",
+    example='The image `{"id": "1"}`.',
+    counterexample='The image `{"id": "frame_1"}`, which is no number.',
 )
 NO_AREA = Rule(
     "CA131",
@@ -155,6 +197,8 @@ NO_AREA = Rule(
     "note",
     "Annotations have no usable `area`; that of the mask, or else the box, was taken.",
     "Write the area of the object in pixels if it differs.",
+    example='The annotation `{"area": null}`.',
+    counterexample='The annotation `{"area": 0}`.',
 )
 ATTRIBUTE_NOT_KEPT = Rule(
     "CA132",
@@ -162,6 +206,8 @@ ATTRIBUTE_NOT_KEPT = Rule(
     "note",
     "An extra key holds lists, objects or mixed types and was not kept.",
     "Use one type of text, number or true/false per key.",
+    example='The annotation `{"track": {"id": 5}}`.',
+    counterexample='The annotation `{"track": 5}`.',
 )
 MATCHED_BY_FILE_STEM = Rule(
     "CA133",
@@ -169,6 +215,8 @@ MATCHED_BY_FILE_STEM = Rule(
     "note",
     "Predictions name images by their file name without its ending.",
     "Nothing to do; each such name is unique among the images.",
+    example='The prediction `{"image_id": "a"}` for the image a.jpg.',
+    counterexample='The prediction `{"image_id": 1}` for the image a.jpg of id 1.',
 )
 SIZE_FROM_FILE = Rule(
     "CA134",
@@ -176,6 +224,8 @@ SIZE_FROM_FILE = Rule(
     "note",
     "Image records without a size took it from their image files.",
     "Write `width` and `height` into the records.",
+    example='The image `{"width": null}`, whose file can be read.',
+    counterexample='The image `{"width": 640}`, whose file can be read.',
 )
 MASK_NOT_SHOWN = Rule(
     "CA135",
@@ -183,6 +233,9 @@ MASK_NOT_SHOWN = Rule(
     "note",
     "Masks whose box is too large to draw are kept as run lengths only.",
     "Check the size of the box; nothing is lost for the evaluation.",
+    example='The annotation `{"bbox": [0, 0, 1e5, 1e5], '
+    '"segmentation": [[1, 1, 9, 1, 9, 9]]}`.',
+    counterexample='The annotation `{"bbox": [0, 0, 1e5, 1e5]}`, which has no mask.',
 )
 
 register_rules(

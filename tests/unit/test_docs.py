@@ -7,22 +7,37 @@ from pathlib import Path
 
 import pytest
 
-from fiftyone_coco_audit.coco import rules
+import fiftyone_coco_audit.coco.rules
+import fiftyone_coco_audit.rules  # noqa: F401  (fills the registry, as does the above)
 from fiftyone_coco_audit.evaluation.fields import all_fields
-from fiftyone_coco_audit.findings import RULES
+from fiftyone_coco_audit.findings import RULES, SEVERITIES
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
-def test_the_page_on_import_lists_every_rule() -> None:
-    assert RULES[rules.UNKNOWN_IMAGE.code] is rules.UNKNOWN_IMAGE
-    listed = re.findall(
-        r"^\| (CA\d+) \| `(\S+)` \| (\w+) \|",
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def test_the_page_on_import_gives_rules_their_names_and_severities() -> None:
+    rows = re.findall(
+        r"^\| (error|warning|note) \|(.*)$",
         (ROOT / "docs" / "import.md").read_text(),
         flags=re.MULTILINE,
     )
-    assert listed == [(r.code, r.name, r.severity) for r in RULES.values()]
+    assert [severity for severity, _ in rows] == list(SEVERITIES)
+    for severity, examples in rows:
+        rules = re.findall(r"\[(CA\d+)\]\(rules/\1\.md\) `(\S+)`", examples)
+        assert rules
+        for code, name in rules:
+            assert (RULES[code].name, RULES[code].severity) == (name, severity)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_codes_are_those_of_rules(page: Path) -> None:
+    codes = set(re.findall(r"\bCA\d{3}\b", page.read_text()))
+    assert codes <= set(RULES)
 
 
 def test_the_page_on_fields_lists_every_field() -> None:
@@ -31,7 +46,7 @@ def test_the_page_on_fields_lists_every_field() -> None:
         assert f"`{path.rsplit('.', 1)[-1]}`" in page
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
     assert not [link for link in links if not (page.parent / link).exists()]

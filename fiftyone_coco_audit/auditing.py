@@ -1,0 +1,429 @@
+"""All rules that apply to a dataset, and what they have found."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import fiftyone_coco_audit.rules  # noqa: F401  (fills the registry)
+from fiftyone_coco_audit.coco.documents import MISSING_FILE_TAG
+from fiftyone_coco_audit.coco.report import (
+    RUN_KEY as IMPORT_KEY,
+)
+from fiftyone_coco_audit.coco.report import (
+    Problem,
+    describe,
+    import_report,
+)
+from fiftyone_coco_audit.coco.rules import MISSING_FILE
+from fiftyone_coco_audit.columns import Progress
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.findings import (
+    RULES,
+    SEVERITIES,
+    Evidence,
+    Finding,
+    Rule,
+    Severity,
+)
+from fiftyone_coco_audit.runs import load_run, save_run
+from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
+from fiftyone_coco_audit.statistics.anchors import AnchorSet
+from fiftyone_coco_audit.statistics.inputs import (
+    LabelledSamples,
+    read_labelled_images,
+)
+from fiftyone_coco_audit.statistics.overview import Statistics
+from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
+from fiftyone_coco_audit.wording import counted
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+    import pandas as pd
+
+RUN_KEY = "coco_audit_audit"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit has found.
+
+    Args:
+        findings: the findings, the severest first
+        samples: the dataset or view that was audited
+        label_field: the field of the ground truth
+        resize: how images are resized for the network, as text
+        anchors: the anchors of the detector, as text
+        num_images: the number of images
+        num_objects: the number of objects, crowd regions aside
+        created: when it was made, in UTC
+        notes: sentences on how the data was understood
+    """
+
+    findings: tuple[Finding, ...]
+    samples: fo.SampleCollection = field(repr=False, compare=False)
+    label_field: str
+    resize: str
+    anchors: str
+    num_images: int
+    num_objects: int
+    created: datetime
+    notes: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    def __getitem__(self, code: str) -> Finding:
+        """The first finding of a code."""
+        for finding in self.findings:
+            if finding.code == code:
+                return finding
+        raise KeyError(code)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of findings by severity, the severest first."""
+        found = Counter(finding.severity for finding in self.findings)
+        return {severity: found[severity] for severity in SEVERITIES}
+
+    def at_least(self, severity: Severity) -> tuple[Finding, ...]:
+        """The findings of a severity or a higher one."""
+        accepted = SEVERITIES[: SEVERITIES.index(severity) + 1]
+        return tuple(f for f in self.findings if f.severity in accepted)
+
+    def view(self, finding: Finding | str) -> fo.DatasetView:
+        """Exactly the samples or labels of a finding.
+
+        Args:
+            finding: a finding, or the code of one
+
+        Returns:
+            a view
+        """
+        if isinstance(finding, str):
+            finding = self[finding]
+        return finding.view(self.samples)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The findings as a frame by code, the severest first."""
+        import pandas as pd
+
+        columns = ["name", "severity", "count", "subject", "message", "advice"]
+        rows = [[getattr(f, column) for column in columns] for f in self.findings]
+        index = pd.Index([f.code for f in self.findings], name="code")
+        return pd.DataFrame(rows, index=index, columns=columns)
+
+    def to_json(self) -> str:
+        """The audit as JSON: what it was about, and all findings with their ids."""
+        return json.dumps(self._as_dict(), indent=2)
+
+    def _as_dict(self) -> dict[str, Any]:
+        return {
+            "dataset": self.samples._root_dataset.name,
+            "label_field": self.label_field,
+            "resize": self.resize,
+            "anchors": self.anchors,
+            "num_images": self.num_images,
+            "num_objects": self.num_objects,
+            "created": self.created.isoformat(),
+            "notes": list(self.notes),
+            "findings": [asdict(finding) for finding in self.findings],
+        }
+
+    def to_text(self, width: int = 100) -> str:
+        """The findings as a table for a terminal.
+
+        Args:
+            width: of the lines, in characters
+        """
+        images, objects = self.num_images, self.num_objects
+        about = f"{counted(images, 'image')}, {counted(objects, 'object')}"
+        if not self.findings:
+            return f"{about}: no findings"
+        counts = ", ".join(
+            counted(count, severity) for severity, count in self.counts.items() if count
+        )
+        rows = [("code", "severity", "about", "finding, and what to do")]
+        for f in self.findings:
+            what = counted(f.count, f.subject) if f.subject else "the set"
+            rows.append((f.code, f.severity, what, f"{f.message} {f.advice}"))
+        widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:3]]
+        lines = [f"{about}: {counts}"]
+        for row in rows:
+            start = "  ".join(
+                [
+                    "",
+                    *(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=False)),
+                    "",
+                ]
+            )
+            lines += textwrap.wrap(
+                row[3],
+                max(width, len(start) + 40),
+                initial_indent=start,
+                subsequent_indent=" " * len(start),
+            )
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+
+def audit(
+    samples: fo.SampleCollection,
+    label_field: str = "ground_truth",
+    *,
+    resize: str | ResizePolicy = DEFAULT_RESIZE,
+    anchors: str | Mapping[str, Any] | AnchorSet = DEFAULT_ANCHORS,
+    select: Iterable[str] | None = None,
+    ignore: Iterable[str] = (),
+    thresholds: Mapping[str, Mapping[str, Any]] | None = None,
+    progress: Progress = None,
+) -> Audit:
+    """Runs all rules that apply to a dataset, and stores what they have found.
+
+    Nothing but the audit is written; :func:`load_audit` gives it back. What an import
+    set aside is among the findings when the whole dataset is audited.
+
+    Args:
+        samples: a dataset or a view of whole images
+        label_field: the field of the ground truth
+        resize: how images are resized for the network, such as ``"letterbox 640"``;
+            see :class:`.statistics.resizing.ResizePolicy`
+        anchors: the anchors of the detector; see
+            :class:`.statistics.anchors.AnchorSet`
+        select: codes, beginnings of codes or names of the rules to run, such as
+            ``["CA4", "tiny-object-at-input"]``; all by default
+        ignore: those not to run
+        thresholds: thresholds that are not to be the default, by code or name of the
+            rule, such as ``{"CA403": {"min_objects": 50}}``
+        progress: whether to show a progress bar, as everywhere in FiftyOne
+
+    Returns:
+        an :class:`Audit`
+
+    Raises:
+        CocoAuditError: if the arguments or the data do not allow it
+    """
+    rules = selected_rules(select, ignore)
+    changed = _checked_thresholds(thresholds or {})
+    resize, anchors = ResizePolicy.parse(resize), AnchorSet.parse(anchors)
+    labelled = read_labelled_images(samples, label_field, masks=True, progress=progress)
+    statistics = Statistics(labelled.images, resize, anchors)
+    findings = list(_import_findings(samples, rules))
+    findings += examine(labelled, statistics, rules, changed)
+    made = Audit(
+        findings=tuple(sorted(findings, key=_order)),
+        samples=samples,
+        label_field=label_field,
+        resize=str(resize),
+        anchors=str(anchors),
+        num_images=len(labelled.images),
+        num_objects=len(labelled.images.objects),
+        created=datetime.now(timezone.utc).replace(microsecond=0),
+        notes=tuple(labelled.notes),
+    )
+    save_run(samples._root_dataset, RUN_KEY, "audit", audit=made._as_dict())
+    return made
+
+
+def load_audit(dataset: fo.Dataset) -> Audit:
+    """Returns the last audit of a dataset.
+
+    Args:
+        dataset: a dataset that :func:`audit` was run on, or on a view of it
+
+    Returns:
+        an :class:`Audit`
+
+    Raises:
+        CocoAuditError: if there is none
+    """
+    run = load_run(dataset, RUN_KEY)
+    if run is None:
+        raise CocoAuditError(
+            f"Dataset {dataset.name!r} holds no audit: run audit(dataset) first"
+        )
+    stored = dict(run.audit)
+    del stored["dataset"]
+    findings = tuple(
+        Finding(
+            **{
+                **finding,
+                "classes": tuple(finding["classes"]),
+                "sample_ids": tuple(finding["sample_ids"]),
+                "label_ids": tuple(finding["label_ids"]),
+            }
+        )
+        for finding in stored.pop("findings")
+    )
+    return Audit(
+        findings=findings,
+        samples=dataset,
+        created=datetime.fromisoformat(stored.pop("created")),
+        notes=tuple(stored.pop("notes")),
+        **stored,
+    )
+
+
+def examine(
+    labelled: LabelledSamples,
+    statistics: Statistics,
+    rules: Sequence[Rule],
+    thresholds: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Finding]:
+    """Runs rules on the statistics of samples.
+
+    Args:
+        labelled: the samples
+        statistics: their statistics
+        rules: the rules
+        thresholds: thresholds that are not to be the default, by code
+
+    Returns:
+        the findings, the severest first
+    """
+    changed = thresholds or {}
+    findings = [
+        _finding(rule, evidence, labelled)
+        for rule in rules
+        for evidence in rule.examine(statistics, **changed.get(rule.code, {}))
+    ]
+    return sorted(findings, key=_order)
+
+
+def selected_rules(
+    select: Iterable[str] | None = None, ignore: Iterable[str] = ()
+) -> list[Rule]:
+    """The rules that are to be run.
+
+    Args:
+        select: codes, beginnings of codes or names; all rules by default
+        ignore: those not to run
+
+    Returns:
+        a list of rules
+
+    Raises:
+        CocoAuditError: if there is no such rule
+    """
+    wanted = set(RULES) if select is None else _codes(select)
+    unwanted = _codes(ignore)
+    return [RULES[code] for code in sorted(wanted - unwanted)]
+
+
+def _codes(words: Iterable[str]) -> set[str]:
+    if isinstance(words, str):
+        words = words.replace(",", " ").split()
+    codes: set[str] = set()
+    for word in words:
+        found = {
+            code
+            for code, rule in RULES.items()
+            if word == rule.name or code.startswith(word.upper())
+        }
+        if not word or not found:
+            raise CocoAuditError(
+                f"There is no rule {word!r}: name a code such as 'CA301', the "
+                "beginning of some such as 'CA3', or a rule's name"
+            )
+        codes |= found
+    return codes
+
+
+def _checked_thresholds(
+    thresholds: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Mapping[str, Any]]:
+    checked = {}
+    for word, values in thresholds.items():
+        for code in _codes([word]):
+            known = RULES[code].thresholds
+            for name in values:
+                if name not in known:
+                    raise CocoAuditError(
+                        f"Rule {word} has no threshold {name!r}; it has "
+                        f"{', '.join(map(repr, known)) or 'none'}"
+                    )
+            checked[code] = values
+    return checked
+
+
+def _order(finding: Finding) -> tuple[int, str]:
+    return SEVERITIES.index(finding.severity), finding.code
+
+
+def _finding(rule: Rule, evidence: Evidence, labelled: LabelledSamples) -> Finding:
+    sample_ids: list[str] = []
+    label_ids: list[str] = []
+    if evidence.objects is not None:
+        label_ids = labelled.label_ids(evidence.objects)
+    elif evidence.images is not None:
+        sample_ids = labelled.sample_ids(evidence.images)
+    return Finding(
+        code=rule.code,
+        name=rule.name,
+        severity=rule.severity,
+        message=evidence.message,
+        advice=rule.advice,
+        count=len(label_ids) or len(sample_ids),
+        classes=evidence.classes,
+        figures=dict(evidence.figures),
+        label_field=labelled.label_field,
+        sample_ids=tuple(sample_ids),
+        label_ids=tuple(label_ids),
+    )
+
+
+def _import_findings(
+    samples: fo.SampleCollection, rules: Sequence[Rule]
+) -> Iterator[Finding]:
+    """What the import of a whole dataset said about its files."""
+    import fiftyone as fo
+
+    if not isinstance(samples, fo.Dataset) or not samples.has_run(IMPORT_KEY):
+        return
+    by_rule: dict[tuple[str, str, str], list[Problem]] = {}
+    for problem in import_report(samples).problems:
+        key = problem.code, problem.file, problem.field
+        by_rule.setdefault(key, []).append(problem)
+    wanted = {rule.code: rule for rule in rules}
+    for (code, file, label_field), problems in by_rule.items():
+        if code not in wanted:
+            continue
+        rule = wanted[code]
+        count = sum(problem.records for problem in problems)
+        missing = code == MISSING_FILE.code
+        sample_ids = (
+            samples.match_tags(MISSING_FILE_TAG).values("id") if missing else []
+        )
+        yield Finding(
+            code=code,
+            name=rule.name,
+            severity=rule.severity,
+            message=_import_message(rule, count, problems[0]),
+            advice=rule.advice,
+            count=count,
+            classes=(),
+            figures={"records": count, "file": file},
+            label_field=label_field,
+            sample_ids=tuple(sample_ids),
+        )
+
+
+def _import_message(rule: Rule, count: int, first: Problem) -> str:
+    records = counted(count, f"{first.kind} record")
+    done = {
+        "error": "set aside by the import",
+        "warning": "imported with a warning",
+        "note": "noted by the import",
+    }[rule.severity]
+    which = "" if count == 1 else "; the first"
+    return f"{records} {done}{which}: {describe(first)}."

@@ -1,0 +1,9 @@
+"""The checks of datasets: one module a subject, each rule with its check.
+
+Importing this package fills :data:`fiftyone_coco_audit.findings.RULES`.
+"""
+
+from fiftyone_coco_audit.coco import rules as files
+from fiftyone_coco_audit.rules import anchors, classes, images, network_input, objects
+
+__all__ = ["anchors", "classes", "files", "images", "network_input", "objects"]

@@ -1,0 +1,267 @@
+"""Rules on anchors, held against the objects at the network's input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.findings import Evidence, rule
+from fiftyone_coco_audit.rules.objects import counted, listed, named, percent, plural
+from fiftyone_coco_audit.statistics.anchors import UNREACHABLE, AnchorMatches
+
+if TYPE_CHECKING:
+    from fiftyone_coco_audit.statistics.overview import Statistics
+
+
+@rule(
+    "CA510",
+    "anchors-unreachable",
+    "warning",
+    explanation="An object that no anchor is like is background to all of them, or is "
+    "learnt by a single one that is forced on it, and is found late or never.",
+    advice="Enlarge the input, or take anchors that fit: with a finer level for small "
+    "objects, other ratios for long ones.",
+    example="15 of 100 objects are 10 x 10 pixels at the network's input, and the "
+    "least anchor 32 x 32.",
+    counterexample="5 of 100 objects are 10 x 10 pixels.",
+)
+def anchors_unreachable(
+    statistics: Statistics, *, max_share: float = 0.1, min_objects: int = 50
+) -> Iterator[Evidence]:
+    """Finds sets of which no anchor reaches over ``max_share`` of the objects."""
+    matches = statistics.anchor_matches
+    found = np.flatnonzero(matches.status == UNREACHABLE)
+    if len(matches) < min_objects or len(found) <= max_share * len(matches):
+        return
+    yield Evidence(
+        f"{_share(found, matches)} match no {_anchor_of(matches)} "
+        f"({_why(matches)}); their median size is "
+        f"{np.median(matches.input_size[found]):.0f} px, that of all objects "
+        f"{np.median(matches.input_size):.0f} px.",
+        objects=found,
+        figures={"objects": len(found), "share": len(found) / len(matches)},
+    )
+
+
+@rule(
+    "CA511",
+    "class-unreachable",
+    "warning",
+    explanation="Many objects of a class match no anchor, so that the class is learnt "
+    "worse than others, whatever its number of objects.",
+    advice="Look at the sizes and shapes of the class at the network's input, and add "
+    "anchors like them.",
+    example="Of two classes one is 10 x 10 pixels at the network's input, and the "
+    "least anchor 32 x 32.",
+    counterexample="All classes have some objects of 10 x 10 pixels.",
+)
+def class_unreachable(
+    statistics: Statistics,
+    *,
+    max_share: float = 0.2,
+    min_objects: int = 20,
+    min_times: float = 1.5,
+) -> Iterator[Evidence]:
+    """Finds classes of which no anchor reaches over ``max_share`` of the objects.
+
+    And ``min_times`` as many as of all objects: where all classes are alike, it is not
+    about classes.
+    """
+    matches = statistics.anchor_matches
+    if not len(matches):
+        return
+    category = matches.labelled.objects.category
+    unreachable = matches.status == UNREACHABLE
+    number = len(matches.labelled.classes)
+    count = np.bincount(category, minlength=number)
+    missed = np.bincount(category[unreachable], minlength=number)
+    share = missed / np.maximum(count, 1)
+    limit = max(max_share, min_times * unreachable.mean())
+    classes = np.flatnonzero((count >= min_objects) & (share > limit))
+    if not len(classes):
+        return
+    classes = classes[np.argsort(-share[classes], kind="stable")]
+    names = tuple(matches.labelled.classes[position] for position in classes.tolist())
+    worst = classes[0]
+    others = f", and many of {named(names[1:])}" if len(names) > 1 else ""
+    yield Evidence(
+        f"{percent(share[worst])} of {named(names[:1])} objects "
+        f"({missed[worst]:,} of {count[worst]:,}) match no {_anchor_of(matches)} "
+        f"({_why(matches)}){others}.",
+        objects=np.flatnonzero(unreachable & np.isin(category, classes)),
+        classes=names,
+        figures={"share": float(share[worst]), "classes": len(names)},
+    )
+
+
+@rule(
+    "CA512",
+    "shape-unreachable",
+    "warning",
+    explanation="Objects are so long that anchors of the present aspect ratios match "
+    "them at no size, so that neither a larger input nor more sizes help.",
+    advice="Add anchors of more extreme aspect ratios.",
+    example="A tenth of the objects is 20 x 200 pixels, and the anchors are at most "
+    "twice as long as wide.",
+    counterexample="A tenth of the objects is 20 x 80 pixels.",
+)
+def shape_unreachable(
+    statistics: Statistics, *, max_share: float = 0.02, min_objects: int = 20
+) -> Iterator[Evidence]:
+    """Finds sets with over ``max_share`` of objects that are too long for anchors."""
+    matches = statistics.anchor_matches
+    found = np.flatnonzero(matches.beyond_ratios)
+    if len(found) < min_objects or len(found) <= max_share * len(matches):
+        return
+    sides = matches.box[found, 2:]
+    elongation = np.median(sides.max(axis=1) / np.maximum(sides.min(axis=1), 1e-9))
+    shapes = matches.anchors.shapes
+    longest = (shapes.max(axis=1) / shapes.min(axis=1)).max()
+    yield Evidence(
+        f"{_share(found, matches)} are too long for the anchors of {_at(matches)} at "
+        f"any size: in the median {elongation:.1f}:1, where the anchors are "
+        f"{longest:.1f}:1 at most.",
+        objects=found,
+        figures={"objects": len(found), "median_ratio": float(elongation)},
+    )
+
+
+@rule(
+    "CA513",
+    "better-anchors",
+    "note",
+    explanation="Anchors of the same number, fitted to this set, match many more "
+    "objects of images that they were not fitted to.",
+    advice="Train with the proposed anchors: propose_anchors lists them.",
+    example="All objects are 12 x 12 to 24 x 24 pixels at the network's input, and the "
+    "least anchor 32 x 32.",
+    counterexample="All objects are 32 x 32 to 64 x 64 pixels, and so are the anchors.",
+)
+def better_anchors(
+    statistics: Statistics, *, max_reach: float = 0.98, min_gain: float = 0.05
+) -> Iterator[Evidence]:
+    """Finds sets whose fitted anchors reach ``min_gain`` more of objects held out.
+
+    They are fitted only if the present ones reach less than ``max_reach``, the limit
+    of YOLOv5's ``autoanchor``.
+    """
+    matches = statistics.anchor_matches
+    if not len(matches) or 1 - matches.shares["unreachable"] >= max_reach:
+        return
+    proposal = matches.proposal
+    before, after = proposal.before, proposal.after
+    if not proposal.is_better or after.reach - before.reach < min_gain:
+        return
+    yield Evidence(
+        f"Fitted anchors would match {percent(after.reach)} of the objects of "
+        f"{counted(proposal.images, 'image')} held out at {matches.resize}, where "
+        f"those of {matches.anchors.name} match {percent(before.reach)}.",
+        figures={
+            "reach_before": before.reach,
+            "reach_after": after.reach,
+            "mean_iou_before": before.mean_iou,
+            "mean_iou_after": after.mean_iou,
+            "anchors": str(proposal.anchors),
+        },
+    )
+
+
+@rule(
+    "CA514",
+    "unused-level",
+    "note",
+    explanation="A feature map has much of all anchors, and so of the computation and "
+    "of the easy negatives, but hardly any objects.",
+    advice="Leave the level out, or resize the images to less, so that their objects "
+    "use it.",
+    example="1 of 400 objects matches an anchor of the finest of 5 levels, which has "
+    "75 % of the anchors.",
+    counterexample="1 of 400 objects matches an anchor of the coarsest of 5 levels, "
+    "which has 0.3 % of the anchors.",
+)
+def unused_level(
+    statistics: Statistics,
+    *,
+    max_share: float = 0.01,
+    min_cost: float = 0.1,
+    min_objects: int = 300,
+) -> Iterator[Evidence]:
+    """Finds levels with ``min_cost`` of the anchors but under ``max_share`` of objects.
+
+    Coarse levels cost next to nothing, and are no finding. Of fewer objects than
+    ``min_objects`` a share of 1 % cannot be told from chance.
+    """
+    matches = statistics.anchor_matches
+    anchors = matches.anchors
+    if not anchors.has_anchors or len(matches) < min_objects:
+        return
+    unused = matches.objects_per_level < max_share * len(matches)
+    levels = np.flatnonzero(unused & (anchors.cost >= min_cost))
+    if not len(levels):
+        return
+    found = np.flatnonzero(np.isin(matches.best_level, levels))
+    strides = [f"{anchors.levels[level].stride:g}" for level in levels.tolist()]
+    cost = float(anchors.cost[levels].sum())
+    yield Evidence(
+        f"{plural(levels, 'The level', 'The levels')} of stride {listed(strides)} of "
+        f"{_at(matches)} {plural(levels, 'has', 'have')} {percent(cost)} of all anchors, but the best one of {len(found):,} of "
+        f"{counted(len(matches), 'object')}.",
+        objects=found,
+        figures={"objects": len(found), "cost": cost},
+    )
+
+
+@rule(
+    "CA515",
+    "objects-share-a-cell",
+    "note",
+    explanation="Two objects of the same shape are so close that they have the same "
+    "best anchor, which learns only one of them; the other is left to worse anchors, "
+    "or to none, as in YOLOv3.",
+    advice="Enlarge the input, or use a finer level or more anchors, so that objects "
+    "in crowds get cells of their own.",
+    example="A tenth of the objects is 2 pixels beside another one of its size.",
+    counterexample="Objects are beside others of their size, 20 pixels off.",
+)
+def objects_share_a_cell(
+    statistics: Statistics, *, max_share: float = 0.03, min_objects: int = 10
+) -> Iterator[Evidence]:
+    """Finds sets with over ``max_share`` of objects that share their best anchor."""
+    matches = statistics.anchor_matches
+    found = np.flatnonzero(matches.shares_anchor)
+    if len(found) < min_objects or len(found) <= max_share * len(matches):
+        return
+    yield Evidence(
+        f"{_share(found, matches)} have the same best anchor of {_at(matches)} as "
+        "another object of their image, which can learn only one of them.",
+        objects=found,
+        figures={"objects": len(found), "share": len(found) / len(matches)},
+    )
+
+
+def _share(found: NDArray[np.int64], matches: AnchorMatches) -> str:
+    share = percent(len(found) / len(matches))
+    return f"{share} of the objects ({len(found):,} of {len(matches):,})"
+
+
+def _at(matches: AnchorMatches) -> str:
+    return f"{matches.anchors.name} at {matches.resize}"
+
+
+def _anchor_of(matches: AnchorMatches) -> str:
+    return (
+        f"{'anchor' if matches.anchors.has_anchors else 'location'} of {_at(matches)}"
+    )
+
+
+def _why(matches: AnchorMatches) -> str:
+    """What it means that an object is unreachable."""
+    assignment = matches.anchors.assignment
+    if assignment.by == "iou":
+        return f"IoU under {assignment.negative:g}"
+    if assignment.by == "ratio":
+        return f"a side {1 / assignment.negative:g} times longer or shorter"
+    return "none of their level is in their box and spans it"

@@ -1,0 +1,489 @@
+"""Rules on classes: their balance, their names, and where they are labelled."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fiftyone_coco_audit.findings import Evidence, rule
+from fiftyone_coco_audit.statistics.resampling import (
+    ResamplingEffect,
+    default_threshold,
+)
+from fiftyone_coco_audit.statistics.sources import SourceGaps, folders, tagged
+from fiftyone_coco_audit.wording import counted, listed, named, percent
+
+if TYPE_CHECKING:
+    from fiftyone_coco_audit.statistics.overview import Statistics
+
+_SEPARATORS = re.compile(r"[\W_]+")
+
+
+@rule(
+    "CA401",
+    "class-imbalance",
+    "warning",
+    explanation="A detector that sees one class many times as often as another learns "
+    "the one at the other's expense.",
+    advice="Label more of the rare classes, repeat their images (see the resampling "
+    "simulator), or weigh the loss by class.",
+    example="Of one class there are 500 objects, of another 5.",
+    counterexample="Of one class there are 500 objects, of another 50.",
+)
+def class_imbalance(
+    statistics: Statistics, *, min_ratio: float = 50
+) -> Iterator[Evidence]:
+    """Finds classes with ``min_ratio`` times fewer objects than the commonest."""
+    classes = statistics.classes
+    if classes.imbalance.ratio < min_ratio:
+        return
+    counts = classes.objects
+    most = int(counts.argmax())
+    rare = classes.by_count((counts > 0) & (min_ratio * counts <= counts[most]))
+    names = classes.names_of(rare)
+    yield Evidence(
+        f"{named(classes.names_of([most]))} has {counts[most]:,} objects, at least "
+        f"{int(counts[most] / counts[rare[-1]]):,} times as many as {named(names)}.",
+        objects=classes.rows_of(rare),
+        classes=names,
+        figures={
+            "ratio": classes.imbalance.ratio,
+            "effective_classes": classes.imbalance.effective_classes,
+        },
+    )
+
+
+@rule(
+    "CA402",
+    "long-tail",
+    "note",
+    explanation="A few classes hold most of the labels, so an average over all objects "
+    "says little about the many rare classes.",
+    advice="Judge the detector by AP per class, and try repeating the images of the "
+    "rare classes (see the resampling simulator).",
+    example="Of 12 classes two have 300 objects each, the others 20 each.",
+    counterexample="Each of 80 classes has some 50 objects.",
+)
+def long_tail(
+    statistics: Statistics, *, max_head: float = 0.25, min_classes: int = 3
+) -> Iterator[Evidence]:
+    """Finds rare classes where a ``max_head`` share of classes holds half of all.
+
+    Rare are classes with under half of an equal share, at least ``min_classes``.
+    """
+    classes = statistics.classes
+    present = np.count_nonzero(classes.objects)
+    if len(classes.tail) < min_classes or len(classes.head) > max_head * present:
+        return
+    names = classes.names_of(classes.tail)
+    head = classes.share[classes.head].sum()
+    yield Evidence(
+        f"{len(classes.head)} of {present:,} classes "
+        f"{'hold' if len(classes.head) > 1 else 'holds'} {percent(head)} of the "
+        f"objects, while {named(names)} have less than "
+        f"{percent(1 / (2 * present))} each.",
+        objects=classes.rows_of(classes.tail),
+        classes=names,
+        figures={"head_classes": len(classes.head), "head_share": float(head)},
+    )
+
+
+@rule(
+    "CA403",
+    "few-objects",
+    "warning",
+    explanation="A class with a handful of objects can be neither learnt nor "
+    "evaluated: one more hit moves its AP by many points.",
+    advice="Label more objects of the class, merge it with a similar one, or leave it "
+    "out.",
+    example="A class has 9 objects.",
+    counterexample="A class has 10 objects.",
+)
+def few_objects(statistics: Statistics, *, min_objects: int = 10) -> Iterator[Evidence]:
+    """Finds classes with fewer than ``min_objects`` objects, but some."""
+    classes = statistics.classes
+    few = classes.by_count((classes.objects > 0) & (classes.objects < min_objects))
+    if not len(few):
+        return
+    names = classes.names_of(few)
+    counts = classes.objects[few].tolist()
+    with_counts = [f"`{n}` ({count})" for n, count in zip(names, counts, strict=True)]
+    yield Evidence(
+        f"{listed(with_counts)} {_has(names)} fewer than {min_objects} objects.",
+        objects=classes.rows_of(few),
+        classes=names,
+        figures={"classes": len(few), "least": counts[0]},
+    )
+
+
+@rule(
+    "CA404",
+    "class-without-objects",
+    "warning",
+    explanation="A class that is declared but has no object is an output of the "
+    "network that is never trained, and has no AP.",
+    advice="Label the class, remove it from the list of classes, or check whether an "
+    "import or a filter has lost it.",
+    example="The classes are cat and dog; all objects are cats.",
+    counterexample="The classes are cat and dog; there is one dog.",
+)
+def class_without_objects(statistics: Statistics) -> Iterator[Evidence]:
+    """Finds classes without objects, in sets that have objects."""
+    classes = statistics.classes
+    absent = np.flatnonzero(classes.objects == 0)
+    if not len(absent) or not len(statistics.labelled.objects):
+        return
+    names = classes.names_of(absent)
+    yield Evidence(
+        f"{named(names)} {_has(names)} no objects, of {len(classes.objects):,} "
+        "classes that are declared.",
+        classes=names,
+        figures={"classes": len(absent)},
+    )
+
+
+@rule(
+    "CA405",
+    "class-in-few-images",
+    "warning",
+    explanation="Many objects of a class in a few images are few scenes, cameras and "
+    "lights; the count of objects promises more than there is to learn.",
+    advice="Add images of the class from other scenes, and keep those that there are "
+    "on one side of the split.",
+    example="A class has 80 objects in 2 of 100 images.",
+    counterexample="A class has 80 objects in 40 of 100 images.",
+)
+def class_in_few_images(
+    statistics: Statistics,
+    *,
+    min_objects: int = 50,
+    max_images: int = 9,
+    max_share: float = 0.1,
+) -> Iterator[Evidence]:
+    """Finds classes of many objects that are all in a few of many images."""
+    classes = statistics.classes
+    found = np.flatnonzero(
+        (classes.objects >= min_objects)
+        & (classes.images <= max_images)
+        & (classes.images <= max_share * len(statistics.labelled))
+    )
+    if not len(found):
+        return
+    found = found[np.argsort(classes.images[found], kind="stable")]
+    names = classes.names_of(found)
+    worst = found[0]
+    yield Evidence(
+        f"All {classes.objects[worst]:,} objects of {named(names[:1])} are in "
+        f"{counted(int(classes.images[worst]), 'image')} of "
+        f"{len(statistics.labelled):,}{_and_more(names)}.",
+        objects=classes.rows_of(found),
+        classes=names,
+        figures={
+            "objects": int(classes.objects[worst]),
+            "images": int(classes.images[worst]),
+        },
+    )
+
+
+@rule(
+    "CA406",
+    "dominant-class",
+    "note",
+    explanation="One class has more objects than all others together, so that losses "
+    "and averages over objects are mostly about this one.",
+    advice="Judge the detector by the mean AP of classes, and try a focal loss or "
+    "weights by class.",
+    example="Of 4 classes one has 90 of 100 objects.",
+    counterexample="Of 2 classes one has 60 of 100 objects.",
+)
+def dominant_class(
+    statistics: Statistics, *, min_share: float = 0.5, min_times: float = 5
+) -> Iterator[Evidence]:
+    """Finds a class with over ``min_share`` of all objects.
+
+    It must also have ``min_times`` as many as the others on average: of two classes
+    one always has half of the objects.
+    """
+    classes = statistics.classes
+    present = np.count_nonzero(classes.objects)
+    if present < 2:
+        return
+    most = int(classes.objects.argmax())
+    share = classes.share[most]
+    if share <= min_share or share * (present - 1) < min_times * (1 - share):
+        return
+    names = classes.names_of([most])
+    yield Evidence(
+        f"{percent(share)} of the objects ({classes.objects[most]:,} of "
+        f"{classes.objects.sum():,}) are {named(names)}, one of {present:,} classes.",
+        objects=classes.rows_of([most]),
+        classes=names,
+        figures={"share": float(share)},
+    )
+
+
+@rule(
+    "CA407",
+    "rare-class-with-commonest",
+    "warning",
+    explanation="A rare class is never seen without the commonest one, so repeating "
+    "its images inflates what there is too much of, and the detector may take the one "
+    "as a sign of the other.",
+    advice="Collect images of the rare class without the common one, or weigh the "
+    "rare class in the loss instead of repeating its images.",
+    example="Each of 10 ladybugs is in an image with a leaf, the commonest of many "
+    "classes, which half of all images show.",
+    counterexample="One of 10 ladybugs is in an image without a leaf.",
+)
+def rare_class_with_commonest(
+    statistics: Statistics, *, min_images: int = 5, max_chance: float = 0.1
+) -> Iterator[Evidence]:
+    """Finds rare classes that all images show together with the commonest.
+
+    ``max_chance`` is the greatest probability that ``min_images`` images or more all
+    show the commonest class anyway: where every image does, that says nothing.
+    """
+    classes = statistics.classes
+    if not len(classes.tail):
+        return
+    most = int(classes.images.argmax())
+    tail = classes.tail[classes.images[classes.tail] >= min_images]
+    common = classes.images[most] / len(statistics.labelled)
+    rare = tail[
+        classes.always_with[tail, most] & (common ** classes.images[tail] <= max_chance)
+    ]
+    if not len(rare):
+        return
+    names, commonest = classes.names_of(rare), classes.names_of([most])
+    images = int(classes.images[rare].sum())
+    yield Evidence(
+        f"{named(names)} {'are' if len(names) > 1 else 'is'} never seen without "
+        f"{named(commonest)}: all {images:,} images with "
+        f"{'them' if len(names) > 1 else 'it'} show "
+        f"{named(commonest)}, as {percent(common)} of all images do.",
+        objects=classes.rows_of(rare),
+        classes=(*names, *commonest),
+        figures={"images": images, "share_of_all_images": float(common)},
+    )
+
+
+@rule(
+    "CA408",
+    "missing-in-source",
+    "error",
+    explanation="A class that other images show often is nowhere labelled in a whole "
+    "folder or tag; if it is to be seen there, its objects are taught as background.",
+    advice="Look through the images of that source, and label the class there or leave "
+    "these images out.",
+    example="30 of 100 images of site_a show a mug and none of 100 of site_b, though "
+    "both show plates.",
+    counterexample="3 of 100 images of site_a show a mug and none of 100 of site_b.",
+)
+def missing_in_source(
+    statistics: Statistics, *, alpha: float = 0.001, min_coverage: float = 0.8
+) -> Iterator[Evidence]:
+    """Finds classes that a folder or tag lacks and that most others have.
+
+    ``alpha`` is the greatest chance that one of all sources lacks one of all classes;
+    ``min_coverage`` the share of the other images whose sources do have the class.
+    Which of the images show the class cannot be known, so all of them are named.
+    """
+    labelled, presence = statistics.labelled, statistics.classes.presence
+    reported: set[bytes] = set()
+    for kind, sources in (
+        ("folder", folders(labelled.filepaths)),
+        ("tag", tagged(labelled.tags)),
+    ):
+        gaps = SourceGaps(presence, sources)
+        missing = gaps.missing(alpha, min_coverage)
+        if not len(missing):
+            continue
+        images = sources.images_of(missing[:, 0])
+        # A folder train whose images are tagged train is said once
+        if images.tobytes() in reported:
+            continue
+        reported.add(images.tobytes())
+        source, category = missing[0]
+        count, expected = gaps.images[source], gaps.expected[source, category]
+        others = len(missing) - 1
+        yield Evidence(
+            f"{named([labelled.classes[category]])} is labelled in none of the "
+            f"{count:,} images of the {kind} `{sources.names[source]}`, where at the "
+            f"rate of all others some {expected:,.0f} would show it"
+            + (f", and {counted(others, 'similar gap')} more" if others else "")
+            + "; which ones do is not known, so all images are listed.",
+            images=images,
+            classes=tuple(dict.fromkeys(statistics.classes.names_of(missing[:, 1]))),
+            figures={
+                "source": sources.names[source],
+                "images": int(count),
+                "expected": float(expected),
+                "p_value": float(gaps.p_value[source, category]),
+            },
+        )
+
+
+@rule(
+    "CA409",
+    "size-count-correlation",
+    "note",
+    explanation="Common classes are larger, or smaller, than rare ones, so a "
+    "difference in AP between classes may be one of size, and the reverse.",
+    advice="Compare classes at equal size (AP small, medium, large per class) before "
+    "blaming rarity, and the reverse.",
+    example="Of 12 classes the one with more objects always has the smaller ones.",
+    counterexample="Of 12 classes all have objects of about the same size.",
+)
+def size_count_correlation(
+    statistics: Statistics,
+    *,
+    min_correlation: float = 0.6,
+    max_p_value: float = 0.01,
+    min_classes: int = 10,
+) -> Iterator[Evidence]:
+    """Finds classes whose mean area goes with their number, by Spearman's rank."""
+    found = statistics.classes.size_count_correlation
+    if found.num_classes < min_classes or not (
+        abs(found.spearman) >= min_correlation and found.p_value <= max_p_value
+    ):
+        return
+    what = "larger" if found.spearman > 0 else "smaller"
+    yield Evidence(
+        f"The more objects a class has, the {what} they are: over "
+        f"{found.num_classes:,} classes the rank correlation of count and mean area "
+        f"is {found.spearman:.2f}.",
+        figures={"spearman": found.spearman, "p_value": found.p_value},
+    )
+
+
+@rule(
+    "CA410",
+    "similar-class-names",
+    "warning",
+    explanation="Class names that differ only in case, in spaces and signs or in a "
+    "plural s are probably one class, which is trained against itself.",
+    advice="Merge the classes under one name (in FiftyOne: map_labels).",
+    example="There are the classes `traffic light` and `Traffic_Lights`.",
+    counterexample="There are the classes `traffic light` and `traffic sign`.",
+)
+def similar_class_names(statistics: Statistics) -> Iterator[Evidence]:
+    """Finds names that are equal but for case, spaces, signs and a plural s."""
+    classes = statistics.classes
+    groups: dict[str, list[int]] = {}
+    for row, name in enumerate(statistics.labelled.classes):
+        groups.setdefault(_plain(name), []).append(row)
+    similar = [rows for rows in groups.values() if len(rows) > 1]
+    if not similar:
+        return
+    first = [f"`{name}`" for name in classes.names_of(similar[0])]
+    rows = [row for group in similar for row in group]
+    others = len(similar) - 1
+    yield Evidence(
+        f"{listed(first)} are probably one class"
+        + (f", like the names of {counted(others, 'other group')}" if others else "")
+        + ".",
+        objects=classes.rows_of(rows),
+        classes=classes.names_of(rows),
+        figures={"groups": len(similar)},
+    )
+
+
+@rule(
+    "CA411",
+    "resampling-side-effect",
+    "note",
+    explanation="Repeating the images of rare classes would also repeat a common class "
+    "that is seen with them, which undoes a part of what was wanted.",
+    advice="Lower the threshold or the exponent of resampling, or weigh the rare "
+    "classes in the loss instead.",
+    example="24 of the 30 images of people show one of eight rare classes, which are "
+    "to be repeated more than twice.",
+    counterexample="The images of the rare classes show nothing else.",
+)
+def resampling_side_effect(
+    statistics: Statistics, *, min_gain: float = 1.5, threshold: float | None = None
+) -> Iterator[Evidence]:
+    """Finds classes that resampling multiplies by ``min_gain`` though they need none.
+
+    ``threshold`` is that of the repeat factors, by default one proposed for the set.
+    """
+    classes = statistics.classes
+    if threshold is None:
+        threshold = default_threshold(classes.presence)
+    effect = ResamplingEffect(classes, threshold)
+    least = max(min_gain, effect.epoch_growth)
+    raised = effect.raised(least)
+    if not len(raised):
+        return
+    names, worst = classes.names_of(raised), effect.side_effects(least)[0]
+    presence = classes.presence
+    repeated = effect.factors.image[presence.image] > 1
+    shown = np.isin(presence.category, raised)
+    yield Evidence(
+        f"Resampling at a threshold of {threshold:.2g} has a side effect: {worst}"
+        f"{_and_more(names)}, in an epoch {effect.epoch_growth:.2g}x as long.",
+        images=np.unique(presence.image[repeated & shown]),
+        classes=names,
+        figures={
+            "threshold": threshold,
+            "gain": worst.gain,
+            "through": worst.through,
+            "epoch_growth": effect.epoch_growth,
+        },
+    )
+
+
+@rule(
+    "CA412",
+    "source-of-other-classes",
+    "note",
+    explanation="A folder has no class in common with the others; if its images show "
+    "objects of the others' classes, or theirs show its own, these are unlabelled and "
+    "taught as background.",
+    advice="Look whether images of one folder show classes of another; if so, label "
+    "them or train with the loss of unlabelled classes masked.",
+    example="All images of faces/ have only faces, those of plates/ only plates.",
+    counterexample="Images of site_a/ and site_b/ have cars and people.",
+)
+def source_of_other_classes(
+    statistics: Statistics, *, min_images: int = 10
+) -> Iterator[Evidence]:
+    """Finds folders of ``min_images`` or more whose classes occur nowhere else."""
+    labelled, presence = statistics.labelled, statistics.classes.presence
+    sources = folders(labelled.filepaths)
+    gaps = SourceGaps(presence, sources)
+    labelled_sources = (gaps.num_classes > 0) & (gaps.images >= min_images)
+    found = np.flatnonzero(labelled_sources & (gaps.num_common == 0))
+    if not len(found) or np.count_nonzero(labelled_sources) < 2:
+        return
+    names = [sources.names[source] for source in found.tolist()]
+    images = sources.images_of(found)
+    yield Evidence(
+        f"The folder{'s' if len(names) > 1 else ''} {named(names)} "
+        f"{_has(names)} no class in common with any other, in {len(images):,} of "
+        f"{len(labelled):,} images.",
+        images=images,
+        classes=statistics.classes.names_of(
+            np.flatnonzero(gaps.found[found].any(axis=0))
+        ),
+        figures={"folders": len(names)},
+    )
+
+
+def _plain(name: str) -> str:
+    folded = _SEPARATORS.sub("", unicodedata.normalize("NFKC", name).casefold())
+    plural = folded.endswith("s") and not folded.endswith("ss")
+    # Names of signs only are told apart by these
+    return (folded[:-1] if plural and len(folded) > 1 else folded) or name
+
+
+def _and_more(names: Sequence[str]) -> str:
+    return f", and {counted(len(names) - 1, 'class')} more" if len(names) > 1 else ""
+
+
+def _has(names: Sequence[str]) -> str:
+    return "has" if len(names) == 1 else "have"

@@ -1,0 +1,346 @@
+"""Rules on the sizes and shapes of images, and on what resizing does to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sized
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.findings import Evidence, rule
+from fiftyone_coco_audit.statistics.images import PIXELS_4K, is_far
+from fiftyone_coco_audit.statistics.resizing import propose_sizes
+from fiftyone_coco_audit.wording import percent
+
+if TYPE_CHECKING:
+    from fiftyone_coco_audit.statistics.overview import Statistics
+
+
+@rule(
+    "CA201",
+    "extreme-image-aspect-ratio",
+    "warning",
+    explanation="An image that is much longer than the others becomes a sliver when "
+    "it is resized like them, and wastes most of its batch on padding.",
+    advice="Cut long images into tiles, or leave them out of training.",
+    example="An image of 1600 x 320 among images of 640 x 480.",
+    counterexample="Images of 480 x 640 among images of 640 x 480, or only images of "
+    "1600 x 320.",
+)
+def extreme_image_aspect_ratio(
+    statistics: Statistics, *, factor: float = 2.5
+) -> Iterator[Evidence]:
+    """Finds images that are ``factor`` times longer than the median."""
+    images = statistics.images
+    if not len(images):
+        return
+    typical = float(np.median(images.elongation))
+    found = np.flatnonzero(images.elongation > factor * typical)
+    if len(found):
+        longest = found[images.elongation[found].argmax()]
+        yield Evidence(
+            f"{_of(found, images)} {_verb(found, 'is', 'are')} over {factor:g} times "
+            f"as elongated as the typical {typical:.2f}:1, the longest "
+            f"{images.elongation[longest]:.2f}:1 ({_size(images.size[longest])}).",
+            images=found,
+            figures={"images": len(found), "typical_ratio": typical},
+        )
+
+
+@rule(
+    "CA202",
+    "huge-image",
+    "note",
+    explanation="An image of many times the pixels of the others costs memory and "
+    "time to decode, in each epoch, for what resizing throws away.",
+    advice="Store these images at the size of the others, or cut them into tiles.",
+    example="An image of 3840 x 2160 among images of 640 x 480.",
+    counterexample="Images that are all of 3840 x 2160.",
+)
+def huge_image(
+    statistics: Statistics, *, min_pixels: float = PIXELS_4K, factor: float = 4.0
+) -> Iterator[Evidence]:
+    """Finds images of 4K and above with ``factor`` times the median's pixels."""
+    images = statistics.images
+    if not len(images):
+        return
+    pixels = images.size.prod(axis=1)
+    times = pixels / np.median(pixels)
+    found = np.flatnonzero((pixels >= min_pixels) & (times >= factor))
+    if len(found):
+        largest = found[pixels[found].argmax()]
+        yield Evidence(
+            f"{_of(found, images)} {_verb(found, 'has', 'have')} "
+            f"{min_pixels / 1e6:.1f} megapixels or more; the largest, of "
+            f"{_size(images.size[largest])}, has {times[largest]:.0f} times the pixels "
+            "of the median image.",
+            images=found,
+            figures={"images": len(found), "largest_times": float(times[largest])},
+        )
+
+
+@rule(
+    "CA203",
+    "mixed-aspect-ratios",
+    "note",
+    explanation="Where many images are far from square in different ways, no single "
+    "input shape fits, and batches drawn at random are mostly padding.",
+    advice="Group batches by aspect ratio (the aspect_group field) and pad each batch "
+    "only to its own largest image.",
+    example="Half of the images are 900 x 300, the others 300 x 900.",
+    counterexample="Half of the images are 640 x 480, the others 480 x 640.",
+)
+def mixed_aspect_ratios(
+    statistics: Statistics, *, min_saving: float = 0.1
+) -> Iterator[Evidence]:
+    """Finds sets of the kind "extremes" that grouped batches would serve better."""
+    images = statistics.images
+    saving = images.rectangular_padding.saving
+    if images.kind.name == "extremes" and saving >= min_saving:
+        found = np.flatnonzero(is_far(images.aspect_ratio))
+        yield Evidence(
+            f"{percent(len(found) / len(images))} of the images have an aspect ratio "
+            "far from 1 and from the most common one; in batches padded to their "
+            f"largest image, grouping by aspect ratio saves {percent(saving)} of the "
+            f"pixels at {statistics.resize}.",
+            images=found,
+            figures={"images": len(found), "saving": saving},
+        )
+
+
+@rule(
+    "CA204",
+    "heavy-padding",
+    "warning",
+    explanation="Padding costs as much computation and memory as the image, and "
+    "leaves fewer pixels to the objects.",
+    advice="Resize to the shape of the images, or pad each batch only as far as its "
+    "images need, grouped by aspect ratio.",
+    example="Images of 1920 x 1080 are resized by letterbox 640.",
+    counterexample="Images of 640 x 480 are resized by letterbox 640.",
+)
+def heavy_padding(
+    statistics: Statistics, *, max_padding: float = 0.4
+) -> Iterator[Evidence]:
+    """Finds resizing that makes over ``max_padding`` of all pixels padding."""
+    images, resize = statistics.images, statistics.resize
+    if not len(images):
+        return
+    padding = float(images.padding.mean())
+    if padding <= max_padding:
+        return
+    proposed = propose_sizes(images.size, max(resize.width, resize.height))
+    letterboxes = proposed["padding"][proposed.index.str.startswith("letterbox")]
+    least, instead = float(letterboxes.min()), f"at {letterboxes.idxmin()}"
+    # Among extremes, a shape that fits the most of them makes the others tiny
+    if images.kind.name == "extremes" or least >= padding:
+        least = images.rectangular_padding.grouped
+        instead = "in batches padded only as needed, grouped by aspect ratio,"
+    yield Evidence(
+        f"{percent(padding)} of the network's input is padding at {resize}; "
+        f"{instead} it would be {percent(least)}.",
+        images=np.flatnonzero(images.padding > max_padding),
+        figures={"padding": padding, "least_padding": least},
+    )
+
+
+@rule(
+    "CA205",
+    "distortion",
+    "warning",
+    explanation="Stretched far out of shape, objects look unlike those that the "
+    "network was pretrained on, and anchors fit them worse.",
+    advice="Keep the aspect ratio by letterbox, or stretch to the images' own shape.",
+    example="Images of 1920 x 1080 are resized by stretch 640.",
+    counterexample="Images of 640 x 480 are resized by stretch 640.",
+)
+def distortion(
+    statistics: Statistics, *, factor: float = 1.6, min_share: float = 0.25
+) -> Iterator[Evidence]:
+    """Finds resizing that distorts many images by more than 3:2 made square."""
+    images = statistics.images
+    found = np.flatnonzero(images.distortion > factor)
+    if len(found) > min_share * len(images):
+        median = float(np.median(images.distortion[found]))
+        yield Evidence(
+            f"{percent(len(found) / len(images))} of the images are distorted over "
+            f"{factor:g} times at {statistics.resize}, in the median "
+            f"{median:.1f} times.",
+            images=found,
+            figures={"images": len(found), "median_distortion": median},
+        )
+
+
+@rule(
+    "CA206",
+    "images-enlarged",
+    "note",
+    explanation="Enlarging adds computation but no detail, though it can help with "
+    "objects that are small for the network's strides.",
+    advice="Try a smaller input, which is faster, and keep the larger one only if it "
+    "finds more small objects.",
+    example="Images of 240 x 180 are resized by letterbox 640.",
+    counterexample="Images of 640 x 480 are resized by shortest_side 800 max 1333.",
+)
+def images_enlarged(
+    statistics: Statistics, *, factor: float = 2.0, min_share: float = 0.5
+) -> Iterator[Evidence]:
+    """Finds resizing that enlarges most images more than ``factor`` times."""
+    images = statistics.images
+    found = np.flatnonzero(images.magnification > factor)
+    if len(found) > min_share * len(images):
+        yield Evidence(
+            f"{percent(len(found) / len(images))} of the images are enlarged over "
+            f"{factor:g} times at {statistics.resize}, in the median "
+            f"{np.median(images.magnification):.1f} times.",
+            images=found,
+            figures={"images": len(found)},
+        )
+
+
+@rule(
+    "CA207",
+    "images-shrunk-much",
+    "note",
+    explanation="Shrinking by more than 4 makes an object of 32 pixels less than 8 "
+    "across, the first stride of most detectors.",
+    advice="Try a larger input or tiles; the sizes of objects at the network's input "
+    "tell whether it is needed.",
+    example="Images of 4000 x 3000 are resized by letterbox 640.",
+    counterexample="Images of 1920 x 1080 are resized by letterbox 640.",
+)
+def images_shrunk_much(
+    statistics: Statistics, *, factor: float = 4.0, min_share: float = 0.5
+) -> Iterator[Evidence]:
+    """Finds resizing that shrinks most images more than ``factor`` times."""
+    images = statistics.images
+    found = np.flatnonzero(images.magnification * factor < 1)
+    if len(found) > min_share * len(images):
+        yield Evidence(
+            f"{percent(len(found) / len(images))} of the images are shrunk over "
+            f"{factor:g} times at {statistics.resize}, in the median "
+            f"{1 / np.median(images.magnification):.1f} times.",
+            images=found,
+            figures={"images": len(found)},
+        )
+
+
+@rule(
+    "CA208",
+    "image-without-objects",
+    "note",
+    explanation="An image without labels teaches the network that nothing is there: "
+    "good if that is so, harmful if it was not annotated.",
+    advice="Look whether they are meant as negatives, and annotate or remove those "
+    "that are not.",
+    example="An image has neither objects nor crowd regions.",
+    counterexample="An image has only a crowd region.",
+)
+def image_without_objects(statistics: Statistics) -> Iterator[Evidence]:
+    """Finds images that have neither objects nor crowd regions."""
+    labelled = statistics.labelled
+    objects = np.bincount(labelled.objects.image, minlength=len(labelled))
+    found = np.flatnonzero((objects == 0) & (labelled.crowds == 0))
+    if len(found):
+        yield Evidence(
+            f"{_of(found, labelled)} {_verb(found, 'has', 'have')} neither objects "
+            "nor crowd regions.",
+            images=found,
+            figures={"images": len(found)},
+        )
+
+
+@rule(
+    "CA209",
+    "grouping-saves-padding",
+    "note",
+    explanation="A batch is padded to its largest image, so that portrait and "
+    "landscape images in one batch make each other padding.",
+    advice="Group batches by aspect ratio (the aspect_group field), as detectron2 "
+    "does by default.",
+    example="Half of the images are 640 x 480, the others 480 x 640, at "
+    "shortest_side 800.",
+    counterexample="The same images at letterbox 640, which makes all inputs equal.",
+)
+def grouping_saves_padding(
+    statistics: Statistics, *, min_saving: float = 0.1
+) -> Iterator[Evidence]:
+    """Finds batches of varying shapes that cost ``min_saving`` more than grouped."""
+    images = statistics.images
+    saving = images.batch_padding.saving
+    # Of a set of extremes mixed-aspect-ratios has said so already
+    if saving >= min_saving and images.kind.name != "extremes":
+        yield Evidence(
+            f"{percent(images.batch_padding.random)} of random batches is padding at "
+            f"{statistics.resize}; grouped by aspect ratio it is "
+            f"{percent(images.batch_padding.grouped)}, which saves "
+            f"{percent(saving)} of the pixels.",
+            figures={"saving": saving},
+        )
+
+
+@rule(
+    "CA210",
+    "few-images",
+    "note",
+    explanation="Shares and quantiles of few images are rough guesses of those of the "
+    "data that the model will meet.",
+    advice="Take all shares as rough, and add images before tuning anything on them.",
+    example="A set of 13 images.",
+    counterexample="A set of 50 images.",
+)
+def few_images(statistics: Statistics, *, min_images: int = 50) -> Iterator[Evidence]:
+    """Finds sets of few images, and says how sure a share of one half is."""
+    number = len(statistics.images)
+    if 0 < number < min_images:
+        # Wilson's 95 % interval around one half
+        margin = 1.96 / (2 * np.sqrt(number + 1.96**2))
+        images = (
+            "There is only 1 image" if number == 1 else f"There are {number} images"
+        )
+        yield Evidence(
+            f"{images}, of which a share of 50 % may stand for anything from "
+            f"{percent(0.5 - margin)} to {percent(0.5 + margin)}.",
+            figures={"images": number},
+        )
+
+
+@rule(
+    "CA211",
+    "duplicate-file",
+    "warning",
+    explanation="A file that several samples show counts several times in training, "
+    "and leaks if one of them is for validation.",
+    advice="Keep one sample of each file, with all its labels.",
+    example="Two samples have the same filepath.",
+    counterexample="Two samples have files of the same name in different folders.",
+)
+def duplicate_file(statistics: Statistics) -> Iterator[Evidence]:
+    """Finds samples of the same filepath."""
+    import pandas as pd
+
+    filepaths = pd.Series(statistics.labelled.filepaths, dtype=object)
+    repeated = filepaths.duplicated(keep=False).to_numpy()
+    found = np.flatnonzero(repeated)
+    if len(found):
+        files = filepaths[repeated].nunique()
+        yield Evidence(
+            f"{_of(found, filepaths)} share a filepath with another: these "
+            f"{len(found):,} samples show {files:,} file{'s' * (files > 1)}.",
+            images=found,
+            figures={"files": files, "samples": len(found)},
+        )
+
+
+def _of(found: Sized, images: Sized) -> str:
+    return f"{len(found):,} of {len(images):,} images"
+
+
+def _verb(found: Sized, singular: str, plural: str) -> str:
+    return singular if len(found) == 1 else plural
+
+
+def _size(size: NDArray[np.float64]) -> str:
+    width, height = size
+    return f"{width:.0f} x {height:.0f}"

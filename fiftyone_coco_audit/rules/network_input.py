@@ -1,0 +1,268 @@
+"""Rules on how large objects are when the network gets to see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fiftyone_coco_audit.findings import Evidence, rule
+from fiftyone_coco_audit.rules.objects import highest, plural
+from fiftyone_coco_audit.statistics.network_input import with_side
+from fiftyone_coco_audit.statistics.tiling import propose_tiling
+from fiftyone_coco_audit.wording import counted, listed, percent
+
+if TYPE_CHECKING:
+    from fiftyone_coco_audit.statistics.overview import Statistics
+
+
+@rule(
+    "CA501",
+    "tiny-object-at-input",
+    "warning",
+    explanation="An object smaller than 8 pixels, the least stride of most detectors, "
+    "is less than one cell of the finest feature map.",
+    advice="Train on a larger input or on tiles, or leave these objects out of "
+    "training as ignored regions.",
+    example="A box of 14 x 14 pixels in an image of 1280 x 960 at letterbox 640.",
+    counterexample="A box of 14 x 14 pixels in an image of 640 x 480 at letterbox 640.",
+)
+def tiny_object_at_input(
+    statistics: Statistics, *, min_px: float = 8
+) -> Iterator[Evidence]:
+    """Finds objects under ``min_px`` at the input, by the root of the box's area."""
+    size = statistics.network_input.input_size
+    found = np.flatnonzero(size < min_px)
+    if len(found):
+        yield Evidence(
+            f"{len(found):,} of {counted(len(size), 'object')} "
+            f"({percent(len(found) / len(size))}) {plural(found, 'is', 'are')} "
+            f"under {min_px:g} px at an input of {statistics.resize}.",
+            objects=found,
+            figures={"objects": len(found), "share": len(found) / len(size)},
+        )
+
+
+@rule(
+    "CA502",
+    "object-lost-at-input",
+    "error",
+    explanation="A box with a side of less than one pixel at the network's input is "
+    "dropped by some loaders, and with others trains the network on nothing.",
+    advice="Train on a larger input or on tiles, or remove these labels.",
+    example="A box of 40 x 3 pixels in an image of 4000 x 3000 at letterbox 640.",
+    counterexample="A box of 40 x 3 pixels in an image of 640 x 480 at letterbox 640.",
+)
+def object_lost_at_input(
+    statistics: Statistics, *, min_side: float = 1
+) -> Iterator[Evidence]:
+    """Finds boxes that resizing makes less than ``min_side`` pixels wide or high.
+
+    Those that were so in the file are left to degenerate-box.
+    """
+    inputs, box = statistics.network_input, statistics.labelled.objects.box
+    shortest = np.minimum(inputs.input_width, inputs.input_height)
+    found = np.flatnonzero((shortest < min_side) & (box[:, 2:].min(axis=1) >= min_side))
+    if len(found):
+        yield Evidence(
+            f"{len(found):,} of {counted(len(inputs), 'object')} "
+            f"{plural(found, 'has', 'have')} a side of less than {min_side:g} px at an "
+            f"input of {statistics.resize}.",
+            objects=found,
+            figures={"objects": len(found)},
+        )
+
+
+@rule(
+    "CA503",
+    "class-small-at-input",
+    "warning",
+    explanation="Many objects of a class are under 16 pixels at the network's input, "
+    "where detectors find few of them and small shifts cost the match.",
+    advice="Train on a larger input, such as the one named, or on tiles.",
+    example="10 of 20 birds are 20 x 20 pixels in images of 1280 x 960 at letterbox "
+    "640.",
+    counterexample="10 of 20 birds are 20 x 20 pixels in images of 640 x 480.",
+)
+def class_small_at_input(
+    statistics: Statistics,
+    *,
+    min_px: float = 16,
+    max_share: float = 0.25,
+    min_objects: int = 20,
+    wanted_share: float = 0.95,
+) -> Iterator[Evidence]:
+    """Finds classes with over ``max_share`` of their objects under ``min_px``.
+
+    The sentence names the input that brings ``wanted_share`` of each such class to
+    ``min_px`` or more.
+    """
+    inputs, category = statistics.network_input, statistics.labelled.objects.category
+    num_classes = len(statistics.labelled.classes)
+    small = inputs.input_size < min_px
+    count = np.bincount(category, minlength=num_classes)
+    below = np.bincount(category[small], minlength=num_classes)
+    share = below / np.maximum(count, 1)
+    worst = highest(share, (count >= min_objects) & (share > max_share))
+    if not len(worst):
+        return
+    names = statistics.classes.names_of(worst)
+    sentence = (
+        f"{percent(share[worst[0]])} of `{names[0]}` objects ({below[worst[0]]:,} of "
+        f"{count[worst[0]]:,}) are under {min_px:g} px at an input of "
+        f"{statistics.resize}"
+    )
+    if len(worst) > 1:
+        others = zip(names[1:], share[worst[1:]].tolist(), strict=True)
+        sentence += ", and so are many of " + listed(
+            [f"`{name}` ({percent(part)})" for name, part in others], most=2
+        )
+    figures = {"share": float(share[worst[0]]), "objects": int(below[worst].sum())}
+    smallest = inputs.smallest_input(min_px, wanted_share)
+    if smallest is not None and smallest["side"].iloc[worst].notna().all():
+        side = int(smallest["side"].iloc[worst].max())
+        figures["proposed_side"] = side
+        sentence += (
+            f"; {with_side(statistics.resize, side)} would bring "
+            f"{percent(wanted_share)} of {plural(worst, 'them', 'each')} to that size"
+        )
+    yield Evidence(
+        f"{sentence}.",
+        objects=np.flatnonzero(small & np.isin(category, worst)),
+        classes=names,
+        figures=figures,
+    )
+
+
+@rule(
+    "CA504",
+    "most-objects-small",
+    "warning",
+    explanation="Most objects are small at the network's input, by COCO's 32 pixels, "
+    "where detectors made for COCO reach about half of their usual AP.",
+    advice="Train on a larger input or on tiles, add a level of stride 4, and tune by "
+    "AP small.",
+    example="Of 100 objects 60 are 24 x 24 pixels in images of 640 x 480 at letterbox "
+    "640.",
+    counterexample="Of 100 objects 40 are 24 x 24 pixels in such images.",
+)
+def most_objects_small(
+    statistics: Statistics,
+    *,
+    min_px: float = 32,
+    max_share: float = 0.5,
+    min_objects: int = 50,
+) -> Iterator[Evidence]:
+    """Finds sets with over ``max_share`` of all objects under ``min_px``."""
+    size = statistics.network_input.input_size
+    found = np.flatnonzero(size < min_px)
+    if len(size) >= min_objects and len(found) > max_share * len(size):
+        yield Evidence(
+            f"{percent(len(found) / len(size))} of all objects ({len(found):,} of "
+            f"{len(size):,}) are under {min_px:g} px at an input of "
+            f"{statistics.resize}, the median is {np.median(size):.0f} px.",
+            objects=found,
+            figures={
+                "objects": len(found),
+                "share": len(found) / len(size),
+                "median_px": float(np.median(size)),
+            },
+        )
+
+
+@rule(
+    "CA505",
+    "tiling-advised",
+    "note",
+    explanation="No input of a common size makes the small objects large enough, but "
+    "tiles of the images at the present input size would.",
+    advice="Cut the images into such tiles, in training and in inference (SAHI).",
+    example="Objects of 20 x 20 pixels in images of 4000 x 3000 at letterbox 640.",
+    counterexample="Objects of 20 x 20 pixels in images of 1280 x 960.",
+)
+def tiling_advised(
+    statistics: Statistics,
+    *,
+    min_px: float = 16,
+    max_small: float = 0.05,
+    largest_input: int = 1536,
+    max_cut: float = 0.1,
+    min_objects: int = 20,
+) -> Iterator[Evidence]:
+    """Finds sets of which tiles leave ``max_small`` under ``min_px``, and no input.
+
+    Inputs are tried up to ``largest_input``; tiles may cut ``max_cut`` of the objects.
+    """
+    labelled, resize = statistics.labelled, statistics.resize
+    size = statistics.network_input.input_size
+    if resize.mode == "none" or len(size) < min_objects:
+        return
+    largest = with_side(resize, max(largest_input, resize.width))
+    small = np.flatnonzero(size * (largest.width / resize.width) < min_px)
+    if len(small) <= max_small * len(size):
+        return
+    effect = propose_tiling(labelled, resize, min_px)
+    if (
+        effect is None
+        or effect.share_below(min_px) > max_small
+        or effect.num_cut > max_cut * len(size)
+    ):
+        return
+    tiles = effect.num_tiles / len(labelled)
+    yield Evidence(
+        f"{percent(len(small) / len(size))} of the objects are under {min_px:g} px "
+        f"even at {largest}; tiles of {effect.plan.tile} px that overlap by "
+        f"{effect.plan.overlap} px, at an input of {effect.input_side} px, leave "
+        f"{percent(effect.share_below(min_px))} so small, cut {effect.num_cut:,} of "
+        f"{counted(len(size), 'object')}, and are {tiles:.0f} an image.",
+        objects=small,
+        figures={
+            "tile": effect.plan.tile,
+            "overlap": effect.plan.overlap,
+            "input_side": effect.input_side,
+            "tiles_per_image": tiles,
+            "cut": effect.num_cut,
+            "share_before": float((size < min_px).mean()),
+            "share_after": effect.share_below(min_px),
+        },
+    )
+
+
+@rule(
+    "CA506",
+    "input-larger-than-needed",
+    "note",
+    explanation="Nearly all objects would still be of a good size at half the "
+    "input, which takes a quarter of the computation and memory.",
+    advice="Try the smaller input that is named, and compare AP and speed.",
+    example="99 of 100 objects are 200 x 200 pixels in images of 640 x 480 at "
+    "letterbox 640.",
+    counterexample="All objects are 60 x 60 pixels in such images.",
+)
+def input_larger_than_needed(
+    statistics: Statistics,
+    *,
+    min_px: float = 32,
+    wanted_share: float = 0.99,
+    max_factor: float = 0.5,
+    min_objects: int = 50,
+) -> Iterator[Evidence]:
+    """Finds sets that an input of ``max_factor`` times the side would serve as well.
+
+    There, ``wanted_share`` of the objects of every class are still ``min_px`` or more.
+    """
+    inputs, resize = statistics.network_input, statistics.resize
+    smallest = inputs.smallest_input(min_px, wanted_share)
+    if smallest is None or len(inputs) < min_objects:
+        return
+    sides = smallest["side"][smallest["objects"] > 0]
+    if sides.isna().any() or sides.max() > max_factor * resize.width:
+        return
+    smaller = with_side(resize, int(sides.max()))
+    yield Evidence(
+        f"At {smaller} {percent(wanted_share)} of the objects of every class would "
+        f"still be {min_px:g} px or more, with "
+        f"{percent((smaller.width / resize.width) ** 2)} of the pixels of {resize}.",
+        figures={"proposed_side": smaller.width},
+    )

@@ -1,0 +1,425 @@
+"""Rules on objects: their boxes and masks, and their sizes and places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Sized
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.findings import Evidence, rule
+from fiftyone_coco_audit.statistics.shapes import (
+    DUPLICATE_IOU,
+    TOLERANCE,
+    duplicate_pairs,
+    quantiles_per_class,
+)
+from fiftyone_coco_audit.wording import counted, listed, named, percent
+
+if TYPE_CHECKING:
+    from fiftyone_coco_audit.statistics.overview import Statistics
+
+#: Over this share of the image an object fills it
+FILLING = 0.95
+
+#: Sizes of a class that differ by less than some 10 % are as good as equal
+LEAST_SIGMA = 0.1
+
+
+@rule(
+    "CA301",
+    "box-outside-image",
+    "error",
+    explanation="A box that reaches over the border teaches the network to draw boxes "
+    "where there are no pixels, and loaders cut it, drop it, or stop at it.",
+    advice="Clip the boxes to their images, and look whether the sizes of these images "
+    "are the right ones.",
+    example="A box ends 5 pixels to the right of its image.",
+    counterexample="A box ends half a pixel to the right of its image.",
+)
+def box_outside_image(
+    statistics: Statistics, *, tolerance: float = TOLERANCE
+) -> Iterator[Evidence]:
+    """Finds boxes that reach over the border by more than ``tolerance`` pixels."""
+    shapes = statistics.shapes
+    found = np.flatnonzero(shapes.outside > tolerance)
+    if not len(found):
+        return
+    most = float(shapes.outside[found].max())
+    gone = found[shapes.visible_share[found] == 0]
+    yield Evidence(
+        f"{_of(found, shapes)} boxes {plural(found, 'reaches', 'reach')} over the "
+        f"border of the image, by up to {most:,.0f} px"
+        + (
+            f"; {len(gone):,} {plural(gone, 'lies', 'lie')} wholly outside"
+            if len(gone)
+            else ""
+        )
+        + ".",
+        objects=found,
+        figures={"objects": len(found), "most_px": most, "wholly_outside": len(gone)},
+    )
+
+
+@rule(
+    "CA302",
+    "duplicate-annotation",
+    "error",
+    explanation="An object that is annotated twice counts twice in the loss, and in "
+    "evaluation one of the two is always missed.",
+    advice="Keep one of the annotations of each pair.",
+    example="Two boxes of one class are the same.",
+    counterexample="Two boxes of one class overlap by an IoU of 0.9, or two of "
+    "different classes are the same.",
+)
+def duplicate_annotation(
+    statistics: Statistics, *, min_iou: float = DUPLICATE_IOU
+) -> Iterator[Evidence]:
+    """Finds objects of a class whose boxes overlap by more than ``min_iou``."""
+    pairs = duplicate_pairs(statistics.labelled.objects, min_iou)
+    found = np.unique(pairs)
+    if len(found):
+        yield Evidence(
+            f"{_of(found, statistics.shapes)} objects are annotated more than once: "
+            f"{counted(len(pairs), 'pair')} of the same class "
+            f"{plural(pairs, 'has', 'have')} nearly the same box (IoU over "
+            f"{min_iou:g}).",
+            objects=found,
+            figures={"objects": len(found), "pairs": len(pairs)},
+        )
+
+
+@rule(
+    "CA303",
+    "loose-box",
+    "warning",
+    explanation="Boxes that are systematically larger than their objects teach the "
+    "network to draw loose boxes, which costs AP at high IoU.",
+    advice="Replace the boxes of the class by the boxes around its masks.",
+    example="The boxes of a class are a quarter wider and higher than its masks.",
+    counterexample="One box of many is a quarter wider and higher than its mask.",
+)
+def loose_box(
+    statistics: Statistics,
+    *,
+    max_looseness: float = 1.2,
+    min_objects: int = 10,
+    min_iou: float = 0.5,
+) -> Iterator[Evidence]:
+    """Finds classes whose median box is ``max_looseness`` times that of the mask.
+
+    Boxes that agree with their masks by less than ``min_iou`` are no loose ones, but
+    those of box-mask-mismatch.
+    """
+    shapes = statistics.shapes
+    category = statistics.labelled.objects.category
+    num_classes = len(statistics.labelled.classes)
+    comparable = shapes.mask_iou >= min_iou
+    looseness = np.where(comparable, shapes.looseness, np.nan)
+    median = quantiles_per_class(looseness, category, num_classes, (0.5,))[:, 0]
+    enough = np.bincount(category[comparable], minlength=num_classes) >= min_objects
+    worst = highest(median, enough & (median > max_looseness))
+    if not len(worst):
+        return
+    found = np.flatnonzero(np.isin(category, worst) & (looseness > max_looseness))
+    names = statistics.classes.names_of(worst)
+    yield Evidence(
+        "In the median, boxes are larger in area than those around their masks: "
+        f"{_with(names, median[worst] - 1, '{} by {}')} ({len(found):,} objects).",
+        objects=found,
+        classes=names,
+        figures={"objects": len(found), "median_looseness": float(median[worst[0]])},
+    )
+
+
+@rule(
+    "CA304",
+    "box-mask-mismatch",
+    "error",
+    explanation="The box and the mask of an object are about different places, so one "
+    "of the two is wrong, or belongs to another object.",
+    advice="Look which of the two is right, and draw the other anew.",
+    example="The mask of an object is in the left third of its box only.",
+    counterexample="The box of an object is 30 % wider and higher than its mask.",
+)
+def box_mask_mismatch(
+    statistics: Statistics, *, min_iou: float = 0.5
+) -> Iterator[Evidence]:
+    """Finds boxes with an IoU below ``min_iou`` with the box around their mask."""
+    shapes = statistics.shapes
+    found = np.flatnonzero(shapes.mask_iou < min_iou)
+    if len(found):
+        least = float(shapes.mask_iou[found].min())
+        yield Evidence(
+            f"{_of(found, shapes)} boxes {plural(found, 'agrees', 'agree')} by an "
+            f"IoU of less than {min_iou:g} with the box around the object's mask, "
+            f"down to {least:.2f}.",
+            objects=found,
+            figures={"objects": len(found), "least_iou": least},
+        )
+
+
+@rule(
+    "CA305",
+    "extreme-box-aspect-ratio",
+    "warning",
+    explanation="A box this thin is matched by no anchor and is often a slip of the "
+    "mouse; a shift by a few pixels makes its IoU 0.",
+    advice="Look whether the boxes are meant; if so, add anchors of such ratios or use "
+    "rotated boxes.",
+    example="A box of 210 x 10 pixels.",
+    counterexample="A box of 190 x 10 pixels.",
+)
+def extreme_box_aspect_ratio(
+    statistics: Statistics, *, max_ratio: float = 20
+) -> Iterator[Evidence]:
+    """Finds boxes with one side over ``max_ratio`` times the other.
+
+    Those with a side under a pixel are left to degenerate-box.
+    """
+    shapes = statistics.shapes
+    thin = np.minimum(shapes.width, shapes.height) >= 1
+    found = np.flatnonzero(thin & (shapes.elongation > max_ratio))
+    if len(found):
+        worst = found[shapes.elongation[found].argmax()]
+        yield Evidence(
+            f"{_of(found, shapes)} boxes {plural(found, 'has', 'have')} one side "
+            f"over {max_ratio:g} times as long as the other, the thinnest of "
+            f"{shapes.width[worst]:,.0f} x {shapes.height[worst]:,.0f} px.",
+            objects=found,
+            figures={
+                "objects": len(found),
+                "largest_ratio": float(shapes.elongation[worst]),
+            },
+        )
+
+
+@rule(
+    "CA306",
+    "degenerate-box",
+    "error",
+    explanation="A box with a side of less than a pixel holds nothing to be learnt, "
+    "and its loss can become infinite.",
+    advice="Remove the labels, or draw them anew.",
+    example="A box of 40 x 0.5 pixels.",
+    counterexample="A box of 40 x 1 pixels.",
+)
+def degenerate_box(
+    statistics: Statistics, *, min_side: float = 1
+) -> Iterator[Evidence]:
+    """Finds boxes with a side of less than ``min_side`` pixels."""
+    shapes = statistics.shapes
+    found = np.flatnonzero(np.minimum(shapes.width, shapes.height) < min_side)
+    if len(found):
+        yield Evidence(
+            f"{_of(found, shapes)} boxes {plural(found, 'has', 'have')} a side of "
+            f"less than {min_side:g} px.",
+            objects=found,
+            figures={"objects": len(found)},
+        )
+
+
+@rule(
+    "CA307",
+    "object-fills-image",
+    "note",
+    explanation="A box around the whole image says what is there but not where; it is "
+    "often a label of classification, or a default.",
+    advice="Look whether the object really fills the image, and draw its box if not.",
+    example="A box of 639 x 479 pixels in an image of 640 x 480.",
+    counterexample="A box of 600 x 440 pixels in an image of 640 x 480.",
+)
+def object_fills_image(
+    statistics: Statistics, *, min_share: float = FILLING
+) -> Iterator[Evidence]:
+    """Finds boxes that cover over ``min_share`` of their image."""
+    shapes = statistics.shapes
+    found = np.flatnonzero(shapes.image_share > min_share)
+    if len(found):
+        yield Evidence(
+            f"{_of(found, shapes)} boxes {plural(found, 'covers', 'cover')} over "
+            f"{percent(min_share)} of the image.",
+            objects=found,
+            figures={"objects": len(found)},
+        )
+
+
+@rule(
+    "CA308",
+    "many-truncated-objects",
+    "note",
+    explanation="Most objects of a class are cut off by the border, so the network "
+    "seldom sees a whole one.",
+    advice="Add images that show the class whole, or check whether the images were cut "
+    "into tiles too small for it.",
+    example="15 of 20 objects of a class touch the border.",
+    counterexample="5 of 20 objects of a class touch the border.",
+)
+def many_truncated_objects(
+    statistics: Statistics, *, max_share: float = 0.5, min_objects: int = 20
+) -> Iterator[Evidence]:
+    """Finds classes with over ``max_share`` of their objects at the border.
+
+    Objects that fill their image are at the border by right, and are not counted.
+    """
+    shapes, objects = statistics.shapes, statistics.labelled.objects
+    num_classes = len(statistics.labelled.classes)
+    truncated = shapes.truncated & (shapes.image_share <= FILLING)
+    count = np.bincount(objects.category, minlength=num_classes)
+    share = shapes.share_per_class(truncated)
+    worst = highest(share, (count >= min_objects) & (share > max_share))
+    if len(worst):
+        names = statistics.classes.names_of(worst)
+        found = np.flatnonzero(truncated & np.isin(objects.category, worst))
+        yield Evidence(
+            f"Most objects of {_with(names, share[worst], '{} ({})')} touch the "
+            "border of the image.",
+            objects=found,
+            classes=names,
+            figures={"objects": len(found), "share": float(share[worst[0]])},
+        )
+
+
+@rule(
+    "CA309",
+    "size-outlier",
+    "warning",
+    explanation="An object far larger or smaller than all others of its class often "
+    "has the wrong class, or a box drawn by accident.",
+    advice="Look whether box and class are right.",
+    example="A cat of 3 x 3 pixels among a hundred of 80 x 80 to 160 x 160.",
+    counterexample="A cat of 60 x 60 pixels among these.",
+)
+def size_outlier(
+    statistics: Statistics, *, max_deviation: float = 5, min_objects: int = 50
+) -> Iterator[Evidence]:
+    """Finds objects over ``max_deviation`` sigma from the median size of their class.
+
+    Sizes are logarithms of the square root of the area, once in pixels and once as a
+    share of the image; an outlier is one in both. Sigma is that of a normal
+    distribution with the same central 95 %, which neither a few outliers nor a
+    class of both close and far objects lead astray.
+    """
+    shapes, objects = statistics.shapes, statistics.labelled.objects
+    num_classes = len(statistics.labelled.classes)
+    measurable = (shapes.area > 0) & (shapes.relative_area > 0)
+    deviation = np.full(len(shapes), np.inf)
+    for area in (shapes.area, shapes.relative_area):
+        size = np.log(np.where(measurable, area, np.nan)) / 2
+        low, median, high = quantiles_per_class(
+            size, objects.category, num_classes, (0.025, 0.5, 0.975)
+        )[objects.category].T
+        sigma = np.maximum((high - low) / (2 * 1.96), LEAST_SIGMA)
+        deviation = np.minimum(deviation, np.abs(size - median) / sigma)
+    count = np.bincount(objects.category, minlength=num_classes)
+    enough = count[objects.category] >= min_objects
+    found = np.flatnonzero(enough & (deviation > max_deviation))
+    if not len(found):
+        return
+    farthest = found[deviation[found].argmax()]
+    category = objects.category[[farthest]]
+    typical = np.sqrt(np.median(shapes.area[objects.category == category]))
+    names = statistics.classes.names_of(np.unique(objects.category[found]))
+    yield Evidence(
+        f"{_of(found, shapes)} objects {plural(found, 'is', 'are')} over "
+        f"{max_deviation:g} sigma from the usual sizes of their class; the farthest, a "
+        f"{named(statistics.classes.names_of(category))}, is "
+        f"{np.sqrt(shapes.area[farthest]):,.0f} px across, where the median is "
+        f"{typical:,.0f} px.",
+        objects=found,
+        classes=names,
+        figures={"objects": len(found), "sigma": float(deviation[farthest])},
+    )
+
+
+@rule(
+    "CA310",
+    "crowded-image",
+    "note",
+    explanation="COCO counts the 100 most confident detections of an image, and many "
+    "detectors return no more, so further objects can only be missed.",
+    advice="Raise the limit of detections, of the model and of the evaluation, or cut "
+    "these images into tiles.",
+    example="An image with 101 objects.",
+    counterexample="An image with 100 objects.",
+)
+def crowded_image(
+    statistics: Statistics, *, max_objects: int = 100
+) -> Iterator[Evidence]:
+    """Finds images with more than ``max_objects`` objects."""
+    num_objects = statistics.shapes.num_objects
+    found = np.flatnonzero(num_objects > max_objects)
+    if len(found):
+        lost = int((num_objects[found] - max_objects).sum())
+        yield Evidence(
+            f"{len(found):,} of {len(num_objects):,} images "
+            f"{plural(found, 'has', 'have')} more than {max_objects:,} objects, up to "
+            f"{num_objects.max():,}; at {max_objects:,} detections an image "
+            f"{counted(lost, 'object')} cannot be found.",
+            images=found,
+            figures={"images": len(found), "objects_beyond": lost},
+        )
+
+
+@rule(
+    "CA311",
+    "position-bias",
+    "note",
+    explanation="A class is nearly always at the same place, so the network may learn "
+    "the place instead of the looks, and miss it elsewhere.",
+    advice="Add images with the class elsewhere, or use augmentations that move "
+    "objects: crops, shifts, mosaic.",
+    example="The gauges of 30 images are in the middle, to a tenth of width and "
+    "height.",
+    counterexample="The gauges of 30 images are anywhere in the middle half of the "
+    "height.",
+)
+def position_bias(
+    statistics: Statistics, *, max_share: float = 0.05, min_images: int = 30
+) -> Iterator[Evidence]:
+    """Finds classes whose centres are nearly all in ``max_share`` of the image.
+
+    Nearly all is the central 90 % in each direction.
+    """
+    shapes, objects = statistics.shapes, statistics.labelled.objects
+    window = shapes.central_window
+    share = (window[:, 2:] - window[:, :2]).prod(axis=1)
+    images = statistics.classes.images
+    worst = highest(-share, (images >= min_images) & (share < max_share))
+    if not len(worst):
+        return
+    names = statistics.classes.names_of(worst)
+    place = window[objects.category]
+    inside = (shapes.centre >= place[:, :2]) & (shapes.centre <= place[:, 2:])
+    found = np.flatnonzero(inside.all(axis=1) & np.isin(objects.category, worst))
+    concerned = np.isin(objects.category, worst).sum()
+    yield Evidence(
+        f"{percent(len(found) / concerned)} of the objects of {named(names)} have "
+        f"their centres in the same {percent(share[worst].max())} of the image"
+        f"{' or less' if len(names) > 1 else ''}.",
+        objects=found,
+        classes=names,
+        figures={"objects": len(found), "share_of_image": float(share[worst[0]])},
+    )
+
+
+def plural(found: Sized, one: str, many: str) -> str:
+    """The words for one, or for any other number."""
+    return one if len(found) == 1 else many
+
+
+def highest(values: NDArray[np.float64], of: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The positions of some values, the highest first."""
+    rows = np.flatnonzero(of)
+    return rows[np.argsort(-values[rows], kind="stable")]
+
+
+def _of(found: Sized, things: Sized) -> str:
+    return f"{len(found):,} of {len(things):,}"
+
+
+def _with(names: Sequence[str], shares: NDArray[np.float64], form: str) -> str:
+    """Names of classes, each with a share."""
+    pairs = zip(names, shares.tolist(), strict=True)
+    return listed([form.format(f"`{name}`", percent(share)) for name, share in pairs])

@@ -1,0 +1,192 @@
+"""Audits of datasets: what is found, stored and opened."""
+
+import json
+from pathlib import Path
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import pytest
+
+from fiftyone_coco_audit import CocoAuditError, audit, import_coco, load_audit
+from fiftyone_coco_audit.demo import DemoPaths, generate
+
+URI = "@coco-audit/coco-audit/"
+
+# Codes of the rules that find a plant of the demo
+CODES = {
+    "extreme_aspect_ratio": "CA201",
+    "huge_image": "CA202",
+    "background_image": "CA208",
+    "box_outside_image": "CA301",
+    "duplicate_annotation": "CA302",
+    "loose_boxes": "CA303",
+    "long_tail": "CA402",
+    "rare_class_with_commonest": "CA407",
+    "unlabelled_class": "CA408",
+    "tiny_object": "CA501",
+}
+# Tiny objects are also far from the usual size of their class
+ALSO = {"CA309": "tiny_object"}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory) -> DemoPaths:
+    return generate(tmp_path_factory.mktemp("demo") / "set")
+
+
+@pytest.fixture
+def dataset(demo) -> fo.Dataset:
+    return import_coco(demo.annotations, demo.images)
+
+
+def coco_ids(view: fo.DatasetView) -> list[int]:
+    return sorted(view.values("coco_id"))
+
+
+def label_ids(view: fo.DatasetView) -> list[int]:
+    return sorted(view.values("ground_truth.detections.coco_id", unwind=True))
+
+
+def test_the_planted_faults_are_found_and_nothing_else(demo, dataset):
+    found = audit(dataset)
+    plants = {p["key"]: p for p in json.loads(demo.manifest.read_text())["plants"]}
+    assert sorted(f.code for f in found) == sorted([*CODES.values(), *ALSO])
+    for key, code in CODES.items():
+        finding, plant = found[code], plants[key]
+        view = found.view(finding)
+        assert finding.severity == plant["severity"], key
+        if key == "unlabelled_class":
+            # Which images show a mug is not known: all of the source are named
+            assert finding.classes == tuple(plant["categories"])
+            site = dataset.match(fo.ViewField("filepath").contains_str("site_b"))
+            assert coco_ids(view) == coco_ids(site)
+            assert set(plant["image_ids"]) <= set(coco_ids(view))
+        elif key == "long_tail":
+            assert set(finding.classes) == set(plant["categories"])
+            assert set(view.distinct("ground_truth.detections.label")) == set(
+                plant["categories"]
+            )
+        elif plant["annotation_ids"]:
+            assert label_ids(view) == sorted(plant["annotation_ids"])
+            assert finding.count == len(plant["annotation_ids"])
+            assert finding.subject == "label"
+        else:
+            assert coco_ids(view) == sorted(plant["image_ids"])
+            assert finding.count == len(plant["image_ids"])
+            assert finding.subject == "sample"
+    for code, key in ALSO.items():
+        assert set(label_ids(found.view(code))) <= set(plants[key]["annotation_ids"])
+
+
+def test_an_audit_is_stored(dataset):
+    with pytest.raises(CocoAuditError, match="holds no audit"):
+        load_audit(dataset)
+    found = audit(dataset)
+    again = load_audit(fo.load_dataset(dataset.name))
+    assert again == found
+    assert again.to_frame().equals(found.to_frame())
+    assert json.loads(again.to_json()) == json.loads(found.to_json())
+    assert label_ids(again.view("CA302")) == label_ids(found.view("CA302"))
+    # It is one of several runs, and goes with the dataset
+    audit(dataset, select=["CA302"])
+    assert [f.code for f in load_audit(dataset.clone())] == ["CA302"]
+
+
+def test_rules_are_selected_ignored_and_tuned(dataset):
+    assert [f.code for f in audit(dataset, select=["CA3"], ignore=["CA309"])] == [
+        "CA301",
+        "CA302",
+        "CA303",
+    ]
+    assert [f.code for f in audit(dataset, select="huge-image, CA402")] == [
+        "CA202",
+        "CA402",
+    ]
+    strict = audit(
+        dataset,
+        select=["CA501"],
+        thresholds={"CA501": {"min_px": 32}},
+    )
+    sizes = audit(dataset, select=["CA501"])
+    assert strict["CA501"].count > sizes["CA501"].count
+    for arguments, words in (
+        ({"select": ["CA9"]}, "no rule 'CA9'"),
+        ({"ignore": [""]}, "no rule ''"),
+        ({"thresholds": {"CA501": {"size": 1}}}, "no threshold 'size'"),
+    ):
+        with pytest.raises(CocoAuditError, match=words):
+            audit(dataset, **arguments)
+
+
+def test_a_view_is_audited_alone(dataset):
+    view = dataset.match(fo.ViewField("coco_id") <= 60)
+    found = audit(view)
+    assert found.num_images == len(view)
+    for finding in found:
+        assert set(finding.sample_ids) <= set(view.values("id"))
+    assert set(found.view("CA302").values("id")) < set(view.values("id"))
+
+
+def test_what_the_import_set_aside_is_found(demo, tmp_path):
+    coco = json.loads(demo.annotations.read_text())
+    coco["annotations"][7]["image_id"] = 9999
+    coco["annotations"][8]["image_id"] = 9999
+    coco["images"][0]["file_name"] = "gone.jpg"
+    file = tmp_path / "annotations.json"
+    file.write_text(json.dumps(coco))
+    dataset = import_coco(file, demo.images)
+    found = audit(dataset, select=["CA1"])
+    assert [(f.code, f.severity, f.count) for f in found] == [
+        ("CA110", "error", 2),
+        ("CA120", "warning", 1),
+    ]
+    assert "2 annotation records set aside" in found["CA110"].message
+    assert coco_ids(found.view("CA120")) == [coco["images"][0]["id"]]
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("folder", ["coco_mini", "balloon"])
+def test_real_data_have_no_errors(shared_data: Path, folder: str):
+    """Both sets are small, and so unbalanced; no label of theirs is wrong."""
+    files = shared_data / folder
+    dataset = import_coco(files / "annotations.json", files / "images")
+    found = audit(dataset)
+    assert found.counts["error"] == 0, str(found)
+
+
+def test_text(dataset):
+    found = audit(dataset)
+    lines = found.to_text(120).splitlines()
+    assert lines[0] == "200 images, 1,746 objects: 3 errors, 5 warnings, 3 notes"
+    assert max(map(len, lines)) <= 120
+    assert "8 of 1,746 boxes reach over the border" in str(found)
+    assert audit(dataset, select=["CA110"]).to_text().endswith("no findings")
+
+
+def test_empty_sets():
+    dataset = fo.Dataset()
+    with pytest.raises(CocoAuditError, match="no field 'ground_truth'"):
+        audit(dataset)
+    dataset.add_sample_field(
+        "ground_truth", fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections
+    )
+    dataset.media_type = "image"
+    assert len(audit(dataset)) == 0
+
+
+def test_operator_is_the_function(dataset):
+    expected = audit(dataset, ignore=["CA2"])
+    called = foo.get_operator(f"{URI}audit")(dataset, ignore=["CA2"])
+    assert called.findings == expected.findings
+    result = foo.execute_operator(
+        f"{URI}audit", {"dataset": dataset}, params={"ignore": "CA2"}
+    ).result
+    assert result["counts"] == expected.counts
+    assert [f["message"] for f in result["findings"]] == [
+        f.message for f in expected.findings
+    ]
+    assert [f["count"] for f in result["findings"]] == [
+        f.count for f in expected.findings
+    ]
+    assert load_audit(dataset).findings == expected.findings
+    assert result["num_objects"] == expected.num_objects
