@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.findings import Evidence, rule
-from fiftyone_coco_audit.rules.objects import counted, listed, named, percent, plural
 from fiftyone_coco_audit.statistics.anchors import UNREACHABLE, AnchorMatches
+from fiftyone_coco_audit.wording import counted, listed, named, percent
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.overview import Statistics
@@ -205,9 +205,10 @@ def unused_level(
     found = np.flatnonzero(np.isin(matches.best_level, levels))
     strides = [f"{anchors.levels[level].stride:g}" for level in levels.tolist()]
     cost = float(anchors.cost[levels].sum())
+    named_levels, have = ("levels", "have") if len(levels) > 1 else ("level", "has")
     yield Evidence(
-        f"{plural(levels, 'The level', 'The levels')} of stride {listed(strides)} of "
-        f"{_at(matches)} {plural(levels, 'has', 'have')} {percent(cost)} of all anchors, but the best one of {len(found):,} of "
+        f"The {named_levels} of stride {listed(strides)} of {_at(matches)} {have} "
+        f"{percent(cost)} of all anchors, but the best one of {len(found):,} of "
         f"{counted(len(matches), 'object')}.",
         objects=found,
         figures={"objects": len(found), "cost": cost},
@@ -221,8 +222,8 @@ def unused_level(
     explanation="Two objects of the same shape are so close that they have the same "
     "best anchor, which learns only one of them; the other is left to worse anchors, "
     "or to none, as in YOLOv3.",
-    advice="Enlarge the input, or use a finer level or more anchors, so that objects "
-    "in crowds get cells of their own.",
+    advice="Use anchors on finer levels, as Faster R-CNN has them with cells of 4 "
+    "pixels for 32, or more anchors, so that objects in crowds get some of their own.",
     example="A tenth of the objects is 2 pixels beside another one of its size.",
     counterexample="Objects are beside others of their size, 20 pixels off.",
 )

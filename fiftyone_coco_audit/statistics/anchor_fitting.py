@@ -20,6 +20,7 @@ from fiftyone_coco_audit.statistics.anchors import (
     anchor_ratio,
 )
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
+from fiftyone_coco_audit.wording import percent
 
 Method = Literal["kmeans", "evolve"]
 
@@ -39,8 +40,6 @@ _ROUNDS = 30
 _GENERATIONS = 3000
 # YOLOv5's: how much an anchor's sides change, and how much at most
 _MUTATION, _MUTATION_RANGE = 0.1, (0.3, 3.0)
-# How often an anchor becomes a box instead, so that one of no use gets to be of some
-_JUMPS = 0.2
 
 #: The scores of all boxes and an anchor: its position in the set, and its shape
 _Score = Callable[[int, Shape], NDArray[np.float64]]
@@ -87,7 +86,7 @@ def fit_anchors(
     if method == "evolve":
         columns = np.ascontiguousarray(boxes.T)
         shapes = _Evolution(
-            boxes, lambda _, shape: anchor_iou(columns, shape), 0.5, shapes
+            lambda _, shape: anchor_iou(columns, shape), 0.5, shapes
         ).evolved(rng)
     return _by_area(shapes)
 
@@ -119,8 +118,7 @@ def refit_anchors(matches: AnchorMatches, *, seed: int = 51) -> AnchorSet:
     )
     rng = np.random.default_rng(seed)
     rows = _drawn(matches.box[:, 2:], rng)
-    boxes = matches.box[rows, 2:]
-    columns = np.ascontiguousarray(boxes.T)
+    columns = np.ascontiguousarray(matches.box[rows, 2:].T)
     off = [matches.off_centre(level)[:, rows] for level in range(len(anchors.levels))]
 
     def score(position: int, shape: Shape) -> NDArray[np.float64]:
@@ -130,8 +128,7 @@ def refit_anchors(matches: AnchorMatches, *, seed: int = 51) -> AnchorSet:
 
     positive = anchors.assignment.positive
     starts = [
-        _Evolution(boxes, score, positive, shapes)
-        for shapes in (anchors.shapes, fitted)
+        _Evolution(score, positive, shapes) for shapes in (anchors.shapes, fitted)
     ]
     evolved = max(starts, key=lambda start: start.fitness).evolved(rng)
     counts = [len(level.shapes) for level in anchors.levels]
@@ -197,20 +194,15 @@ class _Evolution:
     """Anchors that become fitter.
 
     Args:
-        boxes: ``(N, 2)`` widths and heights
         score: the scores of all boxes and an anchor
         positive: the least score that counts
         shapes: ``(A, 2)`` the anchors
     """
 
     def __init__(
-        self,
-        boxes: NDArray[np.float64],
-        score: _Score,
-        positive: float,
-        shapes: NDArray[np.float64],
+        self, score: _Score, positive: float, shapes: NDArray[np.float64]
     ) -> None:
-        self._boxes, self._score, self._positive = boxes, score, positive
+        self._score, self._positive = score, positive
         self._shapes = shapes.copy()
         pairs = enumerate(shapes.tolist())
         self._scores = np.array([score(at, (w, h)) for at, (w, h) in pairs])
@@ -233,21 +225,14 @@ class _Evolution:
         """``(A, 2)`` the anchors after some generations."""
         for generation in range(_GENERATIONS):
             at = generation % len(self._shapes)
-            mutant = self._mutant(self._shapes[at], rng)
+            factor = (1 + _MUTATION * rng.standard_normal(2)).clip(*_MUTATION_RANGE)
+            mutant = np.maximum(self._shapes[at] * factor, LEAST_SIDE)
             column = self._score(at, (mutant[0], mutant[1]))
             others = np.where(self._first == at, self._second, self._best)
             if self._fitness(np.maximum(others, column)) > self.fitness:
                 self._shapes[at], self._scores[at] = mutant, column
                 self._rank()
         return self._shapes
-
-    def _mutant(
-        self, shape: NDArray[np.float64], rng: np.random.Generator
-    ) -> NDArray[np.float64]:
-        if rng.random() < _JUMPS:
-            shape = rng.choice(self._boxes)
-        factor = (1 + _MUTATION * rng.standard_normal(2)).clip(*_MUTATION_RANGE)
-        return np.maximum(shape * factor, LEAST_SIDE)
 
 
 @dataclass(frozen=True)
@@ -351,9 +336,9 @@ def propose_anchors(
     gains = (after.reach - before.reach, after.mean_iou - before.mean_iou)
     if min(gains) < 0 or max(gains) < LEAST_GAIN:
         return keep(
-            f"Keep the present anchors: fitted ones reach {_percent(after.reach)} of "
+            f"Keep the present anchors: fitted ones reach {percent(after.reach)} of "
             f"the objects of {len(unseen):,} images held out, these "
-            f"{_percent(before.reach)}, at a mean IoU of {after.mean_iou:.2f} and "
+            f"{percent(before.reach)}, at a mean IoU of {after.mean_iou:.2f} and "
             f"{before.mean_iou:.2f}."
         )
     return Proposal(
@@ -362,14 +347,10 @@ def propose_anchors(
         after,
         len(unseen),
         len(unseen.objects),
-        f"The fitted anchors reach {_percent(after.reach)} of the objects of "
-        f"{len(unseen):,} images held out, the present ones {_percent(before.reach)}, "
+        f"The fitted anchors reach {percent(after.reach)} of the objects of "
+        f"{len(unseen):,} images held out, the present ones {percent(before.reach)}, "
         f"at a mean IoU of {after.mean_iou:.2f} and {before.mean_iou:.2f}.",
     )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
 
 
 def _of_images(labelled: LabelledImages, wanted: NDArray[np.bool_]) -> LabelledImages:

@@ -70,7 +70,7 @@ def read_text(text: str) -> AnchorSet:
     values: dict[str, Any] = {}
     words = iter(re.sub(r"\s*([,/])\s*", r"\1", text).split())
     for word in words:
-        value = "true" if word == "force" else next(words, "")
+        value = "" if word == "force" else next(words, "")
         try:
             values[word] = True if word == "force" else _WORDS[word](value)
         except (KeyError, ValueError):
