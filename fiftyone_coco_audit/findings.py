@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.views import view_of_labels
+
 if TYPE_CHECKING:
     import fiftyone as fo
 
@@ -183,9 +185,7 @@ class Finding:
             the samples where samples are; of all where it is the set as a whole
         """
         if self.label_ids:
-            return samples.select_labels(
-                ids=list(self.label_ids), fields=self.label_field
-            )
+            return view_of_labels(samples, self.label_field, self.label_ids)
         if self.sample_ids:
             return samples.select(list(self.sample_ids))
         return samples.view()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Sized
 
 
 def percent(share: float) -> str:
@@ -47,6 +47,49 @@ def listed(items: Sequence[str], most: int = 3) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
-def named(names: Sequence[str]) -> str:
-    """The names of some classes, and how many more there are."""
-    return listed([f"`{name}`" for name in names])
+def named(
+    names: Sequence[str],
+    notes: Iterable[object] | None = None,
+    form: str = "{} ({})",
+    most: int = 3,
+) -> str:
+    """The names of some classes, and how many more there are.
+
+    Args:
+        names: the names
+        notes: what to say of each, if anything
+        form: how name and note stand together
+        most: how many names are said
+
+    Examples::
+
+        >>> named(["cat", "dog"]), named(["cat", "dog"], [9, 1])
+        ('`cat` and `dog`', '`cat` (9) and `dog` (1)')
+    """
+    quoted = [f"`{name}`" for name in names]
+    if notes is not None:
+        pairs = zip(quoted, notes, strict=True)
+        quoted = [form.format(name, note) for name, note in pairs]
+    return listed(quoted, most)
+
+
+def out_of(found: Sized, things: Sized, noun: str) -> str:
+    """How many of how many things were found.
+
+    Examples::
+
+        >>> out_of([1], range(2), "box"), out_of([1], range(1), "image")
+        ('1 of 2 boxes', '1 of 1 image')
+    """
+    return f"{len(found):,} of {counted(len(things), noun)}"
+
+
+def plural(things: Sized, one: str, many: str) -> str:
+    """The words for one thing, or for any other number.
+
+    Examples::
+
+        >>> plural(["a"], "has", "have"), plural(["a", "b"], "has", "have")
+        ('has', 'have')
+    """
+    return one if len(things) == 1 else many

@@ -5,13 +5,23 @@ from __future__ import annotations
 import fiftyone.operators as foo
 
 from fiftyone_coco_audit.operators.add_coco_predictions import AddCocoPredictions
+from fiftyone_coco_audit.operators.audit import RunAudit
+from fiftyone_coco_audit.operators.compare_sets import CompareSets
+from fiftyone_coco_audit.operators.compute_statistics import ComputeStatistics
 from fiftyone_coco_audit.operators.evaluate import Evaluate
 from fiftyone_coco_audit.operators.evaluation_fields import EvaluationFields
 from fiftyone_coco_audit.operators.import_coco import ImportCoco
+from fiftyone_coco_audit.operators.open_audit import OpenCocoAudit
+from fiftyone_coco_audit.operators.simulate_resampling import SimulateResampling
 
 OPERATORS: tuple[type[foo.Operator], ...] = (
     ImportCoco,
     AddCocoPredictions,
     Evaluate,
     EvaluationFields,
+    RunAudit,
+    ComputeStatistics,
+    SimulateResampling,
+    CompareSets,
+    OpenCocoAudit,
 )

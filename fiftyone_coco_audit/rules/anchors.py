@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.findings import Evidence, rule
+from fiftyone_coco_audit.rules._ranking import highest
 from fiftyone_coco_audit.statistics.anchors import UNREACHABLE, AnchorMatches
-from fiftyone_coco_audit.wording import counted, listed, named, percent
+from fiftyone_coco_audit.wording import counted, listed, named, percent, plural
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.overview import Statistics
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     "CA510",
     "anchors-unreachable",
     "warning",
-    explanation="An object that no anchor is like is background to all of them, or is "
+    explanation="An object that no anchor resembles is background to all of them, or is "
     "learnt by a single one that is forced on it, and is found late or never.",
     advice="Enlarge the input, or take anchors that fit: with a finer level for small "
-    "objects, other ratios for long ones.",
+    "objects, or other aspect ratios for long ones.",
     example="15 of 100 objects are 10 x 10 pixels at the network's input, and the "
     "least anchor 32 x 32.",
     counterexample="5 of 100 objects are 10 x 10 pixels.",
@@ -31,7 +32,13 @@ if TYPE_CHECKING:
 def anchors_unreachable(
     statistics: Statistics, *, max_share: float = 0.1, min_objects: int = 50
 ) -> Iterator[Evidence]:
-    """Finds sets of which no anchor reaches over ``max_share`` of the objects."""
+    """Finds sets with many objects that no anchor matches.
+
+    Args:
+        statistics: of the images
+        max_share: the share of the objects that may match no anchor
+        min_objects: the least number of objects to judge a set by
+    """
     matches = statistics.anchor_matches
     found = np.flatnonzero(matches.status == UNREACHABLE)
     if len(matches) < min_objects or len(found) <= max_share * len(matches):
@@ -65,10 +72,14 @@ def class_unreachable(
     min_objects: int = 20,
     min_times: float = 1.5,
 ) -> Iterator[Evidence]:
-    """Finds classes of which no anchor reaches over ``max_share`` of the objects.
+    """Finds classes with many objects that no anchor matches.
 
-    And ``min_times`` as many as of all objects: where all classes are alike, it is not
-    about classes.
+    Args:
+        statistics: of the images
+        max_share: the share of the objects of a class that may match no anchor
+        min_objects: the least number of objects of a class to judge it by
+        min_times: how many times the share of all objects it may be, for where all
+            classes are alike, it is not about classes
     """
     matches = statistics.anchor_matches
     if not len(matches):
@@ -80,11 +91,10 @@ def class_unreachable(
     missed = np.bincount(category[unreachable], minlength=number)
     share = missed / np.maximum(count, 1)
     limit = max(max_share, min_times * unreachable.mean())
-    classes = np.flatnonzero((count >= min_objects) & (share > limit))
+    classes = highest(share, (count >= min_objects) & (share > limit))
     if not len(classes):
         return
-    classes = classes[np.argsort(-share[classes], kind="stable")]
-    names = tuple(matches.labelled.classes[position] for position in classes.tolist())
+    names = statistics.classes.names_of(classes)
     worst = classes[0]
     others = f", and many of {named(names[1:])}" if len(names) > 1 else ""
     yield Evidence(
@@ -111,7 +121,13 @@ def class_unreachable(
 def shape_unreachable(
     statistics: Statistics, *, max_share: float = 0.02, min_objects: int = 20
 ) -> Iterator[Evidence]:
-    """Finds sets with over ``max_share`` of objects that are too long for anchors."""
+    """Finds sets with many objects that are too long for the anchors.
+
+    Args:
+        statistics: of the images
+        max_share: the share of the objects that may be too long
+        min_objects: the least number of objects that must be too long
+    """
     matches = statistics.anchor_matches
     found = np.flatnonzero(matches.beyond_ratios)
     if len(found) < min_objects or len(found) <= max_share * len(matches):
@@ -143,10 +159,13 @@ def shape_unreachable(
 def better_anchors(
     statistics: Statistics, *, max_reach: float = 0.98, min_gain: float = 0.05
 ) -> Iterator[Evidence]:
-    """Finds sets whose fitted anchors reach ``min_gain`` more of objects held out.
+    """Finds sets whose fitted anchors match many more of the objects held out.
 
-    They are fitted only if the present ones reach less than ``max_reach``, the limit
-    of YOLOv5's ``autoanchor``.
+    Args:
+        statistics: of the images
+        max_reach: the share of the objects that the present anchors may match before
+            none are fitted, by default the limit of YOLOv5's ``autoanchor``
+        min_gain: by how much the share of matched objects must grow, at least
     """
     matches = statistics.anchor_matches
     if not len(matches) or 1 - matches.shares["unreachable"] >= max_reach:
@@ -173,8 +192,8 @@ def better_anchors(
     "CA514",
     "unused-level",
     "note",
-    explanation="A feature map has much of all anchors, and so of the computation and "
-    "of the easy negatives, but hardly any objects.",
+    explanation="A feature map has a large share of all anchors, and so of the "
+    "computation and of the easy negatives, but hardly any objects.",
     advice="Leave the level out, or resize the images to less, so that their objects "
     "use it.",
     example="1 of 400 objects matches an anchor of the finest of 5 levels, which has "
@@ -189,10 +208,17 @@ def unused_level(
     min_cost: float = 0.1,
     min_objects: int = 300,
 ) -> Iterator[Evidence]:
-    """Finds levels with ``min_cost`` of the anchors but under ``max_share`` of objects.
+    """Finds levels with many of the anchors but hardly any objects.
 
-    Coarse levels cost next to nothing, and are no finding. Of fewer objects than
-    ``min_objects`` a share of 1 % cannot be told from chance.
+    Coarse levels cost next to nothing, and are no finding.
+
+    Args:
+        statistics: of the images
+        max_share: the share of the objects below which a level is unused
+        min_cost: the least share of all anchors that a level has to be worth leaving
+            out
+        min_objects: the least number of objects to judge a set by, for of fewer a
+            share of 1 % cannot be told from chance
     """
     matches = statistics.anchor_matches
     anchors = matches.anchors
@@ -230,7 +256,13 @@ def unused_level(
 def objects_share_a_cell(
     statistics: Statistics, *, max_share: float = 0.03, min_objects: int = 10
 ) -> Iterator[Evidence]:
-    """Finds sets with over ``max_share`` of objects that share their best anchor."""
+    """Finds sets with many objects that share their best anchor.
+
+    Args:
+        statistics: of the images
+        max_share: the share of the objects that may share their best anchor
+        min_objects: the least number of objects that must
+    """
     matches = statistics.anchor_matches
     found = np.flatnonzero(matches.shares_anchor)
     if len(found) < min_objects or len(found) <= max_share * len(matches):

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fiftyone_coco_audit.findings import Evidence, rule
+from fiftyone_coco_audit.rules._ranking import highest
 from fiftyone_coco_audit.statistics.resampling import (
     ResamplingEffect,
     default_threshold,
 )
 from fiftyone_coco_audit.statistics.sources import SourceGaps, folders, tagged
-from fiftyone_coco_audit.wording import counted, listed, named, percent
+from fiftyone_coco_audit.wording import counted, named, out_of, percent, plural
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.overview import Statistics
@@ -29,15 +30,21 @@ _SEPARATORS = re.compile(r"[\W_]+")
     "warning",
     explanation="A detector that sees one class many times as often as another learns "
     "the one at the other's expense.",
-    advice="Label more of the rare classes, repeat their images (see the resampling "
-    "simulator), or weigh the loss by class.",
+    advice="Label more of the rare classes, repeat their images (simulate_resampling "
+    "shows what that does), or weight the loss by class.",
     example="Of one class there are 500 objects, of another 5.",
     counterexample="Of one class there are 500 objects, of another 50.",
 )
 def class_imbalance(
     statistics: Statistics, *, min_ratio: float = 50
 ) -> Iterator[Evidence]:
-    """Finds classes with ``min_ratio`` times fewer objects than the commonest."""
+    """Finds classes with many times fewer objects than the commonest.
+
+    Args:
+        statistics: of the images
+        min_ratio: how many times as many objects the commonest class has as a rare
+            one, at least
+    """
     classes = statistics.classes
     if classes.imbalance.ratio < min_ratio:
         return
@@ -64,16 +71,21 @@ def class_imbalance(
     explanation="A few classes hold most of the labels, so an average over all objects "
     "says little about the many rare classes.",
     advice="Judge the detector by AP per class, and try repeating the images of the "
-    "rare classes (see the resampling simulator).",
+    "rare classes (simulate_resampling shows what that does).",
     example="Of 12 classes two have 300 objects each, the others 20 each.",
     counterexample="Each of 80 classes has some 50 objects.",
 )
 def long_tail(
     statistics: Statistics, *, max_head: float = 0.25, min_classes: int = 3
 ) -> Iterator[Evidence]:
-    """Finds rare classes where a ``max_head`` share of classes holds half of all.
+    """Finds rare classes where a few others hold half of all objects.
 
-    Rare are classes with under half of an equal share, at least ``min_classes``.
+    Rare are classes with under half of an equal share.
+
+    Args:
+        statistics: of the images
+        max_head: the greatest share of the classes that hold half of all objects
+        min_classes: the least number of rare classes
     """
     classes = statistics.classes
     present = np.count_nonzero(classes.objects)
@@ -83,9 +95,9 @@ def long_tail(
     head = classes.share[classes.head].sum()
     yield Evidence(
         f"{len(classes.head)} of {present:,} classes "
-        f"{'hold' if len(classes.head) > 1 else 'holds'} {percent(head)} of the "
-        f"objects, while {named(names)} have less than "
-        f"{percent(1 / (2 * present))} each.",
+        f"{plural(classes.head, 'holds', 'hold')} {percent(head)} of the objects, "
+        f"while {named(names)} {plural(names, 'has', 'have')} less than "
+        f"{percent(1 / (2 * present))}{plural(names, '', ' each')}.",
         objects=classes.rows_of(classes.tail),
         classes=names,
         figures={"head_classes": len(classes.head), "head_share": float(head)},
@@ -104,16 +116,21 @@ def long_tail(
     counterexample="A class has 10 objects.",
 )
 def few_objects(statistics: Statistics, *, min_objects: int = 10) -> Iterator[Evidence]:
-    """Finds classes with fewer than ``min_objects`` objects, but some."""
+    """Finds classes with some objects, but few.
+
+    Args:
+        statistics: of the images
+        min_objects: the least number of objects that is enough for a class
+    """
     classes = statistics.classes
     few = classes.by_count((classes.objects > 0) & (classes.objects < min_objects))
     if not len(few):
         return
     names = classes.names_of(few)
     counts = classes.objects[few].tolist()
-    with_counts = [f"`{n}` ({count})" for n, count in zip(names, counts, strict=True)]
     yield Evidence(
-        f"{listed(with_counts)} {_has(names)} fewer than {min_objects} objects.",
+        f"{named(names, counts)} {plural(names, 'has', 'have')} fewer than "
+        f"{min_objects} objects.",
         objects=classes.rows_of(few),
         classes=names,
         figures={"classes": len(few), "least": counts[0]},
@@ -124,8 +141,8 @@ def few_objects(statistics: Statistics, *, min_objects: int = 10) -> Iterator[Ev
     "CA404",
     "class-without-objects",
     "warning",
-    explanation="A class that is declared but has no object is an output of the "
-    "network that is never trained, and has no AP.",
+    explanation="A class that is in the list of classes but has no object is an "
+    "output of the network that never sees a positive, and has no AP.",
     advice="Label the class, remove it from the list of classes, or check whether an "
     "import or a filter has lost it.",
     example="The classes are cat and dog; all objects are cats.",
@@ -139,8 +156,9 @@ def class_without_objects(statistics: Statistics) -> Iterator[Evidence]:
         return
     names = classes.names_of(absent)
     yield Evidence(
-        f"{named(names)} {_has(names)} no objects, of {len(classes.objects):,} "
-        "classes that are declared.",
+        f"{named(names)} {plural(names, 'has', 'have')} no objects, though the list "
+        f"of {counted(len(classes.objects), 'class')} names "
+        f"{plural(names, 'it', 'them')}.",
         classes=names,
         figures={"classes": len(absent)},
     )
@@ -164,16 +182,23 @@ def class_in_few_images(
     max_images: int = 9,
     max_share: float = 0.1,
 ) -> Iterator[Evidence]:
-    """Finds classes of many objects that are all in a few of many images."""
+    """Finds classes of many objects that are all in a few of many images.
+
+    Args:
+        statistics: of the images
+        min_objects: the least number of objects of a class to judge it by
+        max_images: the greatest number of images that are few
+        max_share: the greatest share of all images that are few
+    """
     classes = statistics.classes
-    found = np.flatnonzero(
+    found = highest(
+        -classes.images,
         (classes.objects >= min_objects)
         & (classes.images <= max_images)
-        & (classes.images <= max_share * len(statistics.labelled))
+        & (classes.images <= max_share * len(statistics.labelled)),
     )
     if not len(found):
         return
-    found = found[np.argsort(classes.images[found], kind="stable")]
     names = classes.names_of(found)
     worst = found[0]
     yield Evidence(
@@ -195,7 +220,7 @@ def class_in_few_images(
     "note",
     explanation="One class has more objects than all others together, so that losses "
     "and averages over objects are mostly about this one.",
-    advice="Judge the detector by the mean AP of classes, and try a focal loss or "
+    advice="Judge the detector by the mean AP over classes, and try a focal loss or "
     "weights by class.",
     example="Of 4 classes one has 90 of 100 objects.",
     counterexample="Of 2 classes one has 60 of 100 objects.",
@@ -203,10 +228,13 @@ def class_in_few_images(
 def dominant_class(
     statistics: Statistics, *, min_share: float = 0.5, min_times: float = 5
 ) -> Iterator[Evidence]:
-    """Finds a class with over ``min_share`` of all objects.
+    """Finds a class with most of all objects.
 
-    It must also have ``min_times`` as many as the others on average: of two classes
-    one always has half of the objects.
+    Args:
+        statistics: of the images
+        min_share: the share of all objects that a dominant class exceeds
+        min_times: how many times as many objects it has as the others on average, at
+            least, for of two classes one always has half of the objects
     """
     classes = statistics.classes
     present = np.count_nonzero(classes.objects)
@@ -233,7 +261,7 @@ def dominant_class(
     explanation="A rare class is never seen without the commonest one, so repeating "
     "its images inflates what there is too much of, and the detector may take the one "
     "as a sign of the other.",
-    advice="Collect images of the rare class without the common one, or weigh the "
+    advice="Collect images of the rare class without the common one, or weight the "
     "rare class in the loss instead of repeating its images.",
     example="Each of 10 ladybugs is in an image with a leaf, the commonest of many "
     "classes, which half of all images show.",
@@ -242,10 +270,14 @@ def dominant_class(
 def rare_class_with_commonest(
     statistics: Statistics, *, min_images: int = 5, max_chance: float = 0.1
 ) -> Iterator[Evidence]:
-    """Finds rare classes that all images show together with the commonest.
+    """Finds rare classes that all their images show together with the commonest.
 
-    ``max_chance`` is the greatest probability that ``min_images`` images or more all
-    show the commonest class anyway: where every image does, that says nothing.
+    Args:
+        statistics: of the images
+        min_images: the least number of images with a rare class to judge it by
+        max_chance: the greatest probability that as many images, drawn at random, all
+            show the commonest class, for where nearly every image does, that says
+            nothing
     """
     classes = statistics.classes
     if not len(classes.tail):
@@ -261,10 +293,9 @@ def rare_class_with_commonest(
     names, commonest = classes.names_of(rare), classes.names_of([most])
     images = int(classes.images[rare].sum())
     yield Evidence(
-        f"{named(names)} {'are' if len(names) > 1 else 'is'} never seen without "
-        f"{named(commonest)}: all {images:,} images with "
-        f"{'them' if len(names) > 1 else 'it'} show "
-        f"{named(commonest)}, as {percent(common)} of all images do.",
+        f"{named(names)} {plural(names, 'is', 'are')} never seen without "
+        f"{named(commonest)}: all {images:,} images with {plural(names, 'it', 'them')} "
+        f"show {named(commonest)}, as {percent(common)} of all images do.",
         objects=classes.rows_of(rare),
         classes=(*names, *commonest),
         figures={"images": images, "share_of_all_images": float(common)},
@@ -288,9 +319,13 @@ def missing_in_source(
 ) -> Iterator[Evidence]:
     """Finds classes that a folder or tag lacks and that most others have.
 
-    ``alpha`` is the greatest chance that one of all sources lacks one of all classes;
-    ``min_coverage`` the share of the other images whose sources do have the class.
     Which of the images show the class cannot be known, so all of them are named.
+
+    Args:
+        statistics: of the images
+        alpha: the greatest probability that any source lacks any class by chance
+        min_coverage: the least share of all other images that are of sources which do
+            have the class
     """
     labelled, presence = statistics.labelled, statistics.classes.presence
     reported: set[bytes] = set()
@@ -334,7 +369,7 @@ def missing_in_source(
     explanation="Common classes are larger, or smaller, than rare ones, so a "
     "difference in AP between classes may be one of size, and the reverse.",
     advice="Compare classes at equal size (AP small, medium, large per class) before "
-    "blaming rarity, and the reverse.",
+    "blaming rarity, and at equal number before blaming size.",
     example="Of 12 classes the one with more objects always has the smaller ones.",
     counterexample="Of 12 classes all have objects of about the same size.",
 )
@@ -345,7 +380,15 @@ def size_count_correlation(
     max_p_value: float = 0.01,
     min_classes: int = 10,
 ) -> Iterator[Evidence]:
-    """Finds classes whose mean area goes with their number, by Spearman's rank."""
+    """Finds sets where the mean area of a class goes with its number of objects.
+
+    Args:
+        statistics: of the images
+        min_correlation: the least rank correlation (Spearman's) of the two, whether
+            positive or negative
+        max_p_value: the greatest p-value of that correlation
+        min_classes: the least number of classes with objects to judge by
+    """
     found = statistics.classes.size_count_correlation
     if found.num_classes < min_classes or not (
         abs(found.spearman) >= min_correlation and found.p_value <= max_p_value
@@ -379,11 +422,10 @@ def similar_class_names(statistics: Statistics) -> Iterator[Evidence]:
     similar = [rows for rows in groups.values() if len(rows) > 1]
     if not similar:
         return
-    first = [f"`{name}`" for name in classes.names_of(similar[0])]
     rows = [row for group in similar for row in group]
     others = len(similar) - 1
     yield Evidence(
-        f"{listed(first)} are probably one class"
+        f"{named(classes.names_of(similar[0]))} are probably one class"
         + (f", like the names of {counted(others, 'other group')}" if others else "")
         + ".",
         objects=classes.rows_of(rows),
@@ -398,7 +440,7 @@ def similar_class_names(statistics: Statistics) -> Iterator[Evidence]:
     "note",
     explanation="Repeating the images of rare classes would also repeat a common class "
     "that is seen with them, which undoes a part of what was wanted.",
-    advice="Lower the threshold or the exponent of resampling, or weigh the rare "
+    advice="Lower the threshold or the exponent of resampling, or weight the rare "
     "classes in the loss instead.",
     example="24 of the 30 images of people show one of eight rare classes, which are "
     "to be repeated more than twice.",
@@ -407,9 +449,13 @@ def similar_class_names(statistics: Statistics) -> Iterator[Evidence]:
 def resampling_side_effect(
     statistics: Statistics, *, min_gain: float = 1.5, threshold: float | None = None
 ) -> Iterator[Evidence]:
-    """Finds classes that resampling multiplies by ``min_gain`` though they need none.
+    """Finds classes that resampling raises though they are not rare.
 
-    ``threshold`` is that of the repeat factors, by default one proposed for the set.
+    Args:
+        statistics: of the images
+        min_gain: by what the images of such a class are multiplied, at least
+        threshold: the share of images below which a class is repeated; None for the
+            one that simulate_resampling proposes for the set
     """
     classes = statistics.classes
     if threshold is None:
@@ -444,15 +490,20 @@ def resampling_side_effect(
     explanation="A folder has no class in common with the others; if its images show "
     "objects of the others' classes, or theirs show its own, these are unlabelled and "
     "taught as background.",
-    advice="Look whether images of one folder show classes of another; if so, label "
-    "them or train with the loss of unlabelled classes masked.",
+    advice="Look whether images of one folder show classes of another, and if so, "
+    "label them there or leave the folder's unlabelled classes out of its loss.",
     example="All images of faces/ have only faces, those of plates/ only plates.",
     counterexample="Images of site_a/ and site_b/ have cars and people.",
 )
 def source_of_other_classes(
     statistics: Statistics, *, min_images: int = 10
 ) -> Iterator[Evidence]:
-    """Finds folders of ``min_images`` or more whose classes occur nowhere else."""
+    """Finds folders whose classes occur nowhere else.
+
+    Args:
+        statistics: of the images
+        min_images: the least number of images in a folder to judge it by
+    """
     labelled, presence = statistics.labelled, statistics.classes.presence
     sources = folders(labelled.filepaths)
     gaps = SourceGaps(presence, sources)
@@ -463,9 +514,9 @@ def source_of_other_classes(
     names = [sources.names[source] for source in found.tolist()]
     images = sources.images_of(found)
     yield Evidence(
-        f"The folder{'s' if len(names) > 1 else ''} {named(names)} "
-        f"{_has(names)} no class in common with any other, in {len(images):,} of "
-        f"{len(labelled):,} images.",
+        f"{plural(names, 'The folder', 'The folders')} {named(names)} "
+        f"{plural(names, 'has', 'have')} no class in common with any other, in "
+        f"{out_of(images, labelled, 'image')}.",
         images=images,
         classes=statistics.classes.names_of(
             np.flatnonzero(gaps.found[found].any(axis=0))
@@ -476,14 +527,10 @@ def source_of_other_classes(
 
 def _plain(name: str) -> str:
     folded = _SEPARATORS.sub("", unicodedata.normalize("NFKC", name).casefold())
-    plural = folded.endswith("s") and not folded.endswith("ss")
+    is_plural = folded.endswith("s") and not folded.endswith("ss")
     # Names of signs only are told apart by these
-    return (folded[:-1] if plural and len(folded) > 1 else folded) or name
+    return (folded[:-1] if is_plural and len(folded) > 1 else folded) or name
 
 
 def _and_more(names: Sequence[str]) -> str:
     return f", and {counted(len(names) - 1, 'class')} more" if len(names) > 1 else ""
-
-
-def _has(names: Sequence[str]) -> str:
-    return "has" if len(names) == 1 else "have"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.findings import Evidence, rule
 from fiftyone_coco_audit.statistics.images import PIXELS_4K, is_far
 from fiftyone_coco_audit.statistics.resizing import propose_sizes
-from fiftyone_coco_audit.wording import percent
+from fiftyone_coco_audit.wording import counted, out_of, percent, plural
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.overview import Statistics
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "extreme-image-aspect-ratio",
     "warning",
     explanation="An image that is much longer than the others becomes a sliver when "
-    "it is resized like them, and wastes most of its batch on padding.",
+    "it is resized like them, and most of what the network gets of it is padding.",
     advice="Cut long images into tiles, or leave them out of training.",
     example="An image of 1600 x 320 among images of 640 x 480.",
     counterexample="Images of 480 x 640 among images of 640 x 480, or only images of "
@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 def extreme_image_aspect_ratio(
     statistics: Statistics, *, factor: float = 2.5
 ) -> Iterator[Evidence]:
-    """Finds images that are ``factor`` times longer than the median."""
+    """Finds images that are much more elongated than the median.
+
+    Args:
+        statistics: of the images
+        factor: how many times as elongated (longest / shortest side) as the median
+            image an image may be
+    """
     images = statistics.images
     if not len(images):
         return
@@ -40,9 +46,10 @@ def extreme_image_aspect_ratio(
     if len(found):
         longest = found[images.elongation[found].argmax()]
         yield Evidence(
-            f"{_of(found, images)} {_verb(found, 'is', 'are')} over {factor:g} times "
-            f"as elongated as the typical {typical:.2f}:1, the longest "
-            f"{images.elongation[longest]:.2f}:1 ({_size(images.size[longest])}).",
+            f"{out_of(found, images, 'image')} {plural(found, 'is', 'are')} over "
+            f"{factor:g} times as elongated as the typical {typical:.2f}:1, the "
+            f"longest {images.elongation[longest]:.2f}:1 "
+            f"({_size(images.size[longest])}).",
             images=found,
             figures={"images": len(found), "typical_ratio": typical},
         )
@@ -52,8 +59,8 @@ def extreme_image_aspect_ratio(
     "CA202",
     "huge-image",
     "note",
-    explanation="An image of many times the pixels of the others costs memory and "
-    "time to decode, in each epoch, for what resizing throws away.",
+    explanation="An image with many times the pixels of the others costs memory and "
+    "time to decode in each epoch, for detail that resizing throws away.",
     advice="Store these images at the size of the others, or cut them into tiles.",
     example="An image of 3840 x 2160 among images of 640 x 480.",
     counterexample="Images that are all of 3840 x 2160.",
@@ -61,7 +68,14 @@ def extreme_image_aspect_ratio(
 def huge_image(
     statistics: Statistics, *, min_pixels: float = PIXELS_4K, factor: float = 4.0
 ) -> Iterator[Evidence]:
-    """Finds images of 4K and above with ``factor`` times the median's pixels."""
+    """Finds images of 4K and above that are much larger than the median.
+
+    Args:
+        statistics: of the images
+        min_pixels: the least number of pixels of a huge image, by default that of 4K
+            (3840 x 2160)
+        factor: how many times the pixels of the median image it must have, at least
+    """
     images = statistics.images
     if not len(images):
         return
@@ -71,7 +85,7 @@ def huge_image(
     if len(found):
         largest = found[pixels[found].argmax()]
         yield Evidence(
-            f"{_of(found, images)} {_verb(found, 'has', 'have')} "
+            f"{out_of(found, images, 'image')} {plural(found, 'has', 'have')} "
             f"{min_pixels / 1e6:.1f} megapixels or more; the largest, of "
             f"{_size(images.size[largest])}, has {times[largest]:.0f} times the pixels "
             "of the median image.",
@@ -94,7 +108,12 @@ def huge_image(
 def mixed_aspect_ratios(
     statistics: Statistics, *, min_saving: float = 0.1
 ) -> Iterator[Evidence]:
-    """Finds sets of the kind "extremes" that grouped batches would serve better."""
+    """Finds sets of the kind "extremes" that grouped batches would serve better.
+
+    Args:
+        statistics: of the images
+        min_saving: the least share of all pixels that grouping must save
+    """
     images = statistics.images
     saving = images.rectangular_padding.saving
     if images.kind.name == "extremes" and saving >= min_saving:
@@ -123,7 +142,13 @@ def mixed_aspect_ratios(
 def heavy_padding(
     statistics: Statistics, *, max_padding: float = 0.4
 ) -> Iterator[Evidence]:
-    """Finds resizing that makes over ``max_padding`` of all pixels padding."""
+    """Finds resizing that makes much of the network's input padding.
+
+    Args:
+        statistics: of the images
+        max_padding: the share of the network's input, averaged over the images, that
+            may be padding
+    """
     images, resize = statistics.images, statistics.resize
     if not len(images):
         return
@@ -158,7 +183,13 @@ def heavy_padding(
 def distortion(
     statistics: Statistics, *, factor: float = 1.6, min_share: float = 0.25
 ) -> Iterator[Evidence]:
-    """Finds resizing that distorts many images by more than 3:2 made square."""
+    """Finds resizing that distorts many images by more than 3:2 made square.
+
+    Args:
+        statistics: of the images
+        factor: how many times more one side of an image may be scaled than the other
+        min_share: the share of the images that must be distorted more than that
+    """
     images = statistics.images
     found = np.flatnonzero(images.distortion > factor)
     if len(found) > min_share * len(images):
@@ -186,7 +217,13 @@ def distortion(
 def images_enlarged(
     statistics: Statistics, *, factor: float = 2.0, min_share: float = 0.5
 ) -> Iterator[Evidence]:
-    """Finds resizing that enlarges most images more than ``factor`` times."""
+    """Finds resizing that enlarges most images much.
+
+    Args:
+        statistics: of the images
+        factor: how many times an image may be enlarged
+        min_share: the share of the images that must be enlarged more than that
+    """
     images = statistics.images
     found = np.flatnonzero(images.magnification > factor)
     if len(found) > min_share * len(images):
@@ -203,8 +240,8 @@ def images_enlarged(
     "CA207",
     "images-shrunk-much",
     "note",
-    explanation="Shrinking by more than 4 makes an object of 32 pixels less than 8 "
-    "across, the first stride of most detectors.",
+    explanation="Shrunk more than 4 times, an object of 32 pixels is less than 8 "
+    "pixels across, which is one cell of the finest feature map of most detectors.",
     advice="Try a larger input or tiles; the sizes of objects at the network's input "
     "tell whether it is needed.",
     example="Images of 4000 x 3000 are resized by letterbox 640.",
@@ -213,7 +250,13 @@ def images_enlarged(
 def images_shrunk_much(
     statistics: Statistics, *, factor: float = 4.0, min_share: float = 0.5
 ) -> Iterator[Evidence]:
-    """Finds resizing that shrinks most images more than ``factor`` times."""
+    """Finds resizing that shrinks most images much.
+
+    Args:
+        statistics: of the images
+        factor: how many times an image may be shrunk
+        min_share: the share of the images that must be shrunk more than that
+    """
     images = statistics.images
     found = np.flatnonzero(images.magnification * factor < 1)
     if len(found) > min_share * len(images):
@@ -232,8 +275,8 @@ def images_shrunk_much(
     "note",
     explanation="An image without labels teaches the network that nothing is there: "
     "good if that is so, harmful if it was not annotated.",
-    advice="Look whether they are meant as negatives, and annotate or remove those "
-    "that are not.",
+    advice="Look whether these images are meant as negatives, and annotate or remove "
+    "those that are not.",
     example="An image has neither objects nor crowd regions.",
     counterexample="An image has only a crowd region.",
 )
@@ -244,8 +287,8 @@ def image_without_objects(statistics: Statistics) -> Iterator[Evidence]:
     found = np.flatnonzero((objects == 0) & (labelled.crowds == 0))
     if len(found):
         yield Evidence(
-            f"{_of(found, labelled)} {_verb(found, 'has', 'have')} neither objects "
-            "nor crowd regions.",
+            f"{out_of(found, labelled, 'image')} {plural(found, 'has', 'have')} "
+            "neither objects nor crowd regions.",
             images=found,
             figures={"images": len(found)},
         )
@@ -266,7 +309,12 @@ def image_without_objects(statistics: Statistics) -> Iterator[Evidence]:
 def grouping_saves_padding(
     statistics: Statistics, *, min_saving: float = 0.1
 ) -> Iterator[Evidence]:
-    """Finds batches of varying shapes that cost ``min_saving`` more than grouped."""
+    """Finds sets whose inputs vary in shape, so that grouped batches cost less.
+
+    Args:
+        statistics: of the images
+        min_saving: the least share of all pixels that grouping must save
+    """
     images = statistics.images
     saving = images.batch_padding.saving
     # Of a set of extremes mixed-aspect-ratios has said so already
@@ -291,17 +339,20 @@ def grouping_saves_padding(
     counterexample="A set of 50 images.",
 )
 def few_images(statistics: Statistics, *, min_images: int = 50) -> Iterator[Evidence]:
-    """Finds sets of few images, and says how sure a share of one half is."""
+    """Finds sets of few images, and says how sure a share of one half is.
+
+    Args:
+        statistics: of the images
+        min_images: the least number of images that is enough
+    """
     number = len(statistics.images)
     if 0 < number < min_images:
         # Wilson's 95 % interval around one half
         margin = 1.96 / (2 * np.sqrt(number + 1.96**2))
-        images = (
-            "There is only 1 image" if number == 1 else f"There are {number} images"
-        )
         yield Evidence(
-            f"{images}, of which a share of 50 % may stand for anything from "
-            f"{percent(0.5 - margin)} to {percent(0.5 + margin)}.",
+            f"The set has only {counted(number, 'image')}: 50 % of these may stand for "
+            f"anything from {percent(0.5 - margin)} to {percent(0.5 + margin)} of all "
+            "such images.",
             figures={"images": number},
         )
 
@@ -326,19 +377,11 @@ def duplicate_file(statistics: Statistics) -> Iterator[Evidence]:
     if len(found):
         files = filepaths[repeated].nunique()
         yield Evidence(
-            f"{_of(found, filepaths)} share a filepath with another: these "
-            f"{len(found):,} samples show {files:,} file{'s' * (files > 1)}.",
+            f"{out_of(found, filepaths, 'image')} share a filepath with another: these "
+            f"{len(found):,} samples show {counted(files, 'file')}.",
             images=found,
             figures={"files": files, "samples": len(found)},
         )
-
-
-def _of(found: Sized, images: Sized) -> str:
-    return f"{len(found):,} of {len(images):,} images"
-
-
-def _verb(found: Sized, singular: str, plural: str) -> str:
-    return singular if len(found) == 1 else plural
 
 
 def _size(size: NDArray[np.float64]) -> str:

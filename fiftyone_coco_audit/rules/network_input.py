@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fiftyone_coco_audit.findings import Evidence, rule
-from fiftyone_coco_audit.rules.objects import highest, plural
+from fiftyone_coco_audit.rules._ranking import highest
 from fiftyone_coco_audit.statistics.network_input import with_side
 from fiftyone_coco_audit.statistics.tiling import propose_tiling
-from fiftyone_coco_audit.wording import counted, listed, percent
+from fiftyone_coco_audit.wording import counted, named, out_of, percent, plural
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.overview import Statistics
@@ -31,12 +31,18 @@ if TYPE_CHECKING:
 def tiny_object_at_input(
     statistics: Statistics, *, min_px: float = 8
 ) -> Iterator[Evidence]:
-    """Finds objects under ``min_px`` at the input, by the root of the box's area."""
+    """Finds objects that are tiny at the network's input.
+
+    Args:
+        statistics: of the images
+        min_px: the least size of an object, the square root of its box's area, in
+            pixels of the network's input
+    """
     size = statistics.network_input.input_size
     found = np.flatnonzero(size < min_px)
     if len(found):
         yield Evidence(
-            f"{len(found):,} of {counted(len(size), 'object')} "
+            f"{out_of(found, size, 'object')} "
             f"({percent(len(found) / len(size))}) {plural(found, 'is', 'are')} "
             f"under {min_px:g} px at an input of {statistics.resize}.",
             objects=found,
@@ -49,7 +55,7 @@ def tiny_object_at_input(
     "object-lost-at-input",
     "error",
     explanation="A box with a side of less than one pixel at the network's input is "
-    "dropped by some loaders, and with others trains the network on nothing.",
+    "dropped by some loaders, and with others it trains the network on nothing.",
     advice="Train on a larger input or on tiles, or remove these labels.",
     example="A box of 40 x 3 pixels in an image of 4000 x 3000 at letterbox 640.",
     counterexample="A box of 40 x 3 pixels in an image of 640 x 480 at letterbox 640.",
@@ -57,16 +63,21 @@ def tiny_object_at_input(
 def object_lost_at_input(
     statistics: Statistics, *, min_side: float = 1
 ) -> Iterator[Evidence]:
-    """Finds boxes that resizing makes less than ``min_side`` pixels wide or high.
+    """Finds boxes that resizing makes next to nothing.
 
     Those that were so in the file are left to degenerate-box.
+
+    Args:
+        statistics: of the images
+        min_side: the least width and height of a box, in pixels of the network's
+            input
     """
     inputs, box = statistics.network_input, statistics.labelled.objects.box
     shortest = np.minimum(inputs.input_width, inputs.input_height)
     found = np.flatnonzero((shortest < min_side) & (box[:, 2:].min(axis=1) >= min_side))
     if len(found):
         yield Evidence(
-            f"{len(found):,} of {counted(len(inputs), 'object')} "
+            f"{out_of(found, inputs, 'object')} "
             f"{plural(found, 'has', 'have')} a side of less than {min_side:g} px at an "
             f"input of {statistics.resize}.",
             objects=found,
@@ -79,7 +90,7 @@ def object_lost_at_input(
     "class-small-at-input",
     "warning",
     explanation="Many objects of a class are under 16 pixels at the network's input, "
-    "where detectors find few of them and small shifts cost the match.",
+    "where detectors find few and a small shift costs the match.",
     advice="Train on a larger input, such as the one named, or on tiles.",
     example="10 of 20 birds are 20 x 20 pixels in images of 1280 x 960 at letterbox "
     "640.",
@@ -93,10 +104,16 @@ def class_small_at_input(
     min_objects: int = 20,
     wanted_share: float = 0.95,
 ) -> Iterator[Evidence]:
-    """Finds classes with over ``max_share`` of their objects under ``min_px``.
+    """Finds classes with many objects that are small at the network's input.
 
-    The sentence names the input that brings ``wanted_share`` of each such class to
-    ``min_px`` or more.
+    Args:
+        statistics: of the images
+        min_px: below what size an object is small: the square root of its box's area,
+            in pixels of the network's input
+        max_share: the share of the objects of a class that may be small
+        min_objects: the least number of objects of a class to judge it by
+        wanted_share: the share of each such class that the larger input which is
+            named brings to ``min_px``
     """
     inputs, category = statistics.network_input, statistics.labelled.objects.category
     num_classes = len(statistics.labelled.classes)
@@ -114,10 +131,8 @@ def class_small_at_input(
         f"{statistics.resize}"
     )
     if len(worst) > 1:
-        others = zip(names[1:], share[worst[1:]].tolist(), strict=True)
-        sentence += ", and so are many of " + listed(
-            [f"`{name}` ({percent(part)})" for name, part in others], most=2
-        )
+        others = named(names[1:], map(percent, share[worst[1:]]), most=2)
+        sentence += f", and so are many of {others}"
     figures = {"share": float(share[worst[0]]), "objects": int(below[worst].sum())}
     smallest = inputs.smallest_input(min_px, wanted_share)
     if smallest is not None and smallest["side"].iloc[worst].notna().all():
@@ -139,10 +154,10 @@ def class_small_at_input(
     "CA504",
     "most-objects-small",
     "warning",
-    explanation="Most objects are small at the network's input, by COCO's 32 pixels, "
-    "where detectors made for COCO reach about half of their usual AP.",
+    explanation="Most objects are under 32 pixels at the network's input, which COCO "
+    "calls small, and where detectors reach about half of their usual AP.",
     advice="Train on a larger input or on tiles, add a level of stride 4, and tune by "
-    "AP small.",
+    "the AP of small objects.",
     example="Of 100 objects 60 are 24 x 24 pixels in images of 640 x 480 at letterbox "
     "640.",
     counterexample="Of 100 objects 40 are 24 x 24 pixels in such images.",
@@ -154,14 +169,22 @@ def most_objects_small(
     max_share: float = 0.5,
     min_objects: int = 50,
 ) -> Iterator[Evidence]:
-    """Finds sets with over ``max_share`` of all objects under ``min_px``."""
+    """Finds sets with mostly small objects at the network's input.
+
+    Args:
+        statistics: of the images
+        min_px: below what size an object is small: the square root of its box's area,
+            in pixels of the network's input
+        max_share: the share of all objects that may be small
+        min_objects: the least number of objects to judge a set by
+    """
     size = statistics.network_input.input_size
     found = np.flatnonzero(size < min_px)
     if len(size) >= min_objects and len(found) > max_share * len(size):
         yield Evidence(
             f"{percent(len(found) / len(size))} of all objects ({len(found):,} of "
             f"{len(size):,}) are under {min_px:g} px at an input of "
-            f"{statistics.resize}, the median is {np.median(size):.0f} px.",
+            f"{statistics.resize}; the median is {np.median(size):.0f} px.",
             objects=found,
             figures={
                 "objects": len(found),
@@ -190,9 +213,17 @@ def tiling_advised(
     max_cut: float = 0.1,
     min_objects: int = 20,
 ) -> Iterator[Evidence]:
-    """Finds sets of which tiles leave ``max_small`` under ``min_px``, and no input.
+    """Finds sets of which tiles leave few objects small, but no common input does.
 
-    Inputs are tried up to ``largest_input``; tiles may cut ``max_cut`` of the objects.
+    Args:
+        statistics: of the images
+        min_px: below what size an object is small: the square root of its box's area,
+            in pixels of the network's input
+        max_small: the share of the objects that may be small
+        largest_input: the largest side of an input that is thought of before tiles,
+            in pixels
+        max_cut: the greatest share of the objects that tiles may cut
+        min_objects: the least number of objects to judge a set by
     """
     labelled, resize = statistics.labelled, statistics.resize
     size = statistics.network_input.input_size
@@ -215,7 +246,7 @@ def tiling_advised(
         f"even at {largest}; tiles of {effect.plan.tile} px that overlap by "
         f"{effect.plan.overlap} px, at an input of {effect.input_side} px, leave "
         f"{percent(effect.share_below(min_px))} so small, cut {effect.num_cut:,} of "
-        f"{counted(len(size), 'object')}, and are {tiles:.0f} an image.",
+        f"{counted(len(size), 'object')}, and are {tiles:.0f} per image.",
         objects=small,
         figures={
             "tile": effect.plan.tile,
@@ -248,9 +279,16 @@ def input_larger_than_needed(
     max_factor: float = 0.5,
     min_objects: int = 50,
 ) -> Iterator[Evidence]:
-    """Finds sets that an input of ``max_factor`` times the side would serve as well.
+    """Finds sets that a much smaller input would serve as well.
 
-    There, ``wanted_share`` of the objects of every class are still ``min_px`` or more.
+    Args:
+        statistics: of the images
+        min_px: the size that is good enough for an object: the square root of its
+            box's area, in pixels of the network's input
+        wanted_share: the share of the objects of every class that are to be of that
+            size or larger
+        max_factor: the greatest side of the smaller input, as a share of the present
+        min_objects: the least number of objects to judge a set by
     """
     inputs, resize = statistics.network_input, statistics.resize
     smallest = inputs.smallest_input(min_px, wanted_share)

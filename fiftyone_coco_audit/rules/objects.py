@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fiftyone_coco_audit.findings import Evidence, rule
+from fiftyone_coco_audit.rules._ranking import highest
 from fiftyone_coco_audit.statistics.shapes import (
     DUPLICATE_IOU,
     TOLERANCE,
     duplicate_pairs,
     quantiles_per_class,
 )
-from fiftyone_coco_audit.wording import counted, listed, named, percent
+from fiftyone_coco_audit.wording import counted, named, out_of, percent, plural
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.overview import Statistics
@@ -32,16 +32,21 @@ LEAST_SIGMA = 0.1
     "box-outside-image",
     "error",
     explanation="A box that reaches over the border teaches the network to draw boxes "
-    "where there are no pixels, and loaders cut it, drop it, or stop at it.",
-    advice="Clip the boxes to their images, and look whether the sizes of these images "
-    "are the right ones.",
+    "where there are no pixels, and some loaders cut it, drop it, or stop at it.",
+    advice="Clip the boxes to their images, and check that the labels belong to these "
+    "images and to their present size.",
     example="A box ends 5 pixels to the right of its image.",
     counterexample="A box ends half a pixel to the right of its image.",
 )
 def box_outside_image(
     statistics: Statistics, *, tolerance: float = TOLERANCE
 ) -> Iterator[Evidence]:
-    """Finds boxes that reach over the border by more than ``tolerance`` pixels."""
+    """Finds boxes that reach over the border of their image.
+
+    Args:
+        statistics: of the images
+        tolerance: how far a box may reach over the border, in pixels
+    """
     shapes = statistics.shapes
     found = np.flatnonzero(shapes.outside > tolerance)
     if not len(found):
@@ -49,7 +54,7 @@ def box_outside_image(
     most = float(shapes.outside[found].max())
     gone = found[shapes.visible_share[found] == 0]
     yield Evidence(
-        f"{_of(found, shapes)} boxes {plural(found, 'reaches', 'reach')} over the "
+        f"{out_of(found, shapes, 'box')} {plural(found, 'reaches', 'reach')} over the "
         f"border of the image, by up to {most:,.0f} px"
         + (
             f"; {len(gone):,} {plural(gone, 'lies', 'lie')} wholly outside"
@@ -76,13 +81,18 @@ def box_outside_image(
 def duplicate_annotation(
     statistics: Statistics, *, min_iou: float = DUPLICATE_IOU
 ) -> Iterator[Evidence]:
-    """Finds objects of a class whose boxes overlap by more than ``min_iou``."""
+    """Finds objects of one class and image whose boxes are nearly the same.
+
+    Args:
+        statistics: of the images
+        min_iou: the IoU that the boxes of duplicates exceed
+    """
     pairs = duplicate_pairs(statistics.labelled.objects, min_iou)
     found = np.unique(pairs)
     if len(found):
         yield Evidence(
-            f"{_of(found, statistics.shapes)} objects are annotated more than once: "
-            f"{counted(len(pairs), 'pair')} of the same class "
+            f"{out_of(found, statistics.shapes, 'object')} are annotated more than "
+            f"once: {counted(len(pairs), 'pair')} of the same class "
             f"{plural(pairs, 'has', 'have')} nearly the same box (IoU over "
             f"{min_iou:g}).",
             objects=found,
@@ -107,10 +117,15 @@ def loose_box(
     min_objects: int = 10,
     min_iou: float = 0.5,
 ) -> Iterator[Evidence]:
-    """Finds classes whose median box is ``max_looseness`` times that of the mask.
+    """Finds classes whose boxes are larger than those around their masks.
 
-    Boxes that agree with their masks by less than ``min_iou`` are no loose ones, but
-    those of box-mask-mismatch.
+    Args:
+        statistics: of the images
+        max_looseness: how many times the area of the box around its mask the median
+            box of a class may have
+        min_objects: the least number of objects with masks of a class to judge it by
+        min_iou: the least IoU of a box and the box around its mask; less is no loose
+            box but one of another place, see box-mask-mismatch
     """
     shapes = statistics.shapes
     category = statistics.labelled.objects.category
@@ -125,8 +140,9 @@ def loose_box(
     found = np.flatnonzero(np.isin(category, worst) & (looseness > max_looseness))
     names = statistics.classes.names_of(worst)
     yield Evidence(
-        "In the median, boxes are larger in area than those around their masks: "
-        f"{_with(names, median[worst] - 1, '{} by {}')} ({len(found):,} objects).",
+        "Boxes are larger in area than those around their masks, by a median of "
+        f"{named(names, map(percent, median[worst] - 1), '{1} for {0}')} "
+        f"({counted(len(found), 'object')}).",
         objects=found,
         classes=names,
         figures={"objects": len(found), "median_looseness": float(median[worst[0]])},
@@ -137,8 +153,8 @@ def loose_box(
     "CA304",
     "box-mask-mismatch",
     "error",
-    explanation="The box and the mask of an object are about different places, so one "
-    "of the two is wrong, or belongs to another object.",
+    explanation="The box and the mask of an object are at different places, so one of "
+    "the two is wrong, or belongs to another object.",
     advice="Look which of the two is right, and draw the other anew.",
     example="The mask of an object is in the left third of its box only.",
     counterexample="The box of an object is 30 % wider and higher than its mask.",
@@ -146,15 +162,20 @@ def loose_box(
 def box_mask_mismatch(
     statistics: Statistics, *, min_iou: float = 0.5
 ) -> Iterator[Evidence]:
-    """Finds boxes with an IoU below ``min_iou`` with the box around their mask."""
+    """Finds boxes that are not where their mask is.
+
+    Args:
+        statistics: of the images
+        min_iou: the least IoU of a box and the box around its mask
+    """
     shapes = statistics.shapes
     found = np.flatnonzero(shapes.mask_iou < min_iou)
     if len(found):
         least = float(shapes.mask_iou[found].min())
         yield Evidence(
-            f"{_of(found, shapes)} boxes {plural(found, 'agrees', 'agree')} by an "
-            f"IoU of less than {min_iou:g} with the box around the object's mask, "
-            f"down to {least:.2f}.",
+            f"{out_of(found, shapes, 'box')} {plural(found, 'has', 'have')} an IoU "
+            f"under {min_iou:g} with the box around the object's mask, the least being "
+            f"{least:.2f}.",
             objects=found,
             figures={"objects": len(found), "least_iou": least},
         )
@@ -164,19 +185,23 @@ def box_mask_mismatch(
     "CA305",
     "extreme-box-aspect-ratio",
     "warning",
-    explanation="A box this thin is matched by no anchor and is often a slip of the "
+    explanation="A box this thin matches no usual anchor and is often a slip of the "
     "mouse; a shift by a few pixels makes its IoU 0.",
-    advice="Look whether the boxes are meant; if so, add anchors of such ratios or use "
-    "rotated boxes.",
+    advice="Look whether the boxes are meant, and if so, add anchors of such ratios or "
+    "use rotated boxes.",
     example="A box of 210 x 10 pixels.",
     counterexample="A box of 190 x 10 pixels.",
 )
 def extreme_box_aspect_ratio(
     statistics: Statistics, *, max_ratio: float = 20
 ) -> Iterator[Evidence]:
-    """Finds boxes with one side over ``max_ratio`` times the other.
+    """Finds boxes with one side many times as long as the other.
 
     Those with a side under a pixel are left to degenerate-box.
+
+    Args:
+        statistics: of the images
+        max_ratio: how many times as long as the other one side of a box may be
     """
     shapes = statistics.shapes
     thin = np.minimum(shapes.width, shapes.height) >= 1
@@ -184,8 +209,8 @@ def extreme_box_aspect_ratio(
     if len(found):
         worst = found[shapes.elongation[found].argmax()]
         yield Evidence(
-            f"{_of(found, shapes)} boxes {plural(found, 'has', 'have')} one side "
-            f"over {max_ratio:g} times as long as the other, the thinnest of "
+            f"{out_of(found, shapes, 'box')} {plural(found, 'has', 'have')} one side "
+            f"over {max_ratio:g} times as long as the other, the thinnest being "
             f"{shapes.width[worst]:,.0f} x {shapes.height[worst]:,.0f} px.",
             objects=found,
             figures={
@@ -208,12 +233,17 @@ def extreme_box_aspect_ratio(
 def degenerate_box(
     statistics: Statistics, *, min_side: float = 1
 ) -> Iterator[Evidence]:
-    """Finds boxes with a side of less than ``min_side`` pixels."""
+    """Finds boxes with a side of next to nothing.
+
+    Args:
+        statistics: of the images
+        min_side: the least width and height of a box, in pixels
+    """
     shapes = statistics.shapes
     found = np.flatnonzero(np.minimum(shapes.width, shapes.height) < min_side)
     if len(found):
         yield Evidence(
-            f"{_of(found, shapes)} boxes {plural(found, 'has', 'have')} a side of "
+            f"{out_of(found, shapes, 'box')} {plural(found, 'has', 'have')} a side of "
             f"less than {min_side:g} px.",
             objects=found,
             figures={"objects": len(found)},
@@ -233,12 +263,17 @@ def degenerate_box(
 def object_fills_image(
     statistics: Statistics, *, min_share: float = FILLING
 ) -> Iterator[Evidence]:
-    """Finds boxes that cover over ``min_share`` of their image."""
+    """Finds boxes that cover nearly all of their image.
+
+    Args:
+        statistics: of the images
+        min_share: the share of the image that a box that fills it exceeds
+    """
     shapes = statistics.shapes
     found = np.flatnonzero(shapes.image_share > min_share)
     if len(found):
         yield Evidence(
-            f"{_of(found, shapes)} boxes {plural(found, 'covers', 'cover')} over "
+            f"{out_of(found, shapes, 'box')} {plural(found, 'covers', 'cover')} over "
             f"{percent(min_share)} of the image.",
             objects=found,
             figures={"objects": len(found)},
@@ -249,7 +284,7 @@ def object_fills_image(
     "CA308",
     "many-truncated-objects",
     "note",
-    explanation="Most objects of a class are cut off by the border, so the network "
+    explanation="Where most objects of a class are cut off by the border, the network "
     "seldom sees a whole one.",
     advice="Add images that show the class whole, or check whether the images were cut "
     "into tiles too small for it.",
@@ -259,9 +294,14 @@ def object_fills_image(
 def many_truncated_objects(
     statistics: Statistics, *, max_share: float = 0.5, min_objects: int = 20
 ) -> Iterator[Evidence]:
-    """Finds classes with over ``max_share`` of their objects at the border.
+    """Finds classes with most of their objects at the border.
 
     Objects that fill their image are at the border by right, and are not counted.
+
+    Args:
+        statistics: of the images
+        max_share: the share of the objects of a class that may touch the border
+        min_objects: the least number of objects of a class to judge it by
     """
     shapes, objects = statistics.shapes, statistics.labelled.objects
     num_classes = len(statistics.labelled.classes)
@@ -273,8 +313,9 @@ def many_truncated_objects(
         names = statistics.classes.names_of(worst)
         found = np.flatnonzero(truncated & np.isin(objects.category, worst))
         yield Evidence(
-            f"Most objects of {_with(names, share[worst], '{} ({})')} touch the "
-            "border of the image.",
+            f"Over {percent(max_share)} of the objects of "
+            f"{named(names, map(percent, share[worst]))} touch the border of their "
+            "image.",
             objects=found,
             classes=names,
             figures={"objects": len(found), "share": float(share[worst[0]])},
@@ -294,12 +335,18 @@ def many_truncated_objects(
 def size_outlier(
     statistics: Statistics, *, max_deviation: float = 5, min_objects: int = 50
 ) -> Iterator[Evidence]:
-    """Finds objects over ``max_deviation`` sigma from the median size of their class.
+    """Finds objects that are much larger or smaller than others of their class.
 
     Sizes are logarithms of the square root of the area, once in pixels and once as a
-    share of the image; an outlier is one in both. Sigma is that of a normal
-    distribution with the same central 95 %, which neither a few outliers nor a
+    share of the image; an outlier is one in both. The standard deviation is that of a
+    normal distribution with the same central 95 %, which neither a few outliers nor a
     class of both close and far objects lead astray.
+
+    Args:
+        statistics: of the images
+        max_deviation: how many standard deviations from the median of its class the
+            logarithm of an object's size may be
+        min_objects: the least number of objects of a class to judge it by
     """
     shapes, objects = statistics.shapes, statistics.labelled.objects
     num_classes = len(statistics.labelled.classes)
@@ -322,8 +369,9 @@ def size_outlier(
     typical = np.sqrt(np.median(shapes.area[objects.category == category]))
     names = statistics.classes.names_of(np.unique(objects.category[found]))
     yield Evidence(
-        f"{_of(found, shapes)} objects {plural(found, 'is', 'are')} over "
-        f"{max_deviation:g} sigma from the usual sizes of their class; the farthest, a "
+        f"{out_of(found, shapes, 'object')} {plural(found, 'is', 'are')} over "
+        f"{max_deviation:g} standard deviations from the usual size of "
+        f"{plural(found, 'its', 'their')} class; the farthest, a "
         f"{named(statistics.classes.names_of(category))}, is "
         f"{np.sqrt(shapes.area[farthest]):,.0f} px across, where the median is "
         f"{typical:,.0f} px.",
@@ -347,13 +395,19 @@ def size_outlier(
 def crowded_image(
     statistics: Statistics, *, max_objects: int = 100
 ) -> Iterator[Evidence]:
-    """Finds images with more than ``max_objects`` objects."""
+    """Finds images with more objects than can be detected.
+
+    Args:
+        statistics: of the images
+        max_objects: the most objects of an image that are found or counted, which is
+            the limit of detections of the model or of the evaluation
+    """
     num_objects = statistics.shapes.num_objects
     found = np.flatnonzero(num_objects > max_objects)
     if len(found):
         lost = int((num_objects[found] - max_objects).sum())
         yield Evidence(
-            f"{len(found):,} of {len(num_objects):,} images "
+            f"{out_of(found, num_objects, 'image')} "
             f"{plural(found, 'has', 'have')} more than {max_objects:,} objects, up to "
             f"{num_objects.max():,}; at {max_objects:,} detections an image "
             f"{counted(lost, 'object')} cannot be found.",
@@ -366,8 +420,8 @@ def crowded_image(
     "CA311",
     "position-bias",
     "note",
-    explanation="A class is nearly always at the same place, so the network may learn "
-    "the place instead of the looks, and miss it elsewhere.",
+    explanation="Of a class that is nearly always at the same place the network may "
+    "learn the place instead of the looks, and miss it elsewhere.",
     advice="Add images with the class elsewhere, or use augmentations that move "
     "objects: crops, shifts, mosaic.",
     example="The gauges of 30 images are in the middle, to a tenth of width and "
@@ -378,9 +432,15 @@ def crowded_image(
 def position_bias(
     statistics: Statistics, *, max_share: float = 0.05, min_images: int = 30
 ) -> Iterator[Evidence]:
-    """Finds classes whose centres are nearly all in ``max_share`` of the image.
+    """Finds classes whose objects nearly all have their centres at one place.
 
     Nearly all is the central 90 % in each direction.
+
+    Args:
+        statistics: of the images
+        max_share: the share of the image that these centres must be spread over, at
+            least
+        min_images: the least number of images with a class to judge it by
     """
     shapes, objects = statistics.shapes, statistics.labelled.objects
     window = shapes.central_window
@@ -402,24 +462,3 @@ def position_bias(
         classes=names,
         figures={"objects": len(found), "share_of_image": float(share[worst[0]])},
     )
-
-
-def plural(found: Sized, one: str, many: str) -> str:
-    """The words for one, or for any other number."""
-    return one if len(found) == 1 else many
-
-
-def highest(values: NDArray[np.float64], of: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The positions of some values, the highest first."""
-    rows = np.flatnonzero(of)
-    return rows[np.argsort(-values[rows], kind="stable")]
-
-
-def _of(found: Sized, things: Sized) -> str:
-    return f"{len(found):,} of {len(things):,}"
-
-
-def _with(names: Sequence[str], shares: NDArray[np.float64], form: str) -> str:
-    """Names of classes, each with a share."""
-    pairs = zip(names, shares.tolist(), strict=True)
-    return listed([form.format(f"`{name}`", percent(share)) for name, share in pairs])

@@ -69,6 +69,7 @@ def read_labelled_images(
     label_field: str = "ground_truth",
     *,
     masks: bool = False,
+    keep_masks: bool = False,
     progress: Progress = None,
 ) -> LabelledSamples:
     """Reads a label field of a dataset or view for statistics.
@@ -77,6 +78,7 @@ def read_labelled_images(
         samples: a dataset or a view of whole images
         label_field: the field of the ground truth
         masks: whether to read the boxes around masks too, where there are any
+        keep_masks: whether to keep these masks with the objects
         progress: whether to show a progress bar, as everywhere in FiftyOne
 
     Returns:
@@ -106,7 +108,7 @@ def read_labelled_images(
     return LabelledSamples(
         images=LabelledImages(
             size=columns.size,
-            objects=replace(objects, masks=None),
+            objects=objects if keep_masks else replace(objects, masks=None),
             classes=classes,
             crowds=np.bincount(found.objects.image[crowd], minlength=len(columns)),
             filepaths=filepaths,

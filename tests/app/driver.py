@@ -15,7 +15,8 @@ class Operators:
         self.page.keyboard.press("`")
         self.page.get_by_placeholder("Search operations").fill(label)
         self.page.get_by_text(label, exact=True).first.click()
-        self.form.get_by_role("textbox").first.wait_for()
+        entries = self.form.get_by_role("textbox"), self.form.get_by_role("combobox")
+        entries[0].or_(entries[1]).first.wait_for()
         return self.form
 
     def submit(self, button: str) -> Locator:

@@ -24,11 +24,12 @@ from fiftyone.operators.registry import OperatorRegistry
 
 import fiftyone_coco_audit
 from fiftyone_coco_audit.operators import OPERATORS
+from fiftyone_coco_audit.panels import PANELS
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = yaml.safe_load((ROOT / "fiftyone.yml").read_text())
 NAME = PLUGIN["name"]
-URIS = {f"{NAME}/{operator}" for operator in PLUGIN["operators"]}
+URIS = {f"{NAME}/{name}" for name in PLUGIN["operators"] + PLUGIN["panels"]}
 ENTRY = "fiftyone.plugins.orgs.coco_audit.coco_audit"
 
 PROBE = """
@@ -51,7 +52,8 @@ print(json.dumps({
 
 
 def test_yaml_lists_the_operators_that_are_registered():
-    assert {f"{NAME}/{operator().name}" for operator in OPERATORS} == URIS
+    registered = (*OPERATORS, *PANELS)
+    assert {f"{NAME}/{one().name}" for one in registered} == URIS
     listed = [o.uri for o in foo.list_operators() if o.plugin_name == NAME]
     assert sorted(listed) == sorted(URIS)
     assert OperatorRegistry().list_errors() == []
@@ -221,7 +223,7 @@ def test_register_is_silent_where_the_versions_agree():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fiftyone_coco_audit.register(plugin)
-    assert tuple(plugin.operators) == OPERATORS
+    assert tuple(plugin.operators) == (*OPERATORS, *PANELS)
 
 
 def test_register_warns_of_a_plugin_of_another_version():

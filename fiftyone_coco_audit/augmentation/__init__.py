@@ -1,0 +1,1 @@
+"""What an augmentation pipeline does to images and to their labels."""

@@ -1,0 +1,130 @@
+"""Which transform of a pipeline does the damage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fiftyone_coco_audit.augmentation.damage import (
+    DEFAULT_THRESHOLDS,
+    KINDS,
+    DamageTable,
+    Thresholds,
+)
+from fiftyone_coco_audit.augmentation.pipelines import Pipeline
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Blame:
+    """What the transforms of a pipeline do together, one left out, and each alone.
+
+    Attributes:
+        pipeline: the pipeline
+        together: the damage of the whole
+        without: the damage without a transform, by its number
+        alone: the damage of a transform alone, by its number
+    """
+
+    pipeline: Pipeline
+    together: DamageTable
+    without: dict[int, DamageTable]
+    alone: dict[int, DamageTable]
+
+    def to_frame(self, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> pd.DataFrame:
+        """The damage that each transform is to blame for.
+
+        Args:
+            thresholds: from where on a measure is damage
+
+        Returns:
+            a frame by number of the transform and kind of damage: its ``name``, the
+            share of objects and draws with that damage ``together``, ``without`` the
+            transform and by it ``alone``, and its ``blame``, the share that there would
+            not be without it; below 0 where it prevents some
+        """
+        import pandas as pd
+
+        whole = _shares(self.together, thresholds)
+        rows = []
+        for step in self.pipeline.steps:
+            without = _shares(self.without[step.number], thresholds)
+            alone = _shares(self.alone[step.number], thresholds)
+            rows += [
+                {
+                    "transform": step.number,
+                    "kind": kind,
+                    "name": step.name,
+                    "together": whole[kind],
+                    "without": without[kind],
+                    "alone": alone[kind],
+                    "blame": whole[kind] - without[kind],
+                }
+                for kind in KINDS
+            ]
+        columns = ["transform", "kind", "name", "together", "without", "alone", "blame"]
+        frame = pd.DataFrame(rows, columns=columns)
+        return frame.set_index(["transform", "kind"])
+
+    def worst(
+        self, kind: str, thresholds: Thresholds = DEFAULT_THRESHOLDS
+    ) -> int | None:
+        """The number of the transform that most of one kind of damage is due to.
+
+        A transform can do damage that another would do as well; then nothing is gained
+        by leaving one out, and the one decides that does most alone.
+
+        Returns:
+            the number; None where there is no such damage, or no transform causes it
+        """
+        frame = self.to_frame(thresholds)
+        if not len(frame):
+            return None
+        of_kind = frame.xs(kind, level="kind")
+        if not of_kind["together"].iloc[0]:
+            return None
+        by = "blame" if of_kind["blame"].max() > 0 else "alone"
+        if of_kind[by].max() <= 0:
+            return None
+        return int(of_kind[by].idxmax())
+
+
+def _shares(table: DamageTable, thresholds: Thresholds) -> dict[str, float]:
+    judged = max(int(table.judged.sum()), 1)
+    return {
+        kind: float(np.count_nonzero(found) / judged)
+        for kind, found in table.kinds(thresholds).items()
+    }
+
+
+def apportion(
+    pipeline: Pipeline,
+    audit: Callable[[Pipeline], DamageTable],
+    together: DamageTable | None = None,
+) -> Blame:
+    """Finds out what each transform of a pipeline contributes to the damage.
+
+    A transform draws the same random numbers in the whole, without another one, and
+    alone. So the difference is the transform's, not chance.
+
+    Args:
+        pipeline: the pipeline
+        audit: measures the damage of a pipeline, on the same samples with the same
+            seeds each time
+        together: the damage of the whole pipeline, if it is known already
+
+    Returns:
+        a :class:`Blame`
+    """
+    numbers = [step.number for step in pipeline.steps]
+    return Blame(
+        pipeline=pipeline,
+        together=audit(pipeline) if together is None else together,
+        without={number: audit(pipeline.without(number)) for number in numbers},
+        alone={number: audit(pipeline.only(number)) for number in numbers},
+    )

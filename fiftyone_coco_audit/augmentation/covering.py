@@ -1,0 +1,102 @@
+"""Transforms as the measuring of damage needs them; loads Albumentations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import albumentations as A
+
+#: What the names of targets that carry the labels' pixels begin with
+LAYER = "pixels"
+#: The name of the target in which dropouts mark what they overwrite
+COVERED = "covered"
+
+_DROPOUTS = {
+    "CoarseDropout",
+    "ConstrainedCoarseDropout",
+    "Erasing",
+    "FrequencyMasking",
+    "GridDropout",
+    "TimeMasking",
+    "XYMasking",
+}
+_DROPOUT_FILLS = ("fill_mask", "mask_fill_value")
+_MASK_FILLS = ("fill_mask", "mask_value", "cval_mask")
+
+
+class Covering(A.BaseCompose):
+    """Lets a dropout mark what it overwrites, and leave the labels' pixels alone.
+
+    A dropout moves nothing. So the pixels of labels need not go through it, and its
+    fill value for masks is free to mark a target of its own. What geometric transforms
+    do later, they do to both.
+    """
+
+    def __init__(self, dropout: Any):
+        super().__init__([dropout], p=dropout.p)
+        for name in _DROPOUT_FILLS:
+            if hasattr(dropout, name):
+                setattr(dropout, name, 1)
+
+    @classmethod
+    def is_serializable(cls) -> bool:
+        """Whether it can be written to a file: it is no part of the pipeline."""
+        return False
+
+    def __call__(
+        self, *args: Any, force_apply: bool = False, **data: Any
+    ) -> dict[str, Any]:
+        """Applies the dropout to all but the pixels of labels."""
+        layers = {name: data.pop(name) for name in list(data) if name[:6] == LAYER}
+        (dropout,) = self.transforms
+        data = dropout(*args, force_apply=force_apply, **data)
+        return {**data, **layers}
+
+
+def instrumented(transform: Any) -> Any:
+    """Makes a transform carry ids instead of masks; changes it in place.
+
+    Ids must not be interpolated, and what comes from outside the image has none.
+
+    Args:
+        transform: a transform, or a composition of transforms
+
+    Returns:
+        the transform, or what takes its place
+    """
+    if isinstance(transform, A.BaseCompose):
+        transform.transforms = [instrumented(child) for child in transform.transforms]
+        return transform
+    if type(transform).__name__ in _DROPOUTS:
+        return Covering(transform)
+    for name in _MASK_FILLS:
+        if hasattr(transform, name):
+            setattr(transform, name, 0)
+    if hasattr(transform, "mask_drop_value"):
+        # PixelDropout drops other pixels of masks than of the image: none, here
+        transform.mask_drop_value = None
+    if hasattr(transform, "mask_interpolation"):
+        transform.mask_interpolation = 0
+    if getattr(transform, "area_for_downscale", None) == "image_mask":
+        transform.area_for_downscale = "image"
+    return transform
+
+
+def nodes(transform: Any, key: str) -> list[tuple[str, Any]]:
+    """A transform and all inside it that draw random numbers.
+
+    Args:
+        transform: a transform, or a composition of transforms
+        key: a name for it
+
+    Returns:
+        tuples of a name and a transform, the outer before the inner; the name does
+        not depend on what else is in the pipeline
+    """
+    if isinstance(transform, Covering):
+        return nodes(transform.transforms[0], key)
+    found = [(key, transform)]
+    if isinstance(transform, A.BaseCompose):
+        for place, child in enumerate(transform.transforms):
+            found += nodes(child, f"{key}.{place}")
+    return found

@@ -1,0 +1,661 @@
+"""Albumentations pipelines: read from wherever users have them, checked, rebuilt."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import random
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fiftyone_coco_audit.augmentation.catalog import (
+    init_parameters,
+    plain,
+    problem_of,
+    spelled,
+    transform_class,
+)
+from fiftyone_coco_audit.errors import CocoAuditError
+
+_CLASS = "__class_fullname__"
+_COMPOSE = ("Compose", "ReplayCompose", "Sequential")
+_COMPOSITION_PARAMS = ("p", "n", "replace", "channels")
+#: They turn pixels into a network's numbers: no label and no picture needs them
+_NUMBERS_ONLY = {"FromFloat", "Normalize", "ToFloat", "ToTensorV2"}
+#: Names of the label fields that carry ids and classes through the pipeline
+IDS, CLASSES, KEYPOINT_IDS = "label_ids", "label_classes", "keypoint_ids"
+
+_Compiled = tuple[Any, list[tuple[str, Any]]]
+
+
+class PipelineError(CocoAuditError):
+    """A transform that failed on a sample.
+
+    Attributes:
+        step: the step of the pipeline that failed; None where it was none of them
+    """
+
+    def __init__(self, message: str, step: Step | None = None):
+        super().__init__(message)
+        self.step = step
+
+
+@dataclass(frozen=True)
+class Step:
+    """One transform of a pipeline.
+
+    Attributes:
+        number: its place in the pipeline as it was given, from 1
+        name: its name, such as ``"Rotate"``
+        params: its parameters by name, the probability ``p`` among them; those of a
+            composition, such as ``OneOf``, have its ``transforms`` as records
+        transform: the transform itself
+    """
+
+    number: int
+    name: str
+    params: dict[str, Any]
+    transform: Any = field(repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.number}. {self.name}"
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """An Albumentations pipeline that was checked, and that can be taken apart.
+
+    It is read by :meth:`parse`. It is not safe to run in several threads at once, but
+    it can be sent to other processes.
+
+    Attributes:
+        steps: the transforms, in order
+        p: with what probability the pipeline as a whole is applied
+        box_params: ``A.BboxParams`` as the user has them, by name; which boxes are
+            dropped is decided by them, so they are judged with the pipeline
+        keypoint_params: ``A.KeypointParams``, likewise
+        name: a name for reports
+    """
+
+    steps: tuple[Step, ...]
+    p: float = 1.0
+    box_params: Mapping[str, Any] = field(default_factory=dict)
+    keypoint_params: Mapping[str, Any] = field(default_factory=dict)
+    name: str = "pipeline"
+
+    @classmethod
+    def parse(cls, source: Any, *, name: str | None = None) -> Pipeline:
+        """Reads a pipeline. Never evaluates code.
+
+        Args:
+            source: an Albumentations transform, composition, or list of transforms;
+                what ``A.to_dict`` gives, or its text in JSON or YAML; the path of a
+                file that ``A.save`` wrote; the name of a preset; or a list of
+                ``{"transform": "Rotate", "params": {"limit": 10, "p": 1}}``
+            name: a name for reports
+
+        Returns:
+            a :class:`Pipeline`
+
+        Raises:
+            CocoAuditError: if it is none of these, or a transform or a parameter of it
+                cannot be
+        """
+        if isinstance(source, Pipeline):
+            return source if name is None else replace(source, name=name)
+        if isinstance(source, str):
+            return _read_text(source, name)
+        if isinstance(source, Path):
+            return _read_file(source, name)
+        if isinstance(source, Mapping):
+            return _read_record(source, name or "pipeline")
+        if isinstance(source, Sequence) and any(
+            isinstance(entry, Mapping) for entry in source
+        ):
+            return _read_steps(source, name or "pipeline")
+        return _read_object(source, name or "pipeline")
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def step(self, number: int) -> Step:
+        """The step that was given in the place ``number``, from 1.
+
+        Raises:
+            CocoAuditError: if there is none
+        """
+        for step in self.steps:
+            if step.number == number:
+                return step
+        numbers = ", ".join(str(step.number) for step in self.steps) or "none"
+        raise CocoAuditError(
+            f"the pipeline has no transform {number}: its transforms are {numbers}"
+        )
+
+    def without(self, number: int) -> Pipeline:
+        """The pipeline without one of its steps; all others draw as they did."""
+        left_out = self.step(number)
+        steps = tuple(step for step in self.steps if step is not left_out)
+        return replace(self, steps=steps, name=f"{self.name} without {left_out}")
+
+    def only(self, number: int) -> Pipeline:
+        """One step of the pipeline, which draws as it did among the others."""
+        step = self.step(number)
+        return replace(self, steps=(step,), name=f"{self.name}, only {step}")
+
+    def prefix(self, count: int) -> Pipeline:
+        """The first ``count`` steps of the pipeline, which draw as in the whole."""
+        return replace(self, steps=self.steps[:count], name=f"{self.name}[:{count}]")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The pipeline as ``A.to_dict`` gives it.
+
+        Raises:
+            CocoAuditError: if a transform is the user's own, or holds data
+        """
+        import albumentations as A
+
+        transforms = []
+        for step in self.steps:
+            record = _record(step.transform)
+            if record is None:
+                raise CocoAuditError(
+                    f"Transform {step.number}, {step.name}, cannot be written as text: "
+                    "it holds Python code or data of its own"
+                )
+            transforms.append(record)
+        compose = {
+            _CLASS: "Compose",
+            "p": self.p,
+            "transforms": transforms,
+            "bbox_params": dict(self.box_params) or None,
+            "keypoint_params": dict(self.keypoint_params) or None,
+        }
+        return {"__version__": A.__version__, "transform": compose}
+
+    def to_json(self) -> str:
+        """The pipeline as text that ``A.from_dict`` and :meth:`parse` read.
+
+        Raises:
+            CocoAuditError: if a transform is the user's own, or holds data
+        """
+        return json.dumps(self.to_dict(), indent=2)
+
+    def to_python(self) -> str:
+        """Source text that builds the pipeline; parameters at their default are left.
+
+        Raises:
+            CocoAuditError: if a transform is the user's own, or holds data
+        """
+        compose = self.to_dict()["transform"]
+        lines = ["import albumentations as A", "", "transform = A.Compose(", "    ["]
+        lines += [f"        {_source(one)}," for one in compose["transforms"]]
+        lines.append("    ],")
+        for key, cls in (
+            ("bbox_params", "BboxParams"),
+            ("keypoint_params", "KeypointParams"),
+        ):
+            if compose[key]:
+                lines.append(f"    {key}={_source(compose[key], cls)},")
+        if self.p != 1:
+            lines.append(f"    p={self.p!r},")
+        return "\n".join([*lines, ")", ""])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name[0] != "_"}
+
+    def __call__(self, seed: int, sample: str, draw: int, **data: Any) -> Any:
+        """Applies the pipeline, by random numbers of its own.
+
+        They depend on the three arguments and on the place of each transform alone:
+        not on what ran before, in which process, nor on which other transforms there
+        are. With versions of Albumentations before 1.4.21 they depend on the latter.
+
+        Args:
+            seed: the seed of the whole run
+            sample: a name of the sample
+            draw: the number of the draw
+            **data: the targets
+
+        Returns:
+            the targets as Albumentations returns them
+
+        Raises:
+            PipelineError: if a transform fails
+        """
+        compose, drawing = self._compiled("keypoints" in data)
+        try:
+            with _seeded(drawing, f"{seed}/{sample}/{draw}/"):
+                return compose(**data)
+        except Exception as error:
+            step = self._failed(error, compose)
+            what = f"Transform {step.number}, {step.name}," if step else "The pipeline"
+            text = " ".join(str(error).split()) or type(error).__name__
+            raise PipelineError(f"{what} failed: {text}", step) from error
+
+    def add_layers(self, names: Sequence[str]) -> None:
+        """Lets the pipeline take further targets that are moved as masks are."""
+        missing = [name for name in names if name not in self._layers]
+        if missing:
+            self._layers.update(dict.fromkeys(missing, "mask"))
+            for compose, _ in self._variants.values():
+                compose.add_targets(dict(self._layers))
+
+    @cached_property
+    def has_dropout(self) -> bool:
+        """Whether a transform overwrites pixels without moving them."""
+        from fiftyone_coco_audit.augmentation.covering import Covering
+
+        def within(transform: Any) -> bool:
+            return isinstance(transform, Covering) or (
+                _is_composition(transform) and any(map(within, transform.transforms))
+            )
+
+        return within(self._compiled(False)[0])
+
+    @cached_property
+    def _kept(self) -> list[Step]:
+        return [step for step in self.steps if step.name not in _NUMBERS_ONLY]
+
+    @cached_property
+    def _variants(self) -> dict[bool, _Compiled]:
+        """Without and with keypoints, as needed: a composition takes them or not."""
+        return {}
+
+    @cached_property
+    def _layers(self) -> dict[str, str]:
+        return {}
+
+    def _compiled(self, keypoints: bool) -> _Compiled:
+        if keypoints not in self._variants:
+            self._variants[keypoints] = self._compile(keypoints)
+        return self._variants[keypoints]
+
+    def _compile(self, keypoints: bool) -> _Compiled:
+        """The composition that carries our ids, and all in it that draws."""
+        import albumentations as A
+
+        from fiftyone_coco_audit.augmentation.covering import instrumented, nodes
+
+        box_params = {
+            **self.box_params,
+            "format": "pascal_voc",
+            "label_fields": [IDS, CLASSES],
+        }
+        keypoint_params = {
+            **self.keypoint_params,
+            "format": "xy",
+            "label_fields": [KEYPOINT_IDS],
+        }
+        transforms = [instrumented(copy.deepcopy(one.transform)) for one in self._kept]
+        with warnings.catch_warnings():
+            # Without a transform that moves boxes there is no use for their processor
+            warnings.filterwarnings("ignore", "Got processor for")
+            compose = A.Compose(
+                transforms,
+                bbox_params=A.BboxParams(**box_params),
+                keypoint_params=(
+                    A.KeypointParams(**keypoint_params) if keypoints else None
+                ),
+                p=self.p,
+                additional_targets=dict(self._layers),
+            )
+        drawing = [("0", compose)]
+        for step, transform in zip(self._kept, transforms, strict=True):
+            drawing += nodes(transform, str(step.number))
+        return compose, drawing
+
+    def _failed(self, error: BaseException, compose: Any) -> Step | None:
+        """The step in which an error was raised, by the calls that led there."""
+        from fiftyone_coco_audit.augmentation.covering import nodes
+
+        owner = {
+            id(node): step
+            for step, transform in zip(self._kept, compose.transforms, strict=True)
+            for _, node in nodes(transform, "")
+        }
+        found, trace = None, error.__traceback__
+        while trace is not None:
+            running = trace.tb_frame.f_locals.get("self")
+            found = owner.get(id(running), found)
+            trace = trace.tb_next
+        return found
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+@contextmanager
+def _seeded(drawing: Sequence[tuple[str, Any]], prefix: str) -> Iterator[None]:
+    """Gives everything that draws random numbers a source of its own."""
+    if hasattr(drawing[0][1], "set_random_state"):
+        for key, node in drawing:
+            number = _number(prefix + key)
+            node.set_random_state(
+                np.random.Generator(np.random.Philox(key=number)),
+                random.Random(number),
+            )
+        yield
+        return
+    # Before 1.4.21, Albumentations drew from the sources that all Python shares
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        random.seed(_number(prefix))
+        np.random.seed(_number(prefix) % 2**32)  # noqa: NPY002
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+def _read_text(text: str, name: str | None) -> Pipeline:
+    from fiftyone_coco_audit.augmentation.presets import PRESETS, preset
+
+    stripped = text.strip()
+    if stripped in PRESETS:
+        return preset(stripped)
+    if "\n" not in stripped and stripped.endswith((".json", ".yaml", ".yml")):
+        return _read_file(Path(stripped), name)
+    return _read_document(stripped, "The pipeline", name or "pipeline")
+
+
+def _read_file(path: Path, name: str | None) -> Pipeline:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise CocoAuditError(
+            f"The pipeline {str(path)!r} cannot be read: {reason}"
+        ) from None
+    return _read_document(
+        text.strip(), f"The pipeline {str(path)!r}", name or path.stem
+    )
+
+
+def _read_document(text: str, what: str, name: str) -> Pipeline:
+    from fiftyone_coco_audit.augmentation.presets import PRESETS
+
+    load = _load_json if text.startswith(("{", "[")) else _load_yaml
+    document = load(text, what)
+    if isinstance(document, (Mapping, list)) and document:
+        return Pipeline.parse(document, name=name)
+    raise CocoAuditError(
+        f"{what} is {text[:40]!r}, which is neither JSON or YAML of A.to_dict, nor a "
+        f"list of transforms, nor one of the presets {', '.join(PRESETS)}"
+    )
+
+
+def _load_json(text: str, what: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CocoAuditError(
+            f"{what} is no valid JSON in line {error.lineno}, column {error.colno}: "
+            f"{error.msg[:1].lower()}{error.msg[1:]}"
+        ) from None
+
+
+def _load_yaml(text: str, what: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "it cannot be read"
+        raise CocoAuditError(f"{what} is no valid YAML{place}: {problem}") from None
+
+
+def _read_record(record: Mapping[str, Any], name: str) -> Pipeline:
+    inner = record.get("transform", record)
+    if isinstance(inner, str):
+        return _read_steps([record], name)
+    if not isinstance(inner, Mapping) or _CLASS not in inner:
+        raise CocoAuditError(
+            "The pipeline is a dictionary without 'transform' as A.to_dict writes it: "
+            "pass that, or a list of {'transform': name, 'params': {...}}"
+        )
+    if str(inner[_CLASS]).rpartition(".")[2] not in _COMPOSE:
+        return _pipeline([_build(inner, "Transform 1")], name=name)
+    # Names another module than Albumentations', or an unknown composition
+    transform_class(str(inner[_CLASS]), "The pipeline")
+    children = inner.get("transforms")
+    if not isinstance(children, list):
+        raise CocoAuditError(
+            "The pipeline has no list of 'transforms', as A.to_dict writes it"
+        )
+    return _pipeline(
+        [_build(one, f"Transform {n}") for n, one in enumerate(children, 1)],
+        p=_probability(inner.get("p", 1.0)),
+        box_params=_params_of("BboxParams", inner.get("bbox_params")),
+        keypoint_params=_params_of("KeypointParams", inner.get("keypoint_params")),
+        name=name,
+    )
+
+
+def _read_steps(entries: Sequence[Any], name: str) -> Pipeline:
+    transforms = []
+    for number, entry in enumerate(entries, 1):
+        where = f"Transform {number}"
+        if not isinstance(entry, Mapping) or not ({"transform", _CLASS} & set(entry)):
+            raise CocoAuditError(
+                f"{where} of the list is {entry!r}, which is not like "
+                "{'transform': 'Rotate', 'params': {'limit': 10}}"
+            )
+        if _CLASS in entry:
+            transforms.append(_build(entry, where))
+            continue
+        params = entry.get("params") or {}
+        if not isinstance(params, Mapping):
+            raise CocoAuditError(
+                f"{where}, {entry['transform']}, has params {params!r}, which is no "
+                "dictionary of parameters by name"
+            )
+        transforms.append(_build({_CLASS: entry["transform"], **params}, where))
+    return _pipeline(transforms, name=name)
+
+
+def _read_object(source: Any, name: str) -> Pipeline:
+    import albumentations as A
+
+    one = isinstance(source, (A.BasicTransform, A.BaseCompose))
+    if not one and not isinstance(source, Sequence):
+        raise CocoAuditError(
+            f"The pipeline is of type {type(source).__name__}: pass an Albumentations "
+            "pipeline, a list of transforms, its JSON, a path or the name of a preset"
+        )
+    if one and type(source).__name__ not in _COMPOSE:
+        return _pipeline([source], name=name)
+    transforms = list(source.transforms if one else source)
+    for number, transform in enumerate(transforms, 1):
+        if not isinstance(transform, (A.BasicTransform, A.BaseCompose)):
+            raise CocoAuditError(
+                f"Transform {number} is of type {type(transform).__name__}, which is "
+                "no transform of Albumentations"
+            )
+    processors = source.processors if one else {}
+    params = {key: vars(processor.params) for key, processor in processors.items()}
+    return _pipeline(
+        [_own_copy(transform, n) for n, transform in enumerate(transforms, 1)],
+        p=float(source.p) if one else 1.0,
+        box_params=_params_of("BboxParams", params.get("bboxes")),
+        keypoint_params=_params_of("KeypointParams", params.get("keypoints")),
+        name=name,
+    )
+
+
+def _own_copy(transform: Any, number: int) -> Any:
+    """A copy, so that what the user has is neither changed nor can change ours."""
+    try:
+        copied = copy.deepcopy(transform)
+    except Exception as error:
+        raise CocoAuditError(
+            f"Transform {number}, {type(transform).__name__}, cannot be copied "
+            f"({error}): let it hold nothing such as open files"
+        ) from None
+    # ReplayCompose has its transforms write down what they draw
+    copied.set_deterministic(False)
+    return copied
+
+
+def _pipeline(transforms: Sequence[Any], **fields: Any) -> Pipeline:
+    steps = []
+    for number, transform in enumerate(transforms, 1):
+        params = dict(_record(transform) or {"p": transform.p})
+        params.pop(_CLASS, None)
+        steps.append(Step(number, type(transform).__name__, params, transform))
+    return Pipeline(steps=tuple(steps), **fields)
+
+
+def _record(transform: Any) -> dict[str, Any] | None:
+    """A transform as ``A.to_dict`` writes it; None where that cannot be read again.
+
+    What it writes of a subclass can contain parameters that only the base class has.
+    """
+    cls = type(transform)
+    if cls.__module__.split(".")[0] != "albumentations" or not cls.is_serializable():
+        return None
+    if _is_composition(transform):
+        records = [_record(child) for child in transform.transforms]
+        names = [name for name in _COMPOSITION_PARAMS if name in init_parameters(cls)]
+        own = {name: getattr(transform, name) for name in names}
+        if any(record is None for record in records):
+            return None
+        return {_CLASS: cls.__name__, **plain(own), "transforms": records}
+    try:
+        written = transform.to_dict_private()
+    except (NotImplementedError, TypeError):
+        return None
+    known = init_parameters(cls)
+    return {
+        _CLASS: cls.__name__,
+        **{name: plain(value) for name, value in written.items() if name in known},
+    }
+
+
+def _is_composition(transform: Any) -> bool:
+    import albumentations as A
+
+    # ColorJitter has something else that it calls transforms
+    return isinstance(transform, A.BaseCompose)
+
+
+def _build(record: Any, where: str) -> Any:
+    """Makes a transform of its record."""
+    if not isinstance(record, Mapping) or _CLASS not in record:
+        raise CocoAuditError(
+            f"{where} is {str(record)[:60]!r}, which names no transform as A.to_dict "
+            f"does in {_CLASS!r}"
+        )
+    cls = transform_class(str(record[_CLASS]), where)
+    named = f"{where}, {cls.__name__},"
+    params = {str(key): value for key, value in record.items() if key != _CLASS}
+    children = params.pop("transforms", None)
+    if children is not None:
+        if not isinstance(children, list):
+            raise CocoAuditError(f"{named} has 'transforms' that are no list")
+        known = init_parameters(cls)
+        params = {
+            name: params[name]
+            for name in _COMPOSITION_PARAMS
+            if name in params and name in known
+        }
+        params["transforms"] = [
+            _build(child, f"{where}.{n}") for n, child in enumerate(children, 1)
+        ]
+    else:
+        params = spelled(cls, params)
+        problem = problem_of(cls, params)
+        if problem is not None:
+            raise CocoAuditError(f"{named.rstrip(',')} {problem}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return cls(**_tuples(params))
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise CocoAuditError(f"{named} cannot be made: {text}") from None
+
+
+def _tuples(params: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has no tuples, and older versions take nothing else for a range."""
+    return {
+        name: tuple(value)
+        if isinstance(value, list) and all(isinstance(v, (int, float)) for v in value)
+        else value
+        for name, value in params.items()
+    }
+
+
+def _probability(value: Any) -> float:
+    if isinstance(value, (int, float)) and 0 <= value <= 1:
+        return float(value)
+    raise CocoAuditError(
+        f"The pipeline has the probability p={value!r}, which is not from 0 to 1"
+    )
+
+
+def _params_of(cls_name: str, params: Any) -> dict[str, Any]:
+    """Box or keypoint parameters that are not the default, by name, checked."""
+    import albumentations as A
+
+    if not params:
+        return {}
+    cls = getattr(A, cls_name)
+    if not isinstance(params, Mapping):
+        raise CocoAuditError(f"The pipeline's {cls_name} are no dictionary")
+    known = init_parameters(cls)
+    kept = {
+        name: plain(value)
+        for name, value in params.items()
+        if name in known and plain(value) != plain(known[name].default)
+    }
+    unknown = [name for name in params if name not in known and params[name]]
+    if unknown and not unknown[0].startswith("_"):
+        raise CocoAuditError(
+            f"The pipeline's {cls_name} have no parameter {unknown[0]!r}: they have "
+            f"{', '.join(known)}"
+        )
+    try:
+        cls(**{"format": "coco" if cls_name == "BboxParams" else "xy", **kept})
+    except Exception as error:
+        raise CocoAuditError(f"The pipeline's {cls_name} cannot be: {error}") from None
+    return kept
+
+
+def _source(record: Mapping[str, Any], cls_name: str | None = None) -> str:
+    """The call that makes a transform of a record."""
+    import albumentations as A
+
+    name = cls_name or str(record[_CLASS])
+    module = "A.pytorch" if not hasattr(A, name) else "A"
+    defaults = init_parameters(
+        transform_class(name, name) if cls_name is None else getattr(A, name)
+    )
+    arguments = []
+    if "transforms" in record:
+        inner = ", ".join(_source(child) for child in record["transforms"])
+        arguments.append(f"[{inner}]")
+    for key, value in record.items():
+        if key in (_CLASS, "transforms"):
+            continue
+        default = defaults[key].default if key in defaults else None
+        if plain(default) != value:
+            arguments.append(f"{key}={_literal(value)}")
+    return f"{module}.{name}({', '.join(arguments)})"
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(v, (int, float)) for v in value):
+        return repr(tuple(value))
+    return repr(value)

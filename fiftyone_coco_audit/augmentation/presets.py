@@ -1,0 +1,239 @@
+"""Pipelines to start from: the article's, its bad examples, and what detectors use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fiftyone_coco_audit.augmentation.catalog import transform_types
+from fiftyone_coco_audit.errors import CocoAuditError
+
+if TYPE_CHECKING:
+    from fiftyone_coco_audit.augmentation.pipelines import Pipeline
+
+# OpenCV's numbers of how an image goes on outside
+_CONSTANT, _REFLECT = 0, 4
+
+_Transform = tuple[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A pipeline to start from.
+
+    Attributes:
+        name: the name by which it is chosen
+        label: the name that is shown
+        description: one sentence on what it is
+        harmful: whether it is an example of what not to do
+        transforms: names and parameters, by the names of Albumentations 2; other
+            versions' names are found when it is built
+        box_params: ``A.BboxParams`` by name
+    """
+
+    name: str
+    label: str
+    description: str
+    transforms: Sequence[_Transform]
+    harmful: bool = False
+    box_params: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _letterbox(size: int, **padding: Any) -> list[_Transform]:
+    padding = {"border_mode": _CONSTANT, "fill": 0, **padding}
+    return [
+        ("LongestMaxSize", {"max_size": size, "p": 1.0}),
+        (
+            "PadIfNeeded",
+            {"min_height": size, "min_width": size, **padding, "p": 1.0},
+        ),
+    ]
+
+
+_FLIP: _Transform = ("HorizontalFlip", {"p": 0.5})
+
+#: All presets by name
+PRESETS: dict[str, Preset] = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            "minimal",
+            "Minimal: letterbox",
+            "The article's least pipeline: the image is scaled to fit and padded with "
+            "black, so that no label is harmed.",
+            _letterbox(640),
+        ),
+        Preset(
+            "final",
+            "Final: flip, compression, light, dropout",
+            "The article's pipeline for training: the minimal one with a flip, JPEG "
+            "compression, brightness and contrast, and dropouts of up to 32 pixels.",
+            [
+                *_letterbox(640),
+                _FLIP,
+                ("ImageCompression", {"quality_range": (70, 100), "p": 0.5}),
+                (
+                    "RandomBrightnessContrast",
+                    {"brightness_limit": 0.3, "contrast_limit": 0.3, "p": 0.5},
+                ),
+                (
+                    "CoarseDropout",
+                    {
+                        "num_holes_range": (1, 8),
+                        "hole_height_range": (8, 32),
+                        "hole_width_range": (8, 32),
+                        "fill": 0,
+                        "p": 0.5,
+                    },
+                ),
+            ],
+        ),
+        Preset(
+            "reflection_padding",
+            "Bad: padding by reflection",
+            "The article's first bad example: mirrored copies of objects appear in the "
+            "padding, with several boxes or with none.",
+            _letterbox(640, border_mode=_REFLECT),
+            harmful=True,
+        ),
+        Preset(
+            "rotation",
+            "Bad: rotation by up to 45 degrees",
+            "The article's second bad example: a box that is rotated with its corners "
+            "is far larger than its object.",
+            [
+                *_letterbox(640),
+                (
+                    "Rotate",
+                    {
+                        "limit": (-45, 45),
+                        "border_mode": _CONSTANT,
+                        "fill": 0,
+                        "p": 1.0,
+                    },
+                ),
+            ],
+            harmful=True,
+        ),
+        Preset(
+            "cropping_rotation",
+            "Bad: rotation that crops its border",
+            "The article's third bad example: what the crop cuts off is lost, or keeps "
+            "a box around almost nothing.",
+            [
+                (
+                    "Rotate",
+                    {
+                        "limit": (-45, 45),
+                        "border_mode": _CONSTANT,
+                        "fill": 0,
+                        "crop_border": True,
+                        "p": 1.0,
+                    },
+                ),
+                *_letterbox(640),
+            ],
+            harmful=True,
+        ),
+        Preset(
+            "ultralytics",
+            "Ultralytics without mosaic",
+            "What YOLO of Ultralytics does by default but for the mosaic: colours, "
+            "scale by half and shift by a tenth on grey, a flip, and its filter of "
+            "boxes.",
+            [
+                *_letterbox(640, fill=114),
+                (
+                    "Affine",
+                    {
+                        "scale": (0.5, 1.5),
+                        "translate_percent": (-0.1, 0.1),
+                        "keep_ratio": True,
+                        "border_mode": _CONSTANT,
+                        "fill": 114,
+                        "p": 1.0,
+                    },
+                ),
+                (
+                    "ColorJitter",
+                    {
+                        "brightness": (0.6, 1.4),
+                        "contrast": (1.0, 1.0),
+                        "saturation": (0.3, 1.7),
+                        "hue": (-0.015, 0.015),
+                        "p": 1.0,
+                    },
+                ),
+                _FLIP,
+            ],
+            box_params={"min_width": 2, "min_height": 2, "min_visibility": 0.1},
+        ),
+        Preset(
+            "ssd",
+            "SSD: crop that keeps boxes whole",
+            "After SSD: colours, a random crop that cuts no box, stretched to 300 x "
+            "300, and a flip.",
+            [
+                (
+                    "ColorJitter",
+                    {
+                        "brightness": (0.875, 1.125),
+                        "contrast": (0.5, 1.5),
+                        "saturation": (0.5, 1.5),
+                        "hue": (-0.05, 0.05),
+                        "p": 0.5,
+                    },
+                ),
+                ("RandomSizedBBoxSafeCrop", {"height": 300, "width": 300, "p": 1.0}),
+                _FLIP,
+            ],
+        ),
+        Preset(
+            "detectron2",
+            "Detectron2: shortest side and flip",
+            "What detectron2 does by default: the shortest side becomes one of 640 to "
+            "800 pixels, and a flip; its limit of 1333 for the longest is left out.",
+            [
+                (
+                    "SmallestMaxSize",
+                    {"max_size": [640, 672, 704, 736, 768, 800], "p": 1.0},
+                ),
+                _FLIP,
+            ],
+        ),
+    )
+}
+
+
+def preset(name: str) -> Pipeline:
+    """Builds a preset for the installed version of Albumentations.
+
+    Args:
+        name: one of :data:`PRESETS`
+
+    Returns:
+        a :class:`.pipelines.Pipeline`
+
+    Raises:
+        CocoAuditError: if there is no preset of that name
+    """
+    from dataclasses import replace
+
+    from fiftyone_coco_audit.augmentation.pipelines import Pipeline
+
+    if name not in PRESETS:
+        raise CocoAuditError(
+            f"There is no preset {name!r}: the presets are {', '.join(PRESETS)}"
+        )
+    chosen = PRESETS[name]
+    # The dropouts of the first versions of Albumentations 1.4 do not know of boxes
+    able = transform_types()
+    steps = [
+        {"transform": transform, "params": dict(params)}
+        for transform, params in chosen.transforms
+        if transform in able
+    ]
+    pipeline = Pipeline.parse(steps, name=name)
+    box_params = {"format": "coco", **chosen.box_params} if chosen.box_params else {}
+    return replace(pipeline, box_params=box_params)

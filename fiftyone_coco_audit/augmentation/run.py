@@ -1,0 +1,497 @@
+"""What a pipeline does to the labels of a dataset: read, measure, name, open, write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.augmentation.blame import Blame, apportion
+from fiftyone_coco_audit.augmentation.damage import (
+    DEFAULT_THRESHOLDS,
+    KINDS,
+    DamageTable,
+    Thresholds,
+    measure,
+)
+from fiftyone_coco_audit.augmentation.pipelines import Pipeline
+from fiftyone_coco_audit.augmentation.rules import RULE_OF_KIND
+from fiftyone_coco_audit.augmentation.targets import make_target, run
+from fiftyone_coco_audit.columns import Progress, write_columns
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.fields import (
+    FieldSpec,
+    check_paths_are_free,
+    declare_fields,
+    delete_fields,
+    fields_of,
+)
+from fiftyone_coco_audit.findings import SEVERITIES, Finding
+from fiftyone_coco_audit.loading.stages import Decoding
+from fiftyone_coco_audit.objects import RLE
+from fiftyone_coco_audit.parallel import WorkerDied, map_items
+from fiftyone_coco_audit.statistics.inputs import (
+    LabelledSamples,
+    read_labelled_images,
+)
+from fiftyone_coco_audit.wording import counted, listed, percent
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+    import pandas as pd
+
+_FUNCTION = "audit_augmentation"
+_SAMPLE_FIELD, _LABEL_FIELD = "augmentation_damage", "augmentation_damage"
+
+#: What is measured of some pipeline, by the positions of samples
+Measured = tuple[DamageTable, dict[int, str]]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A sample as it is sent to a worker.
+
+    Args:
+        position: of the sample
+        name: its id, which decides on what is drawn
+        filepath: of the image
+        box: ``(N, 4)`` boxes ``[x, y, width, height]`` in pixels
+        category: ``(N,)`` position of each object's class
+        masks: of each object, or None where there are only boxes
+    """
+
+    position: int
+    name: str
+    filepath: str
+    box: NDArray[np.float64]
+    category: NDArray[np.int64]
+    masks: Sequence[RLE] | None
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Draws from a pipeline, measured; what workers run.
+
+    Args:
+        pipeline: the pipeline
+        num_draws: how often each sample is drawn
+        seed: of the whole run
+    """
+
+    pipeline: Pipeline
+    num_draws: int
+    seed: int
+
+    def __call__(self, item: Item) -> DamageTable | str:
+        """Measures the draws of one sample.
+
+        Returns:
+            a :class:`.damage.DamageTable`; a sentence if the image or a transform
+            failed
+        """
+        try:
+            with open(item.filepath, "rb") as file:
+                image = Decoding()(file.read())
+        except Exception as error:
+            return f"The image cannot be read: {_words(error)}"
+        target = make_target(image, item.box, item.masks, category=item.category)
+        tables = []
+        for draw in range(self.num_draws):
+            try:
+                drawn = run(
+                    self.pipeline, target, seed=self.seed, sample=item.name, draw=draw
+                )
+            except CocoAuditError as error:
+                return str(error)
+            tables.append(measure(target, drawn, sample=item.position, draw=draw))
+        return DamageTable.concatenate(tables)
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@dataclass(frozen=True)
+class AugmentationAudit:
+    """What a pipeline did to the labels of a dataset.
+
+    Args:
+        samples: the dataset or view
+        labelled: its images and objects
+        pipeline: the pipeline
+        table: measures of all objects and draws
+        failures: sentences on samples that failed, by position
+        thresholds: from where on a measure is damage
+        min_share: the least share of objects and draws that makes a finding
+        num_draws: how often each sample was drawn
+        seed: of the whole run
+        complete: False if it was interrupted
+        notes: sentences on how the data was understood
+    """
+
+    samples: fo.SampleCollection
+    labelled: LabelledSamples
+    pipeline: Pipeline
+    table: DamageTable
+    failures: dict[int, str]
+    thresholds: Thresholds
+    min_share: float
+    num_draws: int
+    seed: int
+    complete: bool
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def kinds(self) -> dict[str, NDArray[np.bool_]]:
+        """``(R,)`` rows of the table with each kind of damage."""
+        return self.table.kinds(self.thresholds)
+
+    def shares(self) -> pd.DataFrame:
+        """How frequent each kind is; see :meth:`.damage.DamageTable.shares`."""
+        return self.table.shares(self.thresholds)
+
+    def by_class(self) -> pd.DataFrame:
+        """The same by class and kind."""
+        return self.table.by_class(self.labelled.images.classes, self.thresholds)
+
+    def by_size(self) -> pd.DataFrame:
+        """The same by COCO's class of size and kind."""
+        return self.table.by_size(self.thresholds)
+
+    def objects(self) -> pd.DataFrame:
+        """The measures of all objects and draws, by label id and draw."""
+        import pandas as pd
+
+        frame = self.table.to_frame().reset_index()
+        names = np.array(self.labelled.images.classes, dtype=object)
+        frame.insert(0, "class", names[self.table.category])
+        ids = self.labelled.label_ids(self._rows)
+        frame.index = pd.MultiIndex.from_arrays(
+            [ids, self.table.draw], names=["id", "draw"]
+        )
+        return frame.drop(columns=["sample", "object", "draw", "category"])
+
+    def blame(self, max_samples: int = 100) -> Blame:
+        """What each transform contributes, by leaving it out and alone.
+
+        Args:
+            max_samples: how many samples to draw again, evenly spread
+
+        Returns:
+            a :class:`.blame.Blame`
+        """
+        items = _items(self.labelled)
+        if len(items) > max_samples:
+            chosen = np.linspace(0, len(items) - 1, max_samples).round().astype(int)
+            items = [items[position] for position in chosen.tolist()]
+
+        def audit(pipeline: Pipeline) -> DamageTable:
+            draws = Draws(pipeline, self.num_draws, self.seed)
+            found = map(draws, items)
+            return DamageTable.concatenate(t for t in found if not isinstance(t, str))
+
+        return apportion(self.pipeline, audit)
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """The kinds of damage that are more than chance, the severest first."""
+        judged = max(int(self.table.judged.sum()), 1)
+        found = [
+            self._finding(kind, rows)
+            for kind, rows in self.kinds.items()
+            if np.count_nonzero(rows) / judged > self.min_share
+        ]
+        return tuple(
+            sorted(found, key=lambda f: (SEVERITIES.index(f.severity), f.code))
+        )
+
+    def view(self, finding: Finding | str) -> fo.DatasetView:
+        """Exactly the labels of a finding, or of a kind of damage.
+
+        Args:
+            finding: a finding, its code, or a kind of :data:`.damage.KINDS`
+        """
+        if isinstance(finding, str):
+            code = RULE_OF_KIND[finding].code if finding in KINDS else finding
+            for one in self.findings:
+                if one.code == code:
+                    return one.view(self.samples)
+            raise CocoAuditError(
+                f"The pipeline does no damage that is called {finding!r}: there is "
+                f"{listed([f.code for f in self.findings], 20) or 'none'}"
+            )
+        return finding.view(self.samples)
+
+    def worst(self, count: int = 20) -> pd.DataFrame:
+        """The draws that were harmed most.
+
+        Args:
+            count: how many
+
+        Returns:
+            a frame with the index ``id`` of the sample and ``draw``, and a column for
+            each kind: the number of objects with that damage
+        """
+        import pandas as pd
+
+        frame = pd.DataFrame(
+            {"sample": self.table.sample, "draw": self.table.draw, **self.kinds}
+        )
+        harmed = frame.groupby(["sample", "draw"]).sum()
+        order = np.argsort(-harmed.sum(axis=1).to_numpy(), kind="stable")[:count]
+        worst = harmed.iloc[order].reset_index()
+        worst.insert(0, "id", self.labelled.sample_ids(worst.pop("sample").to_numpy()))
+        return worst.set_index(["id", "draw"])
+
+    def write_fields(self, *, progress: Progress = None) -> None:
+        """Writes the worst kind of damage of each label, and how many of a sample.
+
+        The fields are ``augmentation_damage`` of labels, the kind that most draws
+        have, and ``augmentation_damage`` of samples, the share of objects and draws
+        with any damage.
+
+        Args:
+            progress: whether to show a progress bar, as everywhere in FiftyOne
+
+        Raises:
+            CocoAuditError: if fields of other origin have these names
+        """
+        samples, field = self.samples, self.labelled.label_field
+        dataset = samples._root_dataset
+        path = f"{field}.detections.{_LABEL_FIELD}"
+        check_paths_are_free(dataset, [_SAMPLE_FIELD, path], _FUNCTION)
+        specs = [
+            FieldSpec(
+                _SAMPLE_FIELD,
+                "float",
+                "Share of objects and draws with damage by the pipeline "
+                f"{self.pipeline.name}",
+            ),
+            FieldSpec(
+                path, "str", f"What the pipeline {self.pipeline.name} does to it most"
+            ),
+        ]
+        declare_fields(dataset, specs, _FUNCTION)
+        write_columns(
+            samples,
+            self.labelled.columns,
+            {_SAMPLE_FIELD: self._share_of_samples()},
+            {
+                field: {
+                    _LABEL_FIELD: self.labelled.label_column(self._kind_of_objects())
+                }
+            },
+            progress=progress,
+        )
+        samples._add_paths_to_sidebar_group([_SAMPLE_FIELD], "augmentation")
+
+    @cached_property
+    def _rows(self) -> NDArray[np.int64]:
+        """``(R,)`` row of each object among all objects."""
+        image = self.labelled.images.objects.image
+        first = np.searchsorted(image, np.arange(len(self.labelled.images)))
+        rows: NDArray[np.int64] = first[self.table.sample] + self.table.object
+        return rows
+
+    def _share_of_samples(self) -> list[float | None]:
+        count = len(self.labelled.images)
+        table, harmed = self.table, np.zeros(len(self.table), bool)
+        for rows in self.kinds.values():
+            harmed |= rows
+        judged = np.bincount(table.sample[table.judged], minlength=count)
+        number = np.bincount(table.sample[harmed], minlength=count)
+        return [
+            n / total if total else None
+            for n, total in zip(number.tolist(), judged.tolist(), strict=True)
+        ]
+
+    def _kind_of_objects(self) -> NDArray[np.object_]:
+        counts = np.stack(
+            [
+                np.bincount(self._rows[rows], minlength=len(self.labelled.rows))
+                for rows in self.kinds.values()
+            ]
+        )
+        names = np.array([*self.kinds, None], dtype=object)
+        return names[np.where(counts.any(axis=0), counts.argmax(axis=0), -1)]
+
+    def _finding(self, kind: str, rows: NDArray[np.bool_]) -> Finding:
+        rule = RULE_OF_KIND[kind]
+        share = np.count_nonzero(rows) / max(int(self.table.judged.sum()), 1)
+        objects = np.unique(self._rows[rows])
+        of_class = np.bincount(self.table.category[rows])
+        commonest = np.argsort(-of_class, kind="stable")
+        classes = [
+            self.labelled.images.classes[c] for c in commonest if of_class[c] > 0
+        ]
+        number = counted(len(objects), "object")
+        return Finding(
+            code=rule.code,
+            name=rule.name,
+            severity=rule.severity,
+            message=f"{KINDS[kind].explanation.rstrip('.')}: {percent(share)} of all "
+            f"objects and draws, {number} of {len(self.labelled.rows):,} in any of "
+            f"{counted(self.num_draws, 'draw')}.",
+            advice=rule.advice,
+            count=len(objects),
+            classes=tuple(classes),
+            figures={"share": share, "objects": len(objects)},
+            label_field=self.labelled.label_field,
+            label_ids=tuple(self.labelled.label_ids(objects)),
+        )
+
+    def __str__(self) -> str:
+        about = (
+            f"{self.pipeline.name}: {counted(len(self.labelled.images), 'image')}, "
+            f"{counted(self.num_draws, 'draw')} of each"
+        )
+        lines = [about if self.complete else f"{about}, interrupted"]
+        if self.failures:
+            first = next(iter(self.failures.values()))
+            lines.append(f"  {counted(len(self.failures), 'image')} failed: {first}")
+        lines += [f"  {finding}" for finding in self.findings] or ["  no findings"]
+        return "\n".join(lines)
+
+
+def audit_augmentation(
+    samples: fo.SampleCollection,
+    pipeline: Any,
+    *,
+    label_field: str = "ground_truth",
+    n_seeds: int = 3,
+    seed: int = 51,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    min_share: float = 0.002,
+    write_fields: bool = False,
+    executor: Executor | None = None,
+    workers: int | None = None,
+    progress: Progress = None,
+) -> AugmentationAudit:
+    """Measures on pixels what an augmentation pipeline does to labels.
+
+    Each object's mask, or its box where there is none, goes through the very same call
+    of the pipeline as the image; the boxes that come out are compared with the pixels
+    that come out. Without masks, looseness is an upper bound.
+
+    Ctrl-C ends it early, and what was measured so far is returned.
+
+    Args:
+        samples: a dataset or a view of whole images
+        pipeline: an Albumentations pipeline: an object, what ``A.to_dict`` gives, JSON
+            or YAML, the path of a file, or the name of a preset; see
+            :meth:`.pipelines.Pipeline.parse`
+        label_field: the field of the ground truth
+        n_seeds: how often to draw each sample
+        seed: the same seed gives the same numbers
+        thresholds: from where on a measure is damage
+        min_share: the share of objects and draws above which damage is a finding
+        write_fields: whether to write the fields ``augmentation_damage``
+        executor: what runs it, such as a Dask client's ``get_executor()``; by default
+            processes of this machine
+        workers: the number of processes, by default one for each core
+        progress: whether to show a progress bar, as everywhere in FiftyOne
+
+    Returns:
+        an :class:`AugmentationAudit`
+
+    Raises:
+        CocoAuditError: if the pipeline or the data do not allow it
+    """
+    parsed = Pipeline.parse(pipeline)
+    if n_seeds < 1:
+        raise CocoAuditError(f"n_seeds is {n_seeds}: each image is drawn once or more")
+    labelled = read_labelled_images(
+        samples, label_field, masks=True, keep_masks=True, progress=False
+    )
+    draws = Draws(parsed, n_seeds, seed)
+    (table, failures), complete = _measure_all(
+        draws, labelled, executor=executor, workers=workers, progress=progress
+    )
+    notes = list(labelled.notes)
+    if labelled.images.objects.masks is None:
+        notes.append(
+            f"The labels in {label_field!r} have no masks: boxes are taken for the "
+            "objects, so looseness is an upper bound."
+        )
+    audit = AugmentationAudit(
+        samples=samples,
+        labelled=labelled,
+        pipeline=parsed,
+        table=table,
+        failures=failures,
+        thresholds=thresholds,
+        min_share=min_share,
+        num_draws=n_seeds,
+        seed=seed,
+        complete=complete,
+        notes=tuple(notes),
+    )
+    if write_fields:
+        audit.write_fields(progress=progress)
+    return audit
+
+
+def delete_augmentation_damage(dataset: fo.Dataset) -> None:
+    """Deletes the fields that :func:`audit_augmentation` wrote.
+
+    Args:
+        dataset: the dataset
+    """
+    delete_fields(dataset, fields_of(dataset, _FUNCTION))
+
+
+def _items(labelled: LabelledSamples) -> list[Item]:
+    images, objects = labelled.images, labelled.images.objects
+    ends = np.searchsorted(objects.image, np.arange(len(images) + 1)).tolist()
+    return [
+        Item(
+            position=position,
+            name=str(labelled.columns.ids[position]),
+            filepath=images.filepaths[position],
+            box=objects.box[first:last],
+            category=objects.category[first:last],
+            masks=None if objects.masks is None else objects.masks[first:last],
+        )
+        for position, (first, last) in enumerate(zip(ends[:-1], ends[1:], strict=True))
+    ]
+
+
+def _measure_all(
+    draws: Callable[[Item], DamageTable | str],
+    labelled: LabelledSamples,
+    *,
+    executor: Executor | None,
+    workers: int | None,
+    progress: Progress,
+) -> tuple[Measured, bool]:
+    import fiftyone.core.utils as fou
+
+    tables: dict[int, DamageTable] = {}
+    failures: dict[int, str] = {}
+    complete = True
+    items = _items(labelled)
+    results = map_items(draws, items, executor=executor, workers=workers)
+    with (
+        closing(results),
+        fou.ProgressBar(total=len(items), progress=progress) as bar,
+    ):
+        try:
+            for position, found in results:
+                if isinstance(found, WorkerDied):
+                    failures[position] = f"The process died: {found.message}"
+                elif isinstance(found, str):
+                    failures[position] = found
+                else:
+                    tables[position] = found
+                bar.update()
+        except KeyboardInterrupt:
+            complete = False
+    # As they would be in order, whoever was ready first
+    table = DamageTable.concatenate(tables[position] for position in sorted(tables))
+    return (table, dict(sorted(failures.items()))), complete

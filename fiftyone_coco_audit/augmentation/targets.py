@@ -1,0 +1,479 @@
+"""One sample through a pipeline: its image, boxes and the pixels of its objects.
+
+What a transform does to an object is seen on the object's pixels. So these go through
+the very same call as image and boxes, as maps of numbers: many objects share a map, a
+further one is only needed where objects overlap, and numbers are never interpolated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.augmentation.pipelines import (
+    CLASSES,
+    IDS,
+    KEYPOINT_IDS,
+    Pipeline,
+    PipelineError,
+)
+from fiftyone_coco_audit.objects import RLE
+
+Map = NDArray[np.uint8]
+
+# The numbers of a map are bytes, which every transform of masks can move; 0 is nothing
+_PER_MAP = 255
+# How far apart points are between which the magnification is taken, in pixels
+_RULE = 64
+# The whole numbers that single precision holds
+_COUNTABLE = 2**24
+
+
+@dataclass(frozen=True)
+class Target:
+    """A sample as a pipeline is given it; made by :func:`make_target`.
+
+    Attributes:
+        image: ``(H, W, 3)`` the image, RGB
+        box: ``(N, 4)`` boxes ``[x, y, width, height]`` in pixels, inside the image
+        category: ``(N,)`` position of each object's class
+        usable: ``(N,)`` whether a box has an area in the image; the others are left out
+        maps: maps of the size of the image, in which objects are numbers
+        map_of: ``(N,)`` the map in which each object is
+        number: ``(N,)`` the number that it has there, 0 for those left out
+        pixels: ``(N,)`` how many pixels it has
+        tight: ``(N, 4)`` the box around these pixels
+        from_box: ``(N,)`` whether the box was taken for the object, without a mask
+        keypoints: ``(K, 2)`` points in pixels
+        notes: sentences on what had to be changed to be transformed at all
+    """
+
+    image: NDArray[np.uint8]
+    box: NDArray[np.float64]
+    category: NDArray[np.int64]
+    usable: NDArray[np.bool_]
+    maps: tuple[Map, ...]
+    map_of: NDArray[np.int64]
+    number: NDArray[np.uint8]
+    pixels: NDArray[np.int64]
+    tight: NDArray[np.int64]
+    from_box: NDArray[np.bool_]
+    keypoints: NDArray[np.float64]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.box)
+
+
+@dataclass(frozen=True)
+class Magnification:
+    """How many times larger than in the source the area of things is, where.
+
+    Attributes:
+        overall: for the whole image; NaN where nothing of the source is left
+        grid: ``(R, C)`` at points of a grid, NaN where nothing is to be measured; None
+            where it is the same everywhere
+        spacing: the distance of the points, in pixels
+        offset: the x and y of the first point
+    """
+
+    overall: float
+    grid: NDArray[np.float64] | None = None
+    spacing: int = 1
+    offset: float = 0.0
+
+    def around(self, x: float, y: float, width: float, height: float) -> float:
+        """The magnification of what lies in a box, in pixels of the output."""
+        if self.grid is None:
+            return self.overall
+        low = [max(int((v - self.offset) / self.spacing), 0) for v in (x, y)]
+        high = [
+            max(int((v - self.offset) / self.spacing) + 1, 0)
+            for v in (x + width, y + height)
+        ]
+        local = self.grid[low[1] : high[1] + 1, low[0] : high[0] + 1]
+        local = local[~np.isnan(local)]
+        return float(np.median(local)) if len(local) else self.overall
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What a pipeline made of a sample, once.
+
+    Attributes:
+        image: the image
+        box: ``(B, 4)`` the boxes that are left, ``[x, y, width, height]`` in pixels
+        object: ``(B,)`` the row of the object that each box belongs to; an object can
+            have none, one, or several
+        category: ``(B,)`` position of each box's class, as it came out
+        keypoints: ``(P, 2)`` the points that are left
+        keypoint: ``(P,)`` which point of the source each is
+        maps: the maps of :class:`Target` as they came out; () if not asked for
+        covered: ``(H, W)`` what was overwritten by dropouts, 1 where it was; None if
+            there is none
+        magnification: how many times larger areas have become
+    """
+
+    image: NDArray[Any]
+    box: NDArray[np.float64]
+    object: NDArray[np.int64]
+    category: NDArray[np.int64]
+    keypoints: NDArray[np.float64]
+    keypoint: NDArray[np.int64]
+    maps: tuple[Map, ...] = ()
+    covered: Map | None = None
+    magnification: Magnification = Magnification(float("nan"))
+
+    def object_mask(self, target: Target, row: int) -> NDArray[np.bool_]:
+        """``(H, W)`` where an object is seen; what a dropout has overwritten is not."""
+        mask = self.maps[target.map_of[row]] == target.number[row]
+        if not target.number[row]:
+            mask[:] = False
+        return mask if self.covered is None else mask & (self.covered == 0)
+
+    def unlabelled_mask(self, target: Target, row: int) -> NDArray[np.bool_]:
+        """``(H, W)`` where an object is seen outside all boxes that it has left."""
+        mask = self.object_mask(target, row)
+        for box in self.box[self.object == row].tolist():
+            mask[window(box, mask.shape)] = False
+        return mask
+
+
+def window(box: Sequence[float], shape: Sequence[int]) -> tuple[slice, slice]:
+    """The pixels of a box, and one more on each side for rounding.
+
+    Args:
+        box: ``[x, y, width, height]`` in pixels
+        shape: height and width of the image
+
+    Returns:
+        slices of rows and columns
+    """
+    x, y, width, height = box
+    left, top = max(int(x) - 1, 0), max(int(y) - 1, 0)
+    right, bottom = ceil(x + width) + 1, ceil(y + height) + 1
+    return slice(top, min(bottom, shape[0])), slice(left, min(right, shape[1]))
+
+
+def make_target(
+    image: NDArray[np.uint8],
+    box: NDArray[np.float64],
+    masks: Sequence[NDArray[Any] | RLE | None] | None = None,
+    *,
+    category: NDArray[np.int64] | None = None,
+    keypoints: NDArray[np.float64] | None = None,
+) -> Target:
+    """Makes a sample ready to go through pipelines.
+
+    Boxes are clipped to the image, since Albumentations refuses others. A mask is
+    clipped to its box: what an annotation leaves outside is no harm of a pipeline.
+
+    Args:
+        image: ``(H, W, 3)`` the image
+        box: ``(N, 4)`` boxes ``[x, y, width, height]`` in pixels
+        masks: of each object an ``(H, W)`` mask, a run-length encoding, or None where
+            its box is to be taken for it
+        category: ``(N,)`` position of each object's class, by default 0
+        keypoints: ``(K, 2)`` points in pixels
+
+    Returns:
+        a :class:`Target`
+    """
+    height, width = image.shape[:2]
+    clipped, usable, notes = _clip(np.asarray(box, np.float64), width, height)
+    count = len(clipped)
+    packed = _Packing(height, width)
+    for row in range(count):
+        if usable[row]:
+            packed.add(clipped[row], None if masks is None else masks[row])
+        else:
+            packed.skip()
+    return Target(
+        image=image,
+        box=clipped,
+        category=(
+            np.zeros(count, np.int64) if category is None else np.asarray(category)
+        ),
+        usable=usable,
+        maps=tuple(packed.maps),
+        map_of=np.array(packed.map_of, np.int64),
+        number=np.array(packed.number, np.uint8),
+        pixels=np.array(packed.pixels, np.int64),
+        tight=np.array(packed.tight, np.int64).reshape(-1, 4),
+        from_box=np.array(packed.from_box, bool),
+        keypoints=(
+            np.zeros((0, 2)) if keypoints is None else np.asarray(keypoints, np.float64)
+        ),
+        notes=notes,
+    )
+
+
+def _clip(
+    box: NDArray[np.float64], width: int, height: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], tuple[str, ...]]:
+    box = box.reshape(-1, 4)
+    corners = np.concatenate([box[:, :2], box[:, :2] + box[:, 2:]], axis=1)
+    inside = np.clip(corners, 0, [width, height, width, height])
+    size = inside[:, 2:] - inside[:, :2]
+    # A comparison with NaN is False, so that such boxes are left out as well
+    usable = (size > 0).all(axis=1) & np.isfinite(inside).all(axis=1)
+    moved = usable & (np.abs(inside - corners) > 1e-6).any(axis=1)
+    notes = []
+    if moved.any():
+        notes.append(f"{moved.sum()} boxes reach out of the image: they were clipped")
+    if not usable.all():
+        notes.append(
+            f"{(~usable).sum()} boxes have no area in the image: they were left out"
+        )
+    clipped = np.concatenate([inside[:, :2], size], axis=1)
+    return np.where(usable[:, None], clipped, 0.0), usable, tuple(notes)
+
+
+class _Packing:
+    """Lays objects into as few maps as their overlaps allow, first fit."""
+
+    def __init__(self, height: int, width: int):
+        self.size = height, width
+        self.maps: list[Map] = []
+        self.used: list[int] = []
+        self.map_of: list[int] = []
+        self.number: list[int] = []
+        self.pixels: list[int] = []
+        self.tight: list[tuple[int, int, int, int]] = []
+        self.from_box: list[bool] = []
+
+    def skip(self) -> None:
+        self._note(0, 0, 0, (0, 0, 0, 0), True)
+
+    def add(self, box: NDArray[np.float64], mask: NDArray[Any] | RLE | None) -> None:
+        place = window(box.tolist(), self.size)
+        shape: Map | None = None
+        if mask is not None:
+            shape = np.ascontiguousarray(_decoded(mask)[place] != 0, np.uint8)
+        from_box = shape is None or not shape.any()
+        if shape is None or from_box:
+            place = _pixels_of(box, self.size)
+            rows, columns = place
+            size = rows.stop - rows.start, columns.stop - columns.start
+            shape = np.ones(size, np.uint8)
+        x, y, width, height = cv2.boundingRect(shape)
+        rows, columns = place
+        tight = (columns.start + x, rows.start + y, width, height)
+        index = self._free(place, shape)
+        self.used[index] += 1
+        self.maps[index][place][shape != 0] = self.used[index]
+        self._note(index, self.used[index], cv2.countNonZero(shape), tight, from_box)
+
+    def _free(self, place: tuple[slice, slice], shape: Map) -> int:
+        for index, known in enumerate(self.maps):
+            if self.used[index] < _PER_MAP and not (known[place] * shape).any():
+                return index
+        self.maps.append(np.zeros(self.size, np.uint8))
+        self.used.append(0)
+        return len(self.maps) - 1
+
+    def _note(
+        self,
+        index: int,
+        number: int,
+        pixels: int,
+        tight: tuple[int, int, int, int],
+        from_box: bool,
+    ) -> None:
+        self.map_of.append(index)
+        self.number.append(number)
+        self.pixels.append(pixels)
+        self.tight.append(tight)
+        self.from_box.append(from_box)
+
+
+def _pixels_of(box: NDArray[np.float64], size: tuple[int, int]) -> tuple[slice, slice]:
+    """The pixels whose centres are in a box, but at least one."""
+    slices = []
+    for start, extent, limit in ((box[1], box[3], size[0]), (box[0], box[2], size[1])):
+        first = min(round(float(start)), limit - 1)
+        last = min(max(round(float(start + extent)), first + 1), limit)
+        slices.append(slice(first, last))
+    return slices[0], slices[1]
+
+
+def _decoded(mask: NDArray[Any] | RLE) -> NDArray[Any]:
+    if isinstance(mask, np.ndarray):
+        return mask
+    from pycocotools import mask as mask_utils
+
+    return cast(NDArray[Any], mask_utils.decode(cast(Any, mask)))
+
+
+@lru_cache(maxsize=4)
+def _places(height: int, width: int) -> NDArray[np.float32]:
+    """A map that says of each pixel where it is, counted in rows from 1.
+
+    Single precision is what all transforms of masks take, and counts so far exactly.
+    """
+    cell = _cell(height, width)
+    rows, columns = -(-height // cell), _columns(width, cell)
+    count = np.arange(1, rows * columns + 1, dtype=np.float32)
+    squares = count.reshape(rows, columns)
+    if cell > 1:
+        squares = squares.repeat(cell, axis=0).repeat(cell, axis=1)
+    return np.ascontiguousarray(squares[:height, :width])
+
+
+def _cell(height: int, width: int) -> int:
+    """The side of the squares that are counted: 1 but for huge images."""
+    return int(np.ceil(np.sqrt(height * width / _COUNTABLE)))
+
+
+def _columns(width: int, cell: int) -> int:
+    return -(-width // cell)
+
+
+def run(
+    pipeline: Pipeline,
+    target: Target,
+    *,
+    seed: int = 0,
+    sample: str = "",
+    draw: int = 0,
+    pixels: bool = True,
+) -> Draw:
+    """Sends a sample through a pipeline once.
+
+    Args:
+        pipeline: the pipeline
+        target: the sample
+        seed: the seed of the whole run
+        sample: a name of the sample; samples of different names draw differently
+        draw: the number of the draw
+        pixels: whether the pixels of objects go with it, from which damage is measured
+
+    Returns:
+        a :class:`Draw`; the same for the same arguments, always and everywhere
+
+    Raises:
+        PipelineError: if a transform fails, or gives back what is no image with boxes
+    """
+    from fiftyone_coco_audit.augmentation.covering import COVERED, LAYER
+
+    size = target.image.shape[0], target.image.shape[1]
+    rows = np.flatnonzero(target.usable)
+    corners = target.box[rows].copy()
+    corners[:, 2:] += corners[:, :2]
+    data: dict[str, Any] = {
+        "image": target.image,
+        "bboxes": corners,
+        # Some versions take only Python's numbers for numbers
+        IDS: rows.tolist(),
+        CLASSES: target.category[rows].tolist(),
+    }
+    if len(target.keypoints):
+        data["keypoints"] = target.keypoints
+        data[KEYPOINT_IDS] = list(range(len(target.keypoints)))
+    names = [f"{LAYER}{index}" for index in range(len(target.maps))]
+    places = f"{LAYER}_places"
+    if pixels:
+        data.update(zip(names, target.maps, strict=True))
+        data[places] = _places(*size)
+        if pipeline.has_dropout:
+            data[COVERED] = np.zeros(size, np.uint8)
+        pipeline.add_layers([*names, places, COVERED])
+    result = pipeline(seed, sample, draw, **data)
+    left = _left(result, len(target))
+    if not pixels:
+        return left
+    from dataclasses import replace
+
+    covered = result.get(COVERED)
+    return replace(
+        left,
+        maps=tuple(result[name] for name in names),
+        covered=None if covered is None or not covered.any() else covered,
+        magnification=_magnification(result[places], *size),
+    )
+
+
+def _left(result: Any, count: int) -> Draw:
+    """Image and labels of what a pipeline has given back, checked."""
+    try:
+        image = result["image"]
+        height, width = image.shape[:2]
+        ids = np.asarray(result[IDS], np.int64).reshape(-1)
+        classes = np.asarray(result[CLASSES], np.int64).reshape(-1)
+        corners = np.zeros((0, 4))
+        if len(ids):
+            corners = np.asarray(result["bboxes"], np.float64)[:, :4]
+        points, point_ids = np.zeros((0, 2)), np.zeros(0, np.int64)
+        if len(result.get(KEYPOINT_IDS, ())):
+            points = np.asarray(result["keypoints"], np.float64)[:, :2]
+            point_ids = np.asarray(result[KEYPOINT_IDS], np.int64)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise PipelineError(
+            f"The pipeline gives back what is no image with boxes: {error}"
+        ) from error
+    if len(corners) != len(ids) or len(classes) != len(ids):
+        raise PipelineError(
+            f"The pipeline gives back {len(corners)} boxes but {len(ids)} ids, so that "
+            "labels change hands: a transform, or this version of Albumentations, does "
+            "not keep them together"
+        )
+    if len(ids) and not (0 <= ids.min() and ids.max() < count):
+        raise PipelineError("The pipeline gives back ids that no label had")
+    if not (height and width):
+        raise PipelineError("The pipeline gives back an image without pixels")
+    corners[:, 2:] -= corners[:, :2]
+    return Draw(
+        image=image,
+        box=corners,
+        object=ids,
+        category=classes,
+        keypoints=points,
+        keypoint=point_ids,
+    )
+
+
+def _magnification(
+    places: NDArray[np.float32], height: int, width: int
+) -> Magnification:
+    """Measures how much larger areas have become, by where pixels come from.
+
+    Two steps of some pixels in the output, one to the right and one down, are two
+    vectors in the source, whose cross product is the area that the square between them
+    had there.
+    """
+    stride = max(min(places.shape) // 32, 1)
+    place = places[::stride, ::stride].astype(np.float64) - 1
+    place[place < 0] = np.nan
+    known = ~np.isnan(place)
+    shortest = min(known.any(axis=0).sum(), known.any(axis=1).sum())
+    # Further apart, points would often lie in different copies of the source
+    reach = min(_RULE, min(height, width) // 4) // stride
+    apart = max(min(reach, int(shortest) // 3), 1)
+    distance = apart * stride
+    cell = _cell(height, width)
+    y, x = np.divmod(place, _columns(width, cell))
+    points = cell * np.stack([x, y])
+    here = points[:, :-apart, :-apart]
+    right = points[:, :-apart, apart:] - here
+    down = points[:, apart:, :-apart] - here
+    area = np.abs(right[0] * down[1] - right[1] * down[0])
+    seen = area[area > 0]
+    if not len(seen):
+        return Magnification(float("nan"))
+    middle = float(np.median(seen))
+    if middle == distance**2:
+        # Nothing was resized, whatever is seen where copies meet
+        return Magnification(1.0)
+    like = seen[np.abs(seen - middle) <= 0.1 * middle]
+    overall = float(distance**2 / like.mean())
+    if len(like) >= 0.7 * len(seen):
+        return Magnification(overall)
+    area[~(area > 0)] = np.nan
+    return Magnification(overall, distance**2 / area, stride, distance / 2)

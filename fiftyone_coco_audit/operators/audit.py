@@ -1,0 +1,81 @@
+"""The operator ``audit``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fiftyone.operators import types
+from fiftyone.operators.executor import ExecutionContext
+from fiftyone.operators.message import GeneratedMessage
+
+from fiftyone_coco_audit.auditing import Audit, audit, selected_rules
+from fiftyone_coco_audit.operators.base import SdkOperator
+from fiftyone_coco_audit.operators.forms import HALF, as_form, check
+from fiftyone_coco_audit.operators.network_forms import add_ground_truth, add_network
+
+
+class RunAudit(SdkOperator):
+    """Runs all rules on the dataset, and opens the panel with what they found."""
+
+    function = staticmethod(audit)
+    label = "COCO Audit: audit the dataset"
+    description = "What is wrong with images, objects and classes, and what to do"
+    icon = "fact_check"
+
+    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
+        """The form."""
+        inputs = types.Object()
+        if add_ground_truth(inputs, ctx):
+            add_network(inputs, ctx)
+            _add_rules(inputs, ctx)
+        return as_form(inputs, "Audit the dataset", "Audit")
+
+    def call(self, ctx: ExecutionContext, progress: Any) -> Audit:
+        """Runs the rules that the form asks for."""
+        return audit(ctx.target_view(), **self.arguments(ctx), progress=progress)
+
+    def to_results(self, ctx: ExecutionContext, value: Audit) -> dict[str, Any]:
+        """The findings, without the ids of what they are about."""
+        return {
+            "num_images": value.num_images,
+            "num_objects": value.num_objects,
+            "counts": value.counts,
+            "findings": value.to_frame().reset_index().to_dict("records"),
+            "notes": list(value.notes),
+        }
+
+    def open(self, ctx: ExecutionContext, value: Audit) -> Iterator[GeneratedMessage]:
+        """Opens the panel."""
+        yield ctx.ops.open_panel("coco_audit", is_active=True, layout="horizontal")
+
+    def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
+        """Shows the findings."""
+        if not results["findings"]:
+            outputs.view("message", types.Success(label="No findings"))
+        lines = [
+            f"- **{f['code']}** {f['severity']}: {f['message']} *{f['advice']}*"
+            for f in results["findings"]
+        ]
+        lines += [f"- {note}" for note in results["notes"]]
+        outputs.md("\n".join(lines), name="text")
+
+
+def _add_rules(inputs: types.Object, ctx: ExecutionContext) -> None:
+    for name, label, description in (
+        ("select", "Only these rules", "Codes or beginnings of codes: CA3, CA501"),
+        ("ignore", "Without these rules", "Such as: CA207, CA4"),
+    ):
+        prop = inputs.str(
+            name,
+            label=label,
+            description=description,
+            view=types.TextFieldView(space=HALF),
+        )
+        words = ctx.params.get(name)
+        if words:
+            _check_rules(prop, words)
+
+
+def _check_rules(prop: types.Property, words: str) -> None:
+    check(prop, lambda: selected_rules(words))

@@ -1,0 +1,60 @@
+"""The operator ``compute_statistics``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fiftyone.operators import types
+from fiftyone.operators.executor import ExecutionContext
+from fiftyone.operators.message import GeneratedMessage
+
+from fiftyone_coco_audit.operators.base import SdkOperator
+from fiftyone_coco_audit.operators.forms import as_form
+from fiftyone_coco_audit.operators.network_forms import add_ground_truth, add_network
+from fiftyone_coco_audit.statistics.run import DatasetStatistics, compute_statistics
+
+
+class ComputeStatistics(SdkOperator):
+    """Computes statistics of images and objects, and writes them as fields."""
+
+    function = staticmethod(compute_statistics)
+    label = "COCO Audit: compute statistics"
+    description = "Sizes, shapes, network input and anchors as fields to filter by"
+    icon = "straighten"
+
+    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
+        """The form."""
+        inputs = types.Object()
+        if add_ground_truth(inputs, ctx):
+            add_network(inputs, ctx)
+        return as_form(inputs, "Compute statistics", "Compute")
+
+    def call(self, ctx: ExecutionContext, progress: Any) -> DatasetStatistics:
+        """Computes what the form asks for."""
+        return compute_statistics(
+            ctx.target_view(), **self.arguments(ctx), progress=progress
+        )
+
+    def to_results(
+        self, ctx: ExecutionContext, value: DatasetStatistics
+    ) -> dict[str, Any]:
+        """The sentences that sum the statistics up."""
+        return {"sentences": value.statistics.sentences(), "notes": list(value.labelled.notes)}
+
+    def open(
+        self, ctx: ExecutionContext, value: DatasetStatistics
+    ) -> Iterator[GeneratedMessage]:
+        """Shows the new fields."""
+        yield ctx.ops.reload_dataset()
+
+    def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
+        """Shows the sentences."""
+        lines = [f"- {line}" for line in results["sentences"] + results["notes"]]
+        outputs.md("\n".join(lines), name="text")
+        outputs.md(
+            "The fields are in the sidebar's group *statistics*, after a reload of the "
+            "page; those of labels, such as `input_size`, are below their field. "
+            "The panel *COCO Audit* shows all of this.",
+            name="next",
+        )

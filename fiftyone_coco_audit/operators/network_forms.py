@@ -1,0 +1,81 @@
+"""What the forms about statistics share: the label field, resizing and anchors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fiftyone.operators import types
+from fiftyone.operators.executor import ExecutionContext
+
+from fiftyone_coco_audit.operators.forms import (
+    HALF,
+    add_choice,
+    check,
+    detections_fields,
+)
+from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS, PRESETS
+from fiftyone_coco_audit.statistics.anchors import AnchorSet
+from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
+
+
+def add_ground_truth(inputs: types.Object, ctx: ExecutionContext) -> bool:
+    """Adds the choice of the ground truth.
+
+    Returns:
+        whether there is a field of detections at all
+    """
+    fields = detections_fields(ctx.target_view())
+    if not fields:
+        inputs.view(
+            "message",
+            types.Warning(
+                label="This dataset has no field of detections",
+                description="Import a COCO file with the operator `import_coco` first.",
+            ),
+        ).invalid = True
+        return False
+    add_choice(
+        inputs,
+        "label_field",
+        fields,
+        default="ground_truth" if "ground_truth" in fields else fields[0],
+        label="Ground truth",
+    )
+    return True
+
+
+def add_network(inputs: types.Object, ctx: ExecutionContext) -> None:
+    """Adds how images are resized, and the anchors of the detector."""
+    resize = inputs.str(
+        "resize",
+        default=str(DEFAULT_RESIZE),
+        label="Resizing for the network",
+        description="letterbox 640, stretch 300x200, longest_side 1024, "
+        "shortest_side 800 max 1333, or none",
+        view=types.TextFieldView(space=HALF),
+    )
+    anchors = inputs.str(
+        "anchors",
+        default=DEFAULT_ANCHORS.name,
+        label="Anchors of the detector",
+        description="A preset, or like: sizes 32,64,128 ratios .5,1,2 strides 8,16,32",
+        view=_suggestions(list(PRESETS)),
+    )
+    for prop, name, parse in (
+        (resize, "resize", ResizePolicy.parse),
+        (anchors, "anchors", AnchorSet.parse),
+    ):
+        value = ctx.params.get(name)
+        if value:
+            _check_text(prop, parse, value)
+
+
+def _check_text(prop: types.Property, parse: Any, value: Any) -> None:
+    check(prop, lambda: parse(value))
+
+
+def _suggestions(names: list[str]) -> types.AutocompleteView:
+    view = types.AutocompleteView(space=HALF, allow_user_input=True)
+    for name in names:
+        view.add_choice(name, label=name)
+    return view

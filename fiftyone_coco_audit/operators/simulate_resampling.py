@@ -1,0 +1,117 @@
+"""The operator ``simulate_resampling``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fiftyone.operators import types
+from fiftyone.operators.executor import ExecutionContext
+from fiftyone.operators.message import GeneratedMessage
+
+from fiftyone_coco_audit.operators.base import SdkOperator
+from fiftyone_coco_audit.operators.forms import HALF, as_form, refuse
+from fiftyone_coco_audit.operators.network_forms import add_ground_truth
+from fiftyone_coco_audit.statistics.sampling import Resampling, simulate_resampling
+
+_MAX_CLASSES = 20
+
+
+class SimulateResampling(SdkOperator):
+    """Simulates the repetition of images of rare classes."""
+
+    function = staticmethod(simulate_resampling)
+    paths = ("weights_path",)
+    label = "COCO Audit: simulate resampling"
+    description = "What repeating images of rare classes does to all classes"
+    icon = "balance"
+
+    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
+        """The form."""
+        inputs = types.Object()
+        if add_ground_truth(inputs, ctx):
+            _add_parameters(inputs, ctx)
+        return as_form(inputs, "Simulate resampling", "Simulate")
+
+    def call(self, ctx: ExecutionContext, progress: Any) -> Resampling:
+        """Simulates what the form asks for."""
+        return simulate_resampling(
+            ctx.target_view(), **self.arguments(ctx), progress=progress
+        )
+
+    def to_results(self, ctx: ExecutionContext, value: Resampling) -> dict[str, Any]:
+        """The classes before and after, and the side effects."""
+        frame = value.classes().sort_values("images").reset_index()
+        columns = ["class", "factor", "images", "images_after", "image_gain"]
+        return {
+            "threshold": value.threshold,
+            "epoch_growth": value.effect.epoch_growth,
+            "imbalance": [
+                value.effect.classes.imbalance.ratio,
+                value.effect.imbalance_after.ratio,
+            ],
+            "classes": frame[columns].to_dict("records"),
+            "side_effects": [str(effect) for effect in value.side_effects()],
+        }
+
+    def open(
+        self, ctx: ExecutionContext, value: Resampling
+    ) -> Iterator[GeneratedMessage]:
+        """Shows the new field."""
+        yield ctx.ops.reload_dataset()
+
+    def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
+        """Shows the classes before and after."""
+        before, after = results["imbalance"]
+        outputs.md(
+            f"At a threshold of {results['threshold']:.3g} an epoch has "
+            f"{results['epoch_growth']:.2f} times as many images; the commonest class "
+            f"has {before:.3g} times the objects of the rarest before, and "
+            f"{after:.3g} times after.",
+            name="sentence",
+        )
+        rows = [
+            f"| {c['class']} | {c['factor']:.2f} | {c['images']:,} | "
+            f"{c['images_after']:,.0f} | {c['image_gain']:.2f} |"
+            for c in results["classes"][:_MAX_CLASSES]
+        ]
+        head = ["| class | factor | images | after | times |", "|---|--:|--:|--:|--:|"]
+        outputs.md("\n".join(head + rows), name="table")
+        more = len(results["classes"]) - _MAX_CLASSES
+        if more > 0:
+            outputs.md(f"and {more:,} more common classes", name="more")
+        if results["side_effects"]:
+            lines = [f"- {effect}" for effect in results["side_effects"][:10]]
+            outputs.md("\n".join(["Side effects:", *lines]), name="effects")
+        outputs.md(
+            "Each image has its `repeat_factor` now; "
+            "`simulate_resampling(...).save_weights(path)` writes them for a sampler.",
+            name="next",
+        )
+
+
+def _add_parameters(inputs: types.Object, ctx: ExecutionContext) -> None:
+    threshold = inputs.float(
+        "threshold",
+        label="Threshold",
+        description="Classes in a smaller share of images are repeated; if left "
+        "empty, one that suits the dataset",
+        view=types.TextFieldView(space=HALF),
+    )
+    exponent = inputs.float(
+        "exponent",
+        default=0.5,
+        label="Exponent",
+        description="How strongly: 0 not at all, LVIS takes 0.5",
+        view=types.TextFieldView(space=HALF),
+    )
+    inputs.str(
+        "weights_path",
+        label="Weights file",
+        description="If given, a JSON file to write for a PyTorch "
+        "WeightedRandomSampler",
+    )
+    if not 0 <= (ctx.params.get("threshold") or 0) <= 1:
+        refuse(threshold, "A share of images is between 0 and 1")
+    if (ctx.params.get("exponent") or 0) < 0:
+        refuse(exponent, "It cannot be negative")

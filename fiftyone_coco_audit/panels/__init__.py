@@ -1,0 +1,9 @@
+"""The panels of the plugin: one thin module each, no logic of their own."""
+
+from __future__ import annotations
+
+import fiftyone.operators as foo
+
+from fiftyone_coco_audit.panels.audit import CocoAuditPanel
+
+PANELS: tuple[type[foo.Panel], ...] = (CocoAuditPanel,)

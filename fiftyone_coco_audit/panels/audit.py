@@ -1,0 +1,303 @@
+"""The panel *COCO Audit*."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+from fiftyone.operators.executor import ExecutionContext
+
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.operators.forms import detections_fields
+from fiftyone_coco_audit.panels.blocks import Block, Card, Choice, Entry, Plot, Tab
+from fiftyone_coco_audit.panels.controls import Controls
+from fiftyone_coco_audit.panels.figures import count
+from fiftyone_coco_audit.panels.session import READINGS, Reading
+from fiftyone_coco_audit.panels.tabs import anchors, classes, findings, images, objects
+
+_TABS: dict[str, Callable[[Reading, Controls], Tab]] = {
+    "findings": findings.build,
+    "images": images.build,
+    "objects": objects.build,
+    "classes": classes.build,
+    "anchors": anchors.build,
+}
+_DEFAULT_FIELD = "ground_truth"
+# Scrolling moves the panel, and does not zoom the plot that happens to be there
+_PLOTLY = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
+_ALERTS = {"error": "error", "warning": "warning", "note": "info"}
+# Four of them beside each other in half of a window
+_CONTROL_WIDTH = "140px"
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the panel shows.
+
+    Args:
+        controls: what is set
+        fields: the label fields to choose from
+        reading: what is audited
+        tab: the tab that is shown
+    """
+
+    controls: Controls
+    fields: Sequence[str]
+    reading: Reading
+    tab: Tab
+
+
+class CocoAuditPanel(foo.Panel):
+    """What is in a dataset, what is wrong with it, and the samples that show it.
+
+    Every event but a click draws the page anew from what the panel's state holds, and
+    from what has been read before.
+    """
+
+    @property
+    def config(self) -> foo.PanelConfig:
+        """The configuration of the panel."""
+        return foo.PanelConfig(
+            name="coco_audit",
+            label="COCO Audit",
+            icon="fact_check",
+            surfaces="grid",
+            allow_multiple=False,
+            help_markdown="What is in the dataset, and what is wrong with it. Click a "
+            "bar, a point or a cell to open exactly its samples or labels.",
+        )
+
+    def on_load(self, ctx: ExecutionContext) -> None:
+        """Forgets what was set for another dataset."""
+        if ctx.dataset is not None and ctx.panel.state.dataset != ctx.dataset.name:
+            self.on_change_dataset(ctx)
+
+    def on_change_dataset(self, ctx: ExecutionContext) -> None:
+        """Begins anew with another dataset."""
+        name = ctx.dataset.name if ctx.dataset is not None else None
+        ctx.panel.state.set({"dataset": name, "stages": None, "controls": {}})
+
+    def change(self, ctx: ExecutionContext) -> None:
+        """Draws the page with what was set, which the App has kept already."""
+
+    def use_dataset(self, ctx: ExecutionContext) -> None:
+        """Audits the whole dataset."""
+        ctx.panel.state.set("stages", None)
+
+    def use_view(self, ctx: ExecutionContext) -> None:
+        """Audits what the grid shows now, and stays with that."""
+        ctx.panel.state.set("stages", ctx.view._serialize())
+
+    def recompute(self, ctx: ExecutionContext) -> None:
+        """Reads the dataset again."""
+        _page(ctx, anew=True)
+
+    def open_mark(self, ctx: ExecutionContext) -> None:
+        """Opens what a bar, a point or a cell stands for."""
+        page = _page(ctx)
+        plot = page.tab.plot(ctx.params["path"].rpartition(".")[2])
+        if plot is None:
+            return
+        index = ctx.params["idx"]
+        mark = tuple(index) if isinstance(index, list) else index
+        selection = plot.pick(ctx.params["trace_idx"], mark)
+        if len(selection) == 0:
+            ctx.ops.notify("There is nothing in this one", variant="info")
+            return
+        reading = page.reading
+        ctx.ops.set_view(selection.view(reading.samples, reading.labelled))
+        ctx.ops.notify(f"The grid shows {selection}", variant="info")
+
+    def open_finding(self, ctx: ExecutionContext) -> None:
+        """Opens what a finding is about."""
+        page = _page(ctx)
+        for block in page.tab.blocks:
+            if isinstance(block, Card) and block.name == ctx.params["card"]:
+                ctx.ops.set_view(block.finding.view(page.reading.samples))
+
+    def render(self, ctx: ExecutionContext) -> types.Property:
+        """The panel as a form."""
+        panel = types.Object()
+        try:
+            page = _page(ctx)
+        except CocoAuditError as error:
+            _add_help(panel, str(error))
+        else:
+            _add_header(panel, self, page)
+            _add_controls(panel, self, page)
+            for control in page.tab.controls:
+                if isinstance(control, Entry) and control.error:
+                    panel.view(
+                        f"{control.name}_error", types.Warning(label=control.error)
+                    )
+            body = panel.v_stack(page.controls.tab, gap=2, width="100%")
+            for block in page.tab.blocks:
+                _add_block(body, self, ctx, page.controls.tab, block)
+        _forget_plots(ctx)
+        return types.Property(
+            panel, view=types.GridView(orientation="vertical", gap=2, pad=2)
+        )
+
+
+def _forget_plots(ctx: ExecutionContext) -> None:
+    """Removes the App's copies of plots from the panel's state.
+
+    It makes them whenever a control changes, sends them with all events to come, and
+    mixes them, element by element, into the plots that it is given anew.
+    """
+    copied = [name for name in _TABS if ctx.panel.state.get(name) is not None]
+    if copied:
+        ctx.panel.state.set(dict.fromkeys(copied))
+
+
+def _page(ctx: ExecutionContext, *, anew: bool = False) -> Page:
+    if ctx.dataset is None:
+        raise CocoAuditError("No dataset is open: choose one above")
+    fields = detections_fields(ctx.dataset)
+    if not fields:
+        raise CocoAuditError(
+            f"Dataset {ctx.dataset.name!r} has no field of detections to audit: add "
+            "one with the operator `COCO Audit: import a dataset`, or with your own "
+            "labels"
+        )
+    state = ctx.panel.state
+    controls = Controls.of(
+        {**(state.controls or {}), "tab": state.tab, "stages": state.stages}
+    )
+    if controls.label_field not in fields:
+        first = _DEFAULT_FIELD if _DEFAULT_FIELD in fields else fields[0]
+        controls = controls.with_field(first)
+    samples = controls.samples(ctx.dataset)
+    build = _TABS.get(controls.tab, findings.build)
+    reading = READINGS.get(samples, controls.label_field, anew=anew)
+    return Page(controls, fields, reading, build(reading, controls))
+
+
+def _add_help(panel: types.Object, message: str) -> None:
+    panel.view("message", types.Notice(label=message))
+
+
+def _add_header(panel: types.Object, owner: CocoAuditPanel, page: Page) -> None:
+    reading, controls = page.reading, page.controls
+    labelled = reading.labelled.images
+    what = "The whole dataset" if controls.stages is None else "A view"
+    told = (
+        f"**{what}**: {count(len(labelled), 'image')}, "
+        f"{count(len(labelled.objects), 'object')} · computed "
+        f"{reading.read_at:%H:%M}"
+    )
+    stale = reading.is_stale()
+    if stale:
+        told += "; **the dataset has changed since**"
+    panel.md(told, name="about")
+    buttons = panel.btn_group("scope")
+    buttons.btn(
+        "use_dataset",
+        label="Audit the whole dataset",
+        on_click=owner.use_dataset,
+        variant="outlined",
+        disabled=controls.stages is None,
+    )
+    buttons.btn(
+        "use_view",
+        label="Audit what the grid shows",
+        on_click=owner.use_view,
+        variant="outlined",
+    )
+    buttons.btn(
+        "recompute",
+        label="Recompute",
+        icon="refresh",
+        on_click=owner.recompute,
+        variant="contained" if stale else "outlined",
+    )
+
+
+def _add_controls(panel: types.Object, owner: CocoAuditPanel, page: Page) -> None:
+    tabs = types.TabsView()
+    for name in _TABS:
+        tabs.add_choice(name, label=name.title())
+    panel.enum(
+        "tab",
+        tabs.values(),
+        view=tabs,
+        default=page.controls.tab,
+        on_change=owner.change,
+    )
+    row = panel.grid("controls", gap=2)
+    field = Choice(
+        "label_field",
+        "Label field",
+        [(name, name) for name in page.fields],
+        page.controls.label_field,
+    )
+    for control in (field, *page.tab.controls):
+        if isinstance(control, Choice):
+            _add_choice(row, owner, control)
+        elif isinstance(control, Entry):
+            row.str(
+                control.name,
+                label=control.label,
+                default=control.value,
+                view=types.LazyFieldView(width=_CONTROL_WIDTH),
+                on_change=owner.change,
+            )
+
+
+def _add_choice(row: types.Object, owner: CocoAuditPanel, control: Choice) -> None:
+    view = types.DropdownView(label=control.label, width=_CONTROL_WIDTH)
+    for value, label in control.options:
+        view.add_choice(value, label=label)
+    row.enum(
+        control.name,
+        view.values(),
+        view=view,
+        default=control.value,
+        on_change=owner.change,
+    )
+
+
+def _add_block(
+    body: types.Object,
+    owner: CocoAuditPanel,
+    ctx: ExecutionContext,
+    tab: str,
+    block: Block,
+) -> None:
+    if isinstance(block, Plot):
+        advice = f"\n\n{block.advice}" if block.advice else ""
+        body.md(f"**{block.headline}**{advice}", name=f"{block.name}_headline")
+        body.plot(
+            block.name,
+            layout=block.figure.layout,
+            config=_PLOTLY,
+            on_click=owner.open_mark,
+            height=f"{block.figure.height}px",
+        )
+        ctx.panel.set_data(f"{tab}.{block.name}", block.figure.data)
+    elif isinstance(block, Card):
+        _add_card(body, owner, block)
+    else:
+        body.md(block.markdown, name=block.name)
+
+
+def _add_card(body: types.Object, owner: CocoAuditPanel, block: Card) -> None:
+    finding = block.finding
+    card = body.v_stack(block.name, variant="outline", pad=2, gap=1, width="100%")
+    heading = types.AlertView(
+        label=f"{finding.severity.capitalize()} {finding.code}: {finding.name}",
+        severity=_ALERTS[finding.severity],
+    )
+    card.view("heading", heading)
+    card.md(f"**{finding.message}**\n\n{finding.advice}", name="text")
+    if finding.subject:
+        card.btn(
+            "open",
+            label=f"Open {count(finding.count, finding.subject)}",
+            icon="visibility",
+            on_click=owner.open_finding,
+            params={"card": block.name},
+            variant="outlined",
+        )

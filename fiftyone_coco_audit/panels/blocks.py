@@ -1,0 +1,115 @@
+"""What a tab of the panel is made of, before it is a form of the App."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fiftyone_coco_audit.findings import Finding
+from fiftyone_coco_audit.panels.figures import Figure
+from fiftyone_coco_audit.panels.selections import Selection
+
+#: From the position of a trace and that of a mark in it, ``(row, column)`` in a
+#: heat map, to what the mark stands for
+Pick = Callable[[int, Any], Selection]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot under its headline, every mark of which opens what it stands for.
+
+    Args:
+        name: a name that no other block of the tab has
+        headline: a sentence with the figure that the plot shows
+        figure: the plot
+        pick: what a mark stands for
+        advice: what to do about it
+    """
+
+    name: str
+    headline: str
+    figure: Figure
+    pick: Pick
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A finding, with a button that opens what it is about.
+
+    Args:
+        name: a name that no other block of the tab has
+        finding: the finding
+    """
+
+    name: str
+    finding: Finding
+
+
+@dataclass(frozen=True)
+class Text:
+    """Some Markdown.
+
+    Args:
+        name: a name that no other block of the tab has
+        markdown: the text
+    """
+
+    name: str
+    markdown: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A control that is a list to choose from.
+
+    Args:
+        name: the field of :class:`.controls.Controls` that it sets
+        label: what it is called
+        options: pairs of values and what they are called
+        value: the value that is chosen
+    """
+
+    name: str
+    label: str
+    options: Sequence[tuple[str, str]]
+    value: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A control that is a line of text.
+
+    Args:
+        name: the field of :class:`.controls.Controls` that it sets
+        label: what it is called
+        value: the text
+        error: what is wrong with the text
+    """
+
+    name: str
+    label: str
+    value: str
+    error: str = ""
+
+
+Block = Plot | Card | Text
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A tab of the panel.
+
+    Args:
+        blocks: what it shows, from the top
+        controls: what of that can be set
+    """
+
+    blocks: Sequence[Block]
+    controls: Sequence[Choice | Entry] = ()
+
+    def plot(self, name: str) -> Plot | None:
+        """A plot by its name, None if the tab has none of that name."""
+        plots = (block for block in self.blocks if isinstance(block, Plot))
+        return next((plot for plot in plots if plot.name == name), None)

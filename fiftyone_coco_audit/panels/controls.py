@@ -1,0 +1,107 @@
+"""What is set in the panel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
+from fiftyone_coco_audit.statistics.anchors import AnchorSet
+from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+#: In place of the name of a preset
+CUSTOM = "custom"
+
+_MODE, _, _SIZE = str(DEFAULT_RESIZE).partition(" ")
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What is set in the panel, as the App keeps it.
+
+    Args:
+        tab: the tab that is shown
+        label_field: the field of the ground truth
+        stages: those of the view that is audited, None for the whole dataset
+        resize_mode: the first word of a resize policy
+        resize_size: the rest of it
+        anchors: the name of the preset whose anchors are meant, or :data:`CUSTOM`
+        custom_anchors: anchors as text, where they are none of a preset
+        threshold: of resampling, in per cent of the images; empty for the proposal
+        list_classes: whether long lists show the ``"first"`` classes, or ``"all"``
+        color_by: what cells of pairs of classes show, ``"images"`` or ``"lift"``
+        class_name: the class that is looked at, all by default
+    """
+
+    tab: str = "findings"
+    label_field: str = ""
+    stages: list[dict[str, Any]] | None = None
+    resize_mode: str = _MODE
+    resize_size: str = _SIZE
+    anchors: str = field(default=str(DEFAULT_ANCHORS))
+    custom_anchors: str = ""
+    threshold: str = ""
+    list_classes: str = "first"
+    color_by: str = "images"
+    class_name: str = ""
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any] | None) -> Controls:
+        """Reads what the App has kept, which may be nothing.
+
+        Args:
+            state: values by the names of the fields
+        """
+        known = {one.name for one in fields(cls)}
+        return cls(
+            **{
+                name: value
+                for name, value in (state or {}).items()
+                if name in known and (value is not None or name == "stages")
+            }
+        )
+
+    def with_field(self, label_field: str) -> Controls:
+        """The same with another label field."""
+        return replace(self, label_field=label_field)
+
+    def samples(self, dataset: fo.Dataset) -> fo.SampleCollection:
+        """What is audited.
+
+        Args:
+            dataset: the dataset of the App
+        """
+        import fiftyone as fo
+
+        if self.stages is None:
+            return dataset
+        return fo.DatasetView._build(dataset, self.stages)
+
+    def resize(self) -> tuple[ResizePolicy, str]:
+        """The resize policy, and what is wrong with the text if it is none.
+
+        Returns:
+            a tuple of the policy, the default one if the text is none, and a sentence
+        """
+        size = "" if self.resize_mode == "none" else self.resize_size
+        try:
+            return ResizePolicy.parse(f"{self.resize_mode} {size}".strip()), ""
+        except CocoAuditError as error:
+            return DEFAULT_RESIZE, str(error)
+
+    def anchor_set(self) -> tuple[AnchorSet, str]:
+        """The anchors, and what is wrong with the text if it describes none.
+
+        Returns:
+            a tuple of the anchors, the default ones if the text is none, and a sentence
+        """
+        try:
+            custom = self.anchors == CUSTOM
+            return AnchorSet.parse(self.custom_anchors if custom else self.anchors), ""
+        except CocoAuditError as error:
+            return DEFAULT_ANCHORS, str(error)

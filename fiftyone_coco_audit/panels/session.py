@@ -1,0 +1,132 @@
+"""What the panel has read, kept in the App's server: no redraw reads it again."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from fiftyone_coco_audit.auditing import examine, selected_rules
+from fiftyone_coco_audit.findings import Finding
+from fiftyone_coco_audit.statistics.inputs import LabelledSamples, read_labelled_images
+from fiftyone_coco_audit.statistics.overview import Statistics
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+    from fiftyone_coco_audit.statistics.anchors import AnchorSet
+    from fiftyone_coco_audit.statistics.resizing import ResizePolicy
+
+_READINGS = 4
+
+#: How a dataset is told from what it was: its number of samples, and when the newest
+#: change of one of them was
+Version = tuple[int, datetime | None]
+
+
+@dataclass
+class Reading:
+    """One label field of a dataset or view as it was read, and its statistics.
+
+    Args:
+        samples: the dataset or view
+        labelled: its images and objects, with the ids of their samples and labels
+        version: what the dataset was when it was read
+        read_at: when that was
+    """
+
+    samples: fo.SampleCollection
+    labelled: LabelledSamples
+    version: Version
+    read_at: datetime
+    _statistics: Statistics | None = field(default=None, init=False)
+    _findings: tuple[Statistics, list[Finding]] | None = field(default=None, init=False)
+
+    def statistics(self, resize: ResizePolicy, anchors: AnchorSet) -> Statistics:
+        """The statistics; what a policy or anchors do not change is not made again."""
+        found = self._statistics or Statistics(self.labelled.images, resize, anchors)
+        if found.resize != resize:
+            found = found.resized(resize)
+        if found.anchors != anchors:
+            found = found.anchored(anchors)
+        self._statistics = found
+        return found
+
+    def findings(self, statistics: Statistics) -> list[Finding]:
+        """What the rules find in statistics of this reading, the gravest first."""
+        if self._findings is None or self._findings[0] is not statistics:
+            found = examine(self.labelled, statistics, selected_rules())
+            self._findings = statistics, found
+        return self._findings[1]
+
+    def is_stale(self) -> bool:
+        """Whether the dataset has changed since it was read."""
+        return version_of(self.samples._root_dataset) != self.version
+
+
+def version_of(dataset: fo.Dataset) -> Version:
+    """Tells a dataset from what it was before, without reading it.
+
+    Args:
+        dataset: the dataset
+
+    Returns:
+        the number of its samples, and the time of the newest change of one of them
+    """
+    newest = dataset.sort_by("last_modified_at", reverse=True).limit(1)
+    return len(dataset), next(iter(newest.values("last_modified_at")), None)
+
+
+class Readings:
+    """The readings used last.
+
+    Args:
+        read: reads a label field of samples
+        most: how many to keep
+    """
+
+    def __init__(
+        self,
+        read: Callable[..., LabelledSamples] = read_labelled_images,
+        most: int = _READINGS,
+    ) -> None:
+        self._read = read
+        self._most = most
+        self._kept: OrderedDict[tuple[str, ...], Reading] = OrderedDict()
+        # One read at a time: two of the same would take as long, and twice the memory
+        self._lock = Lock()
+
+    def get(
+        self, samples: fo.SampleCollection, label_field: str, *, anew: bool = False
+    ) -> Reading:
+        """What was read of samples; they are read if they have not been.
+
+        Args:
+            samples: a dataset or view
+            label_field: the field of the ground truth
+            anew: whether to read again what has been read
+
+        Raises:
+            CocoAuditError: if the field holds no detections
+        """
+        dataset = samples._root_dataset
+        stages: list[Any] = [] if samples is dataset else samples._serialize()
+        key = (str(dataset._doc.id), label_field, json.dumps(stages, default=str))
+        with self._lock:
+            if anew or key not in self._kept:
+                # Before it is read: a change meanwhile is one that may not be in it
+                version = version_of(dataset)
+                labelled = self._read(samples, label_field, masks=True)
+                self._kept[key] = Reading(samples, labelled, version, datetime.now())
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+            return self._kept[key]
+
+
+#: Those of this process, which is the App's server
+READINGS = Readings()

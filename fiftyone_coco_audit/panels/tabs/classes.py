@@ -1,0 +1,296 @@
+"""The tab *Classes*."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.panels.blocks import Block, Choice, Entry, Plot, Tab, Text
+from fiftyone_coco_audit.panels.controls import Controls
+from fiftyone_coco_audit.panels.figures import (
+    BLUE,
+    GREY,
+    ORANGE,
+    bars,
+    count,
+    heat_map,
+    number,
+    percent,
+    scatter,
+)
+from fiftyone_coco_audit.panels.selections import Selection
+from fiftyone_coco_audit.panels.session import Reading
+from fiftyone_coco_audit.panels.tabs.shared import (
+    MOST_CLASSES,
+    NO_OBJECTS,
+    audited,
+    named,
+)
+from fiftyone_coco_audit.statistics.classes import ClassStatistics
+from fiftyone_coco_audit.statistics.resampling import (
+    ResamplingEffect,
+    default_threshold,
+)
+
+_SIGNIFICANT = 0.05
+
+
+def build(reading: Reading, controls: Controls) -> Tab:
+    """How many of each class, which occur together, and what resampling does."""
+    statistics = audited(reading, controls).classes
+    if not statistics.objects.any():
+        return Tab([Text("none", NO_OBJECTS)])
+    order = np.argsort(-statistics.objects, kind="stable")
+    folds = len(order) > MOST_CLASSES
+    proposed = default_threshold(statistics.presence)
+    effect, error = _resampling(statistics, controls.threshold, proposed)
+    with_area = np.flatnonzero(statistics.mean_area > 0)
+    blocks: list[Block] = [
+        _counts(statistics, order, folds and controls.list_classes != "all"),
+        *([_areas(statistics, with_area)] if len(with_area) else []),
+        _together(statistics, order[:MOST_CLASSES], controls.color_by),
+        _resampled(effect, order[::-1], proposed),
+    ]
+    shown = [
+        Choice(
+            "list_classes",
+            "List",
+            [
+                ("first", f"{MOST_CLASSES} commonest classes"),
+                ("all", f"All {len(order):,} classes"),
+            ],
+            controls.list_classes,
+        )
+    ]
+    return Tab(
+        blocks,
+        [
+            *(shown if folds else []),
+            Choice(
+                "color_by",
+                "Pairs by",
+                [("images", "Images"), ("lift", "Lift")],
+                controls.color_by,
+            ),
+            Entry(
+                "threshold",
+                "Resample under (%)",
+                controls.threshold,
+                error,
+            ),
+        ],
+    )
+
+
+def _resampling(
+    statistics: ClassStatistics, text: str, proposed: float
+) -> tuple[ResamplingEffect, str]:
+    """The effect of a threshold in per cent, and what is wrong with its text."""
+    error = ""
+    try:
+        threshold = float(text.strip(" %")) / 100 if text else proposed
+    except ValueError:
+        threshold = -1
+    if not 0 <= threshold <= 1:
+        threshold, error = proposed, f"{text!r} is no percentage, such as 5"
+    return ResamplingEffect(statistics, threshold), error
+
+
+def _images_of(statistics: ClassStatistics, category: int) -> NDArray[np.int64]:
+    presence = statistics.presence
+    return presence.image[presence.category == category]
+
+
+def _counts(
+    statistics: ClassStatistics, order: NDArray[np.int64], folded: bool
+) -> Plot:
+    shown = order[:MOST_CLASSES] if folded else order
+    rest = order[len(shown) :]
+    names = list(statistics.names_of(shown))
+    objects, images = statistics.objects[shown], statistics.images[shown]
+    if len(rest):
+        names.append(f"{len(rest):,} other classes")
+        presence = statistics.presence
+        others = presence.image[np.isin(presence.category, rest)]
+        objects = np.append(objects, statistics.objects[rest].sum())
+        images = np.append(images, len(np.unique(others)))
+
+    def pick(trace: int, mark: int) -> Selection:
+        place, series = divmod(mark, 2)
+        chosen = rest if place == len(shown) else shown[[place]]
+        if series == 0:
+            return Selection(objects=statistics.rows_of(chosen))
+        presence = statistics.presence
+        found = presence.image[np.isin(presence.category, chosen)]
+        return Selection(images=np.unique(found))
+
+    return Plot(
+        "counts",
+        _balance(statistics),
+        bars(
+            names,
+            {"objects": objects, "images": images},
+            "objects, and images that show the class",
+            colors=(BLUE, GREY),
+        ),
+        pick,
+    )
+
+
+def _balance(statistics: ClassStatistics) -> str:
+    present = np.flatnonzero(statistics.objects)
+    counts = statistics.objects[present]
+    first, last = present[counts.argmax()], present[counts.argmin()]
+    absent = len(statistics.objects) - len(present)
+    missing = f" {count(absent, 'class')} without any object." if absent else ""
+    if len(present) == 1:
+        return f"All objects are {named(statistics, first)}.{missing}"
+    return (
+        f"{named(statistics, first)} has {percent(statistics.share[first])} of all "
+        f"objects, {named(statistics, last)} {percent(statistics.share[last])}: "
+        f"{number(statistics.imbalance.ratio)} to 1. The {len(present):,} classes are "
+        f"as unpredictable as {number(statistics.imbalance.effective_classes)} equal "
+        f"ones.{missing}"
+    )
+
+
+def _areas(statistics: ClassStatistics, present: NDArray[np.int64]) -> Plot:
+    correlation = statistics.size_count_correlation
+    if not correlation.p_value < _SIGNIFICANT:
+        headline = "The size of a class says nothing about how common it is."
+    else:
+        direction = "larger" if correlation.spearman > 0 else "smaller"
+        headline = (
+            f"Common classes are {direction}: the rank correlation of mean "
+            f"area and number of objects is {correlation.spearman:.2f} over "
+            f"{correlation.num_classes} classes."
+        )
+    area, objects = statistics.mean_area[present], statistics.objects[present]
+    hover = [
+        f"{name}<br>{count(n, 'object')}<br>mean area {number(mean)} px²"
+        for name, n, mean in zip(
+            statistics.names_of(present), objects.tolist(), area.tolist(), strict=True
+        )
+    ]
+    return Plot(
+        "areas",
+        headline,
+        scatter(
+            objects,
+            area,
+            hover,
+            "objects of the class",
+            "mean area (px²)",
+            logarithmic=True,
+        ),
+        lambda trace, mark: Selection(objects=statistics.rows_of(present[[mark]])),
+    )
+
+
+def _together(
+    statistics: ClassStatistics, shown: NDArray[np.int64], color_by: str
+) -> Plot:
+    pairs = np.ix_(shown, shown)
+    images = statistics.cooccurrence[pairs]
+    lift = np.nan_to_num(statistics.lift[pairs])
+    names = statistics.names_of(shown)
+    values = lift if color_by == "lift" else images.astype(float)
+    values = np.where(images > 0, values, np.nan)
+    # A class meets itself in all its images, which would outshine all pairs
+    np.fill_diagonal(values, np.nan)
+    hover = [
+        [
+            f"{a} and {b}<br>{count(n, 'image')}, {number(times)} x chance"
+            if a != b
+            else f"{a}<br>{count(n, 'image')}"
+            for b, n, times in zip(names, row, lifts, strict=True)
+        ]
+        for a, row, lifts in zip(names, images.tolist(), lift.tolist(), strict=True)
+    ]
+
+    def pick(trace: int, mark: tuple[int, int]) -> Selection:
+        one, other = (_images_of(statistics, shown[place]) for place in mark)
+        return Selection(images=np.intersect1d(one, other))
+
+    return Plot(
+        "together",
+        _dependence(statistics),
+        heat_map(
+            values,
+            names,
+            names,
+            hover,
+            "",
+            "",
+            height=max(340, 130 + 16 * len(names)),
+        ),
+        pick,
+    )
+
+
+def _dependence(statistics: ClassStatistics) -> str:
+    tied = np.argwhere(statistics.always_with)
+    if len(tied):
+        row, column = tied[statistics.images[tied[:, 0]].argmax()].tolist()
+        more = len(np.unique(tied[:, 0])) - 1
+        others = f" {count(more, 'more class')} are tied to another." if more else ""
+        images = count(int(statistics.images[row]), "image")
+        return (
+            f"{named(statistics, row)} is never seen without "
+            f"{named(statistics, column)} (in {images}).{others}"
+        )
+    met = np.triu(statistics.cooccurrence, 1)
+    if not met.any():
+        return "No two classes are ever seen in one image."
+    row, column = np.unravel_index(met.argmax(), met.shape)
+    return (
+        f"{named(statistics, int(row))} and {named(statistics, int(column))} meet "
+        f"most often: in {count(int(met[row, column]), 'image')}, "
+        f"{number(float(statistics.lift[row, column]))} times as often as by chance."
+    )
+
+
+def _resampled(
+    effect: ResamplingEffect, rarest_first: NDArray[np.int64], proposed: float
+) -> Plot:
+    statistics = effect.classes
+    shown = rarest_first[statistics.objects[rarest_first] > 0][:MOST_CLASSES]
+    side_effects = effect.side_effects()
+    effects = (
+        f"; {side_effects[0]}"
+        + (f" (and {len(side_effects) - 1} more)" if len(side_effects) > 1 else "")
+        if side_effects
+        else ""
+    )
+    headline = (
+        f"Repeating images of classes in fewer than {percent(effect.threshold)} of "
+        f"them makes an epoch {effect.epoch_growth:.2f} times as long and the "
+        f"imbalance {number(statistics.imbalance.ratio)} to 1 become "
+        f"{number(effect.imbalance_after.ratio)} to 1{effects}."
+    )
+    hover = [
+        f"{name}: repeated {factor:.2f}x, seen {gain:.2f}x"
+        for name, factor, gain in zip(
+            statistics.names_of(shown),
+            effect.factors.category[shown].tolist(),
+            effect.image_gain[shown].tolist(),
+            strict=True,
+        )
+    ]
+    return Plot(
+        "resampled",
+        headline,
+        bars(
+            statistics.names_of(shown),
+            {
+                "images per epoch": statistics.images[shown],
+                "images after resampling": effect.images_after[shown],
+            },
+            "images per epoch that show the class",
+            colors=(GREY, ORANGE),
+            hover=[text.partition(": ")[2] for text in hover],
+            number_format=",.0f",
+        ),
+        lambda trace, mark: Selection(images=_images_of(statistics, shown[mark // 2])),
+        f"The threshold proposed for these images is {number(100 * proposed)} %.",
+    )

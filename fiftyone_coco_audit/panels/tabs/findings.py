@@ -1,0 +1,31 @@
+"""The tab *Findings*."""
+
+from __future__ import annotations
+
+from fiftyone_coco_audit.findings import SEVERITIES
+from fiftyone_coco_audit.panels.blocks import Block, Card, Tab, Text
+from fiftyone_coco_audit.panels.controls import Controls
+from fiftyone_coco_audit.panels.figures import count
+from fiftyone_coco_audit.panels.session import Reading
+from fiftyone_coco_audit.panels.tabs.shared import (
+    anchors_controls,
+    audited,
+    resize_controls,
+)
+
+
+def build(reading: Reading, controls: Controls) -> Tab:
+    """What the rules have found, the gravest first."""
+    found = reading.findings(audited(reading, controls))
+    by_severity = {
+        severity: sum(finding.severity == severity for finding in found)
+        for severity in SEVERITIES
+    }
+    told = ", ".join(count(n, severity) for severity, n in by_severity.items() if n)
+    cards: list[Block] = [
+        Card(f"finding{n}", finding) for n, finding in enumerate(found)
+    ]
+    headline = Text("headline", f"**{told or 'No findings: all rules are satisfied'}**")
+    return Tab(
+        [headline, *cards], [*anchors_controls(controls), *resize_controls(controls)]
+    )

@@ -1,0 +1,373 @@
+"""The tab *Objects*."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.panels.blocks import Block, Choice, Pick, Plot, Tab, Text
+from fiftyone_coco_audit.panels.controls import Controls
+from fiftyone_coco_audit.panels.figures import (
+    ORANGE,
+    Bins,
+    bars,
+    columns,
+    count,
+    heat_map,
+    histogram,
+    number,
+    percent,
+)
+from fiftyone_coco_audit.panels.selections import Selection
+from fiftyone_coco_audit.panels.session import Reading
+from fiftyone_coco_audit.panels.tabs.shared import (
+    MOST_CLASSES,
+    NO_OBJECTS,
+    audited,
+    image_bins,
+    resize_controls,
+)
+from fiftyone_coco_audit.statistics.overview import Statistics
+from fiftyone_coco_audit.statistics.shapes import SIZE_CLASSES, TOLERANCE
+from fiftyone_coco_audit.statistics.tiling import propose_tiling
+
+#: Objects smaller than this at the network's input are hard to find
+SMALL_INPUT = 16
+_SMALL_SHARE = 0.05
+_ALL = "*"
+_POSITION_BINS = 20
+_PER_IMAGE_COLUMNS = 30
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The objects of one class, or all."""
+
+    statistics: Statistics
+    category: int | None
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        categories = self.statistics.labelled.objects.category
+        if self.category is None:
+            return np.arange(len(categories))
+        return np.flatnonzero(categories == self.category)
+
+    @property
+    def name(self) -> str:
+        if self.category is None:
+            return "objects"
+        return f"`{self.statistics.labelled.classes[self.category]}` objects"
+
+    def pick(self, group: NDArray[np.int64], rows: NDArray[np.int64]) -> Pick:
+        """A selection of the rows whose group is the mark."""
+        return lambda trace, mark: Selection(objects=rows[group == mark])
+
+
+def build(reading: Reading, controls: Controls) -> Tab:
+    """Sizes, shapes and places of the objects, as labelled and at the input."""
+    statistics = audited(reading, controls)
+    labelled = statistics.labelled
+    if not len(labelled.objects):
+        return Tab([Text("none", NO_OBJECTS)])
+    names = list(labelled.classes)
+    present = np.flatnonzero(statistics.classes.objects)
+    category = names.index(controls.class_name) if controls.class_name in names else -1
+    chosen = _Chosen(statistics, category if category in present else None)
+    blocks: list[Block] = [_input_size(chosen)]
+    if chosen.category is None and len(present) > 1:
+        blocks.append(_small_by_class(statistics))
+    blocks += [
+        _size_classes(chosen),
+        _sides(chosen),
+        _aspect_ratio(chosen),
+        _relative_area(chosen),
+        _place(chosen),
+        _border(chosen),
+        _per_image(chosen),
+    ]
+    if chosen.category is None:
+        blocks.append(_classes_per_image(statistics))
+    options = [(_ALL, "All classes")]
+    options += [(name, name) for name in sorted(names[row] for row in present)]
+    shown = _ALL if chosen.category is None else controls.class_name
+    return Tab(
+        blocks,
+        [Choice("class_name", "Class", options, shown), *resize_controls(controls)],
+    )
+
+
+def _input_size(chosen: _Chosen) -> Plot:
+    statistics = chosen.statistics
+    rows = chosen.rows
+    size = statistics.network_input.input_size[rows]
+    bins = Bins.of(size, logarithmic=True)
+    below = int((size < SMALL_INPUT).sum())
+    small = below / len(size)
+    return Plot(
+        "input_size",
+        f"{percent(small)} of the {chosen.name} ({below:,} of "
+        f"{len(size):,}) are under {SMALL_INPUT} px at an input of "
+        f"`{statistics.resize}`; the median has {number(float(np.median(size)))} px.",
+        histogram(
+            bins,
+            "size at the network's input, square root of the area",
+            "objects",
+            unit="px",
+            notable=bins.edges[1:] <= SMALL_INPUT,
+        ),
+        chosen.pick(bins.index, rows),
+        _larger_input(chosen) if small > _SMALL_SHARE else "",
+    )
+
+
+def _larger_input(chosen: _Chosen) -> str:
+    """What would make the objects large enough."""
+    statistics = chosen.statistics
+    if chosen.category is not None:
+        sides = statistics.network_input.smallest_input(SMALL_INPUT)
+        side = np.nan if sides is None else float(sides["side"].iloc[chosen.category])
+        if np.isnan(side):
+            return ""
+        return f"A side of {side:,.0f} px would bring 95 % of them to {SMALL_INPUT} px."
+    policy = statistics.network_input.smallest_input_of_all(SMALL_INPUT)
+    tiles = propose_tiling(statistics.labelled, statistics.resize, SMALL_INPUT)
+    told = []
+    if policy is not None:
+        told.append(f"`{policy}` would bring 95 % of them to {SMALL_INPUT} px.")
+    if tiles is not None:
+        told.append(
+            f"Tiles of {tiles.plan.tile} px that overlap by {tiles.plan.overlap} px "
+            f"leave {percent(tiles.share_below(SMALL_INPUT))} below that and cut "
+            f"{count(tiles.num_cut, 'object')}."
+        )
+    return " ".join(told)
+
+
+def _small_by_class(statistics: Statistics) -> Plot:
+    frame = statistics.network_input.per_class((SMALL_INPUT,))
+    share = frame[f"share_below_{SMALL_INPUT}"].to_numpy()
+    below = frame[f"below_{SMALL_INPUT}"].to_numpy()
+    order = np.argsort(-np.nan_to_num(share, nan=-1.0), kind="stable")
+    shown = order[: min(MOST_CLASSES, int(np.isfinite(share).sum()))]
+    names = statistics.classes.names_of(shown)
+    affected = int((below > 0).sum())
+    headline = f"No class has objects under {SMALL_INPUT} px."
+    if affected:
+        have = f"{count(affected, 'class')} {'has' if affected == 1 else 'have'}"
+        headline = (
+            f"{have} objects under {SMALL_INPUT} px; of `{names[0]}` they are "
+            f"{percent(share[shown[0]])}."
+        )
+    small = statistics.network_input.input_size < SMALL_INPUT
+    category = statistics.labelled.objects.category
+    return Plot(
+        "small_by_class",
+        headline,
+        bars(
+            names,
+            {"% of the class": 100 * share[shown]},
+            f"objects under {SMALL_INPUT} px at the input (% of the class)",
+            colors=(ORANGE,),
+            hover=[
+                f"{n:,} of {total:,}"
+                for n, total in zip(
+                    below[shown].tolist(),
+                    statistics.classes.objects[shown].tolist(),
+                    strict=True,
+                )
+            ],
+            number_format=".1f",
+        ),
+        lambda trace, mark: Selection.of_objects(small & (category == shown[mark])),
+    )
+
+
+def _size_classes(chosen: _Chosen) -> Plot:
+    rows = chosen.rows
+    group = chosen.statistics.shapes.size_class[rows]
+    counts = np.bincount(group, minlength=3)
+    shares = ", ".join(
+        f"{percent(n / len(rows))} {name}"
+        for name, n in zip(SIZE_CLASSES, counts.tolist(), strict=True)
+    )
+    return Plot(
+        "size_class",
+        f"By COCO's areas the {chosen.name} are {shares}.",
+        columns(
+            [
+                "small<br>under 32² px²",
+                "medium<br>32² to 96² px²",
+                "large<br>over 96² px²",
+            ],
+            counts,
+            "",
+            "objects",
+            hover=SIZE_CLASSES,
+        ),
+        chosen.pick(group, rows),
+    )
+
+
+def _sides(chosen: _Chosen) -> Plot:
+    rows = chosen.rows
+    shapes = chosen.statistics.shapes
+    across = Bins.of(shapes.width[rows], logarithmic=True, most=16)
+    down = Bins.of(shapes.height[rows], logarithmic=True, most=16)
+    # Rows are drawn from the top, heights grow upwards
+    row = len(down) - 1 - down.index
+    cell = row * len(across) + across.index
+    size = len(down) * len(across)
+    counts = np.bincount(cell, minlength=size).reshape(len(down), len(across))
+    widths, heights = across.labels("px"), down.labels("px")[::-1]
+    hover = [
+        [
+            f"{w} wide<br>{h} high<br>{count(n, 'object')}"
+            for w, n in zip(widths, line, strict=True)
+        ]
+        for h, line in zip(heights, counts.tolist(), strict=True)
+    ]
+    return Plot(
+        "sides",
+        f"The median of the {chosen.name} is "
+        f"{number(float(np.median(shapes.width[rows])))} px wide and "
+        f"{number(float(np.median(shapes.height[rows])))} px high.",
+        heat_map(
+            np.where(counts > 0, counts, np.nan),
+            across,
+            down,
+            hover,
+            "width of the box (px)",
+            "height of the box (px)",
+            height=380,
+        ),
+        lambda trace, mark: Selection(
+            objects=rows[cell == mark[0] * len(across) + mark[1]]
+        ),
+    )
+
+
+def _aspect_ratio(chosen: _Chosen) -> Plot:
+    ratio = chosen.statistics.shapes.box_aspect_ratio[chosen.rows]
+    sound = np.isfinite(ratio)
+    rows, ratio = chosen.rows[sound], ratio[sound]
+    bins = Bins.of(ratio, logarithmic=True)
+    wide, tall = float((ratio > 2).mean()), float((ratio < 0.5).mean())
+    return Plot(
+        "aspect_ratio",
+        f"{percent(wide)} of the {chosen.name} are more than twice as wide as high, "
+        f"{percent(tall)} more than twice as high as wide.",
+        histogram(bins, "aspect ratio of the box, width / height", "objects"),
+        chosen.pick(bins.index, rows),
+    )
+
+
+def _relative_area(chosen: _Chosen) -> Plot:
+    rows = chosen.rows
+    share = 100 * chosen.statistics.shapes.relative_area[rows]
+    bins = Bins.of(share, logarithmic=True)
+    return Plot(
+        "relative_area",
+        f"The median of the {chosen.name} covers {number(float(np.median(share)))} % "
+        "of its image.",
+        histogram(bins, "area", "objects", unit="% of the image"),
+        chosen.pick(bins.index, rows),
+    )
+
+
+def _place(chosen: _Chosen) -> Plot:
+    shapes = chosen.statistics.shapes
+    covered = shapes.heat_map(chosen.category, _POSITION_BINS)
+    middle = slice(_POSITION_BINS // 4, _POSITION_BINS - _POSITION_BINS // 4)
+    total = float(covered.sum())
+    share = float(covered[middle, middle].sum()) / total if total else float("nan")
+    return Plot(
+        "place",
+        f"{percent(share)} of what the {chosen.name} cover lies in the middle quarter "
+        "of the image.",
+        heat_map(
+            covered,
+            None,
+            None,
+            [
+                [f"{percent(value)} of them are here" for value in line]
+                for line in covered.tolist()
+            ],
+            "from left to right",
+            "from top to bottom",
+            height=380,
+        ),
+        lambda trace, mark: Selection(
+            objects=shapes.rows_covering(
+                mark[0], mark[1], chosen.category, _POSITION_BINS
+            )
+        ),
+    )
+
+
+def _border(chosen: _Chosen) -> Plot:
+    rows = chosen.rows
+    shapes = chosen.statistics.shapes
+    truncated = shapes.truncated[rows]
+    group = truncated.astype(int) + (shapes.outside[rows] > TOLERANCE)
+    counts = np.bincount(group, minlength=3)
+    return Plot(
+        "border",
+        f"{percent(float(truncated.mean()))} of the {chosen.name} reach the border of "
+        f"the image, {counts[2]:,} beyond it.",
+        columns(
+            ["inside", "at the border", "beyond the border"],
+            counts,
+            "",
+            "objects",
+            notable=np.array([False, False, True]),
+        ),
+        chosen.pick(group, rows),
+    )
+
+
+def _per_image(chosen: _Chosen) -> Plot:
+    labelled = chosen.statistics.labelled
+    numbers = np.bincount(labelled.objects.image[chosen.rows], minlength=len(labelled))
+    headline = (
+        f"{percent(float((numbers == 0).mean()))} of the images have no {chosen.name}; "
+        f"the median has {number(float(np.median(numbers)))}, the fullest "
+        f"{numbers.max():,}."
+    )
+    return _whole_numbers("per_image", headline, numbers, "objects in the image")
+
+
+def _classes_per_image(statistics: Statistics) -> Plot:
+    numbers = statistics.shapes.num_classes
+    headline = (
+        f"The median image shows {count(int(np.median(numbers)), 'class')}, at most "
+        f"{numbers.max():,}."
+    )
+    return _whole_numbers(
+        "classes_per_image", headline, numbers, "classes in the image"
+    )
+
+
+def _whole_numbers(
+    name: str, headline: str, numbers: NDArray[np.int64], title: str
+) -> Plot:
+    """A column for each number, or bins where there are many."""
+    if numbers.max() >= _PER_IMAGE_COLUMNS:
+        bins = Bins.of(numbers.astype(float))
+        return Plot(name, headline, histogram(bins, title, "images"), image_bins(bins))
+    names: Sequence[str] = [str(n) for n in range(int(numbers.max()) + 1)]
+    return Plot(
+        name,
+        headline,
+        columns(
+            names,
+            np.bincount(numbers),
+            title,
+            "images",
+            hover=[f"{n} {title}" for n in names],
+        ),
+        lambda trace, mark: Selection.of_images(numbers == mark),
+    )

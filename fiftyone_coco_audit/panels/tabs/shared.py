@@ -1,0 +1,77 @@
+"""What several tabs show."""
+
+from __future__ import annotations
+
+from fiftyone_coco_audit.panels.blocks import Choice, Entry, Pick
+from fiftyone_coco_audit.panels.controls import CUSTOM, Controls
+from fiftyone_coco_audit.panels.figures import Bins
+from fiftyone_coco_audit.panels.selections import Selection
+from fiftyone_coco_audit.panels.session import Reading
+from fiftyone_coco_audit.statistics.anchor_presets import PRESETS
+from fiftyone_coco_audit.statistics.classes import ClassStatistics
+from fiftyone_coco_audit.statistics.overview import Statistics
+
+#: Longer lists of classes are folded
+MOST_CLASSES = 30
+
+NO_OBJECTS = (
+    "**There are no objects.** Audit the whole dataset, or choose another label field."
+)
+NO_IMAGES = (
+    "**There are no images.** Import some with the operator `COCO Audit: import a "
+    "dataset`, or audit the whole dataset."
+)
+
+_MODES = (
+    ("letterbox", "Letterbox"),
+    ("longest_side", "Longest side"),
+    ("shortest_side", "Shortest side"),
+    ("stretch", "Stretch"),
+    ("none", "None"),
+)
+
+
+def audited(reading: Reading, controls: Controls) -> Statistics:
+    """The statistics with the resize policy and the anchors that are set."""
+    return reading.statistics(controls.resize()[0], controls.anchor_set()[0])
+
+
+def resize_controls(controls: Controls) -> list[Choice | Entry]:
+    """The controls of the resize policy."""
+    mode = Choice("resize_mode", "Resize", _MODES, controls.resize_mode)
+    if controls.resize_mode == "none":
+        return [mode]
+    size = Entry(
+        "resize_size",
+        "Pixels",
+        controls.resize_size,
+        controls.resize()[1],
+    )
+    return [mode, size]
+
+
+def anchors_controls(controls: Controls) -> list[Choice | Entry]:
+    """The controls of the anchors: a preset, or text."""
+    presets = [(name, name) for name in PRESETS]
+    choice = Choice(
+        "anchors", "Anchors", [*presets, (CUSTOM, "custom ...")], controls.anchors
+    )
+    if controls.anchors != CUSTOM:
+        return [choice]
+    text = Entry(
+        "custom_anchors",
+        "Custom anchors",
+        controls.custom_anchors,
+        controls.anchor_set()[1],
+    )
+    return [choice, text]
+
+
+def named(statistics: ClassStatistics, category: int) -> str:
+    """The name of a class as code."""
+    return f"`{statistics.labelled.classes[category]}`"
+
+
+def image_bins(bins: Bins) -> Pick:
+    """What the bars of a histogram over images stand for."""
+    return lambda trace, mark: Selection.of_images(bins.index == mark)

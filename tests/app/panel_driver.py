@@ -1,0 +1,130 @@
+"""What a person does in the panel *COCO Audit*."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import fiftyone as fo
+from fiftyone.server.view import get_view
+from playwright.sync_api import Locator, Page, Request, Response
+
+# In milliseconds; the App sends the change of a control a quarter of a second later
+_QUIET, _STEP = 600, 50
+
+LABEL = "COCO Audit: open the panel"
+
+#: Where on the page a point of a plot's axes is
+_PLACE = """(plot, [x, y]) => {
+    const {xaxis, yaxis} = plot._fullLayout;
+    const frame = plot.getBoundingClientRect();
+    return [
+        frame.left + xaxis._offset + xaxis.d2p(x),
+        frame.top + yaxis._offset + yaxis.d2p(y),
+    ];
+}"""
+_DRAWN = "plot => plot._fullLayout !== undefined && plot.data !== undefined"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What the grid was given when something was opened.
+
+    Args:
+        sample_ids: the samples of the first page, in order
+        view: the view as the App asked for it
+    """
+
+    sample_ids: list[str]
+    view: fo.DatasetView
+
+
+class AuditPanel:
+    """The panel, as a person uses it."""
+
+    def __init__(self, page: Page, dataset: fo.Dataset) -> None:
+        self.page = page
+        self.dataset = dataset
+        self._under_way = 0
+        page.on("request", lambda request: self._count(request, 1))
+        page.on("requestfinished", lambda request: self._count(request, -1))
+        page.on("requestfailed", lambda request: self._count(request, -1))
+
+    def _count(self, request: Request, change: int) -> None:
+        if request.url.endswith("/operators/execute"):
+            self._under_way += change
+
+    def open_from_palette(self) -> None:
+        """Opens it from the browser of operators."""
+        self.page.keyboard.press("`")
+        self.page.get_by_placeholder("Search operations").fill(LABEL)
+        self.page.get_by_text(LABEL, exact=True).first.click()
+        self._wait()
+
+    def open_from_grid(self) -> None:
+        """Opens it by its button among the grid's actions."""
+        self.page.get_by_text("fact_check", exact=True).first.click()  # its icon
+        self._wait()
+
+    def _wait(self) -> None:
+        self.page.get_by_role("tab", name="Findings", exact=True).wait_for()
+        self.settle()
+
+    def settle(self) -> None:
+        """Waits until no event of the panel has been under way for a while."""
+        quiet = 0
+        while quiet < _QUIET:
+            self.page.wait_for_timeout(_STEP)
+            quiet = 0 if self._under_way else quiet + _STEP
+
+    def tab(self, name: str) -> None:
+        """Turns to a tab."""
+        self.page.get_by_role("tab", name=name, exact=True).click()
+        self.settle()
+
+    def plot(self, headline: str) -> Locator:
+        """The plot under the headline that contains some words."""
+        found = self.page.locator(
+            f"xpath=(//strong[contains(normalize-space(.), {json.dumps(headline)})]"
+            "/following::*[contains(@class, 'js-plotly-plot')])[1]"
+        )
+        found.wait_for()
+        found.scroll_into_view_if_needed()
+        self.page.wait_for_function(_DRAWN, arg=found.element_handle())
+        return found
+
+    def hover(self, plot: Locator, x: float, y: float) -> str:
+        """Points at a place of a plot, and returns what it tells."""
+        left, top = plot.evaluate(_PLACE, [x, y])
+        if not 0 < top < self.page.viewport_size["height"]:
+            plot.evaluate("plot => plot.scrollIntoView({block: 'center'})")
+            left, top = plot.evaluate(_PLACE, [x, y])
+        self.page.mouse.move(left - 3, top)
+        self.page.mouse.move(left, top)
+        told = plot.locator(".hovertext")
+        told.first.wait_for()
+        return told.first.text_content() or ""
+
+    def click(self, plot: Locator, x: float, y: float) -> Opened:
+        """Clicks a mark of a plot at a place of its axes."""
+        self.hover(plot, x, y)
+        left, top = plot.evaluate(_PLACE, [x, y])
+        return self.opened_by(lambda: self.page.mouse.click(left, top))
+
+    def opened_by(self, act: Callable[[], None]) -> Opened:
+        """What the grid shows after something was done."""
+        with self.page.expect_response(_fills_the_grid) as response:
+            act()
+        answer = response.value
+        variables = json.loads(answer.request.post_data or "{}")["variables"]
+        edges = answer.json()["data"]["samples"]["edges"]
+        opened = Opened(
+            [edge["node"]["id"] for edge in edges],
+            get_view(self.dataset, stages=variables["view"]),
+        )
+        self.settle()
+        return opened
+
+
+def _fills_the_grid(response: Response) -> bool:
+    asked = response.request.post_data or ""
+    return "paginateSamples" in asked and '"_cls"' in asked

@@ -1,0 +1,231 @@
+"""The panel in a real browser: what is clicked is what the grid then shows."""
+
+import json
+from collections.abc import Callable
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from fiftyone import ViewField as F
+from playwright.sync_api import Page, expect
+
+from fiftyone_coco_audit.demo import DemoPaths
+from fiftyone_coco_audit.statistics.anchor_presets import PRESETS
+from fiftyone_coco_audit.statistics.anchors import AnchorMatches
+from fiftyone_coco_audit.statistics.resizing import ResizePolicy
+from tests.app.panel_driver import AuditPanel, Opened
+from tests.labelled import read_labelled
+
+pytestmark = pytest.mark.browser
+
+OpenApp = Callable[[fo.Dataset], Page]
+Screenshot = Callable[[str], None]
+
+GROUND_TRUTH = "ground_truth.detections"
+
+
+@pytest.fixture
+def panel(demo_dataset: fo.Dataset, open_app: OpenApp) -> AuditPanel:
+    """The panel of the demo, not opened yet."""
+    return AuditPanel(open_app(demo_dataset), demo_dataset)
+
+
+def shows_samples(opened: Opened, expected: list[str]) -> None:
+    """Checks that the grid shows exactly these samples, with all their labels."""
+    assert sorted(opened.view.values("id")) == sorted(expected)
+    assert set(opened.sample_ids) <= set(expected)
+    assert opened.sample_ids
+    dataset = opened.view._root_dataset
+    everything = dataset.select(expected).count(GROUND_TRUTH)
+    assert opened.view.count(GROUND_TRUTH) == everything
+
+
+def shows_labels(opened: Opened, expected: list[str]) -> None:
+    """Checks that the grid shows exactly these labels of the ground truth."""
+    found = opened.view.values(f"{GROUND_TRUTH}.id", unwind=True)
+    assert sorted(found) == sorted(expected)
+    dataset = opened.view._root_dataset
+    samples = dataset.select_labels(ids=expected, fields="ground_truth").values("id")
+    assert sorted(opened.view.values("id")) == sorted(samples)
+    assert set(opened.sample_ids) <= set(samples)
+    assert opened.sample_ids
+
+
+def labels_where(dataset: fo.Dataset, condition: fo.ViewExpression) -> list[str]:
+    view = dataset.filter_labels("ground_truth", condition)
+    return view.values(f"{GROUND_TRUTH}.id", unwind=True)
+
+
+def test_each_tab(
+    theme: str,
+    demo_dataset: fo.Dataset,
+    browser_page: Page,
+    open_app: OpenApp,
+    screenshot: Screenshot,
+):
+    browser_page.set_viewport_size({"width": 1600, "height": 1000})
+    panel = AuditPanel(open_app(demo_dataset), demo_dataset)
+    panel.open_from_palette()
+    page = panel.page
+    expect(page.get_by_text("200 images, 1,746 objects")).to_be_visible()
+    for name in ("Findings", "Images", "Objects", "Classes", "Anchors"):
+        panel.tab(name)
+        content = page.get_by_test_id("panel-content-coco_audit")
+        if name != "Findings":
+            content.locator(".js-plotly-plot").first.wait_for()
+        # Nothing sticks out to the right
+        assert content.evaluate("""e => [e, ...e.querySelectorAll('*')].every(
+            one => getComputedStyle(one).overflowX === 'visible'
+                || one.scrollWidth <= one.clientWidth + 1
+                || one.closest('.MuiTabs-root, .MuiInputBase-root') !== null)""")
+        screenshot(name.lower())
+
+
+def test_a_finding(panel: AuditPanel, demo_files: DemoPaths):
+    plants = json.loads(demo_files.manifest.read_text())["plants"]
+    planted = next(p for p in plants if p["key"] == "box_outside_image")
+    panel.open_from_grid()
+    page = panel.page
+    expect(page.get_by_text("boxes reach over the border")).to_be_visible()
+    button = page.get_by_role("button", name="Open 8 labels").first
+    opened = panel.opened_by(button.click)
+    expected = planted["annotation_ids"]
+    shows_labels(opened, labels_where(panel.dataset, F("coco_id").is_in(expected)))
+
+
+def test_a_bar_of_a_histogram(panel: AuditPanel):
+    panel.open_from_palette()
+    panel.tab("Images")
+    plot = panel.plot("have the most common size")
+    ratio = np.array(panel.dataset.values(F("metadata.width") / F("metadata.height")))
+    ids = np.array(panel.dataset.values("id"))
+
+    plot = panel.plot("The images are of")
+    # A bar of two images is hardly to be seen: it is hit by its column
+    told = panel.hover(plot, 24, 100)
+    assert "5 to 5.2" in told and "2 images" in told
+    opened = panel.click(plot, 24, 100)
+    shows_samples(opened, ids[(ratio >= 5) & (ratio < 5.2)].tolist())
+    expect(panel.page.get_by_text("The grid shows 2 images")).to_be_visible()
+
+
+def test_a_bar_of_a_class(panel: AuditPanel):
+    panel.open_from_palette()
+    panel.tab("Classes")
+    plot = panel.plot("leaf has")
+    names = plot.evaluate("plot => plot._fullLayout.yaxis.ticktext")
+    row = names.index("ladybug")
+    opened = panel.click(plot, 100, row - 0.2)
+    shows_labels(opened, labels_where(panel.dataset, F("label") == "ladybug"))
+    opened = panel.click(plot, 100, row + 0.2)
+    with_ladybug = panel.dataset.match(
+        F(GROUND_TRUTH).filter(F("label") == "ladybug").length() > 0
+    )
+    shows_samples(opened, with_ladybug.values("id"))
+
+
+def test_a_point_of_a_scatter_plot(panel: AuditPanel):
+    panel.open_from_palette()
+    panel.tab("Images")
+    opened = panel.click(panel.plot("have the most common size"), 3840, 2160)
+    large = panel.dataset.match(F("metadata.width") == 3840)
+    assert len(large) == 1
+    shows_samples(opened, large.values("id"))
+
+
+def test_a_cell_of_two_classes(panel: AuditPanel):
+    panel.open_from_palette()
+    panel.tab("Classes")
+    plot = panel.plot("is never seen without")
+    names = plot.evaluate("plot => plot._fullLayout.xaxis.ticktext")
+    opened = panel.click(plot, names.index("clock"), names.index("coin"))
+    both = panel.dataset
+    for name in ("clock", "coin"):
+        labels = F(GROUND_TRUTH).filter((F("label") == name) & ~has_crowd())
+        both = both.match(labels.length() > 0)
+    assert 0 < len(both) < 20
+    shows_samples(opened, both.values("id"))
+
+
+def has_crowd() -> fo.ViewExpression:
+    return (F("iscrowd") == 1) | (F("iscrowd") == True)  # noqa: E712
+
+
+def test_a_bar_of_anchors(panel: AuditPanel, demo_files: DemoPaths):
+    labelled, _, annotation_ids = read_labelled(demo_files.annotations)
+    resize = ResizePolicy("letterbox", 640)
+    matches = AnchorMatches(labelled, resize, PRESETS["retinanet"])
+    expected = {annotation_ids[row] for row in np.flatnonzero(matches.status == 2)}
+    assert expected
+
+    panel.open_from_palette()
+    panel.tab("Anchors")
+    opened = panel.click(panel.plot("are unreachable"), 2, 5)
+    found = opened.view.values(f"{GROUND_TRUTH}.coco_id", unwind=True)
+    assert set(found) == expected
+    ids = opened.view.values(f"{GROUND_TRUTH}.id", unwind=True)
+    shows_labels(opened, ids)
+
+
+def test_controls_redraw_and_stay(panel: AuditPanel):
+    panel.open_from_palette()
+    panel.tab("Objects")
+    page = panel.page
+    expect(page.get_by_text("are under 16 px at an input of").first).to_be_visible()
+    pixels = page.get_by_role("textbox").last
+    before = pixels.bounding_box()
+    pixels.fill("160")
+    pixels.press("Tab")
+    panel.settle()
+    expect(page.get_by_text("letterbox 160").first).to_be_visible()
+    assert page.get_by_role("textbox").last.bounding_box() == before
+
+    pixels.fill("a lot")
+    pixels.press("Tab")
+    panel.settle()
+    expect(page.get_by_text("which is not like 'letterbox 640'")).to_be_visible()
+
+    panel.tab("Anchors")
+    page.get_by_role("textbox").last.fill("640")
+    page.get_by_role("textbox").last.press("Tab")
+    panel.settle()
+    page.get_by_role("combobox").filter(has_text="retinanet").click()
+    page.get_by_role("option", name="yolov5").click()
+    panel.settle()
+    expect(page.get_by_text("yolov5").first).to_be_visible()
+    expect(page.get_by_text("There are 9 anchor shapes")).to_be_visible()
+
+
+def test_what_the_grid_shows_is_audited_when_asked(
+    panel: AuditPanel, screenshot: Screenshot
+):
+    panel.open_from_palette()
+    panel.tab("Images")
+    page = panel.page
+    panel.click(panel.plot("The images are of"), 24, 100)
+    # A click alone changes nothing
+    expect(page.get_by_text("200 images, 1,746 objects")).to_be_visible()
+    page.get_by_role("button", name="Audit what the grid shows").click()
+    panel.settle()
+    expect(page.get_by_text("A view")).to_be_visible()
+    expect(page.get_by_text(": 2 images")).to_be_visible()
+    screenshot("view")
+    page.get_by_role("button", name="Audit the whole dataset").click()
+    panel.settle()
+    expect(page.get_by_text("200 images, 1,746 objects")).to_be_visible()
+
+
+def test_a_changed_dataset_is_told(panel: AuditPanel, screenshot: Screenshot):
+    panel.open_from_palette()
+    page = panel.page
+    expect(page.get_by_text("changed since")).not_to_be_visible()
+    sample = panel.dataset.first()
+    sample["ground_truth"].detections = []
+    sample.save()
+    panel.tab("Images")
+    expect(page.get_by_text("the dataset has changed since")).to_be_visible()
+    screenshot("stale")
+    page.get_by_role("button", name="Recompute").click()
+    panel.settle()
+    expect(page.get_by_text("changed since")).not_to_be_visible()
+    expect(page.get_by_text("200 images, 1,746 objects")).not_to_be_visible()

@@ -1,0 +1,239 @@
+"""The panel's events as the App sends them, without a browser."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import numpy as np
+import pytest
+from fiftyone import ViewField as F
+from fiftyone.operators.operations import _serialize_view
+from fiftyone.server.view import get_view
+
+from fiftyone_coco_audit import audit
+from fiftyone_coco_audit.panels.selections import view_of_labels
+from fiftyone_coco_audit.panels.session import Readings
+from fiftyone_coco_audit.statistics.inputs import read_labelled_images
+
+URI = "@coco-audit/coco-audit/coco_audit"
+TABS = ("findings", "images", "objects", "classes", "anchors")
+Make = Callable[..., fo.Dataset]
+
+
+class Session:
+    """What the App keeps of an open panel, and what it is told."""
+
+    def __init__(self, dataset: fo.Dataset, view: fo.DatasetView | None = None) -> None:
+        self.context: dict[str, Any] = {"dataset": dataset}
+        if view is not None:
+            self.context["view"] = view
+        self.state: dict[str, Any] = {}
+        self.send("on_load")
+
+    def send(self, method: str, **params: Any) -> None:
+        result = foo.execute_operator(
+            URI,
+            self.context,
+            params={
+                "panel_id": "panel",
+                "panel_state": self.state,
+                "__method__": method,
+                **params,
+            },
+        )
+        self.data: dict[str, Any] = {}
+        self.view: fo.DatasetView | None = None
+        for request in result.executor._requests:
+            name = request.operator_uri.rpartition("/")[2]
+            if name == "patch_panel_state":
+                self.state.update(request.params["state"])
+            elif name == "patch_panel_data":
+                self.data.update(request.params["data"])
+            elif name == "show_panel_output":
+                self.output = str(request.params["output"])
+            elif name == "set_view":
+                self.view = get_view(
+                    self.context["dataset"], stages=request.params["view"]
+                )
+
+    def turn_to(self, tab: str, **controls: Any) -> None:
+        self.state["tab"] = tab
+        self.state["controls"] = {**(self.state.get("controls") or {}), **controls}
+        self.send("change", path="tab", value=tab)
+
+    def click(self, path: str, mark: Any, trace: int = 0) -> list[str]:
+        """Clicks a mark, and returns the labels that are opened."""
+        self.send("open_mark", path=path, idx=mark, trace_idx=trace)
+        assert self.view is not None
+        return self.view.values("ground_truth.detections.id", unwind=True)
+
+
+@pytest.fixture
+def make(mongodb: str) -> Iterator[Make]:
+    """A function that makes a dataset of images that are not there."""
+    made = []
+
+    def dataset(
+        num_images: int, labels: list[list[str]] | None = None, field: str | None = None
+    ) -> fo.Dataset:
+        dataset = fo.Dataset()
+        made.append(dataset)
+        if field is not None:
+            dataset.add_sample_field(
+                field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections
+            )
+        samples = []
+        for n in range(num_images):
+            sample = fo.Sample(
+                filepath=str(Path("/images") / f"{n}.jpg"),
+                metadata=fo.ImageMetadata(width=640, height=480),
+            )
+            if labels is not None:
+                sample["ground_truth"] = fo.Detections(
+                    detections=[
+                        fo.Detection(label=label, bounding_box=[0.1, 0.1, 0.2, 0.3])
+                        for label in labels[n % len(labels)]
+                    ]
+                )
+            samples.append(sample)
+        dataset.add_samples(samples, progress=False)
+        return dataset
+
+    yield dataset
+    for dataset in made:
+        dataset.delete()
+
+
+def test_findings_are_those_of_an_audit(demo_dataset: fo.Dataset):
+    session = Session(demo_dataset)
+    expected = audit(demo_dataset)
+    assert len(expected) > 5
+    places = [session.output.index(repr(f.message)[1:-1]) for f in expected]
+    assert places == sorted(places)
+    for n, finding in enumerate(expected):
+        if finding.subject:
+            session.send("open_finding", card=f"finding{n}")
+            view = expected.view(finding)
+            assert session.view.values("id") == view.values("id")
+            path = "ground_truth.detections.id"
+            assert session.view.values(path) == view.values(path)
+
+
+def test_nothing_is_read_twice(
+    demo_dataset: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+):
+    reads = []
+
+    def read(*args: Any, **kwargs: Any) -> Any:
+        reads.append(args)
+        return read_labelled_images(*args, **kwargs)
+
+    monkeypatch.setattr("fiftyone_coco_audit.panels.audit.READINGS", Readings(read))
+    session = Session(demo_dataset)
+    for tab in TABS:
+        session.turn_to(tab)
+        session.turn_to(tab, resize_mode="stretch", resize_size="320")
+    session.turn_to("classes", threshold="5")
+    session.turn_to("anchors", anchors="yolov5")
+    session.click("anchors.status", 0)
+    assert len(reads) == 1
+    session.send("recompute")
+    assert len(reads) == 2
+
+
+def test_an_empty_dataset(make: Make):
+    session = Session(make(0, field="ground_truth"))
+    assert "There are no objects" not in session.output
+    for tab in TABS:
+        session.turn_to(tab)
+        assert session.data == {}
+    session.turn_to("images")
+    assert "There are no images" in session.output
+
+
+def test_a_dataset_without_labels(make: Make):
+    session = Session(make(2))
+    assert "has no field of detections to audit" in session.output
+    session.turn_to("anchors")
+    assert session.data == {}
+
+
+def test_images_without_objects(make: Make):
+    session = Session(make(2, field="labels"))
+    assert "2 images, 0 objects" in session.output
+    session.turn_to("objects")
+    assert "There are no objects" in session.output
+    session.turn_to("images")
+    assert session.data["images.sizes"][0]["x"] == [640]
+
+
+def test_a_view_of_three_samples(demo_dataset: fo.Dataset):
+    view = demo_dataset.limit(3)
+    session = Session(demo_dataset, view)
+    assert "200 images" in session.output
+    session.send("use_view")
+    assert ": 3 images" in session.output
+    # It stays with that view, whatever the grid shows next
+    session.context["view"] = demo_dataset.skip(100)
+    for tab in TABS:
+        session.turn_to(tab)
+        assert ": 3 images" in session.output
+    session.turn_to("images")
+    session.send("open_mark", path="images.sizes", idx=0, trace_idx=0)
+    assert set(session.view.values("id")) <= set(view.values("id"))
+    session.send("use_dataset")
+    assert "200 images" in session.output
+
+
+def test_1200_classes(make: Make):
+    labels = [[f"class {40 * n + k}" for k in range(40)] for n in range(30)]
+    session = Session(make(30, labels))
+    for tab in TABS:
+        session.turn_to(tab)
+    session.turn_to("classes")
+    assert len(session.data["classes.counts"][0]["x"]) == 2 * 31
+    assert len(session.click("classes.counts", 60)) == 1170
+    session.turn_to("classes", list_classes="all")
+    assert len(session.data["classes.counts"][0]["x"]) == 2 * 1200
+    session.turn_to("objects", class_name="class 7")
+    assert "1 of 1" in session.output or "0 of 1" in session.output
+
+
+def test_another_dataset_begins_anew(demo_dataset: fo.Dataset, make: Make):
+    session = Session(demo_dataset, demo_dataset.limit(3))
+    session.send("use_view")
+    session.turn_to("images", label_field="predictions")
+    session.context = {"dataset": make(2, [["cat"]])}
+    session.send("on_change_dataset")
+    assert "The whole dataset**: 2 images, 2 objects" in session.output
+
+
+def test_copies_of_plots_are_removed_from_the_state(demo_dataset: fo.Dataset):
+    session = Session(demo_dataset)
+    session.state["images"] = {"sizes": [{"x": list(range(1000))}]}
+    session.turn_to("classes")
+    assert session.state["images"] is None
+
+
+def test_many_labels_are_opened_at_once(make: Make):
+    names = ["cat"] * 10 + ["dog"] * 10
+    dataset = make(2000, [names])
+    session = Session(dataset)
+    session.turn_to("classes")
+    expected = dataset.filter_labels("ground_truth", F("label") == "cat")
+    opened = session.click("classes.counts", 0)
+    assert len(opened) == 20_000
+    assert opened == expected.values("ground_truth.detections.id", unwind=True)
+
+
+def test_labels_are_those_of_select_labels(demo_dataset: fo.Dataset):
+    ids = demo_dataset.values("ground_truth.detections.id", unwind=True)
+    chosen = np.random.default_rng(51).choice(ids, 300, replace=False).tolist()
+    view = view_of_labels(demo_dataset, "ground_truth", chosen)
+    expected = demo_dataset.select_labels(ids=chosen, fields="ground_truth")
+    for path in ("id", "ground_truth.detections.id", "predictions.detections.id"):
+        assert view.values(path) == expected.values(path)
+    sent = get_view(demo_dataset, stages=_serialize_view(view))
+    assert sent.values("id") == expected.values("id")

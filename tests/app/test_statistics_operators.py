@@ -1,0 +1,100 @@
+"""The operators of statistics through their forms, in a real browser."""
+
+from collections.abc import Callable
+
+import fiftyone as fo
+import pytest
+from playwright.sync_api import Page, expect
+
+from fiftyone_coco_audit import audit, compare_sets, simulate_resampling
+from tests.app.driver import Operators
+
+pytestmark = pytest.mark.browser
+
+OpenApp = Callable[[fo.Dataset], Page]
+Screenshot = Callable[[str], None]
+
+
+def test_audit(
+    theme: str,
+    demo_dataset: fo.Dataset,
+    open_app: OpenApp,
+    operators: Operators,
+    screenshot: Screenshot,
+):
+    page = open_app(demo_dataset)
+    form = operators.open("COCO Audit: audit the dataset")
+    button = form.get_by_role("button", name="Audit", exact=True)
+    resize = form.get_by_role("textbox").first
+    resize.fill("bigger")
+    expect(form).to_contain_text("resize")
+    expect(button).to_be_disabled()
+    screenshot("refused")
+    resize.fill("letterbox 1280")
+    expect(button).to_be_enabled()
+    screenshot("form")
+    shown = operators.submit("Audit")
+    expected = audit(demo_dataset, resize="letterbox 1280")
+    for finding in expected:
+        expect(shown).to_contain_text(finding.code)
+    screenshot("results")
+    shown.get_by_role("button", name="Done").click()
+    expect(page.get_by_text("COCO Audit", exact=True).first).to_be_visible()
+
+
+def test_compute_statistics(
+    demo_dataset: fo.Dataset,
+    open_app: OpenApp,
+    operators: Operators,
+    screenshot: Screenshot,
+):
+    open_app(demo_dataset)
+    operators.open("COCO Audit: compute statistics")
+    screenshot("form")
+    shown = operators.submit("Compute")
+    expect(shown).to_contain_text("At the network's input (letterbox 640)")
+    screenshot("results")
+    demo_dataset.reload()
+    assert demo_dataset.count("ground_truth.detections.input_size") == 1746
+
+
+def test_simulate_resampling(
+    demo_dataset: fo.Dataset,
+    open_app: OpenApp,
+    operators: Operators,
+    screenshot: Screenshot,
+):
+    open_app(demo_dataset)
+    form = operators.open("COCO Audit: simulate resampling")
+    form.get_by_role("spinbutton").first.fill("0.1")
+    screenshot("form")
+    shown = operators.submit("Simulate")
+    expected = simulate_resampling(demo_dataset, threshold=0.1, write_fields=False)
+    rarest = expected.classes().sort_values("images").iloc[0]
+    expect(shown).to_contain_text(f"{rarest['factor']:.2f}")
+    screenshot("results")
+    demo_dataset.reload()
+    assert demo_dataset.bounds("repeat_factor")[1] == pytest.approx(rarest["factor"])
+
+
+def test_compare_sets(
+    demo_dataset: fo.Dataset,
+    open_app: OpenApp,
+    operators: Operators,
+    screenshot: Screenshot,
+):
+    site = demo_dataset.match(fo.ViewField("filepath").contains_str("site_a"))
+    site.tag_samples("site_a")
+    demo_dataset.match_tags("site_a", bool=False).tag_samples("site_b")
+    open_app(demo_dataset)
+    form = operators.open("COCO Audit: compare two sets")
+    for place, name in ((0, "tag site_a"), (1, "tag site_b")):
+        form.get_by_role("combobox").nth(place + 1).fill(name)
+        operators.page.get_by_role("option", name=name).click()
+    screenshot("form")
+    shown = operators.submit("Compare")
+    first, second = (demo_dataset.match_tags(tag) for tag in ("site_a", "site_b"))
+    expected = compare_sets(first, second, names=("tag:site_a", "tag:site_b"))
+    assert expected.sentences()
+    expect(shown).to_contain_text("mug")
+    screenshot("results")
