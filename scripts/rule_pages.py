@@ -10,8 +10,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import fiftyone_coco_audit.augmentation.rules
 import fiftyone_coco_audit.coco.rules
-import fiftyone_coco_audit.rules  # noqa: F401  (fills the registry, as does the above)
+import fiftyone_coco_audit.rules  # noqa: F401  (fills the registry, as do the above)
 from fiftyone_coco_audit.findings import RULES, Rule
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "rules"
@@ -37,8 +38,9 @@ how much a finding matters:
 - **warning**: it can be used, but probably harms;
 - **note**: it is worth knowing.
 
-An audit applies all rules, or those that are named by code, by the beginning of a code
-or by name:
+An audit of a dataset applies all rules of files, images, objects, classes, network
+input and anchors, or those that are named by code, by the beginning of a code or by
+name:
 
 ```py
 from fiftyone_coco_audit import audit
@@ -51,7 +53,14 @@ audit(dataset, ignore=["CA2"])
 coco-audit annotations.json images/ --ignore CA2
 ```
 
+What an augmentation pipeline does to labels (CA6) is found by
+`audit_augmentation(dataset, pipeline)`.
+
 The page of a rule shows what triggers it, what does not, and its thresholds."""
+
+_FOUND_IN_PIPELINES = """\
+Found by `audit_augmentation(dataset, pipeline)`, which measures what an augmentation
+pipeline does to the labels of a dataset."""
 
 _FOUND_BY_IMPORT = {
     "error": "The [import](../import.md) sets such records aside, and "
@@ -154,7 +163,7 @@ def _index_page(rules: Sequence[Rule]) -> str:
 
 def _rule_page(rule: Rule) -> str:
     prefix = rule.code[:3]
-    is_of_import = prefix == "CA1"
+    is_of_import, is_of_pipelines = prefix == "CA1", prefix == "CA6"
     blocks = [
         _MARK,
         f"# {rule.code} {rule.name}",
@@ -164,6 +173,8 @@ def _rule_page(rule: Rule) -> str:
     ]
     if is_of_import:
         blocks.append(_FOUND_BY_IMPORT[rule.severity])
+    if is_of_pipelines:
+        blocks.append(_FOUND_IN_PIPELINES)
     blocks += [
         "## Example",
         f"- Found: {rule.example}\n- Not found: {rule.counterexample}",
@@ -172,11 +183,12 @@ def _rule_page(rule: Rule) -> str:
         blocks.append("What is not shown of a record is sound.")
     if rule.thresholds:
         blocks += _threshold_blocks(rule)
-    blocks += [
-        "## Ignore it",
-        _code("py", f'audit(dataset, ignore=["{rule.code}"])'),
-        _code("shell", f"coco-audit annotations.json images/ --ignore {rule.code}"),
-    ]
+    if not is_of_pipelines:
+        blocks += [
+            "## Ignore it",
+            _code("py", f'audit(dataset, ignore=["{rule.code}"])'),
+            _code("shell", f"coco-audit annotations.json images/ --ignore {rule.code}"),
+        ]
     return _page(blocks)
 
 

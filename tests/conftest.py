@@ -5,11 +5,15 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings as hypothesis_settings
 
 from fiftyone_environment import CACHE, ROOT, database, settings
+
+if TYPE_CHECKING:
+    from fiftyone_coco_audit.demo import DemoPaths
 
 IN_CI = os.environ.get("CI") == "true"
 STATE = CACHE / "test"
@@ -43,6 +47,14 @@ def _real_data() -> Path:
 def shared_data() -> Path:
     """The folder of the real data, for tests marked ``real_data``."""
     return _real_data()
+
+
+@pytest.fixture(scope="session")
+def demo_files(tmp_path_factory: pytest.TempPathFactory) -> "DemoPaths":
+    """The demo as it is by default, as files that no test may change."""
+    from fiftyone_coco_audit.demo import generate
+
+    return generate(tmp_path_factory.mktemp("demo") / "set")
 
 
 @pytest.fixture(scope="session")

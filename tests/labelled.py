@@ -1,13 +1,18 @@
-"""Sets of labelled images for tests of statistics: made by hand, or read from files."""
+"""Sets of labelled images for tests: made by hand, or read, and what rules find."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fiftyone_coco_audit.findings import RULES, Evidence, Rule
 from fiftyone_coco_audit.objects import LabelledImages, Objects
+from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
+from fiftyone_coco_audit.statistics.anchors import AnchorSet
+from fiftyone_coco_audit.statistics.overview import Statistics
+from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
 
 Row = tuple[int, str, Sequence[float]]
 
@@ -106,3 +111,31 @@ def read_labelled(annotations: Path) -> tuple[LabelledImages, list[Any], list[An
         tight_box=tight,
     )
     return found, [i["id"] for i in images], [r["id"] for r in records]
+
+
+def statistics_of(
+    labelled: LabelledImages,
+    resize: str | ResizePolicy = DEFAULT_RESIZE,
+    anchors: str | AnchorSet = DEFAULT_ANCHORS,
+) -> Statistics:
+    """The statistics of a set, by default at the network that audits take."""
+    return Statistics(labelled, ResizePolicy.parse(resize), AnchorSet.parse(anchors))
+
+
+def evidence_of(
+    rule: Rule | str, statistics: Statistics, **thresholds: Any
+) -> Evidence | None:
+    """What a rule, or that of a code, finds; None for nothing, and never two things."""
+    if isinstance(rule, str):
+        rule = RULES[rule]
+    evidence = list(rule.examine(statistics, **thresholds))
+    assert len(evidence) <= 1
+    return evidence[0] if evidence else None
+
+
+def evidence_by_code(
+    codes: Iterable[str], statistics: Statistics
+) -> dict[str, Evidence]:
+    """What rules find, by the codes of those that find anything."""
+    found = {code: evidence_of(code, statistics) for code in codes}
+    return {code: evidence for code, evidence in found.items() if evidence}

@@ -9,9 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.findings import Evidence, rule
-from fiftyone_coco_audit.rules._ranking import highest
+from fiftyone_coco_audit.rules._shared import at, highest
 from fiftyone_coco_audit.statistics.anchors import UNREACHABLE, AnchorMatches
-from fiftyone_coco_audit.wording import counted, listed, named, percent, plural
+from fiftyone_coco_audit.wording import (
+    counted,
+    listed,
+    named,
+    out_of,
+    percent,
+    plural,
+)
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.overview import Statistics
@@ -21,8 +28,8 @@ if TYPE_CHECKING:
     "CA510",
     "anchors-unreachable",
     "warning",
-    explanation="An object that no anchor resembles is background to all of them, or is "
-    "learnt by a single one that is forced on it, and is found late or never.",
+    explanation="An object that no anchor resembles is background to all of them, or "
+    "is learnt by a single one that is forced on it, and is found late or never.",
     advice="Enlarge the input, or take anchors that fit: with a finer level for small "
     "objects, or other aspect ratios for long ones.",
     example="15 of 100 objects are 10 x 10 pixels at the network's input, and the "
@@ -96,7 +103,7 @@ def class_unreachable(
         return
     names = statistics.classes.names_of(classes)
     worst = classes[0]
-    others = f", and many of {named(names[1:])}" if len(names) > 1 else ""
+    others = f", and so do many of {named(names[1:])}" if len(names) > 1 else ""
     yield Evidence(
         f"{percent(share[worst])} of {named(names[:1])} objects "
         f"({missed[worst]:,} of {count[worst]:,}) match no {_anchor_of(matches)} "
@@ -151,7 +158,7 @@ def shape_unreachable(
     "note",
     explanation="Anchors of the same number, fitted to this set, match many more "
     "objects of images that they were not fitted to.",
-    advice="Train with the proposed anchors: propose_anchors lists them.",
+    advice="Train with the proposed anchors, which are among the finding's figures.",
     example="All objects are 12 x 12 to 24 x 24 pixels at the network's input, and the "
     "least anchor 32 x 32.",
     counterexample="All objects are 32 x 32 to 64 x 64 pixels, and so are the anchors.",
@@ -176,7 +183,7 @@ def better_anchors(
         return
     yield Evidence(
         f"Fitted anchors would match {percent(after.reach)} of the objects of "
-        f"{counted(proposal.images, 'image')} held out at {matches.resize}, where "
+        f"{counted(proposal.images, 'image')} held out {at(matches.resize)}, where "
         f"those of {matches.anchors.name} match {percent(before.reach)}.",
         figures={
             "reach_before": before.reach,
@@ -231,11 +238,10 @@ def unused_level(
     found = np.flatnonzero(np.isin(matches.best_level, levels))
     strides = [f"{anchors.levels[level].stride:g}" for level in levels.tolist()]
     cost = float(anchors.cost[levels].sum())
-    named_levels, have = ("levels", "have") if len(levels) > 1 else ("level", "has")
     yield Evidence(
-        f"The {named_levels} of stride {listed(strides)} of {_at(matches)} {have} "
-        f"{percent(cost)} of all anchors, but the best one of {len(found):,} of "
-        f"{counted(len(matches), 'object')}.",
+        f"{plural(levels, 'The level', 'The levels')} of stride {listed(strides)} of "
+        f"{_at(matches)} {plural(levels, 'has', 'have')} {percent(cost)} of all "
+        f"anchors, but the best anchor of only {out_of(found, matches, 'object')}.",
         objects=found,
         figures={"objects": len(found), "cost": cost},
     )
@@ -248,8 +254,8 @@ def unused_level(
     explanation="Two objects of the same shape are so close that they have the same "
     "best anchor, which learns only one of them; the other is left to worse anchors, "
     "or to none, as in YOLOv3.",
-    advice="Use anchors on finer levels, as Faster R-CNN has them with cells of 4 "
-    "pixels for 32, or more anchors, so that objects in crowds get some of their own.",
+    advice="Use finer levels or more anchors, so that objects in crowds get anchors "
+    "of their own; Faster R-CNN has cells of 4 pixels for its anchors of 32.",
     example="A tenth of the objects is 2 pixels beside another one of its size.",
     counterexample="Objects are beside others of their size, 20 pixels off.",
 )
@@ -261,7 +267,7 @@ def objects_share_a_cell(
     Args:
         statistics: of the images
         max_share: the share of the objects that may share their best anchor
-        min_objects: the least number of objects that must
+        min_objects: the least number of objects that must share theirs
     """
     matches = statistics.anchor_matches
     found = np.flatnonzero(matches.shares_anchor)
@@ -281,7 +287,7 @@ def _share(found: NDArray[np.int64], matches: AnchorMatches) -> str:
 
 
 def _at(matches: AnchorMatches) -> str:
-    return f"{matches.anchors.name} at {matches.resize}"
+    return f"{matches.anchors.name} {at(matches.resize)}"
 
 
 def _anchor_of(matches: AnchorMatches) -> str:
@@ -297,4 +303,4 @@ def _why(matches: AnchorMatches) -> str:
         return f"IoU under {assignment.negative:g}"
     if assignment.by == "ratio":
         return f"a side {1 / assignment.negative:g} times longer or shorter"
-    return "none of their level is in their box and spans it"
+    return "none that lies in their box is of a level for their size"

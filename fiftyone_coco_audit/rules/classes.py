@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fiftyone_coco_audit.findings import Evidence, rule
-from fiftyone_coco_audit.rules._ranking import highest
+from fiftyone_coco_audit.rules._shared import highest
 from fiftyone_coco_audit.statistics.resampling import (
     ResamplingEffect,
     default_threshold,
@@ -187,8 +187,8 @@ def class_in_few_images(
     Args:
         statistics: of the images
         min_objects: the least number of objects of a class to judge it by
-        max_images: the greatest number of images that are few
-        max_share: the greatest share of all images that are few
+        max_images: the greatest number of images that still counts as few
+        max_share: the greatest share of all images that still counts as few
     """
     classes = statistics.classes
     found = highest(
@@ -490,7 +490,7 @@ def resampling_side_effect(
     explanation="A folder has no class in common with the others; if its images show "
     "objects of the others' classes, or theirs show its own, these are unlabelled and "
     "taught as background.",
-    advice="Look whether images of one folder show classes of another, and if so, "
+    advice="Check whether images of one folder show classes of another, and if so, "
     "label them there or leave the folder's unlabelled classes out of its loss.",
     example="All images of faces/ have only faces, those of plates/ only plates.",
     counterexample="Images of site_a/ and site_b/ have cars and people.",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.findings import Evidence, rule
+from fiftyone_coco_audit.rules._shared import at
 from fiftyone_coco_audit.statistics.images import PIXELS_4K, is_far
 from fiftyone_coco_audit.statistics.resizing import propose_sizes
 from fiftyone_coco_audit.wording import counted, out_of, percent, plural
@@ -100,8 +101,8 @@ def huge_image(
     "note",
     explanation="Where many images are far from square in different ways, no single "
     "input shape fits, and batches drawn at random are mostly padding.",
-    advice="Group batches by aspect ratio (the aspect_group field) and pad each batch "
-    "only to its own largest image.",
+    advice="Group batches by aspect ratio (compute_statistics writes the field "
+    "aspect_group) and pad each batch only to its own largest image.",
     example="Half of the images are 900 x 300, the others 300 x 900.",
     counterexample="Half of the images are 640 x 480, the others 480 x 640.",
 )
@@ -122,7 +123,7 @@ def mixed_aspect_ratios(
             f"{percent(len(found) / len(images))} of the images have an aspect ratio "
             "far from 1 and from the most common one; in batches padded to their "
             f"largest image, grouping by aspect ratio saves {percent(saving)} of the "
-            f"pixels at {statistics.resize}.",
+            f"pixels {at(statistics.resize)}.",
             images=found,
             figures={"images": len(found), "saving": saving},
         )
@@ -275,7 +276,7 @@ def images_shrunk_much(
     "note",
     explanation="An image without labels teaches the network that nothing is there: "
     "good if that is so, harmful if it was not annotated.",
-    advice="Look whether these images are meant as negatives, and annotate or remove "
+    advice="Check whether these images are meant as negatives, and annotate or remove "
     "those that are not.",
     example="An image has neither objects nor crowd regions.",
     counterexample="An image has only a crowd region.",
@@ -300,8 +301,8 @@ def image_without_objects(statistics: Statistics) -> Iterator[Evidence]:
     "note",
     explanation="A batch is padded to its largest image, so that portrait and "
     "landscape images in one batch make each other padding.",
-    advice="Group batches by aspect ratio (the aspect_group field), as detectron2 "
-    "does by default.",
+    advice="Group batches by aspect ratio (compute_statistics writes the field "
+    "aspect_group), as detectron2 does by default.",
     example="Half of the images are 640 x 480, the others 480 x 640, at "
     "shortest_side 800.",
     counterexample="The same images at letterbox 640, which makes all inputs equal.",
@@ -320,8 +321,8 @@ def grouping_saves_padding(
     # Of a set of extremes mixed-aspect-ratios has said so already
     if saving >= min_saving and images.kind.name != "extremes":
         yield Evidence(
-            f"{percent(images.batch_padding.random)} of random batches is padding at "
-            f"{statistics.resize}; grouped by aspect ratio it is "
+            f"{percent(images.batch_padding.random)} of random batches is padding "
+            f"{at(statistics.resize)}; grouped by aspect ratio it is "
             f"{percent(images.batch_padding.grouped)}, which saves "
             f"{percent(saving)} of the pixels.",
             figures={"saving": saving},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fiftyone_coco_audit.findings import Evidence, rule
-from fiftyone_coco_audit.rules._ranking import highest
+from fiftyone_coco_audit.rules._shared import at_input, highest
 from fiftyone_coco_audit.statistics.network_input import with_side
 from fiftyone_coco_audit.statistics.tiling import propose_tiling
 from fiftyone_coco_audit.wording import counted, named, out_of, percent, plural
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "CA501",
     "tiny-object-at-input",
     "warning",
-    explanation="An object smaller than 8 pixels, the least stride of most detectors, "
+    explanation="An object smaller than 8 pixels, the finest stride of most detectors, "
     "is less than one cell of the finest feature map.",
     advice="Train on a larger input or on tiles, or leave these objects out of "
     "training as ignored regions.",
@@ -44,7 +44,7 @@ def tiny_object_at_input(
         yield Evidence(
             f"{out_of(found, size, 'object')} "
             f"({percent(len(found) / len(size))}) {plural(found, 'is', 'are')} "
-            f"under {min_px:g} px at an input of {statistics.resize}.",
+            f"under {min_px:g} px {at_input(statistics.resize)}.",
             objects=found,
             figures={"objects": len(found), "share": len(found) / len(size)},
         )
@@ -78,8 +78,8 @@ def object_lost_at_input(
     if len(found):
         yield Evidence(
             f"{out_of(found, inputs, 'object')} "
-            f"{plural(found, 'has', 'have')} a side of less than {min_side:g} px at an "
-            f"input of {statistics.resize}.",
+            f"{plural(found, 'has', 'have')} a side of less than {min_side:g} px "
+            f"{at_input(statistics.resize)}.",
             objects=found,
             figures={"objects": len(found)},
         )
@@ -127,8 +127,8 @@ def class_small_at_input(
     names = statistics.classes.names_of(worst)
     sentence = (
         f"{percent(share[worst[0]])} of `{names[0]}` objects ({below[worst[0]]:,} of "
-        f"{count[worst[0]]:,}) are under {min_px:g} px at an input of "
-        f"{statistics.resize}"
+        f"{count[worst[0]]:,}) are under {min_px:g} px "
+        f"{at_input(statistics.resize)}"
     )
     if len(worst) > 1:
         others = named(names[1:], map(percent, share[worst[1:]]), most=2)
@@ -183,8 +183,8 @@ def most_objects_small(
     if len(size) >= min_objects and len(found) > max_share * len(size):
         yield Evidence(
             f"{percent(len(found) / len(size))} of all objects ({len(found):,} of "
-            f"{len(size):,}) are under {min_px:g} px at an input of "
-            f"{statistics.resize}; the median is {np.median(size):.0f} px.",
+            f"{len(size):,}) are under {min_px:g} px "
+            f"{at_input(statistics.resize)}; the median is {np.median(size):.0f} px.",
             objects=found,
             figures={
                 "objects": len(found),
@@ -220,8 +220,8 @@ def tiling_advised(
         min_px: below what size an object is small: the square root of its box's area,
             in pixels of the network's input
         max_small: the share of the objects that may be small
-        largest_input: the largest side of an input that is thought of before tiles,
-            in pixels
+        largest_input: the largest side of an input that is tried before tiles are
+            advised, in pixels
         max_cut: the greatest share of the objects that tiles may cut
         min_objects: the least number of objects to judge a set by
     """

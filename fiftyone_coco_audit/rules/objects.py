@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fiftyone_coco_audit.findings import Evidence, rule
-from fiftyone_coco_audit.rules._ranking import highest
+from fiftyone_coco_audit.rules._shared import highest
 from fiftyone_coco_audit.statistics.shapes import (
     DUPLICATE_IOU,
     TOLERANCE,
@@ -155,7 +155,7 @@ def loose_box(
     "error",
     explanation="The box and the mask of an object are at different places, so one of "
     "the two is wrong, or belongs to another object.",
-    advice="Look which of the two is right, and draw the other anew.",
+    advice="Check which of the two is right, and redraw the other.",
     example="The mask of an object is in the left third of its box only.",
     counterexample="The box of an object is 30 % wider and higher than its mask.",
 )
@@ -186,9 +186,9 @@ def box_mask_mismatch(
     "extreme-box-aspect-ratio",
     "warning",
     explanation="A box this thin matches no usual anchor and is often a slip of the "
-    "mouse; a shift by a few pixels makes its IoU 0.",
-    advice="Look whether the boxes are meant, and if so, add anchors of such ratios or "
-    "use rotated boxes.",
+    "mouse; a shift by a few pixels halves its IoU.",
+    advice="Check whether the boxes are meant, and if so, add anchors of such ratios "
+    "or use rotated boxes.",
     example="A box of 210 x 10 pixels.",
     counterexample="A box of 190 x 10 pixels.",
 )
@@ -226,7 +226,7 @@ def extreme_box_aspect_ratio(
     "error",
     explanation="A box with a side of less than a pixel holds nothing to be learnt, "
     "and its loss can become infinite.",
-    advice="Remove the labels, or draw them anew.",
+    advice="Remove the labels, or redraw them.",
     example="A box of 40 x 0.5 pixels.",
     counterexample="A box of 40 x 1 pixels.",
 )
@@ -256,7 +256,7 @@ def degenerate_box(
     "note",
     explanation="A box around the whole image says what is there but not where; it is "
     "often a label of classification, or a default.",
-    advice="Look whether the object really fills the image, and draw its box if not.",
+    advice="Check whether the object really fills the image, and draw its box if not.",
     example="A box of 639 x 479 pixels in an image of 640 x 480.",
     counterexample="A box of 600 x 440 pixels in an image of 640 x 480.",
 )
@@ -326,9 +326,9 @@ def many_truncated_objects(
     "CA309",
     "size-outlier",
     "warning",
-    explanation="An object far larger or smaller than all others of its class often "
-    "has the wrong class, or a box drawn by accident.",
-    advice="Look whether box and class are right.",
+    explanation="An object far larger or smaller than others of its class often has "
+    "the wrong class, or a box drawn by accident.",
+    advice="Check whether box and class are right.",
     example="A cat of 3 x 3 pixels among a hundred of 80 x 80 to 160 x 160.",
     counterexample="A cat of 60 x 60 pixels among these.",
 )
@@ -385,10 +385,10 @@ def size_outlier(
     "CA310",
     "crowded-image",
     "note",
-    explanation="COCO counts the 100 most confident detections of an image, and many "
-    "detectors return no more, so further objects can only be missed.",
-    advice="Raise the limit of detections, of the model and of the evaluation, or cut "
-    "these images into tiles.",
+    explanation="Many detectors return at most 100 detections of an image, such as "
+    "those of torchvision and detectron2 by default, so further objects are missed.",
+    advice="Raise the detector's limit of detections and that of the evaluation, or "
+    "cut these images into tiles.",
     example="An image with 101 objects.",
     counterexample="An image with 100 objects.",
 )
@@ -399,8 +399,7 @@ def crowded_image(
 
     Args:
         statistics: of the images
-        max_objects: the most objects of an image that are found or counted, which is
-            the limit of detections of the model or of the evaluation
+        max_objects: the most detections that the detector returns for an image
     """
     num_objects = statistics.shapes.num_objects
     found = np.flatnonzero(num_objects > max_objects)
@@ -420,8 +419,8 @@ def crowded_image(
     "CA311",
     "position-bias",
     "note",
-    explanation="Of a class that is nearly always at the same place the network may "
-    "learn the place instead of the looks, and miss it elsewhere.",
+    explanation="Where a class is nearly always at the same place, the network may "
+    "learn the place instead of the looks, and miss the class elsewhere.",
     advice="Add images with the class elsewhere, or use augmentations that move "
     "objects: crops, shifts, mosaic.",
     example="The gauges of 30 images are in the middle, to a tenth of width and "

@@ -385,6 +385,14 @@ def anchor_iou(
 
     Returns:
         ``(N,)``
+
+    Examples::
+
+        >>> sides = np.array([[32, 64], [32, 32]])  # boxes of 32 x 32 and 64 x 32
+        >>> anchor_iou(sides, (32, 32))
+        array([1. , 0.5])
+        >>> anchor_iou(sides, (32, 32), off=np.array([[16, 16], [0, 0]])).round(3)
+        array([0.333, 0.5  ])
     """
     anchor = np.array(shape)[:, None]
     overlap = np.minimum((sides + anchor) / 2 - off, np.minimum(sides, anchor))

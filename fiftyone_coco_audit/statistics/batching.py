@@ -29,6 +29,11 @@ def aspect_group(aspect_ratio: NDArray[np.float64]) -> NDArray[np.int64]:
 
     Returns:
         ``(M,)`` positions in :data:`ASPECT_GROUPS`
+
+    Examples::
+
+        >>> [ASPECT_GROUPS[group] for group in aspect_group(np.array([0.75, 1.5, 5]))]
+        ['portrait', 'landscape', 'wide']
     """
     return np.digitize(aspect_ratio, (0.5, np.nextafter(1, 2), np.nextafter(2, 3)))
 

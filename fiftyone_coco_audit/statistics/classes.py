@@ -97,6 +97,13 @@ class Imbalance:
 
         Args:
             counts: ``(K,)`` objects, or images, of each class
+
+        Examples::
+
+            >>> round(Imbalance.of([50, 50, 50]).effective_classes, 2)
+            3.0
+            >>> round(Imbalance.of([90, 5, 5]).effective_classes, 2)
+            1.48
         """
         present = np.asarray(counts, np.float64)
         present = present[present > 0]

@@ -129,6 +129,13 @@ def cramers_v(table: ArrayLike, *, bias_corrected: bool = True) -> float:
 
     Returns:
         V; 0 if there are less than two rows or columns, as nothing can differ then
+
+    Examples::
+
+        >>> cramers_v([[20, 10], [40, 20]])  # the same shares in both rows
+        0.0
+        >>> round(cramers_v([[20, 0], [0, 20]]), 3)
+        1.0
     """
     counts = _without_empty(table)
     rows, columns = counts.shape

@@ -49,6 +49,11 @@ def with_side(resize: ResizePolicy, side: int) -> ResizePolicy:
     Returns:
         a policy that scales each image by at least ``side / resize.width`` times as
         much, and by exactly that if neither height nor limit had to be rounded up
+
+    Examples::
+
+        >>> print(with_side(ResizePolicy("shortest_side", 800, max_side=1333), 400))
+        shortest_side 400 max 667
     """
     factor = side / resize.width
     if resize.mode in ("letterbox", "stretch"):

@@ -68,6 +68,21 @@ def repeat_factors(
 
     Raises:
         CocoAuditError: if the threshold is no share or the exponent is negative
+
+    Examples::
+
+        >>> presence = Presence(  # four images show class 0, the last one class 1 too
+        ...     image=np.array([0, 1, 2, 3, 3]),
+        ...     category=np.array([0, 0, 0, 0, 1]),
+        ...     num_objects=np.ones(5, int),
+        ...     num_images=4,
+        ...     num_classes=2,
+        ... )
+        >>> factors = repeat_factors(presence, threshold=1)
+        >>> factors.category  # (1 / 1) ** .5 and (1 / .25) ** .5
+        array([1., 2.])
+        >>> factors.image
+        array([1., 1., 1., 2.])
     """
     if not 0 <= threshold <= 1:
         raise CocoAuditError(
@@ -310,6 +325,11 @@ def inverse_frequency_weights(counts: ArrayLike) -> NDArray[np.float64]:
 
     Returns:
         ``(K,)``; classes without objects have 1, and are not part of the mean
+
+    Examples::
+
+        >>> inverse_frequency_weights([100, 50, 50])
+        array([0.6, 1.2, 1.2])
     """
     counts = np.asarray(counts, np.float64)
     return _mean_one(np.where(counts > 0, counts, np.inf))

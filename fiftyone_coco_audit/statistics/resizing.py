@@ -157,6 +157,13 @@ class ResizePolicy:
 
         Returns:
             ``(M, 2)`` widths and heights in pixels
+
+        Examples::
+
+            >>> policy = ResizePolicy.parse("shortest_side 800 max 1333")
+            >>> policy.resized(np.array([[640, 480], [1920, 480]]))
+            array([[1067.,  800.],
+                   [1333.,  333.]])
         """
         exact = size * self.scale(size)
         whole = np.floor(exact + 0.5) if self.mode == "shortest_side" else exact.round()
@@ -202,6 +209,11 @@ def padding(resize: ResizePolicy, size: NDArray[np.float64]) -> NDArray[np.float
 
     Returns:
         ``(M,)`` in [0, 1)
+
+    Examples::
+
+        >>> padding(ResizePolicy("letterbox", 640), np.array([[1280, 960], [99, 99]]))
+        array([0.25, 0.  ])
     """
     return 1 - resize.resized(size).prod(axis=1) / resize.canvas(size).prod(axis=1)
 

@@ -55,6 +55,11 @@ def size_class(area: NDArray[np.float64]) -> NDArray[np.int64]:
 
     Returns:
         ``(N,)`` positions in :data:`SIZE_CLASSES`
+
+    Examples::
+
+        >>> size_class(np.array([31, 32, 96, 97]) ** 2.0)
+        array([0, 1, 1, 2])
     """
     return (area >= SMALL_AREA).astype(np.int64) + (area > LARGE_AREA)
 

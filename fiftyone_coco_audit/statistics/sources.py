@@ -80,6 +80,11 @@ def folders(filepaths: Sequence[str], max_sources: int = _MAX_SOURCES) -> Source
     Returns:
         the :class:`Sources`, ``"."`` being the folder that holds the others; none if
         all images are in one folder, or in too many
+
+    Examples::
+
+        >>> folders(["/data/site_a/1.jpg", "/data/site_b/night/2.jpg"]).names
+        ('site_a', 'site_b')
     """
     parents = [os.path.dirname(path) for path in filepaths]
     parts = {parent: parent.split(os.sep) if parent else [] for parent in set(parents)}

@@ -71,6 +71,12 @@ class TilePlan:
 
         Args:
             image: position of the image
+
+        Examples::
+
+            >>> left, top = plan_tiles(np.array([[900.0, 300.0]]), 400, 100).starts(0)
+            >>> left.tolist(), top.tolist()  # the last column ends with the image
+            ([0.0, 300.0, 500.0], [0.0])
         """
         last = self.size[image] - self.tile_size[image]
         left, top = (

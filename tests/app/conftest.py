@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from browser import find_browser
 from fiftyone_coco_audit import import_coco
-from fiftyone_coco_audit.demo import DemoPaths, generate
+from fiftyone_coco_audit.demo import DemoPaths
 from fiftyone_environment import CACHE
 from tests.app.driver import Operators
 
@@ -96,12 +96,6 @@ def open_app(app_url: str, browser_page: Page) -> Callable[[fo.Dataset], Page]:
         return browser_page
 
     return show
-
-
-@pytest.fixture(scope="session")
-def demo_files(tmp_path_factory: pytest.TempPathFactory) -> DemoPaths:
-    """The demo, as files."""
-    return generate(tmp_path_factory.mktemp("demo") / "set")
 
 
 @pytest.fixture

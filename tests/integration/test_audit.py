@@ -8,7 +8,6 @@ import fiftyone.operators as foo
 import pytest
 
 from fiftyone_coco_audit import CocoAuditError, audit, import_coco, load_audit
-from fiftyone_coco_audit.demo import DemoPaths, generate
 
 URI = "@coco-audit/coco-audit/"
 
@@ -29,14 +28,9 @@ CODES = {
 ALSO = {"CA309": "tiny_object"}
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory) -> DemoPaths:
-    return generate(tmp_path_factory.mktemp("demo") / "set")
-
-
 @pytest.fixture
-def dataset(demo) -> fo.Dataset:
-    return import_coco(demo.annotations, demo.images)
+def dataset(demo_files) -> fo.Dataset:
+    return import_coco(demo_files.annotations, demo_files.images)
 
 
 def coco_ids(view: fo.DatasetView) -> list[int]:
@@ -47,9 +41,10 @@ def label_ids(view: fo.DatasetView) -> list[int]:
     return sorted(view.values("ground_truth.detections.coco_id", unwind=True))
 
 
-def test_the_planted_faults_are_found_and_nothing_else(demo, dataset):
+def test_the_planted_faults_are_found_and_nothing_else(demo_files, dataset):
     found = audit(dataset)
-    plants = {p["key"]: p for p in json.loads(demo.manifest.read_text())["plants"]}
+    manifest = json.loads(demo_files.manifest.read_text())
+    plants = {plant["key"]: plant for plant in manifest["plants"]}
     assert sorted(f.code for f in found) == sorted([*CODES.values(), *ALSO])
     for key, code in CODES.items():
         finding, plant = found[code], plants[key]
@@ -127,14 +122,14 @@ def test_a_view_is_audited_alone(dataset):
     assert set(found.view("CA302").values("id")) < set(view.values("id"))
 
 
-def test_what_the_import_set_aside_is_found(demo, tmp_path):
-    coco = json.loads(demo.annotations.read_text())
+def test_what_the_import_set_aside_is_found(demo_files, tmp_path):
+    coco = json.loads(demo_files.annotations.read_text())
     coco["annotations"][7]["image_id"] = 9999
     coco["annotations"][8]["image_id"] = 9999
     coco["images"][0]["file_name"] = "gone.jpg"
     file = tmp_path / "annotations.json"
     file.write_text(json.dumps(coco))
-    dataset = import_coco(file, demo.images)
+    dataset = import_coco(file, demo_files.images)
     found = audit(dataset, select=["CA1"])
     assert [(f.code, f.severity, f.count) for f in found] == [
         ("CA110", "error", 2),

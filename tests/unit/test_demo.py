@@ -68,8 +68,8 @@ def load(paths):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return load(demo.generate(tmp_path_factory.mktemp("demo") / "set"))
+def made(demo_files):
+    return load(demo_files)
 
 
 @pytest.fixture(scope="module")

@@ -125,6 +125,14 @@ def test_a_rule_of_the_import_has_no_thresholds_and_names_the_import() -> None:
     assert "Thresholds" not in page
 
 
+def test_a_rule_of_pipelines_names_what_finds_it() -> None:
+    turned = Rule("CA699", "turned", "note", "It turns.", "Stop it.", "A.", "B.")
+    page = render_pages([turned])["CA699.md"]
+
+    assert "Found by `audit_augmentation(dataset, pipeline)`" in page
+    assert "ignore" not in page
+
+
 def test_the_index_lists_rules_by_subject() -> None:
     index = render_pages([LONG, PLAIN])["README.md"]
 

@@ -1,31 +1,24 @@
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from fiftyone_coco_audit import demo
 from fiftyone_coco_audit.findings import RULES
 from fiftyone_coco_audit.rules import images as rules
-from fiftyone_coco_audit.statistics.images import ImageStatistics
-from fiftyone_coco_audit.statistics.resizing import ResizePolicy
-from tests.labelled import labelled, read_labelled
+from tests.labelled import (
+    evidence_by_code,
+    evidence_of,
+    labelled,
+    read_labelled,
+    statistics_of,
+)
 
 VGA, PORTRAIT, HD, UHD = (640, 480), (480, 640), (1920, 1080), (3840, 2160)
 
 
-def statistics(found, resize="letterbox 640"):
-    policy = ResizePolicy.parse(resize)
-    return SimpleNamespace(
-        labelled=found, resize=policy, images=ImageStatistics(found.size, policy)
-    )
-
-
 def found(rule, sizes, resize="letterbox 640", **thresholds):
     """The evidence of a rule on images of some sizes; None where it finds nothing."""
-    evidence = list(rule.examine(statistics(labelled(sizes), resize), **thresholds))
-    assert len(evidence) <= 1
-    return evidence[0] if evidence else None
+    return evidence_of(rule, statistics_of(labelled(sizes), resize), **thresholds)
 
 
 def silent(rule, *args, **kwargs):
@@ -153,11 +146,13 @@ def test_image_without_objects_has_no_crowds_either():
         [(0, "cat", [1, 1, 9, 9]), (3, "cat", [1, 1, 9, 9])],
         crowds=[0, 1] * 2,
     )
-    (evidence,) = rule.examine(statistics(made))
+    evidence = evidence_of(rule, statistics_of(made))
     assert evidence.images.tolist() == [2]
-    assert evidence.message == ("1 of 4 images has neither objects nor crowd regions.")
+    assert evidence.message == "1 of 4 images has neither objects nor crowd regions."
     made = labelled([VGA] * 2, [(0, "cat", [1, 1, 9, 9])], crowds=[0, 1])
-    assert not list(rule.examine(statistics(made)))
+    assert not evidence_of(rule, statistics_of(made))
+    assert found(rule, [VGA]).message.startswith("1 of 1 image has neither")
+    assert found(rule, [VGA] * 2).message.startswith("2 of 2 images have neither")
 
 
 def test_grouping_saves_padding_where_inputs_vary():
@@ -170,6 +165,8 @@ def test_grouping_saves_padding_where_inputs_vary():
         "25 % of random batches is padding at shortest_side 800; grouped by aspect "
         "ratio it is 0 %, which saves 25 % of the pixels."
     )
+    own = found(rule, sizes, "none").message
+    assert "of random batches is padding at the images' own size; grouped" in own
     assert silent(rule, sizes)
     assert silent(rule, [VGA] * 50, "shortest_side 800")
     # Which mixed-aspect-ratios tells
@@ -180,10 +177,10 @@ def test_few_images_say_how_sure_a_share_is():
     rule = rules.few_images
     evidence = found(rule, [VGA] * 13)
     assert evidence.message == (
-        "There are 13 images, of which a share of 50 % may stand for anything from "
-        "26 % to 74 %."
+        "The set has only 13 images: 50 % of these may stand for anything from 26 % to "
+        "74 % of all such images."
     )
-    assert found(rule, [VGA]).message.startswith("There is only 1 image,")
+    assert found(rule, [VGA]).message.startswith("The set has only 1 image:")
     assert silent(rule, [VGA] * 50)
     assert silent(rule, [])
 
@@ -200,13 +197,15 @@ def test_few_images_margin_is_wilsons():
 def test_duplicate_file_is_one_path_twice():
     rule = rules.duplicate_file
     paths = ["a/1.jpg", "b/1.jpg", "a/2.jpg", "b/1.jpg", "a/2.jpg", "b/1.jpg"]
-    (evidence,) = rule.examine(statistics(labelled([VGA] * 6, filepaths=paths)))
+    evidence = evidence_of(rule, statistics_of(labelled([VGA] * 6, filepaths=paths)))
     assert evidence.images.tolist() == [1, 2, 3, 4, 5]
     assert evidence.message == (
         "5 of 6 images share a filepath with another: these 5 samples show 2 files."
     )
-    made = labelled([VGA] * 3, filepaths=["a/1.jpg", "b/1.jpg", "a/2.jpg"])
-    assert not list(rule.examine(statistics(made)))
+    paths = ["a/1.jpg", "b/1.jpg", "a/2.jpg"]
+    assert not evidence_of(rule, statistics_of(labelled([VGA] * 3, filepaths=paths)))
+    twice = evidence_of(rule, statistics_of(labelled([VGA] * 2, filepaths=["a"] * 2)))
+    assert twice.message.endswith("these 2 samples show 1 file.")
 
 
 CODES = [code for code in RULES if code.startswith("CA2")]
@@ -222,24 +221,14 @@ def test_codes_are_in_order():
 @pytest.mark.parametrize("resize", ["letterbox 640", "stretch 640", "none"])
 @pytest.mark.parametrize("code", CODES)
 def test_no_images_have_no_findings(code, resize):
-    assert not list(RULES[code].examine(statistics(labelled([]), resize)))
+    assert not evidence_of(code, statistics_of(labelled([]), resize))
 
 
-def examine_all(made, resize="letterbox 640"):
-    examined = statistics(made, resize)
-    return {code: e for code in CODES for e in RULES[code].examine(examined)}
-
-
-@pytest.fixture(scope="module")
-def paths(tmp_path_factory):
-    return demo.generate(tmp_path_factory.mktemp("demo") / "set", num_images=60)
-
-
-def test_finds_exactly_the_planted_images_of_the_demo(paths):
-    made, image_ids, _ = read_labelled(paths.annotations)
-    manifest = json.loads(paths.manifest.read_text())
+def test_finds_exactly_the_planted_images_of_the_demo(demo_files):
+    made, image_ids, _ = read_labelled(demo_files.annotations)
+    manifest = json.loads(demo_files.manifest.read_text())
     planted = {plant["key"]: plant["image_ids"] for plant in manifest["plants"]}
-    evidence = examine_all(made)
+    evidence = evidence_by_code(CODES, statistics_of(made))
     assert {
         code: np.array(image_ids)[e.images].tolist() for code, e in evidence.items()
     } == {
@@ -262,4 +251,4 @@ def test_finds_exactly_the_planted_images_of_the_demo(paths):
 )
 def test_photographs_of_coco_are_sound(shared_data, resize, codes):
     made, _, _ = read_labelled(shared_data / "coco_mini" / "annotations.json")
-    assert examine_all(made, resize).keys() == codes
+    assert evidence_by_code(CODES, statistics_of(made, resize)).keys() == codes

@@ -1,28 +1,23 @@
 import numpy as np
 import pytest
 
-from fiftyone_coco_audit.findings import RULES
 from fiftyone_coco_audit.rules import network_input as rules
-from fiftyone_coco_audit.statistics.anchors import AnchorSet
-from fiftyone_coco_audit.statistics.overview import Statistics
-from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 from fiftyone_coco_audit.statistics.tiling import tiling_effect
-from tests.labelled import labelled, read_labelled
+from tests.labelled import (
+    evidence_by_code,
+    evidence_of,
+    labelled,
+    read_labelled,
+    statistics_of,
+)
 
 VGA, LARGE, HUGE = (640, 480), (1280, 960), (4000, 3000)
-ANCHORS = AnchorSet.parse("sizes 32,64,128 ratios .5,1,2 strides 8,16,32")
 CODES = [rule.code for rule in vars(rules).values() if hasattr(rule, "code")]
-
-
-def statistics(made, resize="letterbox 640"):
-    return Statistics(made, ResizePolicy.parse(resize), ANCHORS)
 
 
 def found(rule, made, resize="letterbox 640", **thresholds):
     """The evidence of a rule; None where it finds nothing."""
-    evidence = list(rule.examine(statistics(made, resize), **thresholds))
-    assert len(evidence) <= 1
-    return evidence[0] if evidence else None
+    return evidence_of(rule, statistics_of(made, resize), **thresholds)
 
 
 def squares(size, *groups):
@@ -44,6 +39,9 @@ def test_tiny_objects():
     assert evidence.objects.tolist() == [0, 1]
     assert evidence.message == (
         "2 of 4 objects (50 %) are under 8 px at an input of letterbox 640."
+    )
+    assert found(rule, squares(LARGE, ("bird", 1, 14))).message == (
+        "1 of 1 object (100 %) is under 8 px at an input of letterbox 640."
     )
     assert not found(rule, squares(VGA, ("bird", 1, 14)))
     assert not found(rule, made, "letterbox 1280")
@@ -97,7 +95,7 @@ def test_classes_that_are_small():
 def test_class_that_is_small_in_images_as_they_are():
     evidence = found(rules.class_small_at_input, squares(VGA, ("a", 20, 9)), "none")
     assert evidence.message == (
-        "100 % of `a` objects (20 of 20) are under 16 px at an input of none."
+        "100 % of `a` objects (20 of 20) are under 16 px at the images' own size."
     )
 
 
@@ -106,7 +104,7 @@ def test_most_objects_small():
     evidence = found(rule, squares(VGA, ("a", 60, 24), ("b", 40, 90)))
     assert evidence.objects.tolist() == list(range(60))
     assert evidence.message == (
-        "60 % of all objects (60 of 100) are under 32 px at an input of letterbox 640, "
+        "60 % of all objects (60 of 100) are under 32 px at an input of letterbox 640; "
         "the median is 24 px."
     )
     assert not found(rule, squares(VGA, ("a", 40, 24), ("b", 60, 90)))
@@ -132,7 +130,7 @@ def test_tiling_is_advised():
     assert evidence.message == (
         "100 % of the objects are under 16 px even at letterbox 1536; tiles of 800 px "
         "that overlap by 32 px, at an input of 640 px, leave 0 % so small, cut 0 of "
-        "100 objects, and are 24 an image."
+        "100 objects, and are 24 per image."
     )
 
 
@@ -175,15 +173,14 @@ def test_codes_are_in_order():
 @pytest.mark.parametrize("code", CODES)
 def test_nothing_has_no_findings(code, resize):
     for made in (labelled([]), labelled([VGA]), labelled([VGA], [], ["a", "b"])):
-        assert not list(RULES[code].examine(statistics(made, resize)))
+        assert not evidence_of(code, statistics_of(made, resize))
 
 
 @pytest.mark.real_data
 @pytest.mark.parametrize("resize", ["letterbox 640", "shortest_side 800 max 1333"])
 def test_photographs_have_only_some_tiny_objects(shared_data, resize):
     made, _, _ = read_labelled(shared_data / "coco_mini" / "annotations.json")
-    examined = statistics(made, resize)
-    evidence = {code: e for code in CODES for e in RULES[code].examine(examined)}
+    evidence = evidence_by_code(CODES, statistics_of(made, resize))
     assert evidence.keys() == {"CA501"}
     box, size = made.objects.box, made.image_size
     scale = np.minimum(640 / size.max(axis=1), np.inf)
