@@ -29,6 +29,8 @@ examples:
 The dataset stays in FiftyOne's database: `fiftyone app launch NAME` shows it again.
 """
 
+_PATIENCE_MS = 5_000  # with a database that does not answer
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line.
@@ -146,8 +148,17 @@ def _check_database() -> None:
     """
     import fiftyone as fo
     from fiftyone.core.config import FiftyOneConfigError
+    from pymongo import MongoClient
+    from pymongo.errors import PyMongoError
 
     try:
+        if fo.config.database_uri is not None:
+            # FiftyOne itself waits for half a minute
+            client: MongoClient = MongoClient(
+                fo.config.database_uri, serverSelectionTimeoutMS=_PATIENCE_MS
+            )
+            with client:
+                client.admin.command("ping")
         fo.list_datasets()
     except FiftyOneConfigError as error:
         raise CocoAuditError(
@@ -155,7 +166,7 @@ def _check_database() -> None:
             "`mongod`, or name a server by FIFTYONE_DATABASE_URI, such as "
             "mongodb://localhost:27017"
         ) from error
-    except ConnectionError as error:
+    except (ConnectionError, PyMongoError) as error:
         raise CocoAuditError(
             "The MongoDB that FIFTYONE_DATABASE_URI names does not answer: start it, "
             "or name another, such as mongodb://localhost:27017"
@@ -163,6 +174,8 @@ def _check_database() -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    import fiftyone as fo
+
     from fiftyone_coco_audit import (
         audit,
         evaluate,
@@ -172,15 +185,23 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     from fiftyone_coco_audit.coco.names import default_dataset_name
     from fiftyone_coco_audit.evaluation.views import outcome_colors
-    from fiftyone_coco_audit.terminal import serve, worst_images
+    from fiftyone_coco_audit.terminal import check_address, serve, worst_images
 
     rules = _rules(arguments)
+    if arguments.launch:
+        check_address(arguments.address, arguments.port)
+    name = arguments.name or default_dataset_name(arguments.annotations)
+    if name in fo.list_datasets() and not arguments.overwrite:
+        raise CocoAuditError(
+            f"There is a dataset {name!r} already; choose another name with --name, or "
+            "replace it with --overwrite"
+        )
     print(f"Importing {arguments.annotations}...")
     dataset = import_coco(
         arguments.annotations,
         arguments.images_dir,
         predictions=arguments.predictions,
-        name=arguments.name or default_dataset_name(arguments.annotations),
+        name=name,
         invalid=arguments.invalid,
         overwrite=arguments.overwrite,
     )

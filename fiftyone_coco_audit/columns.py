@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.memory import garbage_collection_paused
+from fiftyone_coco_audit.names import kind_of
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -85,6 +86,21 @@ class SampleColumns:
         return len(self.ids)
 
 
+def require_samples(samples: Any) -> None:
+    """Checks that something is a dataset or a view.
+
+    Raises:
+        CocoAuditError: if it is not
+    """
+    from fiftyone.core.collections import SampleCollection
+
+    if not isinstance(samples, SampleCollection):
+        raise CocoAuditError(
+            f"Expected a FiftyOne dataset or view, not {kind_of(samples)}: load the "
+            "dataset with fiftyone.load_dataset(name) and pass that"
+        )
+
+
 def require_detections(samples: fo.SampleCollection, field: str) -> None:
     """Checks that a field of the samples holds detections of whole images.
 
@@ -93,6 +109,7 @@ def require_detections(samples: fo.SampleCollection, field: str) -> None:
     """
     import fiftyone as fo
 
+    require_samples(samples)
     if samples.media_type == "group":
         raise CocoAuditError(
             f"Dataset {samples._root_dataset.name!r} is grouped: choose the slice with "
@@ -110,7 +127,7 @@ def require_detections(samples: fo.SampleCollection, field: str) -> None:
         if getattr(candidate, "document_type", None) is fo.Detections
     ]
     known = ", ".join(map(repr, detections)) or "none"
-    if field not in schema:
+    if field not in list(schema):
         raise CocoAuditError(
             f"Dataset {samples._root_dataset.name!r} has no field {field!r}; its "
             f"fields of detections are: {known}"
@@ -250,6 +267,11 @@ def write_columns(
     import fiftyone.core.utils as fou
 
     dataset = samples._root_dataset
+    if len(set(columns.ids)) < len(columns):
+        raise CocoAuditError(
+            f"The view of dataset {dataset.name!r} holds a sample more than once, so "
+            "there is no one value to write to it: use a view that holds each once"
+        )
     writers = []
     for field, values in label_values.items():
         labels = columns.labels[field]

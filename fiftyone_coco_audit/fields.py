@@ -95,6 +95,21 @@ def check_paths_are_free(
         )
 
 
+def check_writable(dataset: fo.Dataset, paths: Iterable[str], function: str) -> None:
+    """Checks that no field is read-only, as far as they are there.
+
+    Raises:
+        CocoAuditError: if one is
+    """
+    for path in paths:
+        field = dataset.get_field(path)
+        if field is not None and field.read_only:
+            raise CocoAuditError(
+                f"Field {path!r} of dataset {dataset.name!r} is read-only, and "
+                f"{function} would write into it: set its read_only to False first"
+            )
+
+
 def fields_of(dataset: fo.Dataset, function: str) -> list[str]:
     """The paths of the fields that a function wrote."""
     schema = dataset.get_field_schema(flat=True)

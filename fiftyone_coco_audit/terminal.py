@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 from typing import TYPE_CHECKING
+
+from fiftyone_coco_audit.errors import CocoAuditError
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -29,7 +32,8 @@ def worst_images(
     worst = scores.dropna(subset="ap").sort_values(
         ["ap", "fn", "fp"], ascending=[True, False, False], kind="stable"
     )[:count]
-    files = [_shorten(os.path.relpath(path, images_dir)) for path in worst["filepath"]]
+    folder = os.path.expanduser(images_dir)
+    files = [_shorten(os.path.relpath(path, folder)) for path in worst["filepath"]]
     width = max(map(len, [*files, "file"]))
     lines = [f"{'file':<{width}}  {'status':<15}{'AP':>6}{'tp':>5}{'fp':>5}{'fn':>5}"]
     for file, row in zip(files, worst.itertuples(), strict=True):
@@ -40,6 +44,27 @@ def worst_images(
 
 def _shorten(name: str) -> str:
     return name if len(name) <= _WIDEST_NAME else f"...{name[3 - _WIDEST_NAME :]}"
+
+
+def check_address(address: str, port: int) -> None:
+    """Checks that the App can be served at an address.
+
+    FiftyOne would take whoever listens there already for its own App.
+
+    Raises:
+        CocoAuditError: if it cannot
+    """
+    try:
+        with socket.socket() as probe:
+            # A port that was freed a moment ago can be used, as by the App
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CocoAuditError(
+            f"Port {port} of {address} cannot be used ({reason}), maybe because "
+            "another App is there; choose another with --port, or by --address"
+        ) from error
 
 
 def serve(
@@ -56,9 +81,13 @@ def serve(
         color_scheme: in which colours
         port: the port to listen at
         address: the address to listen at
+
+    Raises:
+        CocoAuditError: if the App cannot be served there
     """
     from fiftyone.core.session import Session
 
+    check_address(address, port)
     # launch_app() would add advice on other machines, and a banner
     session = Session(
         view=samples.view(),

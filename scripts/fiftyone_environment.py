@@ -40,6 +40,7 @@ def settings(state: Path) -> dict[str, str]:
         "FIFTYONE_DEFAULT_DATASET_DIR": str(state / "datasets"),
         "FIFTYONE_MODEL_ZOO_DIR": str(state / "zoo" / "models"),
         "FIFTYONE_PLUGINS_DIR": str(plugins),
+        "MPLCONFIGDIR": str(state / "matplotlib"),
     }
 
 

@@ -50,6 +50,7 @@ from fiftyone_coco_audit.coco.tables import (
     read_objects,
 )
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.fields import check_writable
 from fiftyone_coco_audit.memory import garbage_collection_paused
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ def import_coco(
     import fiftyone as fo
 
     _check_invalid(invalid)
+    if not isinstance(persistent, bool):
+        raise CocoAuditError(f"persistent must be True or False, not {persistent!r}")
     name = fo.get_default_dataset_name() if name is None else name
     check_dataset_name(name, overwrite=overwrite)
     check_label_field(label_field)
@@ -244,11 +247,13 @@ def add_coco_predictions(
             "another kind of media; pass the dataset itself"
         )
     clear_fields(dataset)
-    if dataset.has_field(pred_field) and not overwrite:
-        raise CocoAuditError(
-            f"Dataset {dataset.name!r} has a field {pred_field!r} already; choose "
-            "another pred_field, or pass overwrite=True to replace it"
-        )
+    if dataset.has_field(pred_field):
+        if not overwrite:
+            raise CocoAuditError(
+                f"Dataset {dataset.name!r} has a field {pred_field!r} already; choose "
+                "another pred_field, or pass overwrite=True to replace it"
+            )
+        check_writable(dataset, [pred_field], "add_coco_predictions")
 
     with garbage_collection_paused():
         sample_ids, target = _target_of(dataset)

@@ -1,12 +1,35 @@
-"""A dataset's name where the user gives none."""
+"""The names of datasets: what they can be, and one where the user gives none."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.names import is_storable
 
 # What COCO files are called whatever they are about
 _SAYS_NOTHING = {"annotation", "annotations", "coco", "instances", "labels", "results"}
+
+
+def dataset_slug(name: Any) -> str:
+    """The name of a dataset as the App's address has it.
+
+    Raises:
+        CocoAuditError: if a dataset cannot have the name
+    """
+    import fiftyone.core.utils as fou
+
+    with suppress(ValueError):
+        if isinstance(name, str) and is_storable(name):
+            slug: str = fou.to_slug(name)
+            return slug
+    raise CocoAuditError(
+        f"A dataset cannot be called {name!r}: a name is text of at most 1,551 "
+        "characters with at least one of A-Z, a-z and 0-9; choose another dataset name"
+    )
 
 
 def default_dataset_name(annotations: str | os.PathLike[str]) -> str:
@@ -22,10 +45,17 @@ def default_dataset_name(annotations: str | os.PathLike[str]) -> str:
 
     path = Path(annotations).absolute()
     candidates = [path.name.split(".")[0].strip("_ "), *(p.name for p in path.parents)]
-    name = next((n for n in candidates if n and n.lower() not in _SAYS_NOTHING), "coco")
-    taken = {fo.core.utils.to_slug(other) for other in fo.list_datasets()}
+    name = next(filter(_says_something, candidates), "coco")
+    taken = {dataset_slug(other) for other in fo.list_datasets()}
     unique, number = name, 1
-    while fo.core.utils.to_slug(unique) in taken:
+    while dataset_slug(unique) in taken:
         number += 1
         unique = f"{name}-{number}"
     return unique
+
+
+def _says_something(name: str) -> bool:
+    """Whether a dataset can be called that, and it tells what is in it."""
+    with suppress(CocoAuditError):
+        return dataset_slug(name) not in _SAYS_NOTHING
+    return False

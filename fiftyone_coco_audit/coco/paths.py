@@ -4,8 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.names import is_storable, kind_of
+
+
+def absolute_path(value: Any, what: str) -> str:
+    """A path as a user gives it, absolute and without ``~``.
+
+    Args:
+        value: the path
+        what: what it is the path of, for messages
+
+    Raises:
+        CocoAuditError: if it is no path
+    """
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(path, str):
+        raise CocoAuditError(
+            f"The {what} is given as {kind_of(path)}, but must be given by its path"
+        )
+    if not path or "\0" in path:
+        raise CocoAuditError(f"The {what} cannot have the path {path!r}; check it")
+    return os.path.abspath(os.path.expanduser(path))
 
 
 class ImageFolder:
@@ -23,11 +45,16 @@ class ImageFolder:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.path.abspath(os.path.expanduser(os.fspath(path)))
+        self.path = absolute_path(path, "folder of images")
         if not os.path.isdir(self.path):
             raise CocoAuditError(
                 f"There is no folder of images {self.path}; give the folder that the "
                 "file names of the annotations are relative to"
+            )
+        if not is_storable(self.path):
+            raise CocoAuditError(
+                f"The folder of images {self.path!r} has a name that is not UTF-8, so "
+                "no database can hold it; rename the folder"
             )
         self._listings: dict[str, set[str]] = {}
 

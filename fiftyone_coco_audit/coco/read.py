@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from fiftyone_coco_audit.coco.paths import absolute_path
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.memory import garbage_collection_paused
+
+# How compressed files begin: gzip, zip, bzip2, xz, Zstandard
+_COMPRESSED = b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"
 
 Source = str | os.PathLike[str] | dict[str, Any] | list[Any]
 
@@ -47,9 +50,10 @@ def read_json(source: Source, role: str) -> tuple[Any, str]:
     if isinstance(source, (dict, list)):
         return source, f"<{role}>"
 
-    path = Path(source).expanduser()
+    path = absolute_path(source, f"{role} file")
     try:
-        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+        with open(path, "rb") as file:
+            content = file.read().removeprefix(b"\xef\xbb\xbf")
     except OSError as error:
         raise CocoAuditError(
             f"The {role} file {path} cannot be read ({error.strerror}); check the path"
@@ -59,11 +63,29 @@ def read_json(source: Source, role: str) -> tuple[Any, str]:
 
     try:
         with garbage_collection_paused():
-            return pydantic_core.from_json(content), path.name
+            data = pydantic_core.from_json(content)
     except ValueError as error:
         raise CocoAuditError(
-            f"The {role} file {path} is not complete JSON ({error}); export it again"
+            f"The {role} file {path} {_why_not_json(content, error)}"
         ) from error
+    # The report holds the name, and a database holds only UTF-8
+    name = os.path.basename(path).encode(errors="backslashreplace").decode()
+    return data, name
+
+
+def _why_not_json(content: bytes, error: ValueError) -> str:
+    if content.startswith(_COMPRESSED):
+        return "is compressed; unpack it first"
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content[:2]:
+        return "is in UTF-16, where JSON is in UTF-8; save it as UTF-8"
+    try:
+        content.decode()
+    except UnicodeDecodeError as no_text:
+        return (
+            f"is not in UTF-8, as JSON is (byte {no_text.start:,} is "
+            f"0x{content[no_text.start]:02x}, maybe of Latin-1); save it as UTF-8"
+        )
+    return f"is not JSON that can be read ({error}); export it again"
 
 
 def read_annotations(source: Source) -> CocoFile:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from fiftyone_coco_audit.coco.rules import MISSING_FILE
+from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.findings import RULES, Rule
 from fiftyone_coco_audit.runs import load_run, save_run
@@ -232,6 +233,7 @@ def import_report(dataset: fo.Dataset) -> ImportReport:
     Raises:
         CocoAuditError: if the dataset holds no report
     """
+    require_samples(dataset)
     results = load_run(dataset, RUN_KEY)
     if results is None:
         raise CocoAuditError(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fiftyone_coco_audit.coco.tables import Id, Objects
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import field_info
+from fiftyone_coco_audit.names import check_field_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,14 +35,10 @@ def check_label_field(name: str) -> None:
     Raises:
         CocoAuditError: if it cannot
     """
-    from fiftyone.core.odm.utils import validate_field_name
     from fiftyone.core.sample import get_default_sample_fields
 
-    try:
-        validate_field_name(name)
-    except ValueError as error:
-        raise CocoAuditError(f"{error}; choose another label field") from error
-    if "." in name or name in {*get_default_sample_fields(), "coco_id"}:
+    check_field_name(name, "label field")
+    if name in {*get_default_sample_fields(), "coco_id"}:
         raise CocoAuditError(
             f"The label field cannot be called {name!r} because FiftyOne or the import "
             "uses that name; choose another one"

@@ -1,9 +1,9 @@
 """Whole or not at all: datasets and fields that appear under their name when done.
 
 Both are built under a name that says what they are and whose they are, and get their
-own name at the end. A process that is killed leaves such a name behind; the next
-import removes it, or finishes the job where everything was written and only the
-renaming was cut short.
+own name at the end. What is left under such a name by an error or an interruption is
+removed at once, and by a killed process in the next import; or the job is finished,
+where everything was written and only the renaming was cut short.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from fiftyone_coco_audit.coco.names import dataset_slug
 from fiftyone_coco_audit.coco.schema import declare_label_field
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import field_info
@@ -28,6 +29,9 @@ _FIELD_PREFIX = "coco_audit_import_"
 _OWNER = re.compile(rf"{_PREFIX}\w+ \(process (\d+) since (\d+) on (.*)\)")
 _KEY = "coco_audit_staging"
 
+# The names that this process is working under
+_in_use: set[str] = set()
+
 
 def check_dataset_name(name: str, *, overwrite: bool) -> None:
     """Checks that a dataset can be made under a name.
@@ -36,19 +40,15 @@ def check_dataset_name(name: str, *, overwrite: bool) -> None:
         CocoAuditError: if it cannot
     """
     import fiftyone as fo
-    import fiftyone.core.utils as fou
 
-    try:
-        slug = fou.to_slug(name)
-    except ValueError as error:
-        raise CocoAuditError(f"{error}; choose another dataset name") from error
+    slug = dataset_slug(name)
     for other in fo.list_datasets():
         if other == name and not overwrite:
             raise CocoAuditError(
                 f"There is a dataset {name!r} already; choose another name, or pass "
                 "overwrite=True to replace it"
             )
-        if other != name and fou.to_slug(other) == slug:
+        if other != name and dataset_slug(other) == slug:
             raise CocoAuditError(
                 f"The name {name!r} is too like that of the dataset {other!r}, both "
                 f"being {slug!r} in the App's address; choose another name"
@@ -72,17 +72,18 @@ def staged_dataset(
     import fiftyone as fo
 
     _clear_datasets()
-    dataset = fo.Dataset(_own_name())
     try:
-        dataset.media_type = "image"
-        yield dataset
-        check_dataset_name(name, overwrite=overwrite)
+        with _own_name() as own:
+            dataset = fo.Dataset(own)
+            dataset.media_type = "image"
+            yield dataset
+            check_dataset_name(name, overwrite=overwrite)
+            dataset.info[_KEY] = {"name": name}
+            dataset.persistent = True
+            _publish_dataset(dataset, name)
     except BaseException:
-        dataset.delete()
+        _clear_datasets()
         raise
-    dataset.info[_KEY] = {"name": name}
-    dataset.persistent = True
-    _publish_dataset(dataset, name)
     del dataset.info[_KEY]
     dataset.persistent = persistent
 
@@ -90,20 +91,21 @@ def staged_dataset(
 def _publish_dataset(dataset: fo.Dataset, name: str) -> None:
     import fiftyone as fo
 
-    old = fo.load_dataset(name) if fo.dataset_exists(name) else None
-    if old is not None:
-        old.name = _own_name()
-    dataset.name = name
-    if old is not None:
-        old.delete()
+    with _own_name() as beside:
+        old = fo.load_dataset(name) if fo.dataset_exists(name) else None
+        if old is not None:
+            old.name = beside
+        dataset.name = name
+        if old is not None:
+            old.delete()
 
 
 def _clear_datasets() -> None:
-    """Removes what dead processes left; publishes what is whole."""
+    """Removes what was left unfinished; publishes what is whole."""
     import fiftyone as fo
     from fiftyone.core.dataset import DatasetNotFoundError
 
-    stale = [name for name in fo.list_datasets(f"{_PREFIX}*") if _is_dead(name)]
+    stale = [name for name in fo.list_datasets(f"{_PREFIX}*") if _is_abandoned(name)]
     datasets = []
     for name in stale:
         with suppress(DatasetNotFoundError):  # another import was faster
@@ -143,57 +145,68 @@ def staged_field(dataset: fo.Dataset, name: str, function: str) -> Iterator[str]
     """
     clear_fields(dataset)
     staged = f"{_FIELD_PREFIX}{uuid4().hex[:12]}"
-    staging: dict[str, Any] = {"owner": _own_name(), "name": name, "whole": False}
     info = field_info(function)
-    declare_label_field(dataset, staged, function, {**info, _KEY: staging})
     try:
-        yield staged
-        field = dataset.get_field(staged)
-        field.info = {**info, _KEY: {**staging, "whole": True}}
-        field.save()
+        with _own_name() as own:
+            staging: dict[str, Any] = {"owner": own, "name": name, "whole": False}
+            declare_label_field(dataset, staged, function, {**info, _KEY: staging})
+            yield staged
+            field = dataset.get_field(staged)
+            field.info = {**info, _KEY: {**staging, "whole": True}}
+            field.save()
+            _publish_field(dataset, staged, name)
     except BaseException:
-        dataset.delete_sample_field(staged)
+        dataset.reload()
+        clear_fields(dataset)
         raise
-    _publish_field(dataset, staged, name)
 
 
 def _publish_field(dataset: fo.Dataset, staged: str, name: str) -> None:
-    if dataset.has_field(name):
-        dataset.delete_sample_field(name)
-    dataset.rename_sample_field(staged, name)
-    dataset.reload()  # the field still thinks it has its former name
+    if staged != name:
+        if dataset.has_field(name):
+            dataset.delete_sample_field(name)
+        dataset.rename_sample_field(staged, name)
+        dataset.reload()  # the field still thinks it has its former name
     field = dataset.get_field(name)
     field.info = {key: value for key, value in field.info.items() if key != _KEY}
     field.save()
 
 
 def clear_fields(dataset: fo.Dataset) -> None:
-    """Removes the fields that dead processes left; publishes what is whole."""
+    """Removes the fields that were left unfinished; publishes what is whole."""
     for staged, field in dataset.get_field_schema().items():
         staging = (field.info or {}).get(_KEY)
-        if staging is None or not _is_dead(staging["owner"]):
+        if staging is None or not _is_abandoned(staging["owner"]):
             continue
-        old = dataset.get_field(staging["name"])
-        if staging["whole"] and (old is None or old.created_at < field.created_at):
-            _publish_field(dataset, staged, staging["name"])
+        name = staging["name"]
+        old = dataset.get_field(name)
+        may_take = staged == name or old is None or old.created_at < field.created_at
+        if staging["whole"] and may_take:
+            _publish_field(dataset, staged, name)
         else:
             dataset.delete_sample_field(staged)
 
 
-def _own_name() -> str:
+@contextmanager
+def _own_name() -> Iterator[str]:
     """A new name that says which process on which machine it belongs to."""
     import psutil
 
     pid = os.getpid()
     since = int(psutil.Process(pid).create_time())
-    return (
+    name = (
         f"{_PREFIX}{uuid4().hex[:12]} "
         f"(process {pid} since {since} on {socket.gethostname()})"
     )
+    _in_use.add(name)
+    try:
+        yield name
+    finally:
+        _in_use.discard(name)
 
 
-def _is_dead(name: str) -> bool:
-    """Whether the process that a name belongs to was on this machine and has ended.
+def _is_abandoned(name: str) -> bool:
+    """Whether nobody works under a name any more: its process ended, or gave up.
 
     What other machines left is FiftyOne's to clear, as it does with all datasets
     that are not persistent.
@@ -204,6 +217,7 @@ def _is_dead(name: str) -> bool:
     if owner is None or owner[3] != socket.gethostname():
         return False
     try:
-        return int(psutil.Process(int(owner[1])).create_time()) != int(owner[2])
+        alive = int(psutil.Process(int(owner[1])).create_time()) == int(owner[2])
+        return not alive or int(owner[1]) == os.getpid() and name not in _in_use
     except psutil.NoSuchProcess:
         return True

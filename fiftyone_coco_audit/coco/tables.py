@@ -10,7 +10,7 @@ import math
 import numbers
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -23,6 +23,7 @@ from fiftyone_coco_audit.coco import rle, rules
 from fiftyone_coco_audit.coco.paths import ImageFolder
 from fiftyone_coco_audit.coco.report import ProblemLog
 from fiftyone_coco_audit.findings import Rule
+from fiftyone_coco_audit.names import is_storable
 
 Id = int | str
 
@@ -141,7 +142,7 @@ def _read_id(value: Any) -> Id | None:
         return int(value) if _fits(int(value)) else str(value)
     if isinstance(value, float) and value.is_integer():
         return _read_id(int(value))
-    if isinstance(value, str) and value:
+    if isinstance(value, str) and value and is_storable(value):
         is_number = _WHOLE_NUMBER.fullmatch(value) and _fits(int(value))
         return int(value) if is_number else value
     return None
@@ -170,28 +171,13 @@ def read_images(records: list[Any], folder: ImageFolder, log: ProblemLog) -> Ima
     Returns:
         an :class:`Images`
     """
-    ids, texts = read_ids(_column(_dicts(records), "id"))
-    seen_ids: set[Id] = set()
+    kept: dict[Id, tuple[str, bool, tuple[int, int]]] = {}
     seen_paths: set[str] = set()
-    rows: list[tuple[Id, str, bool, tuple[int, int]]] = []
     sizes_read = 0
 
-    for position, (record, id_) in enumerate(zip(records, ids, strict=True)):
-
-        def add(rule: Rule, reason: str, p: int = position, i: Any = id_) -> None:
-            log.add(rule, "image", p, i, reason)
-
-        if not isinstance(record, dict):
-            add(rules.NOT_A_RECORD, _not_a_record(record))
-            continue
-        if id_ is None:
-            add(rules.IMAGE_WITHOUT_ID, f"its `id` is {_show(record, 'id')}")
-            continue
-        if id_ in seen_ids:
-            add(rules.DUPLICATE_IMAGE_ID, "an earlier image has the same id")
-            continue
+    for record, id_, add in _identified(records, "image", kept, log):
         file_name = record.get("file_name")
-        if not isinstance(file_name, str) or not file_name:
+        if not (isinstance(file_name, str) and file_name and is_storable(file_name)):
             reason = f"its `file_name` is {_show(record, 'file_name')}"
             add(rules.IMAGE_WITHOUT_FILE_NAME, reason)
             continue
@@ -217,20 +203,60 @@ def read_images(records: list[Any], folder: ImageFolder, log: ProblemLog) -> Ima
             add(rules.DUPLICATE_FILE_NAME, reason)
         if not exists:
             add(rules.MISSING_FILE, f"the file {path} is not there")
-        seen_ids.add(id_)
         seen_paths.add(path)
-        rows.append((id_, path, not exists, size))
+        kept[id_] = path, not exists, size
 
-    log.note(rules.ID_AS_TEXT, "image", texts, "their `id` is a number as text")
     log.note(
         rules.SIZE_FROM_FILE, "image", sizes_read, "they have no size of their own"
     )
+    rows = list(kept.values())
     return Images(
-        ids=[row[0] for row in rows],
-        filepaths=[row[1] for row in rows],
-        missing=np.array([row[2] for row in rows], dtype=bool),
-        sizes=np.array([row[3] for row in rows], dtype=np.int64).reshape(-1, 2),
+        ids=list(kept),
+        filepaths=[path for path, _, _ in rows],
+        missing=np.array([missing for _, missing, _ in rows], dtype=bool),
+        sizes=np.array([size for _, _, size in rows], dtype=np.int64).reshape(-1, 2),
     )
+
+
+_Add = Callable[[Rule, str], None]
+
+
+def _identified(
+    records: list[Any],
+    kind: Literal["image", "category"],
+    kept: Container[Id],
+    log: ProblemLog,
+) -> Iterator[tuple[dict[str, Any], Id, _Add]]:
+    """Sets records without an id of their own aside and yields the others.
+
+    Args:
+        records: the raw records
+        kind: what they are
+        kept: the ids of the records that have been kept so far
+        log: takes the problems
+
+    Yields:
+        tuples of a record, its id, and a function that logs a problem of it
+    """
+    without_id, duplicate = {
+        "image": (rules.IMAGE_WITHOUT_ID, rules.DUPLICATE_IMAGE_ID),
+        "category": (rules.CATEGORY_WITHOUT_ID, rules.DUPLICATE_CATEGORY_ID),
+    }[kind]
+    ids, texts = read_ids(_column(_dicts(records), "id"))
+    for position, (record, id_) in enumerate(zip(records, ids, strict=True)):
+
+        def add(rule: Rule, reason: str, p: int = position, i: Any = id_) -> None:
+            log.add(rule, kind, p, i, reason)
+
+        if not isinstance(record, dict):
+            add(rules.NOT_A_RECORD, _not_a_record(record))
+        elif id_ is None:
+            add(without_id, f"its `id` is {_show(record, 'id')}")
+        elif id_ in kept:
+            add(duplicate, f"an earlier {kind} has the same id")
+        else:
+            yield record, id_, add
+    log.note(rules.ID_AS_TEXT, kind, texts, "their `id` is a number as text")
 
 
 def _size(width: Any, height: Any) -> tuple[int, int] | None:
@@ -252,28 +278,14 @@ def read_categories(records: list[Any], log: ProblemLog) -> Categories:
     Returns:
         a :class:`Categories`
     """
-    ids, texts = read_ids(_column(_dicts(records), "id"))
     kept: dict[Id, dict[str, Any]] = {}
     names: set[str] = set()
 
-    for position, (record, id_) in enumerate(zip(records, ids, strict=True)):
-
-        def add(rule: Rule, reason: str, p: int = position, i: Any = id_) -> None:
-            log.add(rule, "category", p, i, reason)
-
-        if not isinstance(record, dict):
-            add(rules.NOT_A_RECORD, _not_a_record(record))
-            continue
-        if id_ is None:
-            add(rules.CATEGORY_WITHOUT_ID, f"its `id` is {_show(record, 'id')}")
-            continue
-        if id_ in kept:
-            add(rules.DUPLICATE_CATEGORY_ID, "an earlier category has the same id")
-            continue
+    for record, id_, add in _identified(records, "category", kept, log):
         name = record.get("name")
         if type(name) is int:
             name = str(name)
-        if not isinstance(name, str) or not name:
+        if not (isinstance(name, str) and name and is_storable(name)):
             add(rules.CATEGORY_WITHOUT_NAME, f"its `name` is {_show(record, 'name')}")
             continue
         if name in names:
@@ -284,7 +296,6 @@ def read_categories(records: list[Any], log: ProblemLog) -> Categories:
         extra = {key: v for key, v in record.items() if _is_storable(key, v)}
         kept[id_] = {**extra, "id": id_, "name": name}
 
-    log.note(rules.ID_AS_TEXT, "category", texts, "their `id` is a number as text")
     return Categories(
         ids=list(kept),
         names=[record["name"] for record in kept.values()],
@@ -436,7 +447,7 @@ def read_objects(
                 f"its `id` is {_show(raw[row], 'id')}",
             )
         area = _areas(raw, box[order], masks, sizes[image[order]], log)
-        iscrowd = np.array([bool(c) for c in _column(raw, "iscrowd")], dtype=np.int64)
+        iscrowd = np.array([_is_crowd(c) for c in _column(raw, "iscrowd")], np.int64)
 
     return Objects(
         image=image[order],
@@ -521,6 +532,13 @@ def _number(value: Any) -> float:
         return math.inf
 
 
+def _is_crowd(value: Any) -> bool:
+    """Whether an ``iscrowd`` says so, also where it is text such as ``"0"``."""
+    if isinstance(value, str):
+        return value.strip().lower() not in ("", "0", "0.0", "false", "no", "none")
+    return bool(value)
+
+
 def _boxes(values: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Boxes as ``(N, 4)``, and whether each is a list of four numbers."""
     four = np.array(
@@ -538,8 +556,12 @@ def _boxes(values: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_
 
 
 def _usable(boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
-    finite = np.asarray(np.isfinite(boxes).all(axis=1))
-    return finite & (boxes[:, 2] > 0) & (boxes[:, 3] > 0)
+    """Whether boxes have positive sides, and corners and areas that are numbers."""
+    left, top, width, height = boxes.T
+    with np.errstate(over="ignore", invalid="ignore"):
+        computed = np.array([left + width, top + height, width * height])
+    finite = np.isfinite(boxes).all(axis=1) & np.isfinite(computed).all(axis=0)
+    return np.asarray(finite & (width > 0) & (height > 0))
 
 
 def _areas(
@@ -589,7 +611,7 @@ def _attributes(
         elif not (
             len(present) == 1
             and set(present) <= {str, int, float, bool}
-            and all(_fits(v) for v in values if type(v) is int)
+            and all(_is_plain(v) for v in values)
         ):
             name = ""
         if not _is_attribute_name(name):
@@ -605,15 +627,26 @@ def _attributes(
 def _is_storable(key: str, value: Any) -> bool:
     if isinstance(value, list):
         return all(_is_storable(key, item) for item in value)
-    if isinstance(value, int) and not _fits(value):
-        return False
-    is_plain = value is None or isinstance(value, (str, int, float))
-    return is_plain and _is_attribute_name(key)
+    return _is_plain(value) and _is_attribute_name(key)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is text or a number that a database can hold, or none."""
+    if isinstance(value, str):
+        return is_storable(value)
+    if isinstance(value, int):
+        return _fits(value)
+    return value is None or isinstance(value, float)
 
 
 def _is_attribute_name(name: str) -> bool:
     """Whether FiftyOne can have an attribute of that name."""
-    return bool(name) and not name.startswith("_") and not set(name) & set(".$\0")
+    return (
+        bool(name)
+        and not name.startswith("_")
+        and not set(name) & set(".$\0")
+        and is_storable(name)
+    )
 
 
 def _not_a_record(value: Any) -> str:

@@ -87,8 +87,10 @@ def _run(arguments: argparse.Namespace) -> int:
         outcome_colors,
         worst_first,
     )
-    from fiftyone_coco_audit.terminal import serve, worst_images
+    from fiftyone_coco_audit.terminal import check_address, serve, worst_images
 
+    if arguments.app:
+        check_address(arguments.address, arguments.port)
     _check_name(arguments.name)
     wanted = parameters(arguments.num_images, arguments.seed)
     paths = DemoPaths(arguments.output.expanduser().resolve())
@@ -135,7 +137,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _check_name(name: str) -> None:
     import fiftyone as fo
 
-    if not fo.dataset_exists(name):
+    if name not in fo.list_datasets():
         return
     if "demo" not in fo.load_dataset(name).info.get("coco_audit", {}):
         raise CocoAuditError(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fiftyone_coco_audit import fields
+from fiftyone_coco_audit.coco.schema import reserved_attributes
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import FieldSpec, Kind
+from fiftyone_coco_audit.names import check_field_name
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -41,6 +43,7 @@ _LABEL_FIELDS: dict[str, tuple[Kind, str]] = {
 _STOCK = {"_tp", "_fp", "_fn"}, {"", "_id", "_iou"}
 
 _FUNCTION = "evaluate"
+_REPLACEMENT = "_coco_audit_replacement"
 
 
 def additional_fields(eval_key: str, pred_field: str, gt_field: str) -> list[str]:
@@ -118,25 +121,94 @@ def declare_fields(
 def check_names_are_free(
     dataset: fo.Dataset, eval_key: str, pred_field: str, gt_field: str
 ) -> None:
-    """Checks that an evaluation would not write into fields of other origin.
+    """Checks that an evaluation would write into fields of its own only.
 
     Raises:
-        CocoAuditError: if it would
+        CocoAuditError: if it would not
     """
-    if not eval_key.isidentifier():
-        raise CocoAuditError(
-            f"eval_key is {eval_key!r}, but must be a valid Python name, such as 'eval'"
-        )
-    if eval_key in dataset.list_evaluations():
-        return
+    check_field_name(pred_field, "label field")
+    check_field_name(gt_field, "label field")
+    _check_key(eval_key)
+    for other in dataset.list_evaluations():
+        if other != eval_key and _share_names(other, eval_key):
+            raise CocoAuditError(
+                f"An evaluation under the key {eval_key!r} would have fields of the "
+                f"same names as the evaluation {other!r}: choose another eval_key"
+            )
     paths = all_fields(eval_key, pred_field, gt_field)
-    path = fields.foreign_field(dataset, paths, _FUNCTION)
+    labels = pred_field, gt_field, *(f"{f}.detections" for f in (pred_field, gt_field))
+    fields.check_writable(dataset, [*labels, *paths], _FUNCTION)
+    own = _fields_to_replace(dataset, eval_key)
+    path = fields.foreign_field(
+        dataset, [path for path in paths if path not in own], _FUNCTION
+    )
     if path is not None:
         raise CocoAuditError(
             f"Dataset {dataset.name!r} has a field {path!r} already, which an "
             f"evaluation under the key {eval_key!r} would overwrite: choose "
             "another eval_key, or rename that field"
         )
+
+
+def replacement_key(eval_key: str) -> str:
+    """The key of an evaluation until it takes the place of an older one."""
+    return f"{eval_key}{_REPLACEMENT}"
+
+
+def _check_key(eval_key: Any) -> None:
+    """Checks that a key is a name, and gives fields names that nothing else has."""
+    import fiftyone as fo
+
+    if not isinstance(eval_key, str) or not eval_key.isidentifier():
+        raise CocoAuditError(
+            f"eval_key is {eval_key!r}, but must be a valid Python name, such as 'eval'"
+        )
+    check_field_name(eval_key, "eval_key")
+    of_samples, of_labels = _names(eval_key)
+    taken = of_samples & set(dir(fo.Sample)) or of_labels & reserved_attributes()
+    if taken or eval_key.endswith(_REPLACEMENT):
+        name = min(taken, default=eval_key)
+        raise CocoAuditError(
+            f"The eval_key cannot be {eval_key!r}, since {name!r} has a meaning in "
+            "FiftyOne or this package already; choose another one"
+        )
+
+
+def _names(eval_key: str) -> tuple[set[str], set[str]]:
+    """The names of the fields of samples and of the attributes of labels."""
+    return set(sample_fields(eval_key)), {f"{eval_key}{s}" for s in _LABEL_FIELDS}
+
+
+def _share_names(eval_key: str, other_key: str) -> bool:
+    pairs = zip(_names(eval_key), _names(other_key), strict=True)
+    return any(mine & others for mine, others in pairs)
+
+
+def _fields_to_replace(dataset: fo.Dataset, eval_key: str) -> set[str]:
+    """The fields of the evaluation under a key, whoever made it; none if none is there.
+
+    Raises:
+        CocoAuditError: if it is not one of detections
+    """
+    from fiftyone.utils.eval.detection import DetectionEvaluationConfig
+
+    if eval_key not in dataset.list_evaluations():
+        return set()
+    config = dataset.get_evaluation_info(eval_key).config
+    if not isinstance(config, DetectionEvaluationConfig):
+        raise CocoAuditError(
+            f"The evaluation {eval_key!r} of dataset {dataset.name!r} is not one of "
+            "detections, so it is not replaced: choose another eval_key"
+        )
+    stock_samples, stock_labels = _STOCK
+    return {
+        *(f"{eval_key}{suffix}" for suffix in stock_samples),
+        *(
+            f"{field}.detections.{eval_key}{suffix}"
+            for field in (config.pred_field, config.gt_field)
+            for suffix in stock_labels
+        ),
+    }
 
 
 def delete_additional_fields(

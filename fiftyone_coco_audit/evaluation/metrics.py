@@ -17,10 +17,8 @@ from fiftyone_coco_audit.evaluation.average_precision import (
     precision_recall_curves,
 )
 from fiftyone_coco_audit.evaluation.matching import UNMATCHED, Matches, match
-from fiftyone_coco_audit.evaluation.settings import Settings
+from fiftyone_coco_audit.evaluation.settings import AREA_SUFFIXES, Settings
 from fiftyone_coco_audit.objects import Objects
-
-_AREA_SUFFIXES = {"small": "s", "medium": "m", "large": "l"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def coco_metrics(settings: Settings) -> list[Metric]:
     """
     every = slice(None)
     areas = [
-        (_AREA_SUFFIXES.get(name, name), position)
+        (AREA_SUFFIXES.get(name, name), position)
         for position, name in enumerate(settings.area_names)
     ][1:]
     limits = settings.max_detections

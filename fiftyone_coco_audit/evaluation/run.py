@@ -19,6 +19,7 @@ from fiftyone_coco_audit.evaluation.fields import (
     declare_fields,
     delete_fields,
     rename_additional_fields,
+    replacement_key,
     sample_fields,
 )
 from fiftyone_coco_audit.evaluation.inputs import read_inputs
@@ -32,6 +33,7 @@ from fiftyone_coco_audit.evaluation.outputs import (
 from fiftyone_coco_audit.evaluation.per_image import score_images
 from fiftyone_coco_audit.evaluation.per_label import label_outcomes
 from fiftyone_coco_audit.evaluation.settings import Settings
+from fiftyone_coco_audit.evaluation.views import showing_all_fields
 from fiftyone_coco_audit.memory import garbage_collection_paused
 
 if TYPE_CHECKING:
@@ -112,14 +114,25 @@ def evaluate(
     check_names_are_free(dataset, eval_key, pred_field, gt_field)
     # One that replaces another is written beside it first
     replaces = eval_key in dataset.list_evaluations()
-    beside = f"{eval_key}__replacement"
+    beside = replacement_key(eval_key)
     key = beside if replaces else eval_key
     for left_by_a_killed_process in {key, beside}:
         _delete(dataset, left_by_a_killed_process, pred_field, gt_field)
 
     with garbage_collection_paused():
         logger.info("Reading labels...")
-        inputs = read_inputs(samples, pred_field, gt_field, settings, progress=progress)
+        inputs = read_inputs(
+            showing_all_fields(samples),
+            pred_field,
+            gt_field,
+            settings,
+            progress=progress,
+        )
+        if not len(inputs.columns):
+            raise CocoAuditError(
+                "There are no images to evaluate, since the dataset or view is empty: "
+                "add some, or widen the view"
+            )
         evaluation = evaluate_objects(
             inputs.truth.objects,
             inputs.predictions.objects,
@@ -146,6 +159,8 @@ def evaluate(
         if replaces:
             old = dataset.get_evaluation_info(eval_key).config
             _delete(dataset, eval_key, old.pred_field, old.gt_field)
+            # Its fields have moved if a label field was renamed meanwhile
+            delete_fields(dataset, eval_key, pred_field, gt_field)
             dataset.rename_evaluation(key, eval_key)
             # FiftyOne has renamed these where it finds the plugin
             rename_additional_fields(dataset, key, eval_key, pred_field, gt_field)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,9 @@ AREA_RANGES = {
     "medium": (32.0**2, 96.0**2),
     "large": (96.0**2, 1e5**2),
 }
+
+#: How the metrics of COCO's ranges are called: APs, APm, APl
+AREA_SUFFIXES = {"small": "s", "medium": "m", "large": "l"}
 
 _ALL_AREAS = (0.0, 1e5**2)
 
@@ -69,36 +74,47 @@ class Settings:
                 f"iou_type is {iou_type!r}, but objects are compared by 'bbox' "
                 "(boxes) or 'segm' (masks)"
             )
-        thresholds = sorted(
-            set(
-                IOU_THRESHOLDS if iou_thresholds is None else map(float, iou_thresholds)
-            )
-        )
+        thresholds = IOU_THRESHOLDS
+        if iou_thresholds is not None:
+            thresholds = _numbers(iou_thresholds)
         if not thresholds or not all(0 < t <= 1 for t in thresholds):
             raise CocoAuditError(
                 f"iou_thresholds is {iou_thresholds!r}, but an overlap lies between "
                 "0 and 1: give one or more numbers above 0, such as [0.5, 0.75]"
             )
-        limits = sorted(set(max_detections))
-        if not limits or not all(limit == int(limit) > 0 for limit in limits):
+        limits = _numbers(max_detections)
+        if not limits or not all(0 < n < 2**53 and n == int(n) for n in limits):
             raise CocoAuditError(
                 f"max_detections is {max_detections!r}, but must be one or more "
                 "whole numbers above 0, such as (1, 10, 100)"
             )
         ranges = AREA_RANGES if area_ranges is None else area_ranges
+        if not isinstance(ranges, Mapping):
+            raise CocoAuditError(
+                f"area_ranges is {ranges!r}, but must give the bounds of areas by "
+                "name, such as {'tiny': (0, 256), 'rest': (256, 1e10)}"
+            )
+        taken = {"", "50", "75", *(f"{limit:.0f}" for limit in limits)}
+        taken.update(AREA_SUFFIXES[name] for name in AREA_SUFFIXES if name in ranges)
         for name, bounds in ranges.items():
-            if len(bounds) != 2 or not 0 <= bounds[0] < bounds[1]:
+            if not isinstance(name, str) or name in taken:
+                raise CocoAuditError(
+                    f"area_ranges has the name {name!r}, but AP{name} or AR{name} is "
+                    "another number: choose another name, such as 'tiny'"
+                )
+            pair = _numbers(bounds, in_order=False)
+            if len(pair) != 2 or not 0 <= pair[0] < pair[1]:
                 raise CocoAuditError(
                     f"area_ranges[{name!r}] is {bounds!r}, but must be the least and "
                     "the greatest area in square pixels, such as (0, 1024)"
                 )
-        if not isfinite(score_threshold):
+        if not any(map(isfinite, _numbers([score_threshold]))):
             raise CocoAuditError(
                 f"score_threshold is {score_threshold!r}, but must be a finite number"
             )
         return cls(
             iou_type=iou_type,
-            iou_thresholds=tuple(thresholds),
+            iou_thresholds=thresholds,
             max_detections=tuple(int(limit) for limit in limits),
             area_ranges=(
                 ("all", _ALL_AREAS),
@@ -132,3 +148,22 @@ class Settings:
         """The position of an IoU threshold, ``None`` if it is not among them."""
         close = np.flatnonzero(np.isclose(self.iou_thresholds, iou, rtol=0, atol=1e-9))
         return int(close[0]) if len(close) else None
+
+
+def _numbers(values: Any, *, in_order: bool = True) -> tuple[float, ...]:
+    """A user's numbers, none if there is anything else among them.
+
+    Args:
+        values: what should be several numbers
+        in_order: whether to give each once, ascending
+    """
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        return ()
+    numbers = list(values)
+    if not all(isinstance(n, Real) and not isinstance(n, bool) for n in numbers):
+        return ()
+    try:
+        found = [float(number) for number in numbers]
+    except OverflowError:
+        return ()
+    return tuple(sorted(set(found)) if in_order else found)

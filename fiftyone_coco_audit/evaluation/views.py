@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.errors import CocoAuditError
 
 if TYPE_CHECKING:
@@ -30,16 +32,18 @@ def worst_first(samples: fo.SampleCollection, eval_key: str = "eval") -> fo.Data
     Raises:
         CocoAuditError: if there is no such evaluation
     """
+    import fiftyone as fo
     from fiftyone import ViewField as F
 
-    if not samples.has_field(f"{eval_key}_ap"):
+    require_samples(samples)
+    if not samples._root_dataset.has_field(f"{eval_key}_ap"):
         raise CocoAuditError(
             f"Dataset {samples._root_dataset.name!r} has no field '{eval_key}_ap', so "
             "its images cannot be sorted by AP: run evaluate() with "
             f"eval_key={eval_key!r} first"
         )
     ap = F(f"{eval_key}_ap")
-    return _unsorted(samples).sort_by(
+    by_ap = fo.SortBy(
         [
             # MongoDB sorts null before any number
             ((ap == None).if_else(2, ap), 1),  # noqa: E711
@@ -49,19 +53,39 @@ def worst_first(samples: fo.SampleCollection, eval_key: str = "eval") -> fo.Data
             ("id", 1),
         ]
     )
-
-
-def _unsorted(samples: fo.SampleCollection) -> fo.DatasetView:
-    import fiftyone as fo
-
-    view = samples.view()
-    stages = list(view._stages)
+    stages, hiding = _stages(samples)
     while stages and isinstance(stages[-1], fo.SortBy):
         stages.pop()
-    unsorted = view._dataset.view()
+    return _view(samples, [*stages, by_ap, *hiding])
+
+
+def showing_all_fields(samples: fo.SampleCollection) -> fo.SampleCollection:
+    """The same samples and labels, with the fields that a view hides."""
+    stages, hiding = _stages(samples)
+    return _view(samples, stages) if hiding else samples
+
+
+def _stages(
+    samples: fo.SampleCollection,
+) -> tuple[list[fo.ViewStage], list[fo.ViewStage]]:
+    """The stages of a view: those that choose, and those that only hide fields."""
+    import fiftyone as fo
+
+    hides = fo.SelectFields, fo.ExcludeFields
+    stages = samples.view()._stages
+    return (
+        [stage for stage in stages if not isinstance(stage, hides)],
+        [stage for stage in stages if isinstance(stage, hides)],
+    )
+
+
+def _view(
+    samples: fo.SampleCollection, stages: Sequence[fo.ViewStage]
+) -> fo.DatasetView:
+    view = samples.view()._dataset.view()
     for stage in stages:
-        unsorted = unsorted.add_stage(stage)
-    return unsorted
+        view = view.add_stage(stage)
+    return view
 
 
 def outcome_colors(

@@ -17,6 +17,7 @@ from fiftyone_coco_audit.operators.forms import (
     add_path,
     as_form,
     refuse,
+    require_dataset,
 )
 from fiftyone_coco_audit.operators.reports import (
     add_invalid,
@@ -36,6 +37,7 @@ class AddCocoPredictions(SdkOperator):
 
     def resolve_input(self, ctx: ExecutionContext) -> types.Property:
         """The form."""
+        require_dataset(ctx)
         inputs = types.Object()
         add_path(
             inputs,
@@ -53,7 +55,7 @@ class AddCocoPredictions(SdkOperator):
             default="predictions",
             label="Field for the predictions",
         )
-        if ctx.dataset.has_field(ctx.params.get("pred_field") or ""):
+        if ctx.params.get("pred_field") in ctx.dataset.get_field_schema():
             inputs.bool("overwrite", default=False, label="Replace the field")
             if not ctx.params.get("overwrite"):
                 refuse(prop, f"Dataset {ctx.dataset.name!r} has that field already")

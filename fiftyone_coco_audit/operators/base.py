@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import os
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.message import GeneratedMessage
 
+from fiftyone_coco_audit.coco.paths import absolute_path
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.operators.forms import path_of
 
@@ -71,7 +71,9 @@ class SdkOperator(foo.Operator):
         return {
             name: path_of(ctx, name) if name in self.paths else value
             for name in inspect.signature(self.function).parameters
-            if (value := ctx.params.get(name)) is not None and value != ""
+            if name != "progress"
+            and (value := ctx.params.get(name)) is not None
+            and value != ""
         }
 
     def to_results(self, ctx: ExecutionContext, value: Any) -> dict[str, Any]:
@@ -107,9 +109,11 @@ class SdkOperator(foo.Operator):
             {"view": target[0].view()} if target else {},
             params={
                 # Who runs it later may do so in another folder
-                name: os.path.abspath(value) if name in self.paths else value
+                name: absolute_path(value, name) if name in self.paths else value
                 for name, value in params.items()
                 if not isinstance(value, SampleCollection)
+                and value is not None
+                and name != "progress"
             },
             request_delegation=True,
         )
@@ -133,14 +137,13 @@ class SdkOperator(foo.Operator):
         # What is shown at last takes the place of the progress
         try:
             value = call.result()
+            yield from self.open(ctx, value)
+            yield self._show(ctx, self.to_results(ctx, value))
         except CocoAuditError as error:
             yield self._show(ctx, {"error": str(error)})
         except Exception:
             logger.exception("%s failed", self.uri)
             yield self._show(ctx, {"bug": traceback.format_exc()})
-        else:
-            yield from self.open(ctx, value)
-            yield self._show(ctx, self.to_results(ctx, value))
 
     def _show(self, ctx: ExecutionContext, results: dict[str, Any]) -> GeneratedMessage:
         return ctx.ops.show_output(self._outputs(results).to_json(), results)

@@ -24,6 +24,7 @@ from fiftyone_coco_audit.operators.forms import (
     detections_fields,
     numbers_of,
     refuse,
+    require_dataset,
 )
 
 
@@ -37,6 +38,7 @@ class Evaluate(SdkOperator):
 
     def resolve_input(self, ctx: ExecutionContext) -> types.Property:
         """The form."""
+        require_dataset(ctx)
         inputs = types.Object()
         fields = detections_fields(ctx.target_view())
         if len(fields) < 2:
@@ -126,9 +128,15 @@ def _add_key(inputs: types.Object, ctx: ExecutionContext) -> None:
         view=types.TextFieldView(space=HALF),
     )
     key = ctx.params.get("eval_key")
-    fields = (ctx.params.get(name) for name in ("pred_field", "gt_field"))
     if not key:
         return
+    fields = (
+        ctx.params.get(name) or default
+        for name, default in (
+            ("pred_field", "predictions"),
+            ("gt_field", "ground_truth"),
+        )
+    )
     if check(prop, lambda: check_names_are_free(ctx.dataset, key, *fields)):
         if key in ctx.dataset.list_evaluations():
             inputs.view(

@@ -10,10 +10,24 @@ import fiftyone as fo
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 
+from fiftyone_coco_audit.coco.paths import absolute_path
 from fiftyone_coco_audit.coco.schema import check_label_field
 from fiftyone_coco_audit.errors import CocoAuditError
 
 HALF = 6  # of the 12 columns of a form
+
+
+def require_dataset(ctx: ExecutionContext) -> None:
+    """Checks that a form has a dataset to be about.
+
+    Raises:
+        CocoAuditError: if it has none
+    """
+    if ctx.dataset is None:
+        raise CocoAuditError(
+            "There is no dataset to work on: open one in the App, or pass it to "
+            "execute_operator as ctx={'dataset': dataset}"
+        )
 
 
 def detections_fields(samples: fo.SampleCollection) -> list[str]:
@@ -63,16 +77,24 @@ def add_path(
         prop = inputs.str(name, required=required, **kwargs)
     else:
         prop = inputs.file(name, required=required, view=view, **kwargs)
-    path = path_of(ctx, name)
-    if path is not None and not (os.path.isdir if directory else os.path.isfile)(path):
-        refuse(prop, f"There is no {kind} {path}")
+
+    def is_there() -> None:
+        path = path_of(ctx, name)
+        if path and not (os.path.isdir if directory else os.path.isfile)(path):
+            raise CocoAuditError(f"There is no {kind} {path}")
+
+    check(prop, is_there)
 
 
 def path_of(ctx: ExecutionContext, name: str) -> str | None:
-    """The path that :func:`add_path` got, absolute, or ``None``."""
+    """The path that :func:`add_path` got, absolute, or ``None``.
+
+    Raises:
+        CocoAuditError: if it is no path
+    """
     value = ctx.params.get(name)
     path = value.get("absolute_path") if isinstance(value, dict) else value
-    return os.path.abspath(os.path.expanduser(path)) if path else None
+    return None if path in (None, "") else absolute_path(path, name)
 
 
 def add_label_field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import fiftyone as fo
@@ -14,6 +15,7 @@ from fiftyone_coco_audit.coco.importer import import_coco
 from fiftyone_coco_audit.coco.names import default_dataset_name
 from fiftyone_coco_audit.coco.report import import_report
 from fiftyone_coco_audit.coco.staging import check_dataset_name
+from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import (
     HALF,
@@ -98,18 +100,15 @@ class ImportCoco(SdkOperator):
 
 
 def _add_name(inputs: types.Object, ctx: ExecutionContext) -> None:
-    annotations = path_of(ctx, "annotations")
-    prop = inputs.str(
-        "name",
-        label="Name of the dataset",
-        description=f"{default_dataset_name(annotations)} if left empty"
-        if annotations
-        else "If left empty, that of the file or its folder",
-    )
+    description = "If left empty, that of the file or its folder"
+    with suppress(CocoAuditError):
+        if annotations := path_of(ctx, "annotations"):
+            description = f"{default_dataset_name(annotations)} if left empty"
+    prop = inputs.str("name", label="Name of the dataset", description=description)
     name = ctx.params.get("name")
     if not name:
         return
-    if not fo.dataset_exists(name):
+    if name not in fo.list_datasets():
         check(prop, lambda: check_dataset_name(name, overwrite=False))
         return
     inputs.bool(

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import fiftyone as fo
@@ -58,12 +59,28 @@ def test_names(arguments, capsys):
     assert main([*arguments, "--name", "my data"]) == 0
     assert "fiftyone app launch 'my data'" in capsys.readouterr().out
     assert main([*arguments, "--name", "my data"]) == 2
-    assert "There is a dataset 'my data' already" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "There is a dataset 'my data' already" in error
+    assert "--overwrite" in error
     assert main([*arguments, "--name", "my data", "--overwrite"]) == 0
     # Without a name, another each time
     assert main(arguments) == 0
     assert main(arguments) == 0
     assert {"small", "small-2"} < set(fo.list_datasets())
+
+
+@pytest.mark.parametrize("name", ["日本", "\udce9"])
+def test_names_that_no_dataset_can_have(arguments, name, capsys):
+    assert main([*arguments, "--name", name]) == 2
+    assert "at least one of A-Z, a-z and 0-9" in capsys.readouterr().err
+
+
+def test_an_address_that_is_taken_stops_it_first(arguments, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main([*arguments, "--launch", "--port", str(port)]) == 2
+    assert f"Port {port} of 127.0.0.1 cannot be used" in capsys.readouterr().err
+    assert fo.list_datasets() == []
 
 
 def test_a_mistake_is_one_sentence(arguments, capsys):
@@ -75,7 +92,8 @@ def test_a_mistake_is_one_sentence(arguments, capsys):
 
 
 def test_a_database_that_does_not_answer_is_one_sentence(arguments):
-    nobody = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200"
+    nobody = "mongodb://127.0.0.1:1"
+    started = time.monotonic()
     process = subprocess.run(
         [sys.executable, "-m", "fiftyone_coco_audit.cli", *arguments],
         env=os.environ | {"FIFTYONE_DATABASE_URI": nobody},
@@ -84,6 +102,7 @@ def test_a_database_that_does_not_answer_is_one_sentence(arguments):
         text=True,
     )
     assert process.returncode == 2
+    assert time.monotonic() - started < 25  # FiftyOne alone waits for 30 seconds
     assert process.stderr.startswith("coco-audit: error: The MongoDB that")
     assert len(process.stderr.splitlines()) == 1
 

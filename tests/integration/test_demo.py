@@ -119,6 +119,17 @@ def test_spares_the_dataset_of_another(
     assert mine.values("filepath")[0].endswith("thesis.png")
 
 
+def test_an_address_that_is_taken_stops_it_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        arguments = ["--output", str(tmp_path / "set"), "--port", str(port)]
+        assert demo.main(arguments) == 1
+    assert f"Port {port} of 127.0.0.1 cannot be used" in capsys.readouterr().err
+    assert not (tmp_path / "set").exists()
+
+
 def test_serves_the_app(output: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

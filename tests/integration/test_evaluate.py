@@ -19,7 +19,7 @@ import pytest
 from fiftyone import ViewField as F
 from PIL import Image
 
-from fiftyone_coco_audit import CocoAuditError, evaluate, import_coco
+from fiftyone_coco_audit import CocoAuditError, evaluate, import_coco, worst_first
 from fiftyone_coco_audit.evaluation.fields import additional_fields, all_fields
 from tests.reference import REAL_FILES, run_cocoeval
 
@@ -327,9 +327,156 @@ def test_a_killed_process_leaves_the_old_evaluation(
 
 
 def test_nothing_to_evaluate(dataset: fo.Dataset) -> None:
-    results = evaluate(dataset.match(F("filepath") == "no such file"))
-    assert set(results.summary().values()) == {-1.0}
-    assert len(results.per_image()) == 0
+    """The evaluation that is there is not replaced by nothing."""
+    evaluate(dataset)
+    before = dataset.values("eval_ap")
+    with pytest.raises(CocoAuditError, match="no images to evaluate"):
+        evaluate(dataset.match(F("filepath") == "no such file"))
+    assert dataset.values("eval_ap") == before
+    assert dataset.list_evaluations() == ["eval"]
+
+
+def test_evaluating_again_while_a_sample_is_alive(dataset: fo.Dataset) -> None:
+    sample = dataset.first()
+    evaluate(dataset)
+    evaluate(dataset, iou_thresholds=[0.9])
+    assert dataset.get_evaluation_info("eval").config.iou == 0.9
+    assert sample.eval_tp == 0
+
+
+@pytest.mark.parametrize("renamed", FIELDS)
+def test_a_label_field_that_was_renamed(dataset: fo.Dataset, renamed: str) -> None:
+    evaluate(dataset)
+    dataset.rename_sample_field(renamed, "yolo")
+    fields = tuple("yolo" if field == renamed else field for field in FIELDS)
+    evaluate(dataset, *fields, iou_thresholds=[0.9])
+    assert dataset.list_evaluations() == ["eval"]
+    assert dataset.get_evaluation_info("eval").config.iou == 0.9
+    assert marks(dataset, fields[0])[0] == ["fp", "fp", "fp"]
+    schema = dataset.get_field_schema(flat=True)
+    ours = {path for path in schema if path.rpartition(".")[2].startswith("eval")}
+    assert ours == set(all_fields("eval", *fields))
+
+
+def test_a_field_of_the_user_in_another_label_field(dataset: fo.Dataset) -> None:
+    """The key is there, but not on the predictions that are evaluated now."""
+    evaluate(dataset)
+    dataset.clone_sample_field("ground_truth", "others")
+    copied = {p for p in all_fields("eval", "others", "others") if "others" in p}
+    dataset.delete_sample_fields(list(copied))
+    dataset.add_sample_field("others.detections.eval_iou", fo.FloatField)
+    dataset.set_values("others.detections.eval_iou", [[7.0, 7.0], [7.0], [], None])
+    with pytest.raises(CocoAuditError, match="'others.detections.eval_iou' already"):
+        evaluate(dataset, "others")
+    assert dataset.sum("others.detections.eval_iou") == 21
+    assert dataset.get_evaluation_info("eval").config.pred_field == "predictions"
+
+
+def test_a_field_of_the_user_beside_an_evaluation_of_fiftyone(
+    dataset: fo.Dataset,
+) -> None:
+    dataset.evaluate_detections("predictions", eval_key="eval", progress=False)
+    dataset.add_sample_field("eval_ap", fo.FloatField)
+    with pytest.raises(CocoAuditError, match="'eval_ap' already"):
+        evaluate(dataset)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("eval", "eval_iou"),
+        ("eval_iou", "eval"),
+        ("eval", "eval_error"),
+        ("eval_id", "eval"),
+    ],
+)
+def test_keys_whose_fields_would_collide(
+    dataset: fo.Dataset, first: str, second: str
+) -> None:
+    evaluate(dataset, eval_key=first)
+    before = [dataset.values(path) for path in all_fields(first, *FIELDS)]
+    with pytest.raises(CocoAuditError, match=f"same names as the evaluation '{first}'"):
+        evaluate(dataset, eval_key=second)
+    assert [dataset.values(path) for path in all_fields(first, *FIELDS)] == before
+    evaluate(dataset, eval_key=f"{first}_ap")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("instance", "has_mask", "field_names", "clean", "validate", "label", "coco"),
+        *("a__b", "_x", "", "class x", "eval_coco_audit_replacement", None, 3, []),
+    ],
+)
+def test_keys_that_are_refused(dataset: fo.Dataset, key: Any) -> None:
+    with pytest.raises(CocoAuditError, match="eval_key"):
+        evaluate(dataset, eval_key=key)
+    assert dataset.list_evaluations() == []
+
+
+@pytest.mark.parametrize("name", ["a__b", "a\0b", [], None, 3])
+def test_label_fields_that_are_refused(dataset: fo.Dataset, name: Any) -> None:
+    if name == "a__b":
+        dataset.clone_sample_field("predictions", "a__b")
+    with pytest.raises(CocoAuditError):
+        evaluate(dataset, name)
+    with pytest.raises(CocoAuditError):
+        evaluate(dataset, "predictions", name)
+
+
+@pytest.mark.parametrize("samples", [None, "name", [], 3, fo.Sample("image.png")])
+def test_what_is_no_dataset(samples: Any) -> None:
+    with pytest.raises(CocoAuditError, match="a FiftyOne dataset or view, not"):
+        evaluate(samples)
+    with pytest.raises(CocoAuditError, match="a FiftyOne dataset or view, not"):
+        worst_first(samples)
+
+
+@pytest.mark.parametrize("path", ["predictions", "ground_truth", "eval_ap"])
+def test_read_only_fields(dataset: fo.Dataset, path: str) -> None:
+    evaluate(dataset)
+    before = dataset.values("eval_ap")
+    field = dataset.get_field(path)
+    field.read_only = True
+    field.save()
+    with pytest.raises(CocoAuditError, match=f"'{path}' .* is read-only"):
+        evaluate(dataset)
+    assert dataset.values("eval_ap") == before
+
+
+def test_the_key_of_an_evaluation_of_another_kind(dataset: fo.Dataset) -> None:
+    for name in ("truth", "guess"):
+        dataset.set_values(name, [fo.Classification(label="cat")] * 4)
+    dataset.evaluate_classifications("guess", "truth", eval_key="eval")
+    with pytest.raises(CocoAuditError, match="is not one of detections"):
+        evaluate(dataset)
+    assert dataset.values("eval") == [True] * 4
+
+
+def test_a_view_that_holds_a_sample_twice(dataset: fo.Dataset) -> None:
+    view = dataset[:3].concat(dataset[:3])
+    with pytest.raises(CocoAuditError, match="holds a sample more than once"):
+        evaluate(view)
+    assert dataset.list_evaluations() == []
+
+
+def test_what_a_view_hides_of_labels_counts(dataset: fo.Dataset) -> None:
+    """Hidden fields are hidden from the eye, not from the evaluation."""
+    sample = dataset.first()
+    for label in sample.ground_truth.detections:
+        label["iscrowd"], label["area"] = 1, 50.0
+    for label in sample.predictions.detections:
+        label["iscrowd"] = 0
+    sample.save()
+    dataset.add_dynamic_sample_fields()
+    expected = evaluate(dataset, eval_key="whole").summary()
+    view = dataset.select_fields(
+        [f"{f}.detections.{a}" for f in FIELDS for a in ("label", "bounding_box")]
+    )
+    results = evaluate(view)
+    assert results.summary() == expected
+    assert marks(dataset, "ground_truth") == marks(dataset, "ground_truth", "whole")
+    assert dataset.load_evaluation_view("eval") == view
 
 
 def test_replaces_an_evaluation_of_fiftyone(dataset: fo.Dataset) -> None:

@@ -1,5 +1,6 @@
 """Importing COCO files into a real database."""
 
+import gzip
 import json
 import os
 import signal
@@ -16,8 +17,9 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from fiftyone_coco_audit.coco import importer
+from fiftyone_coco_audit.coco import importer, staging
 from fiftyone_coco_audit.coco.importer import add_coco_predictions, import_coco
+from fiftyone_coco_audit.coco.names import default_dataset_name
 from fiftyone_coco_audit.coco.report import import_report
 from fiftyone_coco_audit.errors import CocoAuditError
 
@@ -403,15 +405,42 @@ def test_a_warning_is_no_reason_to_raise(images_dir):
     [
         ({"name": "taken"}, "There is a dataset 'taken' already"),
         ({"name": "Taken!"}, "too like that of the dataset 'taken'"),
-        ({"name": "???"}, "choose another dataset name"),
+        ({"name": "???"}, "at least one of A-Z, a-z and 0-9"),
+        ({"name": "日本"}, "at least one of A-Z, a-z and 0-9"),
+        ({"name": "\ud800x"}, "choose another dataset name"),
+        ({"name": 3}, "choose another dataset name"),
+        ({"persistent": "x"}, "persistent must be True or False"),
         ({"label_field": "coco_id"}, "cannot be called 'coco_id'"),
         ({"label_field": "metadata"}, "cannot be called 'metadata'"),
-        ({"label_field": "a.b"}, "cannot be called 'a.b'"),
-        ({"label_field": "_x"}, "choose another label field"),
+        ({"label_field": "a.b"}, "'a.b' has a '.' in it"),
+        ({"label_field": "_x"}, "'_x' begins with '_'"),
+        ({"label_field": "a__b"}, "'a__b' has '__' in it"),
+        ({"label_field": "a\0b"}, "has a character in it"),
+        ({"label_field": "a$b"}, "has a character in it"),
+        ({"label_field": "\ud800"}, "has a character in it"),
+        ({"label_field": ""}, "is empty"),
+        ({"label_field": []}, "must be text"),
+        ({"pred_field": "a\0b", "predictions": []}, "has a character in it"),
         ({"pred_field": "tags", "predictions": []}, "cannot be called 'tags'"),
         ({"pred_field": "ground_truth", "predictions": []}, "cannot both go"),
         ({"invalid": "stop"}, "'skip' or 'raise'"),
         ({"images_dir": "/no/such/folder"}, "no folder of images"),
+        ({"images_dir": "~nouser/x"}, "no folder of images"),
+        ({"images_dir": ""}, "cannot have the path ''"),
+        ({"images_dir": "a\0b"}, "cannot have the path"),
+        ({"images_dir": None}, "folder of images is given as None"),
+        ({"images_dir": 3}, "folder of images is given as .* int"),
+        ({"images_dir": []}, "folder of images is given as .* list"),
+        ({"images_dir": b"/tmp"}, "folder of images is given as .* bytes"),
+        *(
+            ({role: value}, f"{role} file is given as .*{type(value).__name__}")
+            for role in ("annotations", "predictions")
+            for value in (3, True, b"x.json", ({},))
+        ),
+        ({"annotations": None}, "annotations file is given as None"),
+        ({"annotations": "~nouser/x.json"}, "No such file"),
+        ({"annotations": "a\0b"}, "cannot have the path"),
+        ({"predictions": "a\0b"}, "cannot have the path"),
         ({"annotations": "/no/such/file.json"}, "No such file"),
         ({"annotations": "/"}, "cannot be read"),
         ({"annotations": results()}, "as `predictions`"),
@@ -443,14 +472,178 @@ def test_input_that_cannot_be_used(kwargs, message, images_dir, new_datasets):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\n", b'{"images": [', b"\xff\xfe{}", b"nul"]
+    ("content", "problem"),
+    [
+        (b"", "empty"),
+        (b"\n", "empty"),
+        (b'{"images": [', "not JSON that can be read"),
+        (b"nul", "not JSON that can be read"),
+        (b'{"a": "\\udce9"}', "not JSON that can be read .*surrogate"),
+        (gzip.compress(b"{}"), "compressed; unpack it first"),
+        (b"\xff\xfe{}", "in UTF-16"),
+        ("{}".encode("utf-16-le"), "in UTF-16"),
+        ('{"name": "café"}'.encode("latin-1"), "not in UTF-8.*byte 13 is 0xe9"),
+    ],
 )
-def test_files_that_are_not_json(content, images_dir, tmp_path):
+def test_files_that_are_not_json(content, problem, images_dir, tmp_path):
     path = tmp_path / "gt.json"
     path.write_bytes(content)
 
-    with pytest.raises(CocoAuditError, match=r"gt\.json is (empty|not complete JSON)"):
+    with pytest.raises(CocoAuditError, match=rf"gt\.json is {problem}"):
         import_quietly(path, images_dir)
+
+
+def test_half_characters_are_set_aside(images_dir):
+    """Python reads them from file names, and from JSON; no database holds them."""
+    content = coco()
+    content["images"][2]["file_name"] = "caf\udce9.png"
+    content["categories"].append({"id": 3, "name": "\udce9", "nick": "x"})
+    content["categories"][0]["nick"] = "\ud800"
+    content["annotations"][0] |= {"note": "\udce9", "\ud800": 1, "fine": "é"}
+    content["annotations"][1] |= {"note": "good"}
+    dataset = import_quietly(content, images_dir)
+
+    report = import_report(dataset)
+    assert report.set_aside == {"CA104": 1, "CA108": 1}
+    assert report.notes == {"CA132": 3}
+    assert dataset.values("ground_truth.detections.fine") == [[None], ["é"]]
+    assert dataset.info["coco_audit"]["categories"] == [
+        {"id": 9, "name": "dog"},
+        {"id": 0, "name": "cat"},
+    ]
+
+
+def test_a_file_whose_name_is_not_utf8(images_dir, tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.json")
+    path.write_text(
+        json.dumps(coco(annotations=[{"image_id": 99, "bbox": [1, 1, 1, 1]}]))
+    )
+    problem = import_report(import_quietly(path, images_dir)).problems[0]
+    assert problem.file == "caf\\udce9.json"
+
+
+def test_a_folder_whose_name_is_not_utf8(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    with pytest.raises(CocoAuditError, match="a name that is not UTF-8"):
+        import_quietly(coco(), folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("日本.json", "data-of-mine"),
+        (os.fsdecode(b"caf\xe9.json"), "data-of-mine"),
+        ("annotations.json", "data-of-mine"),
+        ("night 日本.json", "night 日本"),
+    ],
+)
+def test_default_names(name, expected, tmp_path):
+    assert default_dataset_name(tmp_path / "data-of-mine" / name) == expected
+
+
+def test_a_default_name_where_no_folder_has_one():
+    assert default_dataset_name("/日本/日本.json") == "coco"
+
+
+@pytest.mark.parametrize("dataset", [None, "name", 3])
+def test_a_report_of_what_is_no_dataset(dataset):
+    with pytest.raises(CocoAuditError, match="a FiftyOne dataset or view, not"):
+        import_report(dataset)
+
+
+@pytest.mark.parametrize(
+    "interrupted", ["delete_sample_field", "rename_sample_field", "reload"]
+)
+@pytest.mark.parametrize("replacing", [True, False])
+def test_an_addition_that_is_interrupted_at_the_end(
+    replacing, interrupted, images_dir, monkeypatch
+):
+    """Whatever is there afterwards is whole, and nothing of ours is left."""
+    dataset = import_quietly(coco(), images_dir)
+    if replacing:
+        add_quietly(dataset, results()[:1])
+    original = getattr(fo.Dataset, interrupted)
+    calls = []
+
+    def interrupt(*args):
+        calls.append(args)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    monkeypatch.setattr(fo.Dataset, interrupted, interrupt)
+    if replacing or interrupted != "delete_sample_field":
+        with pytest.raises(KeyboardInterrupt):
+            add_quietly(dataset, results(), overwrite=True)
+    else:
+        add_quietly(dataset, results(), overwrite=True)
+    dataset.reload()
+    assert dataset.count("predictions.detections") == 3
+    assert not [n for n in dataset.get_field_schema() if n.startswith("coco_audit")]
+    assert dataset.get_field("predictions").info == {
+        "coco_audit": {"function": "add_coco_predictions"}
+    }
+
+
+def test_what_an_interruption_left_goes_with_the_next_addition(images_dir, monkeypatch):
+    """Where somebody is impatient, and interrupts the clearing up too."""
+    dataset = import_quietly(coco(), images_dir)
+    monkeypatch.setattr(importer, "declare_attributes", interrupt)
+    with monkeypatch.context() as patch:
+        patch.setattr(staging, "clear_fields", lambda dataset: None)
+        with pytest.raises(KeyboardInterrupt):
+            add_quietly(dataset, results())
+    assert [n for n in dataset.get_field_schema() if n.startswith("coco_audit")]
+    monkeypatch.undo()
+    add_quietly(dataset, results())
+    assert not [n for n in dataset.get_field_schema() if n.startswith("coco_audit")]
+
+
+def interrupt(*args):
+    raise KeyboardInterrupt
+
+
+def test_an_import_that_is_interrupted_at_the_end(
+    images_dir, monkeypatch, new_datasets
+):
+    import_quietly(coco(images=coco()["images"][:1]), images_dir, name="x")
+    publish = staging._publish_dataset
+    calls = []
+
+    def interrupted(dataset, name):
+        calls.append(name)
+        if len(calls) == 1:
+            old = fo.load_dataset(name)
+            old.name = staging_name
+            raise KeyboardInterrupt
+        publish(dataset, name)
+
+    with staging._own_name() as staging_name:
+        pass
+    monkeypatch.setattr(staging, "_publish_dataset", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        import_quietly(coco(), images_dir, name="x", overwrite=True)
+    assert new_datasets() == ["x"]
+    assert len(fo.load_dataset("x")) == 3
+
+
+def test_a_read_only_field_is_not_replaced(images_dir):
+    dataset = import_quietly(coco(), images_dir, predictions=results())
+    field = dataset.get_field("predictions")
+    field.read_only = True
+    field.save()
+    with pytest.raises(CocoAuditError, match="'predictions' .* is read-only"):
+        add_quietly(dataset, results()[:1], overwrite=True)
+    assert dataset.count("predictions.detections") == 3
+
+
+def test_predictions_are_needed(images_dir):
+    dataset = import_quietly(coco(), images_dir)
+    with pytest.raises(CocoAuditError, match="predictions file is given as None"):
+        add_quietly(dataset, None)
+    with pytest.raises(CocoAuditError, match="has '__' in it"):
+        add_quietly(dataset, results(), pred_field="a__b")
 
 
 def test_a_byte_order_mark_is_skipped(images_dir, tmp_path):

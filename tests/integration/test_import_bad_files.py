@@ -31,7 +31,7 @@ IMPORTED = {
 REFUSED = {
     "captions_not_instances": "it looks like a file of captions",
     "sam_json_not_coco": "no list `images`.*Segment Anything",
-    "truncated_18_bytes": "is not complete JSON",
+    "truncated_18_bytes": "is not JSON that can be read",
     "zero_bytes": "is empty",
 }
 # File, ground truth: predictions, records set aside by code, notes by code.

@@ -152,6 +152,11 @@ class TestExecuteOperator:
         assert result["counts"]["predictions"] == {"predictions": 3}
         assert dataset.count("predictions.detections") == 3
 
+    @pytest.mark.parametrize("name", ["evaluate", "add_coco_predictions"])
+    def test_without_a_dataset(self, name):
+        with pytest.raises(CocoAuditError, match="no dataset to work on"):
+            execute(name, {}, predictions="predictions.json")
+
     def test_a_mistake_fails(self, dataset):
         with pytest.raises(ExecutionError, match="valid Python name"):
             execute("evaluate", {"dataset": dataset}, eval_key="not a name")
@@ -191,6 +196,21 @@ class TestDelegated:
         assert run_delegated().run_state == "completed"
         assert len(fo.load_dataset("small")) == 4
 
+    def test_what_is_not_given_is_not_scheduled(self, coco):
+        operator("import_coco")(
+            coco.annotations,
+            coco.images_dir,
+            predictions=None,
+            progress=print,
+            delegate=True,
+        )
+        assert run_delegated().run_state == "completed"
+        assert len(fo.load_dataset("small")) == 4
+
+    def test_parsed_content_is_not_scheduled(self, coco):
+        with pytest.raises(CocoAuditError, match="annotations is given as .* dict"):
+            operator("import_coco")({"images": []}, coco.images_dir, delegate=True)
+
     def test_a_failure_is_one(self, dataset):
         dataset.clear_sample_field("metadata")
         for path in dataset.values("filepath"):
@@ -217,6 +237,27 @@ class TestApp:
         view = fo.DatasetView._build(dataset, told[-2][1]["view"])
         assert filenames(view) == list(APS)
         assert told[-1][1]["results"]["summary"] == evaluate(dataset).summary()
+
+    def test_evaluate_a_view_that_hides_fields(self, dataset):
+        view = dataset.select_fields(["predictions", "ground_truth"])
+        told = ask_as_app(
+            "evaluate", FIELDS, dataset_name=dataset.name, view=view._serialize()
+        )
+        assert [name for name, _ in told[-2:]] == ["set_view", "show_output"]
+        opened = fo.DatasetView._build(dataset, told[-2][1]["view"])
+        assert filenames(opened) == list(APS)
+        assert told[-1][1]["results"]["summary"] == evaluate(dataset).summary()
+
+    def test_a_mistake_in_opening_is_shown_as_one_sentence(self, dataset, monkeypatch):
+        def refuse(*args: Any) -> None:
+            raise CocoAuditError("no view")
+
+        monkeypatch.setattr(
+            "fiftyone_coco_audit.operators.evaluate.worst_first", refuse
+        )
+        told = ask_as_app("evaluate", FIELDS, dataset_name=dataset.name)
+        assert told[-1][0] == "show_output"
+        assert told[-1][1]["results"] == {"error": "no view"}
 
     def test_import_opens_the_dataset(self, coco):
         told = ask_as_app(
@@ -290,6 +331,10 @@ class TestForms:
             ("iou_thresholds", "0.5, 1.5", "between 0 and 1"),
             ("iou_thresholds", "half", "not a line of numbers"),
             ("max_detections", "0", "whole numbers above 0"),
+            ("max_detections", "nan", "whole numbers above 0"),
+            ("max_detections", "inf", "whole numbers above 0"),
+            ("iou_thresholds", "nan", "between 0 and 1"),
+            ("eval_key", "instance", "has a meaning in FiftyOne"),
         ],
     )
     def test_evaluate_refuses(self, dataset, name, value, message):
@@ -347,6 +392,16 @@ class TestForms:
         description = form("import_coco", params)["name"].view.description
         assert description.startswith("small-2 ")
 
+    def test_import_proposes_a_name_where_the_file_has_none(self, tmp_path):
+        (tmp_path / "日本.json").write_text("{}")
+        params = {"annotations": str(tmp_path / "日本.json")}
+        assert "if left empty" in form("import_coco", params)["name"].view.description
+
+    def test_import_refuses_what_is_no_path(self):
+        prop = form("import_coco", {"annotations": 3, "name": "\ud800"})
+        assert "given as" in prop["annotations"].error_message
+        assert "choose another dataset name" in prop["name"].error_message
+
     def test_predictions_may_replace_a_field(self, dataset, coco):
         params = {"predictions": str(coco.predictions), "pred_field": "predictions"}
         ctx = {"dataset_name": dataset.name}
@@ -375,6 +430,15 @@ class TestWorstFirst:
         assert again == worst_first(dataset.exists("eval_ap"))
         first = worst_first(view.limit(2))
         assert filenames(first) == ["half.png", "hit.png"]
+
+    def test_on_a_view_that_hides_fields(self, dataset):
+        evaluate(dataset)
+        view = dataset.select_fields("predictions").exclude_fields("eval_fn")
+        worst = worst_first(view.limit(3))
+        assert filenames(worst) == ["miss.png", "hit.png", "nothing.png"]
+        assert filenames(worst_first(view)) == list(APS)
+        assert worst_first(worst_first(view)) == worst_first(view)
+        assert "eval_ap" not in worst.get_field_schema()
 
     def test_without_an_evaluation(self, dataset):
         with pytest.raises(CocoAuditError, match="run evaluate"):

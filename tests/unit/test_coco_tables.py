@@ -132,6 +132,8 @@ IMAGE_FAULTS = [
     (rules.IMAGE_WITHOUT_FILE_NAME, without(image(), "file_name")),
     (rules.IMAGE_WITHOUT_FILE_NAME, image(file_name="")),
     (rules.IMAGE_WITHOUT_FILE_NAME, image(file_name=5)),
+    (rules.IMAGE_WITHOUT_FILE_NAME, image(file_name="\udce9.png")),
+    (rules.IMAGE_WITHOUT_ID, image(id="\udce9")),
     (rules.PATH_OUTSIDE, image(file_name="../a.png")),
     (rules.PATH_OUTSIDE, image(file_name="sub/../../a.png")),
     (rules.PATH_OUTSIDE, image(file_name="/etc/passwd")),
@@ -250,6 +252,7 @@ def test_image_ids_as_text_are_noted(folder, log):
         (rules.CATEGORY_WITHOUT_NAME, {"id": 1}),
         (rules.CATEGORY_WITHOUT_NAME, {"id": 1, "name": ""}),
         (rules.CATEGORY_WITHOUT_NAME, {"id": 1, "name": ["cat"]}),
+        (rules.CATEGORY_WITHOUT_NAME, {"id": 1, "name": "\udce9"}),
     ],
 )
 def test_categories_set_aside(rule, record, log):
@@ -300,6 +303,8 @@ COMMON_FAULTS = [
     (rules.UNUSABLE_BOX, lambda record: {**record, "bbox": [math.nan, 2, 3, 4]}),
     (rules.UNUSABLE_BOX, lambda record: {**record, "bbox": [1, 2, math.inf, 4]}),
     (rules.UNUSABLE_BOX, lambda record: {**record, "bbox": [1, 2, 10**400, 4]}),
+    (rules.UNUSABLE_BOX, lambda record: {**record, "bbox": [1, 2, 1e308, 1e308]}),
+    (rules.UNUSABLE_BOX, lambda record: {**record, "bbox": [1e308, 2, 1e308, 0.1]}),
     (rules.BROKEN_SEGMENTATION, lambda record: {**record, "segmentation": [[]]}),
     (rules.BROKEN_SEGMENTATION, lambda record: {**record, "segmentation": {}}),
     (
@@ -401,6 +406,17 @@ def test_areas_and_crowds_that_are_missing(log):
     assert (problem.code, problem.records) == (rules.NO_AREA.code, 5)
 
 
+@pytest.mark.parametrize(
+    ("value", "crowd"),
+    [
+        *[(value, 0) for value in ("0", " 0 ", "0.0", "", "false", "False", 0.0, [])],
+        *[(value, 1) for value in ("1", "true", 1.0, 2)],
+    ],
+)
+def test_crowds_as_text(value, crowd, log):
+    assert read([annotation(iscrowd=value)], log).iscrowd.tolist() == [crowd]
+
+
 @pytest.mark.parametrize("segmentation", [None, []])
 def test_empty_segmentations_are_boxes_without_a_mask(segmentation, log):
     objects = read([annotation(segmentation=segmentation)], log)
@@ -487,6 +503,8 @@ def test_a_prediction_keeps_its_own_area_beside_ours(log):
         {"a.b": 1},
         {"_private": 1},
         {"$set": 1},
+        {"half": "\ud800"},
+        {"\ud800": 1},
     ],
 )
 def test_extra_keys_that_cannot_be_kept_are_noted(values, log):

@@ -1,9 +1,14 @@
 """What the programs print."""
 
+import socket
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+import pytest
 
-from fiftyone_coco_audit.terminal import worst_images
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.terminal import check_address, serve, worst_images
 
 
 def frame(**aps: float) -> pd.DataFrame:
@@ -35,3 +40,37 @@ def test_columns_stay_in_line():
     assert len({len(line) for line in lines}) == 1
     assert lines[2].split()[0].startswith("...b")
     assert len(lines[0]) < 100
+
+
+def test_the_home_folder_is_found(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", "/data")
+    lines = worst_images(frame(a=0.1), "~/images").splitlines()
+    assert lines[1].split()[0] == "a.png"
+    lines = worst_images(frame(a=0.1), Path("~/images")).splitlines()
+    assert lines[1].split()[0] == "a.png"
+
+
+def test_a_port_that_is_taken():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        for refused in (
+            check_address,
+            lambda *at: serve(None, address=at[0], port=port),
+        ):
+            with pytest.raises(CocoAuditError, match=f"Port {port} .*in use.*--port"):
+                refused("127.0.0.1", port)
+    check_address("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    ("address", "port"),
+    [
+        ("127.0.0.1", 99999),
+        ("127.0.0.1", -1),
+        ("192.0.2.1", 5151),  # an address for documentation, which nobody has
+        ("." * 3, 5151),
+    ],
+)
+def test_what_is_no_address(address: str, port: int):
+    with pytest.raises(CocoAuditError, match=f"Port {port} of {address} cannot"):
+        check_address(address, port)
