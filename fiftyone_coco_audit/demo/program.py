@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,10 @@ In the App, images come worst first, those without an AP last
   - colours: objects found are green, missed ones red; right predictions orange,
     wrong ones teal
   - sidebar, group "{key}": drag the slider of {key}_ap, or pick one of {key}_status
-  - "+" beside "Samples", then "Model Evaluation": classes, confusions, PR curves
+  - the check list above the grid: the panel "COCO Audit", whose findings, bars, points
+    and cells each open the very images or labels they are about
+  - "+" beside "Samples", then "Augmentation Preview": what a pipeline does to labels
+  - "+" again, then "Model Evaluation": classes, confusions, PR curves
   - the key ` (backtick), then "evaluate": evaluate again, with other settings
 What is planted in this dataset, and where, is listed in
   {manifest}
@@ -82,6 +86,7 @@ def _run(arguments: argparse.Namespace) -> int:
     import fiftyone as fo
 
     from fiftyone_coco_audit import (
+        audit,
         evaluate,
         import_coco,
         outcome_colors,
@@ -116,10 +121,15 @@ def _run(arguments: argparse.Namespace) -> int:
     dataset.info["coco_audit"]["demo"] = wanted
     dataset.save()
 
+    print("Auditing...")
+    findings = audit(dataset)
+
     print("Evaluating...")
     results = evaluate(dataset, eval_key=_EVAL_KEY, iou_type="bbox")
 
     print(f"\nDataset {dataset.name!r}: {_describe(dataset)}\n")
+    print(findings.to_text(shutil.get_terminal_size((100, 24)).columns))
+    print()
     results.print_summary()
     print("\nThe ten worst images")
     print(worst_images(results.per_image(), paths.images))
