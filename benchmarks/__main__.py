@@ -55,6 +55,7 @@ def main() -> int:
             bench.matching_of_masks,
             bench.evaluation,
             bench.scale,
+            bench.statistics,
         )
         if not arguments.only or arguments.only in section.__name__
         for text in section()
@@ -163,6 +164,33 @@ class Bench:
             (f"`import_coco`, {self._size(large)}", imported),
         )
 
+    def statistics(self) -> list[str]:
+        """Statistics and audit against an import of the same ground truth."""
+        files = self._files(5_000)
+        size = self._size(files, predictions=False)
+        self._measure(files, "import-ours", runs=1, predictions=False)
+        ours, unwritten, audited, opened, redrawn, stock = self._measure(
+            files,
+            "statistics-ours",
+            "statistics-unwritten",
+            "audit-ours",
+            "panel-opened",
+            "panel-redrawn",
+            "import-stock",
+            predictions=False,
+        )
+        return self._table(
+            f"Statistics of a dataset, {size}",
+            ("`compute_statistics()`, fields written", ours),
+            ("the same as frames, without writing fields", unwritten),
+            ("`audit()`", audited),
+            ("FiftyOne `from_dir`", stock),
+        ) + self._table(
+            f"All tabs of the panel, {size}",
+            ("redrawn after a change of the resize policy", redrawn),
+            ("drawn for the first time", opened),
+        )
+
     def _files(self, num_images: int, *, masks: bool = False) -> Files:
         return generate(FOLDER, num_images // self._scale, masks=masks)
 
@@ -175,13 +203,14 @@ class Bench:
                 found[task].append(_run(task, files, options))
         return [_median(outcomes) for outcomes in found.values()]
 
-    def _size(self, files: Files) -> str:
-        objects, predictions = (
-            path.read_bytes().count(b'"bbox"')
-            for path in (files.annotations, files.predictions)
-        )
+    def _size(self, files: Files, *, predictions: bool = True) -> str:
         images = len(list(files.images.iterdir()))
-        return f"{images:,} images, {objects:,} objects, {predictions:,} predictions"
+        objects = files.annotations.read_bytes().count(b'"bbox"')
+        size = f"{images:,} images, {objects:,} objects"
+        if predictions:
+            number = files.predictions.read_bytes().count(b'"bbox"')
+            size += f", {number:,} predictions"
+        return size
 
     def _table(self, title: str, *rows: tuple[str, Measurement]) -> list[str]:
         lines = [

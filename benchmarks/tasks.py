@@ -30,28 +30,32 @@ def timed(seconds: Seconds, step: str) -> Iterator[None]:
     seconds[step] = seconds.get(step, 0) + time.perf_counter() - start
 
 
-def import_ours(files: Files, seconds: Seconds, _: dict[str, Any]) -> float:
-    """Import of both files by ``import_coco``."""
+def import_ours(files: Files, seconds: Seconds, options: dict[str, Any]) -> float:
+    """Import of both files, or of the first only, by ``import_coco``."""
     # As the others do: loading FiftyOne and reaching its database is not timed
     import fiftyone as fo
 
     from fiftyone_coco_audit import import_coco
 
     fo.list_datasets()
+    with_predictions = options.get("predictions", True)
     with timed(seconds, "total"):
         dataset = import_coco(
             files.annotations,
             files.images,
-            predictions=files.predictions,
+            predictions=files.predictions if with_predictions else None,
             name="benchmark ours",
             overwrite=True,
             progress=False,
         )
-    return dataset.count("predictions.detections")
+    return len(dataset)
 
 
 def import_stock(files: Files, seconds: Seconds, options: dict[str, Any]) -> float:
-    """Import of both files by FiftyOne's importer and ``add_coco_labels``."""
+    """Import of both files by FiftyOne's importer and ``add_coco_labels``.
+
+    Without predictions it is the importer alone.
+    """
     import fiftyone as fo
     import fiftyone.utils.coco as fouc
 
@@ -69,16 +73,16 @@ def import_stock(files: Files, seconds: Seconds, options: dict[str, Any]) -> flo
             name="benchmark stock",
             overwrite=True,
         )
-        categories = json.loads(files.annotations.read_text())["categories"]
-        fouc.add_coco_labels(
-            dataset,
-            "predictions",
-            json.loads(files.predictions.read_text()),
-            categories,
-            label_type=label_type,
-            coco_id_field="coco_id" if dataset.has_field("coco_id") else None,
-        )
-    return dataset.count("predictions.detections")
+        if options.get("predictions", True):
+            fouc.add_coco_labels(
+                dataset,
+                "predictions",
+                json.loads(files.predictions.read_text()),
+                json.loads(files.annotations.read_text())["categories"],
+                label_type=label_type,
+                coco_id_field="coco_id" if dataset.has_field("coco_id") else None,
+            )
+    return len(dataset)
 
 
 def core_ours(files: Files, seconds: Seconds, options: dict[str, Any]) -> float:
@@ -151,8 +155,7 @@ def evaluate_ours(files: Files, seconds: Seconds, _: dict[str, Any]) -> float:
     dataset = fo.load_dataset("benchmark ours")
     if dataset.list_evaluations():
         dataset.delete_evaluations()
-    for function, step in (("read_inputs", "read"), ("_save", "write")):
-        setattr(run, function, _timing(getattr(run, function), seconds, step))
+    _time_steps(run, seconds, read_inputs="read", _save="write")
     with timed(seconds, "total"):
         results = run.evaluate(dataset, progress=False)
     seconds["compute"] = seconds["total"] - seconds["read"] - seconds["write"]
@@ -176,6 +179,105 @@ def evaluate_stock(files: Files, seconds: Seconds, options: dict[str, Any]) -> f
     return float(results.mAP())
 
 
+def statistics_ours(_: Files, seconds: Seconds, __: dict[str, Any]) -> float:
+    """``compute_statistics()`` on the dataset that ``import_ours`` made."""
+    return _statistics(seconds, write_fields=True)
+
+
+def statistics_unwritten(_: Files, seconds: Seconds, __: dict[str, Any]) -> float:
+    """The same without fields, but with the frames of images, objects and classes."""
+    return _statistics(seconds, write_fields=False)
+
+
+def _statistics(seconds: Seconds, *, write_fields: bool) -> float:
+    import fiftyone as fo
+
+    from fiftyone_coco_audit.statistics import run
+
+    dataset = fo.load_dataset("benchmark ours")
+    run.delete_statistics(dataset)
+    seconds.update(read=0, write=0)
+    _time_steps(
+        run,
+        seconds,
+        read_labelled_images="read",
+        declare_fields="write",
+        write_columns="write",
+    )
+    with timed(seconds, "total"):
+        made = run.compute_statistics(
+            dataset, write_fields=write_fields, progress=False
+        )
+        if not write_fields:
+            made.images(), made.objects(), made.classes()
+    seconds["compute"] = seconds["total"] - seconds["read"] - seconds["write"]
+    return float(made.statistics.network_input.input_size.mean())
+
+
+def audit_ours(_: Files, seconds: Seconds, __: dict[str, Any]) -> float:
+    """``audit()`` on that dataset."""
+    import fiftyone as fo
+
+    from fiftyone_coco_audit import auditing
+
+    dataset = fo.load_dataset("benchmark ours")
+    _time_steps(auditing, seconds, read_labelled_images="read", save_run="write")
+    with timed(seconds, "total"):
+        found = auditing.audit(dataset, progress=False)
+    seconds["compute"] = seconds["total"] - seconds["read"] - seconds["write"]
+    return len(found)
+
+
+def panel_opened(_: Files, seconds: Seconds, __: dict[str, Any]) -> float:
+    """All tabs of the panel for that dataset, which is read for them."""
+    from fiftyone_coco_audit.panels.controls import Controls
+
+    reading = _reading(seconds)
+    return _draw_tabs(reading, Controls(), seconds)
+
+
+def panel_redrawn(_: Files, seconds: Seconds, __: dict[str, Any]) -> float:
+    """All tabs once more, after a change of the resize policy."""
+    from fiftyone_coco_audit.panels.controls import Controls
+
+    reading = _reading({})
+    _draw_tabs(reading, Controls(), {})
+    return _draw_tabs(reading, Controls(resize_size="1280"), seconds)
+
+
+def _reading(seconds: Seconds) -> Any:
+    import fiftyone as fo
+
+    from fiftyone_coco_audit.panels.session import Readings
+
+    dataset = fo.load_dataset("benchmark ours")
+    with timed(seconds, "total"), timed(seconds, "read"):
+        return Readings().get(dataset, "ground_truth")
+
+
+def _draw_tabs(reading: Any, controls: Any, seconds: Seconds) -> float:
+    """Draws the tabs, and returns the number of their blocks."""
+    from fiftyone_coco_audit.panels.tabs import (
+        anchors,
+        classes,
+        findings,
+        images,
+        objects,
+    )
+
+    blocks = 0
+    for tab in (images, objects, classes, anchors, findings):
+        with timed(seconds, "total"), timed(seconds, tab.__name__.rpartition(".")[2]):
+            blocks += len(tab.build(reading, controls).blocks)
+    return blocks
+
+
+def _time_steps(module: Any, seconds: Seconds, **steps: str) -> None:
+    """Times functions that a module calls, by the names of the steps that they are."""
+    for function, step in steps.items():
+        setattr(module, function, _timing(getattr(module, function), seconds, step))
+
+
 def _timing(function: Callable[..., Any], seconds: Seconds, step: str) -> Any:
     def run(*args: Any, **kwargs: Any) -> Any:
         with timed(seconds, step):
@@ -194,6 +296,11 @@ TASKS = {
         core_hotcoco,
         evaluate_ours,
         evaluate_stock,
+        statistics_ours,
+        statistics_unwritten,
+        audit_ours,
+        panel_opened,
+        panel_redrawn,
     )
 }
 

@@ -40,7 +40,10 @@ class ComputeStatistics(SdkOperator):
         self, ctx: ExecutionContext, value: DatasetStatistics
     ) -> dict[str, Any]:
         """The sentences that sum the statistics up."""
-        return {"sentences": value.statistics.sentences(), "notes": list(value.labelled.notes)}
+        return {
+            "sentences": value.statistics.sentences(),
+            "notes": list(value.labelled.notes),
+        }
 
     def open(
         self, ctx: ExecutionContext, value: DatasetStatistics

@@ -6,7 +6,12 @@ import fiftyone as fo
 import pytest
 from playwright.sync_api import Page, expect
 
-from fiftyone_coco_audit import audit, compare_sets, simulate_resampling
+from fiftyone_coco_audit import (
+    audit,
+    audit_augmentation,
+    compare_sets,
+    simulate_resampling,
+)
 from tests.app.driver import Operators
 
 pytestmark = pytest.mark.browser
@@ -98,3 +103,26 @@ def test_compare_sets(
     assert expected.sentences()
     expect(shown).to_contain_text("mug")
     screenshot("results")
+
+
+def test_audit_augmentation(
+    demo_dataset: fo.Dataset,
+    open_app: OpenApp,
+    operators: Operators,
+    screenshot: Screenshot,
+):
+    few = demo_dataset.limit(12)
+    demo_dataset.delete_samples(demo_dataset.exclude(few.values("id")).values("id"))
+    page = open_app(demo_dataset)
+    form = operators.open("COCO Audit: audit an augmentation pipeline")
+    form.get_by_role("combobox").nth(1).click()
+    page.get_by_role("option", name="Bad: rotation by up to 45 degrees").click()
+    screenshot("form")
+    shown = operators.submit("Audit")
+    expect(shown).to_contain_text("CA604")
+    screenshot("results")
+    demo_dataset.reload()
+    found = audit_augmentation(demo_dataset, "rotation", workers=1)
+    damage = demo_dataset.values("ground_truth.detections.augmentation_damage")
+    loose = sum(labels.count("loose") for labels in damage)
+    assert 0 < loose <= found.shares().loc["loose", "objects"]
