@@ -10,9 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import fiftyone_coco_audit.augmentation.rules
-import fiftyone_coco_audit.coco.rules
-import fiftyone_coco_audit.rules  # noqa: F401  (fills the registry, as do the above)
+import fiftyone_coco_audit.rules  # noqa: F401  (fills the registry)
 from fiftyone_coco_audit.findings import RULES, Rule
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "rules"

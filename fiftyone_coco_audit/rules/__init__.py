@@ -3,7 +3,16 @@
 Importing this package fills :data:`fiftyone_coco_audit.findings.RULES`.
 """
 
+from fiftyone_coco_audit.augmentation import rules as augmentation
 from fiftyone_coco_audit.coco import rules as files
 from fiftyone_coco_audit.rules import anchors, classes, images, network_input, objects
 
-__all__ = ["anchors", "classes", "files", "images", "network_input", "objects"]
+__all__ = [
+    "anchors",
+    "augmentation",
+    "classes",
+    "files",
+    "images",
+    "network_input",
+    "objects",
+]
