@@ -18,12 +18,18 @@ if TYPE_CHECKING:
     from fiftyone.plugins.context import PluginContext
 
     from fiftyone_coco_audit.auditing import Audit, audit, load_audit
+    from fiftyone_coco_audit.augmentation.pipelines import Pipeline
+    from fiftyone_coco_audit.augmentation.run import (
+        AugmentationAudit,
+        audit_augmentation,
+    )
     from fiftyone_coco_audit.coco.importer import add_coco_predictions, import_coco
     from fiftyone_coco_audit.coco.report import import_report
     from fiftyone_coco_audit.errors import CocoAuditError
     from fiftyone_coco_audit.evaluation.run import evaluate
     from fiftyone_coco_audit.evaluation.views import outcome_colors, worst_first
     from fiftyone_coco_audit.findings import Finding
+    from fiftyone_coco_audit.loading.run import check_loader, dry_run
     from fiftyone_coco_audit.statistics.comparing import (
         compare_sets,
         find_partial_labels,
@@ -38,14 +44,19 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Audit",
+    "AugmentationAudit",
     "CocoAuditError",
     "Finding",
+    "Pipeline",
     "__version__",
     "add_coco_predictions",
     "audit",
+    "audit_augmentation",
+    "check_loader",
     "compare_sets",
     "compute_statistics",
     "delete_statistics",
+    "dry_run",
     "evaluate",
     "find_partial_labels",
     "import_coco",
@@ -59,13 +70,18 @@ __all__ = [
 _PACKAGE = "fiftyone_coco_audit"
 _MODULE_OF = {
     "Audit": "auditing",
+    "AugmentationAudit": "augmentation.run",
     "CocoAuditError": "errors",
     "Finding": "findings",
+    "Pipeline": "augmentation.pipelines",
     "add_coco_predictions": "coco.importer",
     "audit": "auditing",
+    "audit_augmentation": "augmentation.run",
+    "check_loader": "loading.run",
     "compare_sets": "statistics.comparing",
     "compute_statistics": "statistics.run",
     "delete_statistics": "statistics.run",
+    "dry_run": "loading.run",
     "evaluate": "evaluation.run",
     "find_partial_labels": "statistics.comparing",
     "import_coco": "coco.importer",

@@ -413,7 +413,7 @@ def audit_augmentation(
     (table, failures), complete = _measure_all(
         draws, labelled, executor=executor, workers=workers, progress=progress
     )
-    notes = list(labelled.notes)
+    notes = []
     if labelled.images.objects.masks is None:
         notes.append(
             f"The labels in {label_field!r} have no masks: boxes are taken for the "

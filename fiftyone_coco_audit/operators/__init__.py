@@ -6,8 +6,10 @@ import fiftyone.operators as foo
 
 from fiftyone_coco_audit.operators.add_coco_predictions import AddCocoPredictions
 from fiftyone_coco_audit.operators.audit import RunAudit
+from fiftyone_coco_audit.operators.audit_augmentation import AuditAugmentation
 from fiftyone_coco_audit.operators.compare_sets import CompareSets
 from fiftyone_coco_audit.operators.compute_statistics import ComputeStatistics
+from fiftyone_coco_audit.operators.dry_run import RunDry
 from fiftyone_coco_audit.operators.evaluate import Evaluate
 from fiftyone_coco_audit.operators.evaluation_fields import EvaluationFields
 from fiftyone_coco_audit.operators.import_coco import ImportCoco
@@ -23,5 +25,7 @@ OPERATORS: tuple[type[foo.Operator], ...] = (
     ComputeStatistics,
     SimulateResampling,
     CompareSets,
+    AuditAugmentation,
+    RunDry,
     OpenCocoAudit,
 )

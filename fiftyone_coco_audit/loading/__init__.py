@@ -1,0 +1,1 @@
+"""The whole dataset read as training reads it: what fails, and what is slow."""

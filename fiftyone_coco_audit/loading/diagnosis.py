@@ -1,0 +1,459 @@
+"""What is wrong with the targets of a loader, held against the labels of the dataset.
+
+A mistake is named only where it explains what is right does not explain: by boxes that
+agree with labels once they are read otherwise, by pixels that are those of another
+file, by labels that have no box, by classes that are changed throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.loading.classes import diagnose_classes
+from fiftyone_coco_audit.loading.geometry import (
+    FORMATS,
+    RIGHT,
+    Reading,
+    corners,
+    overlaps,
+    read_boxes,
+)
+from fiftyone_coco_audit.loading.holding import Holder
+from fiftyone_coco_audit.loading.misreading import (
+    AGREES,
+    CLEARLY,
+    SINGLE_MISTAKES,
+    Held,
+    misread,
+    positions,
+)
+from fiftyone_coco_audit.loading.names import Diagnosis, listed
+from fiftyone_coco_audit.loading.targets import LoadedSample
+from fiftyone_coco_audit.objects import LabelledImages
+
+#: Samples that are compared with the labels of all other images
+MOST_COMPARED = 100
+
+_RIGHT_BY_CONTAINER = {
+    "torchvision": [("xyxy", "pixels"), ("cxcywh", "normalised")],
+    "class_labels": [("cxcywh", "normalised")],
+    "ultralytics": [("cxcywh", "normalised")],
+    "coco": [("xywh", "pixels")],
+    "plain": [(name, space) for space in RIGHT for name in FORMATS],
+}
+
+
+@dataclass(frozen=True)
+class LoaderCheck:
+    """The targets of a loader, held against the labels of the dataset.
+
+    Attributes:
+        diagnoses: what is wrong, the most frequent first
+        notes: sentences on what could not be told, and why
+        box_format: how the boxes are written, such as ``"xyxy pixels"``; "" if that
+            could not be told
+        label_encoding: how the classes are written; "" if that could not be told
+        num_samples: the number of samples
+        num_held: of these, those whose boxes could be held against labels
+        num_agreeing: of these, those whose boxes agree
+    """
+
+    diagnoses: tuple[Diagnosis, ...]
+    notes: tuple[str, ...]
+    box_format: str
+    label_encoding: str
+    num_samples: int
+    num_held: int
+    num_agreeing: int
+
+    def sentences(self) -> list[str]:
+        """What is worth saying, the most important first."""
+        said = [f"{found.sentence} {found.advice}" for found in self.diagnoses]
+        if not said and self.num_held:
+            said.append(
+                f"The targets of all {self.num_held:,} samples that could be held "
+                "against the labels agree with them."
+            )
+        return [*said, *self.notes]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON can hold it."""
+        return {
+            "diagnoses": [
+                {
+                    "name": found.name,
+                    "sentence": found.sentence,
+                    "advice": found.advice,
+                    "share": found.share,
+                    "images": found.images.tolist(),
+                    "figures": dict(found.figures),
+                }
+                for found in self.diagnoses
+            ],
+            "notes": list(self.notes),
+            "box_format": self.box_format,
+            "label_encoding": self.label_encoding,
+            "samples": self.num_samples,
+            "held": self.num_held,
+            "agreeing": self.num_agreeing,
+        }
+
+
+@dataclass
+class TargetChecker:
+    """Takes the samples of a loader one by one, and says what is wrong in the end.
+
+    Args:
+        labelled: the images and their labels
+        image_ids: the ids that the loader may call the images by, such as those of
+            COCO; by default their positions
+        category_ids: the ids that the loader may call the classes by, such as those of
+            COCO; positions from 0 and from 1 are always known
+        box_format: what the boxes are meant to be, such as ``"xyxy"`` or ``"cxcywh
+            normalised"``; by default what is usual for targets of their kind
+        first_label: the label that the first class is meant to have; by default 0 or 1
+        channels: the order of channels that is meant, ``"rgb"`` or ``"bgr"``
+
+    Raises:
+        CocoAuditError: if there is no such format or order
+    """
+
+    labelled: LabelledImages
+    image_ids: Sequence[Any] | None = None
+    category_ids: Sequence[int] | None = None
+    box_format: str | None = None
+    first_label: int | None = None
+    channels: str = "rgb"
+    _held: list[Held] = field(default_factory=list, init=False)
+    _count: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._holder = Holder(self.labelled, self.image_ids)
+        self._stated = None if self.box_format is None else _parse(self.box_format)
+        if self.channels not in ("rgb", "bgr"):
+            raise CocoAuditError(
+                f"channels is {self.channels!r}: it must be 'rgb' or 'bgr'"
+            )
+        objects = self.labelled.objects
+        size = np.tile(self.labelled.image_size, 2)
+        self._truth = corners(objects.box, "xywh") / size
+        self._ends = np.searchsorted(objects.image, np.arange(len(self.labelled) + 1))
+
+    def add(self, sample: LoadedSample, number: int | None = None) -> None:
+        """Takes a sample of the loader.
+
+        Args:
+            sample: the sample
+            number: its number in the order of the loader; by default the next
+        """
+        number = self._count if number is None else number
+        found = self._holder.hold(sample, number)
+        self._count += 1
+        if found is not None:
+            rows = np.arange(*self._ends[found.position : found.position + 2])
+            self._held.append(Held(found, rows, self._truth[rows]))
+
+    def result(self) -> LoaderCheck:
+        """Says what is wrong.
+
+        Returns:
+            a :class:`LoaderCheck`
+        """
+        held = [one for one in self._held if one.sample.pixels != "other"]
+        seen = [one for one in held if one.sample.pixels != "altered"]
+        judged = [
+            one for one in held if len(one.truth) and len(one.sample.sample.boxes)
+        ]
+        expected = self._expected(judged)
+        if expected is not None:
+            for one in judged:
+                one.read(expected)
+        wrong = [one for one in judged if one.right < AGREES]
+        told = [one for one in wrong if one.sample.pixels != "altered"]
+        found = list(misread(told, expected, len(judged)))
+        puzzling = [one for one in told if one.reading is None]
+        found += self._of_other_images(puzzling, expected, len(judged))
+        found += self._of_other_pixels()
+        found += self._swapped_channels()
+        if not any(one.name == "shuffled-labels" for one in found):
+            found += self._lost(seen)
+        classes, encoding = self._classes(judged)
+        found += classes
+        agreeing = sum(one.reading == expected for one in judged)
+        known = expected is not None and any(one.reading is not None for one in judged)
+        return LoaderCheck(
+            diagnoses=tuple(sorted(found, key=lambda one: -one.share)),
+            notes=tuple(self._notes(wrong, found)),
+            box_format=str(expected) if known else "",
+            label_encoding=encoding,
+            num_samples=self._count,
+            num_held=len(judged),
+            num_agreeing=agreeing,
+        )
+
+    def _expected(self, judged: Sequence[Held]) -> Reading | None:
+        """What the boxes are meant to be: of what is usual, what fits best."""
+        if not judged:
+            return None
+        usual = self._stated or _RIGHT_BY_CONTAINER[judged[0].sample.sample.container]
+        options = [
+            Reading(name, False, space, "with the image") for name, space in usual
+        ]
+        if len(options) == 1:
+            return options[0]
+        sample = judged[:: max(len(judged) // 200, 1)]
+        tried: tuple[Sequence[Mapping[str, Any]], ...] = ([{}], SINGLE_MISTAKES)
+        for mistakes in tried:
+            found = [
+                max(
+                    np.mean([one.fit(replace(option, **made))[0] for one in sample])
+                    for made in mistakes
+                )
+                for option in options
+            ]
+            if max(found) >= 0.5:
+                return options[int(np.argmax(found))]
+        # Where nothing fits, the first is what is usual most often
+        return options[0]
+
+    def _of_other_images(
+        self, puzzling: Sequence[Held], expected: Reading | None, total: int
+    ) -> Iterator[Diagnosis]:
+        """Looks for the images whose labels the boxes are."""
+        if not puzzling or expected is None:
+            return
+        compared = puzzling[:: max(len(puzzling) // MOST_COMPARED, 1)]
+        image = self.labelled.objects.image
+        foreign = []
+        for one in compared:
+            raw = one.sample.sample.boxes
+            units = [
+                boxes
+                for canvas in one.sample.canvases
+                for boxes in read_boxes(raw, expected, canvas, one.truth)
+            ]
+            best = 0.0
+            for boxes in units:
+                best = max(best, _best_of_images(boxes, self._truth, image))
+            pixels = corners(raw, expected.box_format)
+            truth = corners(self.labelled.objects.box, "xywh")
+            best = max(best, _best_of_images(pixels, truth, image))
+            if best >= AGREES and best > one.right + CLEARLY and len(raw) > 1:
+                foreign.append(one)
+        if len(foreign) >= max(2, len(compared) / 2):
+            share = len(foreign) / len(compared) * len(puzzling) / total
+            yield Diagnosis(
+                "shuffled-labels",
+                f"The boxes of {share:.0%} of the samples are those of other images.",
+                "Look for a list that is sorted or filtered apart from the other, or "
+                "labels that are looked up by the wrong index.",
+                share,
+                positions(foreign),
+                {"samples": len(foreign), "compared": len(compared)},
+            )
+
+    def _of_other_pixels(self) -> Iterator[Diagnosis]:
+        other = [one for one in self._held if one.sample.pixels == "other"]
+        if not other:
+            return
+        share = len(other) / len(self._held)
+        first = other[0].sample
+        paths = self.labelled.filepaths
+        yield Diagnosis(
+            "shuffled-images",
+            f"{len(other):,} of {len(self._held):,} images are not those that their "
+            f"ids say: as {first.sample.image_id!r} comes {paths[first.other]} and not "
+            f"{paths[first.position]}.",
+            "Take the image and its id from the same record.",
+            share,
+            positions(other),
+            {"samples": len(other)},
+        )
+
+    def _swapped_channels(self) -> Iterator[Diagnosis]:
+        known = [one for one in self._held if abs(one.sample.colour) > 0.5]
+        sign = 1 if self.channels == "rgb" else -1
+        swapped = [one for one in known if sign * one.sample.colour < 0]
+        if len(swapped) < 2 or len(swapped) < len(known) / 2:
+            return
+        got, meant = ("BGR", "RGB") if sign == 1 else ("RGB", "BGR")
+        share = len(swapped) / len(known)
+        yield Diagnosis(
+            "swapped-channels",
+            f"The channels of {share:.0%} of the images are in the order {got}, not "
+            f"{meant}.",
+            "Convert what OpenCV reads by cv2.cvtColor(image, cv2.COLOR_BGR2RGB)."
+            if sign == 1
+            else "Leave out the conversion to RGB.",
+            share,
+            positions(swapped),
+            {"samples": len(swapped), "compared": len(known)},
+        )
+
+    def _lost(self, held: Sequence[Held]) -> Iterator[Diagnosis]:
+        """Labels without a box, in samples whose boxes are understood."""
+        lost, kept, whole = [], [], 0
+        for one in held:
+            empty = not len(one.sample.sample.boxes)
+            if not len(one.rows) or (one.boxes is None and not empty):
+                continue
+            if one.boxes is None:
+                lost.append(one.rows)
+                whole += 1
+                continue
+            _, matched = match(one.boxes, one.truth, one.tolerance)
+            missing = np.setdiff1d(np.arange(len(one.rows)), matched)
+            # What rounding has moved too far is not lost
+            if len(missing) > len(one.boxes) - len(matched):
+                lost.append(one.rows[missing])
+                kept.append(one.rows[matched])
+            else:
+                kept.append(one.rows)
+        if not lost:
+            return
+        gone = np.concatenate(lost)
+        stayed = np.concatenate(kept) if kept else np.zeros(0, np.int64)
+        total = len(gone) + len(stayed)
+        images = np.unique(self.labelled.objects.image[gone])
+        yield Diagnosis(
+            "lost-labels",
+            f"{len(gone):,} of {total:,} labels ({len(gone) / total:.1%}) in "
+            f"{len(images):,} images are lost"
+            f"{self._what_is_lost(gone, stayed, whole)}.",
+            "Look for filters by class or size, and for boxes that are dropped or "
+            "written over.",
+            len(gone) / total,
+            images,
+            {"labels": len(gone), "empty_images": whole},
+            objects=gone,
+        )
+
+    def _what_is_lost(
+        self, gone: NDArray[np.int64], stayed: NDArray[np.int64], whole: int
+    ) -> str:
+        """What the lost labels have in common, and the others have not."""
+        objects, names = self.labelled.objects, self.labelled.classes
+        count = len(names)
+        of_class = np.bincount(objects.category[gone], minlength=count)
+        left = np.bincount(objects.category[stayed], minlength=count)
+        dropped = (of_class > 0) & (left == 0)
+        if of_class[dropped].sum() >= 0.9 * len(gone) and (left > 0).any():
+            found = [names[row] for row in np.flatnonzero(dropped).tolist()]
+            return f": all of {listed(found)}"
+        side = np.sqrt(objects.box[:, 2:].prod(axis=1))
+        if len(stayed) and len(gone) > 1:
+            limit = side[gone].max()
+            if (side[stayed] <= limit).mean() < 0.02:
+                return f": all that are smaller than some {limit:.0f} px"
+        if whole and whole >= 0.9 * len(np.unique(objects.image[gone])):
+            return ": those of whole images"
+        return ""
+
+    def _classes(self, judged: Sequence[Held]) -> tuple[list[Diagnosis], str]:
+        values, truth, images = [], [], []
+        category = self.labelled.objects.category
+        for one in judged:
+            labels = one.sample.sample.labels
+            if one.boxes is None or labels is None:
+                continue
+            boxes, matched = match(one.boxes, one.truth, one.tolerance)
+            # Of objects in one place it cannot be told which is which
+            apart = (overlaps(one.truth, one.truth) > 0.5).sum(axis=1) == 1
+            clear = apart[matched]
+            values.extend(labels[boxes[clear]].tolist())
+            truth.append(category[one.rows[matched[clear]]])
+            images.extend([one.sample.position] * int(clear.sum()))
+        if not values:
+            return [], ""
+        first = self.first_label
+        if first is None and judged[0].sample.sample.container == "ultralytics":
+            first = 0
+        return diagnose_classes(
+            values,
+            np.concatenate(truth),
+            np.array(images, np.int64),
+            self.labelled.classes,
+            self.category_ids,
+            first,
+        )
+
+    def _notes(
+        self, wrong: Sequence[Held], found: Sequence[Diagnosis]
+    ) -> Iterator[str]:
+        altered = sum(one.sample.pixels == "altered" for one in wrong)
+        if altered:
+            yield (
+                f"{altered:,} of {self._count:,} samples are changed at random by more "
+                "than flips, turns and resizing: their boxes cannot be held against "
+                "the labels; switch such augmentation off for this."
+            )
+        named = {one.name for one in found}
+        unexplained = sum(
+            one.reading is None and one.sample.pixels != "altered" for one in wrong
+        )
+        if unexplained and "shuffled-labels" not in named:
+            yield (
+                f"The boxes of {unexplained:,} of {self._count:,} samples agree with "
+                "the labels of their images in no way that is known."
+            )
+        if self._holder.unknown_ids:
+            yield (
+                f"{self._holder.unknown_ids:,} samples have an image id that the "
+                "dataset does not have."
+            )
+        unplaced = self._count - len(self._held) - self._holder.unknown_ids
+        if unplaced > 0:
+            yield f"Nothing says which images {unplaced:,} samples are."
+
+
+def match(
+    boxes: NDArray[np.float64],
+    truth: NDArray[np.float64],
+    tolerance: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Matches boxes to labels, one to one, for the greatest sum of overlaps.
+
+    Args:
+        boxes: ``(n, 4)`` ``[x1, y1, x2, y2]``
+        truth: ``(m, 4)``
+        tolerance: ``(2,)`` what boxes may be wrong by
+
+    Returns:
+        the rows of the boxes and of the labels of each pair that overlaps by half
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    found = overlaps(boxes, truth, tolerance)
+    left, right = linear_sum_assignment(-found)
+    good = found[left, right] >= 0.5
+    return left[good], right[good]
+
+
+def _parse(text: str) -> list[tuple[str, str]]:
+    name, *units = text.replace(",", " ").split() or [""]
+    space = {"": "pixels", "pixels": "pixels", "normalised": "normalised"}
+    space["normalized"] = "normalised"
+    unit = space.get(" ".join(units))
+    if name not in FORMATS or unit is None:
+        raise CocoAuditError(
+            f"box_format is {text!r}: it must be one of {', '.join(FORMATS)}, followed "
+            "by 'normalised' if it is, such as 'cxcywh normalised'"
+        )
+    return [(name, unit)]
+
+
+def _best_of_images(
+    boxes: NDArray[np.float64], truth: NDArray[np.float64], image: NDArray[np.int64]
+) -> float:
+    """How well boxes agree with the labels of the image that they agree with best."""
+    if not len(truth):
+        return 0.0
+    starts = np.flatnonzero(np.r_[True, image[1:] != image[:-1]])
+    each = np.maximum.reduceat(overlaps(boxes, truth), starts, axis=1)
+    return float(each.mean(axis=0).max())

@@ -1,0 +1,191 @@
+"""Samples of a loader, each held against the image and the labels that it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.loading.geometry import Canvas
+from fiftyone_coco_audit.loading.pictures import (
+    SAME,
+    SIDE,
+    TURNS,
+    Reference,
+    compare,
+    places,
+    read_reference,
+    thumbnails,
+)
+from fiftyone_coco_audit.loading.targets import LoadedSample
+from fiftyone_coco_audit.objects import LabelledImages
+
+#: What the pixels say: they are the image that they should be, another one of the
+#: dataset, neither of them as a whole, or they cannot be told
+Pixels = Literal["same", "other", "altered", "unknown"]
+
+#: Searches for an image in the whole dataset without success, before it is given up
+LAST_SEARCH = 20
+
+
+@dataclass(frozen=True)
+class HeldSample:
+    """A sample of a loader, and the image of the dataset that it is said to be of.
+
+    Attributes:
+        position: of the image that its labels are held against
+        claimed: whether the loader itself says which image it is
+        pixels: what its pixels say
+        other: the position of the image that its pixels are of, if it is another
+        canvases: how the image may lie in the one delivered
+        orientation: what the EXIF data of the file say; 1 is upright
+        colour: correlation of red minus blue with that of the file; NaN if not known
+        sample: what was loaded, without its pixels
+    """
+
+    position: int
+    claimed: bool
+    pixels: Pixels
+    other: int
+    canvases: tuple[Canvas, ...]
+    orientation: int
+    colour: float
+    sample: LoadedSample
+
+
+class Holder:
+    """Finds out of which image each sample is, and how its pixels lie in it.
+
+    Args:
+        labelled: the images and their labels
+        image_ids: the ids that the loader may call the images by, by default their
+            positions
+    """
+
+    def __init__(
+        self, labelled: LabelledImages, image_ids: Sequence[Any] | None = None
+    ) -> None:
+        self.labelled = labelled
+        ids = range(len(labelled)) if image_ids is None else image_ids
+        self.position_of = {str(one): row for row, one in enumerate(ids)}
+        self.unknown_ids = 0
+        self._references: dict[int, Reference | None] = {}
+        self._vain_searches = 0
+
+    def hold(self, sample: LoadedSample, number: int) -> HeldSample | None:
+        """Holds a sample against its image.
+
+        Args:
+            sample: the sample
+            number: its number in the order of the loader, which says which image it is
+                unless the sample does, or its pixels say otherwise
+
+        Returns:
+            a :class:`HeldSample`; None if nothing says which image it is
+        """
+        claimed = sample.image_id is not None
+        position: int | None = number if number < len(self.labelled) else None
+        if claimed:
+            position = self.position_of.get(str(sample.image_id))
+            self.unknown_ids += position is None
+        image = sample.image
+        bare = LoadedSample(
+            None, sample.boxes, sample.labels, sample.image_id, sample.container
+        )
+        if image is None:
+            if position is None:
+                return None
+            size = self._size(position)
+            whole = Canvas(size, size, (0.0, 0.0, *size), ())
+            return HeldSample(
+                position, claimed, "unknown", -1, (whole,), 1, np.nan, bare
+            )
+        held = None if position is None else self._compared(image, position, bare)
+        if held is not None and held.pixels in ("same", "unknown"):
+            return _claimed(held, claimed)
+        found = self._search(image)
+        if found is None:
+            return held and _claimed(held, claimed)
+        if position is None or not claimed:
+            return self._compared(image, found, bare)
+        elsewhere = self._compared(image, found, bare)
+        return HeldSample(
+            position, True, "other", found, elsewhere.canvases, 1, np.nan, bare
+        )
+
+    def _compared(
+        self, image: NDArray[Any], position: int, bare: LoadedSample
+    ) -> HeldSample:
+        size = self._size(position)
+        delivered = float(image.shape[1]), float(image.shape[0])
+        reference = self._reference(position)
+        pixels: Pixels = "unknown"
+        colour, orientation = np.nan, 1
+        canvases: tuple[Canvas, ...] = ()
+        if reference is not None:
+            orientation = reference.orientation
+            likeness = compare(image, reference, size)
+            pixels = "same" if likeness.turns else "altered"
+            if likeness.turns:
+                colour = likeness.colour
+                canvases = (Canvas(size, delivered, likeness.place, likeness.turns),)
+        if not canvases:
+            shape = image if image.ndim == 3 else image[..., None]
+            canvases = tuple(
+                Canvas(size, delivered, place, ()) for place in places(shape, size)
+            )
+        return HeldSample(
+            position, False, pixels, -1, canvases, orientation, colour, bare
+        )
+
+    def _search(self, image: NDArray[Any]) -> int | None:
+        """The position of the image that the pixels are of."""
+        if self._vain_searches >= LAST_SEARCH:
+            return None
+        known, standard = self._index
+        best = np.zeros(len(known))
+        for grey in thumbnails(image):
+            turned = standard @ grey
+            best = np.maximum(best, turned.max(axis=1))
+        for row in np.argsort(-best)[:3].tolist():
+            if best[row] < SAME - 0.1:
+                break
+            position = int(known[row])
+            reference = self._reference(position)
+            if reference and compare(image, reference, self._size(position)).turns:
+                return position
+        self._vain_searches += 1
+        return None
+
+    @cached_property
+    def _index(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """``(R,)`` positions and ``(R, 8, 256)`` grey values of all readable images."""
+        known, grey = [], []
+        for position in range(len(self.labelled)):
+            reference = self._reference(position)
+            if reference is not None:
+                known.append(position)
+                grey.append(reference.grey)
+        shape = (len(known), len(TURNS), SIDE * SIDE)
+        return np.array(known, np.int64), np.array(grey, np.float32).reshape(shape)
+
+    def _reference(self, position: int) -> Reference | None:
+        if position not in self._references:
+            self._references[position] = read_reference(
+                self.labelled.filepaths[position], self._size(position)
+            )
+        return self._references[position]
+
+    def _size(self, position: int) -> tuple[float, float]:
+        width, height = self.labelled.size[position]
+        return float(width), float(height)
+
+
+def _claimed(held: HeldSample, claimed: bool) -> HeldSample:
+    from dataclasses import replace
+
+    return replace(held, claimed=claimed)

@@ -1,0 +1,313 @@
+"""Boxes that are read otherwise than they are meant: found by votes, and named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.loading.geometry import (
+    MOTIONS,
+    RIGHT,
+    SWAPPED_SIZE,
+    Canvas,
+    Reading,
+    agreements,
+    corners,
+    read_boxes,
+    readings,
+)
+from fiftyone_coco_audit.loading.holding import HeldSample
+from fiftyone_coco_audit.loading.names import Diagnosis
+
+#: Mean overlap from which boxes agree with the labels; small ones lose by rounding
+AGREES = 0.75
+#: Pixels that boxes may be wrong by, which is much for small ones
+ROUNDING = 1.5
+#: How much better a mistake must explain the boxes than what is right
+CLEARLY = 0.2
+#: Fewer boxes may agree with anything by chance
+LEAST_BOXES = 4
+#: Fewer samples may have any scale that is measured on themselves
+LEAST_SCALED = 3
+#: Samples for which all readings are tried at a time
+MOST_VOTERS = 200
+
+#: What may be wrong besides the format of boxes, to recognise this all the same
+SINGLE_MISTAKES: Sequence[Mapping[str, object]] = (
+    {"swapped": True},
+    {"swapped": True, "space": SWAPPED_SIZE},
+    *({"motion": motion} for motion in MOTIONS[1:]),
+)
+
+
+@dataclass(eq=False)
+class Held:
+    """A held sample with its labels, and the reading that explains its boxes.
+
+    Attributes:
+        sample: the sample
+        rows: ``(m,)`` rows of its objects
+        truth: ``(m, 4)`` their boxes ``[x1, y1, x2, y2]``, from 0 to 1
+        right: how well the boxes agree with them, if read as they are meant
+        reading: what explains them; None if nothing does
+        boxes: ``(n, 4)`` what it makes of them
+    """
+
+    sample: HeldSample
+    rows: NDArray[np.int64]
+    truth: NDArray[np.float64]
+    right: float = 0.0
+    reading: Reading | None = None
+    boxes: NDArray[np.float64] | None = None
+
+    @property
+    def tolerance(self) -> NDArray[np.float64]:
+        """What boxes may be wrong by for rounding, from 0 to 1."""
+        return ROUNDING / np.array(self.sample.canvases[0].place[2:])
+
+    def fit(
+        self, reading: Reading, tolerance: NDArray[np.float64] | None = None
+    ) -> tuple[float, NDArray[np.float64] | None]:
+        """How well a reading explains the boxes, and what it makes of them.
+
+        Args:
+            reading: what the numbers may mean
+            tolerance: ``(2,)`` what boxes may be wrong by, from 0 to 1
+
+        Returns:
+            the mean overlap with labels, from 0 to 1, and ``(n, 4)`` boxes ``[x1, y1,
+            x2, y2]``, from 0 to 1
+        """
+        best: tuple[float, NDArray[np.float64] | None] = (0.0, None)
+        raw = self.sample.sample.boxes
+        for canvas in self.sample.canvases:
+            made = read_boxes(raw, reading, canvas, self.truth)
+            values = agreements(made, self.truth, tolerance)
+            for boxes, value in zip(made, values, strict=True):
+                if value > best[0]:
+                    best = value, boxes
+        return best
+
+    def read(self, expected: Reading) -> None:
+        """Reads the boxes as they are meant, if they agree with the labels so."""
+        self.right, boxes = self.fit(expected, self.tolerance)
+        if self.right >= AGREES:
+            self.reading, self.boxes = expected, boxes
+
+
+def misread(
+    wrong: Sequence[Held], expected: Reading | None, total: int
+) -> Iterator[Diagnosis]:
+    """Lets samples vote for what explains their boxes, and names it.
+
+    Args:
+        wrong: those whose boxes do not agree with labels; those that are explained get
+            their ``reading`` and ``boxes``
+        expected: what the boxes are meant to be
+        total: the number of samples, of which the shares are
+
+    Yields:
+        the mistakes
+    """
+    if expected is None:
+        return
+    # Simplicity decides between readings that explain as much
+    options = sorted(readings(), key=lambda option: _deviations(option, expected))
+    reasons: dict[str, list[tuple[Held, Reading]]] = {}
+    left = list(wrong)
+    fits: dict[int, list[float]] = {}
+    while left:
+        voters = left[:: -(-len(left) // MOST_VOTERS)]
+        for one in voters:
+            if id(one) not in fits:
+                fits[id(one)] = [one.fit(option)[0] for option in options]
+        option = _elected(voters, np.array([fits[id(one)] for one in voters]), options)
+        if option is None:
+            break
+        explains = [_explains(one, one.fit(option)[0]) for one in left]
+        explained = list(compress(left, explains))
+        left = [one for one, done in zip(left, explains, strict=True) if not done]
+        boxes = sum(len(one.sample.sample.boxes) for one in explained)
+        scaled = option.space == "other scale"
+        if boxes < LEAST_BOXES or (scaled and len(explained) < LEAST_SCALED):
+            continue
+        for one in explained:
+            one.reading, one.boxes = option, one.fit(option)[1]
+            for name in _names(option, expected, one):
+                reasons.setdefault(name, []).append((one, option))
+    for name, cases in reasons.items():
+        yield _geometry_diagnosis(name, cases, expected, total)
+
+
+def _elected(
+    voters: Sequence[Held], fits: NDArray[np.float64], options: Sequence[Reading]
+) -> Reading | None:
+    """The simplest of the readings that explain most, and best."""
+    right = np.array([one.right for one in voters])
+    explains = (fits >= AGREES) & (fits > right[:, None] + CLEARLY)
+    votes = explains.sum(axis=0)
+    if not votes.any():
+        return None
+    quality = np.where(explains, fits, 0).sum(axis=0)
+    near = (votes >= 0.95 * votes.max()) & (quality >= 0.97 * quality.max())
+    return options[int(np.flatnonzero(near)[0])]
+
+
+def _explains(one: Held, fit: float) -> bool:
+    return fit >= AGREES and fit > one.right + CLEARLY
+
+
+def _deviations(option: Reading, expected: Reading) -> tuple[int, bool]:
+    return (
+        (option.box_format != expected.box_format)
+        + option.swapped
+        + (option.space != expected.space)
+        + (option.motion != expected.motion),
+        option.space == "other scale",
+    )
+
+
+def _names(option: Reading, expected: Reading, one: Held) -> Iterator[str]:
+    if option.box_format != expected.box_format:
+        yield "wrong-box-format"
+    if option.swapped:
+        yield "swapped-x-y"
+    elif option.space == SWAPPED_SIZE:
+        yield "swapped-size"
+    if option.space in RIGHT and option.space != expected.space:
+        yield "wrong-box-unit"
+    elif option.space.endswith("without padding"):
+        yield "padding-forgotten"
+    elif option.space not in (*RIGHT, SWAPPED_SIZE):
+        yield "wrong-box-scale"
+    if option.motion == "as in the file":
+        yield "exif-ignored" if one.sample.orientation > 1 else "image-turned-alone"
+    elif option.motion != "with the image":
+        yield "boxes-turned-alone"
+
+
+_GEOMETRY: Mapping[str, tuple[str, str]] = {
+    "wrong-box-format": (
+        "The boxes of {samples} are {found} where {expected} is meant.",
+        "Convert them, or tell the loader what they are.",
+    ),
+    "swapped-x-y": (
+        "The boxes of {samples} have y before x.",
+        "Swap the coordinates: sizes of arrays are (height, width), points are (x, y).",
+    ),
+    "swapped-size": (
+        "In the boxes of {samples}, x is divided by the height and y by the width.",
+        "Swap the two: sizes of arrays are (height, width), points are (x, y).",
+    ),
+    "wrong-box-unit": (
+        "The boxes of {samples} are {unit} where {meant} are meant.",
+        "Multiply by, or divide by, width and height of the image, once.",
+    ),
+    "padding-forgotten": (
+        "The boxes of {samples} are not moved by the padding of their images.",
+        "Add what is padded at the left and the top.",
+    ),
+    "wrong-box-scale": (
+        "The boxes of {samples} are {factor} times as large as in their images"
+        "{because}.",
+        "Multiply boxes by what their image is resized by, once.",
+    ),
+    "exif-ignored": (
+        "{samples} are turned otherwise than their boxes, by the EXIF orientation of "
+        "their files.",
+        "Turn images when they are read (ImageOps.exif_transpose, or cv2.imread "
+        "without IMREAD_IGNORE_ORIENTATION), if the labels are for upright images.",
+    ),
+    "image-turned-alone": (
+        "{samples} are flipped or turned, and their boxes are not.",
+        "Give boxes and image to the same call of the transform.",
+    ),
+    "boxes-turned-alone": (
+        "The boxes of {samples} are flipped, and their images are not.",
+        "Give boxes and image to the same call of the transform.",
+    ),
+}
+
+_BECAUSE = {
+    "original pixels": ": they are for the images before they were resized",
+    "scaled twice": ": they were resized twice",
+    "normalised twice": ": they were divided by the size of the image twice",
+    "pixels over the original size": (
+        ": they were divided by the size that the images had before"
+    ),
+    "original pixels over the new size": (
+        ": they were divided by the size that the images were resized to"
+    ),
+}
+
+
+def _geometry_diagnosis(
+    name: str,
+    cases: Sequence[tuple[Held, Reading]],
+    expected: Reading,
+    total: int,
+) -> Diagnosis:
+    share = len(cases) / total
+    sentence, advice = _GEOMETRY[name]
+    reading = cases[0][1]
+    samples = f"{len(cases):,} of {total:,} samples"
+    if name.startswith(("exif", "image")):
+        samples = f"{len(cases):,} of {total:,} images"
+    figures: dict[str, float | int | str] = {"samples": len(cases)}
+    factor = ""
+    if name == "wrong-box-scale":
+        x, y = np.median(
+            [_factor(one, option, expected) for one, option in cases], axis=0
+        )
+        figures |= {"factor_x": float(x), "factor_y": float(y)}
+        factor = f"{x:.3g}" if abs(x / y - 1) < 0.02 else f"{x:.3g} (x) and {y:.3g} (y)"
+    return Diagnosis(
+        name,
+        sentence.format(
+            samples=samples,
+            found=reading.box_format,
+            expected=expected.box_format,
+            unit=reading.space,
+            meant=expected.space,
+            factor=factor,
+            because=_BECAUSE.get(reading.space, ""),
+        ),
+        advice,
+        share,
+        positions([one for one, _ in cases]),
+        figures,
+    )
+
+
+def _factor(one: Held, option: Reading, expected: Reading) -> tuple[float, float]:
+    """By what the sizes of boxes differ from those that they should have."""
+    raw = one.sample.sample.boxes
+    given = corners(raw, option.box_format, option.swapped)
+    assert one.boxes is not None
+    canvas = one.sample.canvases[0]
+    meant = _forth(one.boxes, canvas, expected)
+    sizes = [(boxes[:, 2:] - boxes[:, :2]).mean(axis=0) for boxes in (given, meant)]
+    x, y = sizes[0] / np.maximum(sizes[1], 1e-12)
+    return float(x), float(y)
+
+
+def _forth(
+    boxes: NDArray[np.float64], canvas: Canvas, expected: Reading
+) -> NDArray[np.float64]:
+    """Boxes from 0 to 1 as they should be, but for flips, which change no size."""
+    transposed = bool(canvas.turns) and canvas.turns[0][0]
+    if transposed:
+        boxes = boxes[:, [1, 0, 3, 2]]
+    scaled = boxes * np.tile(canvas.place[2:], 2)
+    if expected.space == "normalised":
+        scaled = scaled / np.tile(canvas.delivered, 2)
+    return scaled
+
+
+def positions(held: Iterable[Held]) -> NDArray[np.int64]:
+    """The positions of the images that samples are of, each once."""
+    return np.unique(np.array([one.sample.position for one in held], np.int64))

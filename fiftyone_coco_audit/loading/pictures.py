@@ -1,0 +1,260 @@
+"""Images as a loader gives them, held against their files.
+
+What is compared is a thumbnail of 16 x 16: it withstands resizing, normalisation and
+changes of colour, and tells flips, turns, swapped channels and other images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIDE = 16
+#: Correlation of thumbnails from which two images are taken as the same
+SAME = 0.85
+#: Ways of turning that are this much worse than the best are not the right one
+CLEARLY_WORSE = 0.04
+#: Standard deviation of grey values, in [0, 255], under which nothing can be told
+FLAT = 1.0
+
+#: ``(transpose, flip x, flip y)``, done in this order: the 8 ways to turn and to flip
+TURNS = tuple(
+    (transpose, flip_x, flip_y)
+    for transpose in (False, True)
+    for flip_x in (False, True)
+    for flip_y in (False, True)
+)
+Turn = tuple[bool, bool, bool]
+UNTURNED: Turn = (False, False, False)
+
+#: x, y, width and height of the part of a delivered image that is the file's image
+Place = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The image of a file, as the labels see it.
+
+    Attributes:
+        thumbnail: ``(16, 16, 3)`` RGB
+        orientation: what its EXIF data say; 1 is upright
+        grey: ``(8, 256)`` its grey values in each of :data:`TURNS`, standardised
+    """
+
+    thumbnail: NDArray[np.float32]
+    orientation: int
+    grey: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How a delivered image is made of an image.
+
+    Attributes:
+        turns: the ways of turning that it may be; several if the image is symmetric;
+            none if it is not that image, or not as a whole
+        place: where in the delivered image it is
+        correlation: of the thumbnails
+        colour: the correlation of red minus blue with that of the file: -1 where the
+            channels are swapped; NaN where there is no colour
+    """
+
+    turns: tuple[Turn, ...]
+    place: Place
+    correlation: float
+    colour: float = np.nan
+
+
+def read_reference(filepath: str, size: tuple[float, float]) -> Reference | None:
+    """Reads the image of a file.
+
+    Args:
+        filepath: the path
+        size: width and height that the labels are for: an image that is turned by its
+            EXIF data is taken as it is stored if its labels are
+
+    Returns:
+        a :class:`Reference`; None if the file cannot be read
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(filepath) as image:
+            orientation = image.getexif().get(274, 1)
+            stored = image.size
+            image.draft("RGB", (8 * SIDE, 8 * SIDE))
+            upright = ImageOps.exif_transpose(image)
+            as_stored = stored == size and stored[::-1] != size and orientation > 4
+            turned = image if as_stored else upright
+            small = turned.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX)
+    except Exception:
+        return None
+    thumbnail = np.asarray(small, np.float32)
+    grey = thumbnail.mean(axis=2)
+    if grey.std() < FLAT:
+        return None
+    turned_grey = np.stack([turn_array(grey, turn).ravel() for turn in TURNS])
+    return Reference(thumbnail, int(orientation), _standardised(turned_grey))
+
+
+def turn_array(array: NDArray[Any], turn: Turn) -> NDArray[Any]:
+    """Turns the first two axes of an array."""
+    transpose, flip_x, flip_y = turn
+    if transpose:
+        array = np.swapaxes(array, 0, 1)
+    if flip_x:
+        array = array[:, ::-1]
+    return array[::-1] if flip_y else array
+
+
+def compare(
+    image: NDArray[Any], reference: Reference, size: tuple[float, float]
+) -> Likeness:
+    """Finds out how a delivered image is made of an image.
+
+    Args:
+        image: ``(height, width, 3)`` or ``(height, width)``, of any range
+        reference: the image
+        size: its width and height
+
+    Returns:
+        a :class:`Likeness`
+    """
+    image = image if image.ndim == 3 else image[..., None]
+    found: dict[Turn, tuple[float, Place, NDArray[np.float32]]] = {}
+    for transposed in (False, True):
+        rows = [row for row, turn in enumerate(TURNS) if turn[0] == transposed]
+        dimensions = size[::-1] if transposed else size
+        for place in places(image, dimensions):
+            thumbnail = _thumbnail(image, place)
+            grey = thumbnail.mean(axis=2)
+            if not np.isfinite(grey).all() or grey.std() == 0:
+                continue
+            likeness = reference.grey[rows] @ _standardised(grey.reshape(1, -1))[0]
+            for row, value in zip(rows, likeness.tolist(), strict=True):
+                # The first place of several alike is the simplest
+                if value > found.get(TURNS[row], (-1.0,))[0] + 0.01:
+                    found[TURNS[row]] = value, place, thumbnail
+    if not found:
+        return Likeness((), (0, 0, image.shape[1], image.shape[0]), 0.0)
+    best = max(found, key=lambda turn: found[turn][0])
+    correlation, place, thumbnail = found[best]
+    turns = tuple(
+        turn
+        for turn, (value, _, _) in found.items()
+        if correlation >= SAME and value > correlation - CLEARLY_WORSE
+    )
+    colour = (
+        _colour(thumbnail, turn_array(reference.thumbnail, best)) if turns else np.nan
+    )
+    return Likeness(turns, place, correlation, colour)
+
+
+def places(image: NDArray[Any], size: tuple[float, float]) -> Iterator[Place]:
+    """Where in a delivered image the file's image may be, the simplest first.
+
+    Args:
+        image: ``(height, width, channels)``
+        size: width and height of the file's image
+
+    Yields:
+        all of it; without padding in the middle, or at the right and the bottom, with
+        the image as large as fits, or as it was; or without a border of one colour
+    """
+    height, width = image.shape[:2]
+    scale = min(width / size[0], height / size[1])
+    fit = size[0] * scale, size[1] * scale
+    yield 0.0, 0.0, float(width), float(height)
+    if abs(fit[0] - width) > 1 or abs(fit[1] - height) > 1:
+        yield (width - fit[0]) / 2, (height - fit[1]) / 2, *fit
+        yield 0.0, 0.0, *fit
+    elif (width, height) == size:
+        return
+    if size[0] <= width and size[1] <= height:
+        yield (width - size[0]) / 2, (height - size[1]) / 2, *size
+        yield 0.0, 0.0, *size
+    trimmed = _without_border(image)
+    if trimmed is not None:
+        ratio = trimmed[2] / trimmed[3] * size[1] / size[0]
+        if 0.97 < ratio < 1.03:
+            yield trimmed
+
+
+def thumbnails(image: NDArray[Any]) -> list[NDArray[np.float32]]:
+    """The grey values of an image, with and without a border of one colour.
+
+    Args:
+        image: ``(height, width, channels)`` or ``(height, width)``
+
+    Returns:
+        ``(256,)`` each, standardised as those of a :class:`Reference`
+    """
+    image = image if image.ndim == 3 else image[..., None]
+    whole = (0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
+    parts = [whole, _without_border(image)]
+    return [
+        _standardised(_thumbnail(image, part).mean(axis=2).reshape(1, -1))[0]
+        for part in parts
+        if part is not None
+    ]
+
+
+def _without_border(image: NDArray[Any]) -> Place | None:
+    """The part of an image that is not of the colour of a corner."""
+    height, width = image.shape[:2]
+    for corner in (image[-1, -1], image[0, 0]):
+        # Where one row and one column in eight have no border there is none
+        found = image
+        for part in (image[::8, ::8], image):
+            found = (part != corner).any(axis=2)
+            if found[:, [0, -1]].any(axis=0).all() and found[[0, -1]].any(axis=1).all():
+                break
+        else:
+            columns = np.flatnonzero(found.any(axis=0))
+            rows = np.flatnonzero(found.any(axis=1))
+            if len(columns) and (len(columns) < width or len(rows) < height):
+                left, top = float(columns[0]), float(rows[0])
+                right, bottom = float(columns[-1] + 1), float(rows[-1] + 1)
+                return left, top, right - left, bottom - top
+    return None
+
+
+def _thumbnail(image: NDArray[Any], place: Place) -> NDArray[np.float32]:
+    import cv2
+
+    left, top, width, height = place
+    rows = slice(round(top), max(round(top + height), round(top) + 1))
+    columns = slice(round(left), max(round(left + width), round(left) + 1))
+    part = image[rows, columns]
+    # Some samples of a large image are enough for a mean
+    step = max(min(part.shape[:2]) // (8 * SIDE), 1)
+    part = part[::step, ::step]
+    if part.dtype not in (np.uint8, np.float32):
+        part = part.astype(np.float32)
+    small = cv2.resize(
+        np.ascontiguousarray(part), (SIDE, SIDE), interpolation=cv2.INTER_AREA
+    )
+    return small.reshape(SIDE, SIDE, -1).astype(np.float32)
+
+
+def _standardised(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of mean 0 and length 1, whose product is their correlation."""
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    length = np.sqrt((centred**2).sum(axis=1, keepdims=True))
+    return centred / np.maximum(length, 1e-12)
+
+
+def _colour(thumbnail: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+    if thumbnail.shape[2] < 3:
+        return np.nan
+    pairs = [
+        (image[..., 0] - image[..., 2]).reshape(1, -1)
+        for image in (thumbnail, reference)
+    ]
+    if pairs[1].std() < 2 * FLAT or pairs[0].std() == 0:
+        return np.nan
+    return float((_standardised(pairs[0]) * _standardised(pairs[1])).sum())

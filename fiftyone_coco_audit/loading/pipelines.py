@@ -1,0 +1,58 @@
+"""An Albumentations pipeline as the dry run calls it."""
+
+from __future__ import annotations
+
+import copy
+import random
+import warnings
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from fiftyone_coco_audit.augmentation.pipelines import Pipeline
+
+_IDS = "label_ids"
+
+
+class AlbumentationsPipeline:
+    """A pipeline with all of its transforms, those too that only make numbers.
+
+    Unlike where pipelines are looked at, nothing is left out, as ``Normalize`` and
+    ``ToTensorV2`` take their time as well. Each sample draws from a seed of its own, so
+    that what fails fails again.
+
+    Args:
+        pipeline: the pipeline
+        seed: the seed of the whole run
+    """
+
+    def __init__(self, pipeline: Pipeline, seed: int = 51) -> None:
+        import albumentations as A
+
+        self.seed = seed
+        box_params = {**pipeline.box_params, "format": "coco", "label_fields": [_IDS]}
+        with warnings.catch_warnings():
+            # Without a transform that moves boxes there is no use for their processor
+            warnings.filterwarnings("ignore", "Got processor for")
+            self.compose = A.Compose(
+                [copy.deepcopy(step.transform) for step in pipeline.steps],
+                bbox_params=A.BboxParams(**box_params),
+                p=pipeline.p,
+            )
+
+    def __call__(
+        self, image: NDArray[Any], boxes: NDArray[np.float64], ids: NDArray[np.int64]
+    ) -> tuple[Any, Any, Any]:
+        """Transforms an image and its boxes; see :class:`.stages.Pipeline`."""
+        # Versions that draw from sources that all Python shares are left alone
+        if hasattr(self.compose, "set_random_state"):
+            name = f"{self.seed}/{ids[0] if len(ids) else ''}/{image.shape}"
+            number = zlib.crc32(name.encode())
+            self.compose.set_random_state(
+                np.random.Generator(np.random.Philox(key=number)), random.Random(number)
+            )
+        result = self.compose(image=image, bboxes=boxes, **{_IDS: ids})
+        return result["image"], result["bboxes"], np.asarray(result[_IDS], np.int64)

@@ -1,0 +1,231 @@
+"""A dataset through the way that training reads it: read, run, name, write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fiftyone_coco_audit.augmentation.pipelines import Pipeline
+from fiftyone_coco_audit.columns import Progress, write_columns
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.fields import (
+    FieldSpec,
+    check_paths_are_free,
+    declare_fields,
+    delete_fields,
+    fields_of,
+)
+from fiftyone_coco_audit.loading.loaders import LoaderRun, run_loader
+from fiftyone_coco_audit.loading.pipelines import AlbumentationsPipeline
+from fiftyone_coco_audit.loading.reports import DryRun
+from fiftyone_coco_audit.loading.runner import run_pipeline
+from fiftyone_coco_audit.loading.stages import Decoding
+from fiftyone_coco_audit.statistics.inputs import (
+    LabelledSamples,
+    read_labelled_images,
+)
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+_FUNCTION = "dry_run"
+_FIELDS = (
+    FieldSpec("dry_run_status", "str", "ok, suspicious, failed, or not run"),
+    FieldSpec("dry_run_error", "str", "What failed in reading it as training does"),
+    FieldSpec("dry_run_seconds", "float", "How long reading and transforming it took"),
+)
+
+
+def dry_run(
+    samples: fo.SampleCollection,
+    pipeline: Any,
+    *,
+    label_field: str = "ground_truth",
+    decoding: Decoding | None = None,
+    seed: int = 51,
+    write_fields: bool = True,
+    executor: Executor | None = None,
+    workers: int | None = None,
+    progress: Progress = None,
+) -> DryRun | LoaderRun:
+    """Puts every sample through reading, decoding and a pipeline, as training does.
+
+    Given a loader of your own in place of a pipeline, it is :func:`check_loader`.
+
+    Whatever fails is caught and put down to its sample, stage and transform; the fields
+    ``dry_run_status``, ``dry_run_error`` and ``dry_run_seconds`` are written on
+    samples. Ctrl-C ends it early, and what was measured so far is returned.
+
+    Args:
+        samples: a dataset or a view of whole images
+        pipeline: an Albumentations pipeline in any form that
+            :meth:`.augmentation.pipelines.Pipeline.parse` reads, or a function that
+            takes ``(image, boxes, ids)`` and returns the same; or a loader or dataset
+            of your own
+        label_field: the field of the ground truth
+        decoding: how images are decoded, by default with OpenCV to RGB, turned as
+            their EXIF data say
+        seed: the same seed draws the same
+        write_fields: whether to write the fields
+        executor: what runs it, such as a Dask client's ``get_executor()``; by default
+            processes of this machine
+        workers: the number of processes, by default one for each core
+        progress: whether to show a progress bar, as everywhere in FiftyOne
+
+    Returns:
+        a :class:`.reports.DryRun`; of a loader a :class:`.loaders.LoaderRun`
+
+    Raises:
+        CocoAuditError: if the pipeline or the data do not allow it
+    """
+    if _is_loader(pipeline):
+        return check_loader(
+            samples, pipeline, label_field=label_field, progress=progress
+        )
+    called = _as_callable(pipeline, seed)
+    dataset = samples._root_dataset
+    if write_fields:
+        check_paths_are_free(dataset, [field.path for field in _FIELDS], _FUNCTION)
+    labelled = read_labelled_images(samples, label_field, progress=False)
+    with _bar(len(labelled.images), progress) as report:
+        result = run_pipeline(
+            labelled.images,
+            called,
+            decoding=decoding,
+            executor=executor,
+            workers=workers,
+            progress=report,
+        )
+    if write_fields:
+        _write(samples, labelled, result, progress)
+    return result
+
+
+def check_loader(
+    samples: fo.SampleCollection,
+    loader: Any,
+    *,
+    label_field: str = "ground_truth",
+    box_format: str | None = None,
+    first_label: int | None = None,
+    channels: str = "rgb",
+    progress: Progress = None,
+) -> LoaderRun:
+    """Loads all that a training loader has, and holds it against a dataset's labels.
+
+    Lost labels, permuted classes, boxes with x and y swapped, in another format or
+    scale, images turned against their boxes or with swapped channels are named.
+    PyTorch is not needed for other loaders than its own.
+
+    Args:
+        samples: the dataset or view that the loader is about, in its order where it
+            does not tell the ids of images
+        loader: an iterable of batches, such as a ``DataLoader`` of PyTorch, or a
+            dataset with ``__getitem__`` and ``__len__``. Switch random augmentation
+            but flips and turns off
+        label_field: the field of the ground truth
+        box_format: what the boxes are meant to be, such as ``"xyxy"``; see
+            :class:`.diagnosis.TargetChecker`
+        first_label: the label that the first class is meant to have
+        channels: the order of channels that is meant
+        progress: whether to show a progress bar, as everywhere in FiftyOne
+
+    Returns:
+        a :class:`.loaders.LoaderRun`
+
+    Raises:
+        CocoAuditError: if the loader or the data do not allow it
+    """
+    labelled = read_labelled_images(samples, label_field, progress=False)
+    ids = labelled.columns.coco_id
+    total = len(loader) if hasattr(loader, "__len__") else 0
+    with _bar(total, progress) as report:
+        return run_loader(
+            labelled.images,
+            loader,
+            image_ids=None if None in ids else ids,
+            category_ids=_category_ids(samples, labelled),
+            box_format=box_format,
+            first_label=first_label,
+            channels=channels,
+            progress=report,
+        )
+
+
+def delete_dry_run(dataset: fo.Dataset) -> None:
+    """Deletes the fields that :func:`dry_run` wrote.
+
+    Args:
+        dataset: the dataset
+    """
+    delete_fields(dataset, fields_of(dataset, _FUNCTION))
+
+
+def _is_loader(source: Any) -> bool:
+    if isinstance(source, (str, PathLike, Mapping, list, tuple, Pipeline)):
+        return False
+    return not _is_albumentations(source) and (
+        hasattr(source, "__iter__") or hasattr(source, "__getitem__")
+    )
+
+
+def _is_albumentations(source: Any) -> bool:
+    classes = type(source).__mro__
+    return any(cls.__module__.startswith("albumentations.") for cls in classes)
+
+
+def _as_callable(pipeline: Any, seed: int) -> Any:
+    if callable(pipeline) and not _is_albumentations(pipeline):
+        if not isinstance(pipeline, Pipeline):
+            return pipeline
+    return AlbumentationsPipeline(Pipeline.parse(pipeline), seed)
+
+
+def _category_ids(
+    samples: fo.SampleCollection, labelled: LabelledSamples
+) -> list[int] | None:
+    """The ids of the classes in the COCO file, where an import has kept them all."""
+    info = samples._root_dataset.info.get("coco_audit", {})
+    by_name = {c["name"]: c["id"] for c in info.get("categories", ())}
+    names = labelled.images.classes
+    if not all(isinstance(by_name.get(name), int) for name in names):
+        return None
+    return [by_name[name] for name in names]
+
+
+@contextmanager
+def _bar(total: int, progress: Progress) -> Iterator[Callable[[int, int], None]]:
+    """FiftyOne's progress bar as a function of how many are done."""
+    import fiftyone.core.utils as fou
+
+    with fou.ProgressBar(total=total, progress=progress) as bar:
+        yield lambda done, _: bar.update(done - bar.iteration)
+
+
+def _write(
+    samples: fo.SampleCollection,
+    labelled: LabelledSamples,
+    result: DryRun,
+    progress: Progress,
+) -> None:
+    seconds = result.sample_seconds
+    values = {
+        "dry_run_status": result.status.tolist(),
+        "dry_run_error": [error or None for error in result.error],
+        "dry_run_seconds": [
+            None if unknown else second
+            for second, unknown in zip(
+                seconds.tolist(), np.isnan(seconds).tolist(), strict=True
+            )
+        ],
+    }
+    if not len(labelled.images):
+        raise CocoAuditError("There are no samples to run")
+    declare_fields(samples._root_dataset, _FIELDS, _FUNCTION)
+    write_columns(samples, labelled.columns, values, {}, progress=progress)
+    samples._add_paths_to_sidebar_group(list(values), "dry run")

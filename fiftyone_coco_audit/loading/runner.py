@@ -1,0 +1,192 @@
+"""A dry run: all samples through reading, decoding and a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import closing, nullcontext
+from time import perf_counter
+
+import numpy as np
+
+from fiftyone_coco_audit.loading.instruments import instrumented
+from fiftyone_coco_audit.loading.reports import DryRun
+from fiftyone_coco_audit.loading.stages import (
+    STAGES,
+    Decoding,
+    Passage,
+    Pipeline,
+    SamplePasser,
+    Task,
+    one_thread,
+)
+from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.parallel import WorkerDied, available_cores, map_items
+
+
+def run_pipeline(
+    labelled: LabelledImages,
+    pipeline: Pipeline,
+    *,
+    decoding: Decoding | None = None,
+    executor: Executor | None = None,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> DryRun:
+    """Puts every sample through reading, decoding and a pipeline.
+
+    Whatever fails is caught and put down to its sample, stage and transform. Ctrl-C
+    ends it early, and what was measured so far is returned.
+
+    Args:
+        labelled: the images and their objects
+        pipeline: called with an image, its boxes (``[x, y, width, height]`` in pixels)
+            and their ids; it stays as it is
+        decoding: how images are decoded
+        executor: what runs it; see :func:`.parallel.map_items`
+        workers: the number of processes, by default one for each core
+        progress: called with the number of samples done and of all
+
+    Returns:
+        a :class:`.reports.DryRun`
+
+    Raises:
+        CocoAuditError: if the pipeline cannot be sent to other processes, or these
+            cannot be started
+    """
+    passer = SamplePasser(pipeline, decoding or Decoding())
+    passages: list[Passage | None] = [None] * len(labelled)
+    arrivals: list[float] = []
+    alone = executor is None and workers == 1
+    start = perf_counter()
+    complete = True
+    with one_thread() if alone else nullcontext():
+        results = map_items(
+            passer,
+            _tasks(labelled),
+            executor=executor,
+            workers=workers,
+            progress=progress,
+        )
+        try:
+            with closing(results):
+                for position, found in results:
+                    arrivals.append(perf_counter())
+                    passages[position] = _survived(found)
+        except KeyboardInterrupt:
+            complete = False
+    end = perf_counter()
+    cores = available_cores()
+    return _report(
+        labelled,
+        passages,
+        instrumented(pipeline)[2],
+        workers=workers or getattr(executor, "_max_workers", None) or cores,
+        cores=cores,
+        wall_seconds=end - start,
+        rate=_rate(start, arrivals, alone),
+        complete=complete,
+    )
+
+
+def _tasks(labelled: LabelledImages) -> list[Task]:
+    ends = np.searchsorted(labelled.objects.image, np.arange(len(labelled) + 1))
+    rows = np.arange(len(labelled.objects))
+    return [
+        Task(
+            filepath=path,
+            size=(float(width), float(height)),
+            boxes=labelled.objects.box[first:last],
+            rows=rows[first:last],
+        )
+        for path, (width, height), first, last in zip(
+            labelled.filepaths, labelled.size, ends[:-1], ends[1:], strict=True
+        )
+    ]
+
+
+def _survived(found: Passage | WorkerDied) -> Passage:
+    if isinstance(found, Passage):
+        return found
+    return Passage(stage="worker", exception="WorkerDied", message=found.message)
+
+
+def _rate(start: float, arrivals: list[float], alone: bool) -> float:
+    """Samples per second, without the start of the workers.
+
+    What is ready with the first batch was begun while workers were started: it is
+    counted for neither the samples nor the time.
+    """
+    if not arrivals:
+        return 0.0
+    if not alone:
+        times = np.array(arrivals)
+        later = times[times > times[0] + 0.001]
+        if len(later) > len(times) / 2:
+            return len(later) / float(later[-1] - times[0])
+    return len(arrivals) / (arrivals[-1] - start)
+
+
+def _report(
+    labelled: LabelledImages,
+    passages: list[Passage | None],
+    names: list[str],
+    *,
+    workers: int,
+    cores: int,
+    wall_seconds: float,
+    rate: float,
+    complete: bool,
+) -> DryRun:
+    run = [passage or Passage() for passage in passages]
+    through = np.array([p is not None and not p.stage for p in passages], bool)
+    num_objects = np.bincount(labelled.objects.image, minlength=len(labelled))
+    lost = [row for passage in run for row in passage.lost]
+    return DryRun(
+        filepaths=labelled.filepaths,
+        status=np.array([_status(p) for p in passages], "<U10"),
+        error=[_sentence(p) for p in run],
+        stage=np.array([p.stage for p in run], "<U9"),
+        transform=[p.transform for p in run],
+        exception=[p.exception for p in run],
+        seconds=np.array(
+            [[p.seconds.get(stage, np.nan) for stage in STAGES] for p in run]
+        ).reshape(-1, len(STAGES)),
+        transforms=names,
+        transform_seconds=np.array(
+            [[p.transforms.get(name, np.nan) for name in names] for p in run]
+        ).reshape(len(run), len(names)),
+        waiting=np.array([p.waiting if p.seconds else np.nan for p in run]),
+        num_bytes=np.array([p.num_bytes for p in run], np.int64),
+        lost=np.array(sorted(lost), np.int64),
+        num_objects=int(num_objects[through].sum()),
+        workers=workers,
+        cores=cores,
+        wall_seconds=wall_seconds,
+        rate=rate,
+        complete=complete,
+    )
+
+
+def _status(passage: Passage | None) -> str:
+    if passage is None:
+        return "not run"
+    if passage.stage:
+        return "failed"
+    return "suspicious" if passage.suspicions else "ok"
+
+
+def _sentence(passage: Passage) -> str:
+    if not passage.stage:
+        return " ".join(passage.suspicions)
+    where = {
+        "read": "The file cannot be read",
+        "decode": "The image cannot be decoded",
+        "transform": "The pipeline failed",
+        "labels": "The labels cannot be transformed",
+        "worker": "The process that had it died",
+    }[passage.stage]
+    if passage.transform:
+        where = f"`{passage.transform}` failed"
+    kind = "" if passage.exception in ("Nonsense", "WorkerDied") else passage.exception
+    return f"{where}: {f'{kind}: ' if kind else ''}{passage.message.rstrip('.')}."

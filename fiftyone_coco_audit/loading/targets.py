@@ -1,0 +1,315 @@
+"""What a loader of the user's own yields, taken apart into images and their targets.
+
+Tensors are recognised by what they can do, so that PyTorch need not be there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.errors import CocoAuditError
+
+#: The conventions that are known by how targets are put together
+Container = Literal["torchvision", "coco", "ultralytics", "class_labels", "plain"]
+
+_IMAGE_KEYS = ("image", "img", "pixel_values", "images")
+_BOX_KEYS = ("boxes", "bboxes", "bbox")
+_LABEL_KEYS = (
+    "labels",
+    "class_labels",
+    "category_ids",
+    "category_id",
+    "cls",
+    "classes",
+)
+_ID_KEYS = ("image_id", "img_id")
+_TARGET_KEYS = ("target", "targets", "labels", "annotations")
+
+_KNOWN = (
+    "known are (image, {'boxes', 'labels', 'image_id'}), (image, COCO records), "
+    "(image, boxes), (image, boxes, labels), a dictionary of these, lists or batches "
+    "of them, and (images, rows of [index, class, cx, cy, w, h])"
+)
+
+
+@dataclass(frozen=True)
+class LoadedSample:
+    """One sample as a loader gave it.
+
+    Attributes:
+        image: ``(height, width, channels)`` or ``(height, width)``; None without one
+        boxes: ``(n, 4)`` four numbers of each box, whatever they mean
+        labels: ``(n,)`` integers or names; None without any
+        image_id: what the loader says which image it is; None if it does not
+        container: how the targets are put together
+    """
+
+    image: NDArray[Any] | None
+    boxes: NDArray[np.float64]
+    labels: NDArray[Any] | None = None
+    image_id: Any = None
+    container: Container = "plain"
+
+
+def as_array(value: Any) -> NDArray[Any]:
+    """Any array, tensor, image or list of numbers as an array.
+
+    Args:
+        value: such as a tensor of PyTorch on any device, or an image of Pillow
+
+    Returns:
+        an array, which may share its memory
+    """
+    if isinstance(value, (list, tuple)) and any(map(_is_array, value)):
+        return np.array([as_array(one) for one in value])
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        # NumPy has no bfloat16
+        if "bfloat16" in str(value.dtype):
+            value = value.float()
+    return np.asarray(value)
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "__array__") or hasattr(value, "__array_interface__")
+
+
+def unpack_sample(item: Any) -> LoadedSample:
+    """Takes one sample of a dataset apart.
+
+    Args:
+        item: what ``dataset[i]`` returns
+
+    Returns:
+        a :class:`LoadedSample`
+
+    Raises:
+        CocoAuditError: if it is of no known kind
+    """
+    if isinstance(item, Mapping):
+        image = _first(item, _IMAGE_KEYS)
+        return _sample(image, [_target_of(item)])
+    if isinstance(item, (tuple, list)) and len(item) >= 2:
+        image, *targets = item
+        if _is_array(image) or image is None:
+            return _sample(image, targets)
+    raise CocoAuditError(f"The loader yields {_describe(item)}: {_KNOWN}")
+
+
+def unpack_batch(batch: Any) -> list[LoadedSample]:
+    """Takes a batch apart.
+
+    Args:
+        batch: what a loader yields: a batch of any known kind, or a single sample
+
+    Returns:
+        a list of :class:`LoadedSample`
+
+    Raises:
+        CocoAuditError: if it is of no known kind
+    """
+    if isinstance(batch, Mapping):
+        if "batch_idx" in batch:
+            return _ultralytics_dictionary(batch)
+        images = _first(batch, _IMAGE_KEYS)
+        if images is None or not _are_images(images):
+            return [unpack_sample(batch)]
+        return [
+            unpack_sample({key: _part(value, n) for key, value in batch.items()})
+            for n in range(len(images))
+        ]
+    if isinstance(batch, (tuple, list)) and len(batch):
+        first = batch[0]
+        if _are_images(first) and len(batch) >= 2:
+            return _images_and_targets(first, batch[1:])
+        if _is_array(first):
+            return [unpack_sample(batch)]
+        return [unpack_sample(item) for item in batch]
+    raise CocoAuditError(f"The loader yields {_describe(batch)}: {_KNOWN}")
+
+
+def _are_images(value: Any) -> bool:
+    """Whether it is several images: stacked, or in a list."""
+    if isinstance(value, (tuple, list)):
+        return bool(value) and all(_is_array(one) and _ndim(one) >= 2 for one in value)
+    return _is_array(value) and _ndim(value) == 4
+
+
+def _ndim(value: Any) -> int:
+    shape = getattr(value, "shape", None)
+    return len(as_array(value).shape if shape is None else shape)
+
+
+def _images_and_targets(images: Any, targets: Sequence[Any]) -> list[LoadedSample]:
+    if _is_array(targets[0]) and as_array(targets[0]).ndim == 2:
+        rows = as_array(targets[0]).astype(np.float64)
+        if rows.shape[1] == 6:
+            return [
+                _sample(image, [rows[rows[:, 0] == n][:, 1:]], "ultralytics")
+                for n, image in enumerate(images)
+            ]
+    return [
+        _sample(image, [_part(target, n) for target in targets])
+        for n, image in enumerate(images)
+    ]
+
+
+def _ultralytics_dictionary(batch: Mapping[str, Any]) -> list[LoadedSample]:
+    owner = as_array(batch["batch_idx"]).ravel()
+    boxes = as_array(batch["bboxes"]).reshape(-1, 4)
+    labels = as_array(batch["cls"]).reshape(-1, 1)
+    rows = np.hstack([labels, boxes]).astype(np.float64)
+    return [
+        _sample(image, [rows[owner == n]], "ultralytics")
+        for n, image in enumerate(batch["img"])
+    ]
+
+
+def _part(value: Any, place: int) -> Any:
+    """What belongs to one sample of a batch."""
+    if isinstance(value, Mapping):
+        return {key: _part(one, place) for key, one in value.items()}
+    return value[place]
+
+
+def _target_of(item: Mapping[str, Any]) -> Any:
+    if _first(item, _BOX_KEYS) is not None:
+        return item
+    for key in _TARGET_KEYS:
+        target = item.get(key)
+        if isinstance(target, (Mapping, list, tuple)):
+            return target
+    raise CocoAuditError(f"The loader yields {_describe(item)}: {_KNOWN}")
+
+
+def _sample(
+    image: Any, targets: Sequence[Any], container: Container = "plain"
+) -> LoadedSample:
+    boxes, labels, image_id, container = _target(targets, container)
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+    if labels is not None:
+        labels = as_array(labels).reshape(-1)
+        if labels.dtype.kind == "f":
+            labels = labels.astype(np.int64)
+        if len(labels) != len(boxes):
+            raise CocoAuditError(
+                f"The loader yields {len(boxes)} boxes with {len(labels)} labels for "
+                "one image: there must be one label for each box"
+            )
+    return LoadedSample(
+        None if image is None else channels_last(as_array(image)),
+        boxes,
+        labels,
+        image_id,
+        container,
+    )
+
+
+_Target = tuple[Any, Any, Any, Container]
+
+
+def _target(targets: Sequence[Any], container: Container) -> _Target:
+    target = targets[0]
+    if isinstance(target, Mapping):
+        return _dictionary(target)
+    if isinstance(target, (list, tuple)) and all(
+        isinstance(one, Mapping) for one in target
+    ):
+        return _records(target)
+    if isinstance(target, tuple) and len(target) == 2 and len(targets) == 1:
+        targets, target = target, target[0]
+    if len(targets) > 1 and _is_identifier(targets[-1]):
+        return (*_target(targets[:-1], container)[:2], _scalar(targets[-1]), container)
+    boxes = as_array(target).astype(np.float64)
+    if not boxes.size:
+        return np.zeros((0, 4)), np.zeros(0, np.int64), None, container
+    if boxes.ndim != 2 or boxes.shape[1] not in (4, 5):
+        raise CocoAuditError(
+            f"The loader yields {_describe(target)} as boxes: {_KNOWN}"
+        )
+    if boxes.shape[1] == 4:
+        return boxes, targets[1] if len(targets) > 1 else None, None, container
+    return (*_class_apart(boxes), None, container)
+
+
+def _class_apart(rows: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Boxes and classes of rows of five: the class is first as in YOLO, or last."""
+    whole = (rows == np.floor(rows)).all(axis=0)
+    last = whole[4] and (not whole[0] or rows[:, 1:4].max() > 1)
+    place = 4 if last else 0
+    return np.delete(rows, place, axis=1), rows[:, place].astype(np.int64)
+
+
+def _is_identifier(value: Any) -> bool:
+    return isinstance(value, (int, str, np.integer)) or (
+        _is_array(value) and as_array(value).ndim == 0
+    )
+
+
+def _scalar(value: Any) -> Any:
+    if value is None or isinstance(value, (int, str)):
+        return value
+    found = as_array(value).ravel()
+    return found[0].item() if len(found) else None
+
+
+def _dictionary(target: Mapping[str, Any]) -> _Target:
+    image_id = _scalar(_first(target, _ID_KEYS))
+    if "annotations" in target:
+        boxes, labels, _, kind = _records(target["annotations"])
+        return boxes, labels, image_id, kind
+    boxes = _first(target, _BOX_KEYS)
+    if boxes is None:
+        raise CocoAuditError(f"The loader yields {_describe(target)}: {_KNOWN}")
+    container: Container = "plain"
+    if "boxes" in target:
+        container = "class_labels" if "class_labels" in target else "torchvision"
+    return as_array(boxes), _first(target, _LABEL_KEYS), image_id, container
+
+
+def _records(records: Sequence[Mapping[str, Any]]) -> _Target:
+    if records and _first(records[0], _BOX_KEYS) is None:
+        raise CocoAuditError(f"The loader yields {_describe(records)}: {_KNOWN}")
+    boxes = [as_array(_first(record, _BOX_KEYS)).ravel() for record in records]
+    labels = [_scalar(_first(record, _LABEL_KEYS)) for record in records]
+    image_id = _scalar(_first(records[0], _ID_KEYS)) if records else None
+    known = None if None in labels else np.array(labels)
+    return boxes, known, image_id, "coco"
+
+
+def _first(mapping: Mapping[str, Any], keys: Sequence[str]) -> Any:
+    return next((mapping[key] for key in keys if mapping.get(key) is not None), None)
+
+
+def channels_last(image: NDArray[Any]) -> NDArray[Any]:
+    """An image with its channels where NumPy has them.
+
+    Args:
+        image: ``(height, width, channels)``, ``(channels, height, width)`` as in
+            PyTorch, or ``(height, width)``
+
+    Returns:
+        ``(height, width, channels)`` or ``(height, width)``
+    """
+    counts = (1, 3, 4)
+    if image.ndim == 3 and image.shape[0] in counts and image.shape[2] not in counts:
+        return np.moveaxis(image, 0, 2)
+    return image
+
+
+def _describe(value: Any, depth: int = 1) -> str:
+    if isinstance(value, Mapping):
+        return f"a dictionary of {', '.join(map(repr, list(value)[:6]))}"
+    if isinstance(value, (list, tuple)):
+        if not depth:
+            return f"a {type(value).__name__}"
+        parts = ", ".join(_describe(one, depth - 1) for one in value[:4])
+        return f"a {type(value).__name__} of {len(value)} ({parts})"
+    if _is_array(value):
+        return f"an array of shape {tuple(as_array(value).shape)}"
+    return f"a {type(value).__name__}"

@@ -1,0 +1,110 @@
+"""The operator ``audit_augmentation``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fiftyone.operators import types
+from fiftyone.operators.executor import ExecutionContext
+from fiftyone.operators.message import GeneratedMessage
+
+from fiftyone_coco_audit.augmentation.run import AugmentationAudit, audit_augmentation
+from fiftyone_coco_audit.operators.base import SdkOperator
+from fiftyone_coco_audit.operators.forms import HALF, as_form, refuse
+from fiftyone_coco_audit.operators.network_forms import add_ground_truth
+from fiftyone_coco_audit.operators.pipeline_forms import add_pipeline, pipeline_of
+
+
+class AuditAugmentation(SdkOperator):
+    """Measures what a pipeline does to labels, and opens those that it harms."""
+
+    function = staticmethod(audit_augmentation)
+    label = "COCO Audit: audit an augmentation pipeline"
+    description = "What a pipeline does to labels, measured on the objects' pixels"
+    icon = "auto_fix_high"
+
+    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
+        """The form."""
+        inputs = types.Object()
+        if add_ground_truth(inputs, ctx):
+            add_pipeline(inputs, ctx)
+            _add_draws(inputs, ctx)
+        return as_form(inputs, "Audit an augmentation pipeline", "Audit")
+
+    def call(self, ctx: ExecutionContext, progress: Any) -> AugmentationAudit:
+        """Measures what the form asks for."""
+        arguments = self.arguments(ctx) | {"pipeline": pipeline_of(ctx)}
+        arguments.setdefault("write_fields", True)
+        return audit_augmentation(ctx.target_view(), **arguments, progress=progress)
+
+    def to_results(
+        self, ctx: ExecutionContext, value: AugmentationAudit
+    ) -> dict[str, Any]:
+        """The findings and what failed, without the ids of labels."""
+        return {
+            "pipeline": value.pipeline.name,
+            "findings": [
+                {
+                    "code": finding.code,
+                    "severity": finding.severity,
+                    "message": finding.message,
+                    "advice": finding.advice,
+                    "count": finding.count,
+                }
+                for finding in value.findings
+            ],
+            "failures": list(value.failures.values()),
+            "notes": list(value.notes),
+            "complete": value.complete,
+        }
+
+    def open(
+        self, ctx: ExecutionContext, value: AugmentationAudit
+    ) -> Iterator[GeneratedMessage]:
+        """Opens the labels of the severest finding."""
+        yield ctx.ops.reload_dataset()
+        if value.findings:
+            yield ctx.ops.set_view(value.view(value.findings[0]))
+
+    def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
+        """Shows the findings."""
+        findings, failures = results["findings"], results["failures"]
+        if not findings:
+            outputs.view(
+                "message",
+                types.Success(label=f"{results['pipeline']} does no harm to labels"),
+            )
+        lines = [
+            f"- **{f['code']}** {f['severity']}: {f['message']} *{f['advice']}*"
+            for f in findings
+        ]
+        lines += [f"- {note}" for note in results["notes"]]
+        if failures:
+            lines.append(f"- {len(failures):,} images failed: {failures[0]}")
+        outputs.md("\n".join(lines), name="text")
+        if findings:
+            outputs.md(
+                "The grid shows the labels of the first. `augmentation_damage` of "
+                "samples and labels says which are harmed, and how.",
+                name="next",
+            )
+
+
+def _add_draws(inputs: types.Object, ctx: ExecutionContext) -> None:
+    draws = inputs.int(
+        "n_seeds",
+        default=3,
+        label="Draws",
+        description="How often each image is drawn",
+        view=types.TextFieldView(space=HALF),
+    )
+    inputs.int(
+        "seed",
+        default=51,
+        label="Seed",
+        description="The same seed gives the same numbers",
+        view=types.TextFieldView(space=HALF),
+    )
+    if (ctx.params.get("n_seeds") or 1) < 1:
+        refuse(draws, "Each image is drawn once or more")

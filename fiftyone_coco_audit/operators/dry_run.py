@@ -1,0 +1,69 @@
+"""The operator ``dry_run``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fiftyone import ViewField as F
+from fiftyone.operators import types
+from fiftyone.operators.executor import ExecutionContext
+from fiftyone.operators.message import GeneratedMessage
+
+from fiftyone_coco_audit.loading.reports import DryRun
+from fiftyone_coco_audit.loading.run import dry_run
+from fiftyone_coco_audit.operators.base import SdkOperator
+from fiftyone_coco_audit.operators.forms import as_form
+from fiftyone_coco_audit.operators.network_forms import add_ground_truth
+from fiftyone_coco_audit.operators.pipeline_forms import add_pipeline, pipeline_of
+
+
+class RunDry(SdkOperator):
+    """Puts all samples through a pipeline, and opens those that fail."""
+
+    function = staticmethod(dry_run)
+    label = "COCO Audit: dry run of the loading"
+    description = "All images through reading, decoding and a pipeline: what fails"
+    icon = "speed"
+
+    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
+        """The form."""
+        inputs = types.Object()
+        if add_ground_truth(inputs, ctx):
+            add_pipeline(inputs, ctx)
+        return as_form(inputs, "Dry run of the loading", "Run")
+
+    def call(self, ctx: ExecutionContext, progress: Any) -> DryRun:
+        """Runs what the form asks for."""
+        arguments = self.arguments(ctx) | {"pipeline": pipeline_of(ctx)}
+        result = dry_run(ctx.target_view(), **arguments, progress=progress)
+        assert isinstance(result, DryRun)  # as it is of a pipeline
+        return result
+
+    def to_results(self, ctx: ExecutionContext, value: DryRun) -> dict[str, Any]:
+        """What failed, how fast it is, and why."""
+        return value.to_dict()
+
+    def open(self, ctx: ExecutionContext, value: DryRun) -> Iterator[GeneratedMessage]:
+        """Opens the samples that failed or are suspicious."""
+        yield ctx.ops.reload_dataset()
+        failed = ctx.dataset.match(F("dry_run_status").is_in(["failed", "suspicious"]))
+        if failed:
+            yield ctx.ops.set_view(failed)
+
+    def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
+        """Shows what failed, and the times."""
+        outputs.md(
+            "\n".join(f"- {sentence}" for sentence in results["sentences"]), name="text"
+        )
+        rows = [
+            f"| {name} | {times['share']:.0%} | {times['mean']:.2f} | "
+            f"{times['p50']:.2f} | {times['p95']:.2f} | {times['max']:.2f} |"
+            for part in ("stages", "transforms")
+            for name, times in results[part].items()
+        ]
+        head = [
+            "| | share | mean | p50 | p95 | max (ms) |",
+            "|---|--:|--:|--:|--:|--:|",
+        ]
+        outputs.md("\n".join(head + rows), name="table")

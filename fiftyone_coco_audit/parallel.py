@@ -1,0 +1,354 @@
+"""A function mapped over items, by the processes of this machine or any executor."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from contextlib import closing
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+from fiftyone_coco_audit.errors import CocoAuditError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+#: Batches are so small that a worker's last one does not keep the others waiting
+LARGEST_BATCH = 16
+BATCHES_PER_WORKER = 8
+#: Batches handed out for each worker, so that none waits for the next
+AHEAD = 2
+
+
+@dataclass(frozen=True)
+class WorkerDied:
+    """What is known of an item whose worker died: of a crash, or for lack of memory.
+
+    Args:
+        message: what the executor said
+    """
+
+    message: str
+
+
+def available_cores() -> int:
+    """The number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def map_items(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    executor: Executor | None = None,
+    workers: int | None = None,
+    batch_size: int | None = None,
+    ordered: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Generator[tuple[int, Result | WorkerDied], None, None]:
+    """Maps a function over items, in batches that are worked on at the same time.
+
+    A worker that dies does not end the work: the items that it may have died of are
+    tried again one by one, and those that kill a worker of their own are told by
+    :class:`WorkerDied`. Use it within :func:`contextlib.closing`, so that its processes
+    are ended at once where the work is stopped early, or interrupted.
+
+    Args:
+        function: a function that can be pickled, as must be its items and results. What
+            it raises ends the work and is raised here
+        items: the items
+        executor: what runs the batches, such as a Dask client's ``get_executor()``; by
+            default a pool of processes of this machine, which is ended in the end
+        workers: the number of processes; 1 works in this process, where a crash cannot
+            be survived. By default one for each core. Of an ``executor`` that does not
+            say, how many it is taken to have
+        batch_size: the number of items that a worker gets at once; by default at most
+            16, and less where there are few
+        ordered: whether the results are to come in the order of the items, or as they
+            are ready
+        progress: called with the number of items done and of all
+
+    Yields:
+        the position of an item, and its result
+
+    Raises:
+        CocoAuditError: if the function cannot be sent to other processes, or these
+            cannot be started
+    """
+    if workers is not None and workers < 1:
+        raise CocoAuditError(f"workers is {workers}: it must be at least 1")
+    if workers is None:
+        workers = getattr(executor, "_max_workers", None) or available_cores()
+    results: Generator[tuple[int, Any], None, None]
+    if executor is None and workers == 1:
+        results = ((position, function(item)) for position, item in enumerate(items))
+    else:
+        if batch_size is None:
+            share = len(items) // (workers * BATCHES_PER_WORKER)
+            batch_size = min(max(share, 1), LARGEST_BATCH)
+        crew: _Crew[Item, Result]
+        if executor is None:
+            crew = _ProcessCrew(function, workers)
+        else:
+            crew = _HiredCrew(function, executor)
+        results = _as_completed(crew, items, batch_size, AHEAD * workers)
+        if ordered:
+            results = _in_order(results)
+    try:
+        for done, result in enumerate(results, start=1):
+            yield result
+            if progress is not None:
+                progress(done, len(items))
+    finally:
+        results.close()
+
+
+class _Crew(Generic[Item, Result]):
+    """Those who do the work: what differs between our own processes and others'."""
+
+    def submit(self, batch: Sequence[Item]) -> Future[_Outcome[Result]]:
+        raise NotImplementedError
+
+    def survived(self, error: BaseException) -> bool:
+        """Whether work can go on after this error, which is none of the function's."""
+        raise NotImplementedError
+
+    def alone(self, item: Item) -> _Outcome[Result]:
+        """The outcome of one item that a worker may die of.
+
+        Raises:
+            Exception: if it does
+        """
+        raise NotImplementedError
+
+    def close(self, at_once: bool) -> None:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class _Outcome(Generic[Result]):
+    """Results of a batch, or what the function raised.
+
+    Anything else that a future raises is therefore the executor's.
+    """
+
+    results: list[Result]
+    error: Exception | None = None
+
+    def get(self) -> list[Result]:
+        if self.error is not None:
+            raise self.error
+        return self.results
+
+
+def _run(function: Callable[[Item], Result], batch: Sequence[Item]) -> _Outcome[Result]:
+    try:
+        return _Outcome([function(item) for item in batch])
+    except Exception as error:
+        return _Outcome([], error)
+
+
+@lru_cache(maxsize=2)
+def _loaded(function: bytes) -> Callable[[Any], Any]:
+    return pickle.loads(function)
+
+
+def _run_pickled(function: bytes, batch: Sequence[Any]) -> _Outcome[Any]:
+    """As :func:`_run`, of a function that each process unpickles once."""
+    try:
+        loaded = _loaded(function)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        return _Outcome([], CocoAuditError(_unpicklable(reason)))
+    return _run(loaded, batch)
+
+
+def _unpicklable(reason: str) -> str:
+    return (
+        f"The work cannot be sent to other processes ({reason}): define functions and "
+        "classes in a module that can be imported, or use workers=1"
+    )
+
+
+class _ProcessCrew(_Crew[Item, Result]):
+    def __init__(self, function: Callable[[Item], Result], workers: int) -> None:
+        try:
+            self.function = pickle.dumps(function)
+        except Exception as error:
+            raise CocoAuditError(_unpicklable(str(error))) from error
+        self.workers = workers
+        self.pool = _start_pool(workers)
+        self.single: ProcessPoolExecutor | None = None
+
+    def submit(self, batch: Sequence[Item]) -> Future[_Outcome[Result]]:
+        return self.pool.submit(_run_pickled, self.function, batch)
+
+    def survived(self, error: BaseException) -> bool:
+        if not isinstance(error, BrokenExecutor):
+            return False
+        _end_pool(self.pool, at_once=True)
+        self.pool = _start_pool(self.workers)
+        try:
+            self.pool.submit(os.getpid).result()
+        except BrokenExecutor as broken:
+            raise CocoAuditError(
+                "Worker processes end as soon as they are started: in a script, put "
+                "the work under `if __name__ == '__main__':`, or use workers=1"
+            ) from broken
+        return True
+
+    def alone(self, item: Item) -> _Outcome[Result]:
+        if self.single is None:
+            self.single = _start_pool(1)
+        try:
+            return self.single.submit(_run_pickled, self.function, [item]).result()
+        except BrokenExecutor:
+            _end_pool(self.single, at_once=True)
+            self.single = None
+            raise
+
+    def close(self, at_once: bool) -> None:
+        _end_pool(self.pool, at_once)
+        if self.single is not None:
+            _end_pool(self.single, at_once)
+
+
+class _HiredCrew(_Crew[Item, Result]):
+    """An executor that somebody else has made, and will end."""
+
+    def __init__(self, function: Callable[[Item], Result], executor: Executor) -> None:
+        self.function = function
+        self.executor = executor
+
+    def submit(self, batch: Sequence[Item]) -> Future[_Outcome[Result]]:
+        return self.executor.submit(_run, self.function, batch)
+
+    def survived(self, error: BaseException) -> bool:
+        if isinstance(error, BrokenExecutor):
+            raise CocoAuditError(
+                f"A worker of the executor died, and the executor with it ({error}): "
+                "leave `executor` out to be told which item it died of"
+            ) from error
+        return True
+
+    def alone(self, item: Item) -> _Outcome[Result]:
+        return self.executor.submit(_run, self.function, [item]).result()
+
+    def close(self, at_once: bool) -> None:
+        """Leaves it as it is."""
+
+
+def _as_completed(
+    crew: _Crew[Item, Result], items: Sequence[Item], size: int, in_flight: int
+) -> Generator[tuple[int, Any], None, None]:
+    starts = iter(range(0, len(items), size))
+    running: dict[Future[_Outcome[Result]], int] = {}
+    finished = False
+    try:
+        while True:
+            suspects = []
+            while len(running) < in_flight:
+                start = next(starts, None)
+                if start is None:
+                    break
+                try:
+                    future = crew.submit(items[start : start + size])
+                except BrokenExecutor:
+                    # Told by the futures that run, too
+                    suspects.append(start)
+                    break
+                running[future] = start
+            if not running and not suspects:
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                start = running.pop(future)
+                error = future.exception()
+                if error is None:
+                    yield from enumerate(future.result().get(), start=start)
+                elif crew.survived(error):
+                    suspects.append(start)
+                    if isinstance(error, BrokenExecutor):
+                        # All that ran in the pool went with it
+                        suspects.extend(running.values())
+                        running.clear()
+                        break
+                else:
+                    raise error
+            for start in sorted(suspects):
+                stop = min(start + size, len(items))
+                for position in range(start, stop):
+                    yield position, _alone(crew, items[position])
+        finished = True
+    finally:
+        for future in running:
+            future.cancel()
+        crew.close(at_once=not finished)
+
+
+def _alone(crew: _Crew[Item, Result], item: Item) -> Result | WorkerDied:
+    try:
+        outcome = crew.alone(item)
+    except Exception as error:
+        return WorkerDied(f"the worker process died ({error})")
+    return outcome.get()[0]
+
+
+def _in_order(
+    results: Generator[tuple[int, Result], None, None],
+) -> Generator[tuple[int, Result], None, None]:
+    early: dict[int, Result] = {}
+    position = 0
+    with closing(results):
+        for found, result in results:
+            early[found] = result
+            while position in early:
+                yield position, early.pop(position)
+                position += 1
+
+
+def _start_pool(workers: int) -> ProcessPoolExecutor:
+    # A fork would copy locks that FiftyOne's threads hold, and wait for them for ever.
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context(
+        "forkserver" if "forkserver" in methods else "spawn"
+    )
+    return ProcessPoolExecutor(workers, context, initializer=_start_worker)
+
+
+def _start_worker() -> None:
+    """Makes a worker leave Ctrl-C to its parent, and end when this is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=[parent], daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _end_pool(pool: ProcessPoolExecutor, at_once: bool) -> None:
+    # terminate_workers() came with Python 3.14
+    processes = list((getattr(pool, "_processes", None) or {}).values())
+    if at_once:
+        for process in processes:
+            process.terminate()
+    pool.shutdown(wait=True, cancel_futures=True)
+    for process in processes:
+        process.join()

@@ -1,0 +1,218 @@
+"""Pipelines and datasets: damage to labels, dry runs, loaders."""
+
+from pathlib import Path
+
+import albumentations as A
+import cv2
+import fiftyone as fo
+import fiftyone.operators as foo
+import numpy as np
+import pytest
+
+from fiftyone_coco_audit import (
+    CocoAuditError,
+    audit_augmentation,
+    check_loader,
+    dry_run,
+)
+from fiftyone_coco_audit.augmentation.run import delete_augmentation_damage
+from fiftyone_coco_audit.loading.run import delete_dry_run
+
+URI = "@coco-audit/coco-audit/"
+
+BOXES = {"left": [0.1, 0.1, 0.2, 0.4], "right": [0.6, 0.5, 0.3, 0.4]}
+
+
+def ellipse(width: int, height: int) -> np.ndarray:
+    y, x = np.mgrid[:height, :width] + 0.5
+    return ((2 * x / width - 1) ** 2 + (2 * y / height - 1) ** 2) <= 1
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> fo.Dataset:
+    """Six images of 120 x 80 pixels with two ellipses; one has no file."""
+    made = fo.Dataset()
+    for number in range(6):
+        path = tmp_path / f"{number}.png"
+        image = np.full((80, 120, 3), 40 * number, np.uint8)
+        for x, y, w, h in BOXES.values():
+            x, y, w, h = round(120 * x), round(80 * y), round(120 * w), round(80 * h)
+            image[y : y + h, x : x + w] = 255
+        if number != 5:
+            cv2.imwrite(str(path), image)
+        detections = [
+            fo.Detection(
+                label=name,
+                bounding_box=box,
+                mask=ellipse(round(120 * box[2]), round(80 * box[3])),
+            )
+            for name, box in BOXES.items()
+        ]
+        made.add_sample(
+            fo.Sample(
+                filepath=str(path),
+                metadata=fo.ImageMetadata(width=120, height=80),
+                ground_truth=fo.Detections(detections=detections),
+            )
+        )
+    return made
+
+
+def labels(dataset: fo.Dataset, attribute: str) -> list:
+    return dataset.values(f"ground_truth.detections.{attribute}", unwind=True)
+
+
+# Cuts off the left half of each image, and with it all but an edge of `left`
+LEFT_HALF_CUT = A.Compose(
+    [A.Crop(x_min=40, y_min=0, x_max=120, y_max=80)],
+    bbox_params=A.BboxParams("coco", label_fields=[]),
+)
+
+
+def test_damage_is_found_on_the_labels_that_have_it(dataset):
+    found = audit_augmentation(dataset, LEFT_HALF_CUT, n_seeds=2, workers=1)
+    assert [f.code for f in found.findings] == ["CA607"]
+    view = found.view("CA607")
+    assert set(view.distinct("ground_truth.detections.label")) == {"left"}
+    assert view.count("ground_truth.detections") == 5
+    assert "50 % of all objects and draws" in found.findings[0].message
+    assert found.findings[0].classes == ("left",)
+    # The file that is not there is attributed, and does not end the run
+    assert list(found.failures) == [5]
+    assert "cannot be read" in found.failures[5]
+    assert "1 image failed" in str(found)
+    shares = found.by_class()["share"]
+    assert shares["left", "gone"] == 1
+    assert shares["right", "gone"] == 0
+
+
+def test_a_harmless_pipeline_has_no_findings(dataset):
+    flips = A.Compose([A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)])
+    found = audit_augmentation(dataset, flips, workers=1)
+    assert found.findings == ()
+    assert not found.notes
+
+
+def test_the_same_seed_gives_the_same_numbers_in_any_number_of_processes(dataset):
+    one, two, other = (
+        audit_augmentation(dataset, "rotation", n_seeds=2, seed=seed, workers=workers)
+        for seed, workers in ((7, 1), (7, 2), (8, 1))
+    )
+    assert one.objects().equals(two.objects())
+    assert not one.objects().equals(other.objects())
+
+
+def test_blame(dataset):
+    pipeline = [A.HorizontalFlip(p=1), A.Rotate((45, 45), border_mode=0, p=1)]
+    found = audit_augmentation(dataset, pipeline, n_seeds=1, workers=1)
+    assert "CA604" in [f.code for f in found.findings]
+    blame = found.blame()
+    assert blame.worst("loose") == 2
+    assert blame.to_frame()["blame"][1, "loose"] == 0
+
+
+def test_damage_as_fields(dataset):
+    found = audit_augmentation(
+        dataset, LEFT_HALF_CUT, n_seeds=1, workers=1, write_fields=True
+    )
+    damage = labels(dataset, "augmentation_damage")
+    assert damage == ["gone", None] * 5 + [None, None]
+    assert dataset.values("augmentation_damage") == [0.5] * 5 + [None]
+    assert found.worst(3)["gone"].tolist() == [1, 1, 1]
+    delete_augmentation_damage(dataset)
+    assert not dataset.has_field("augmentation_damage")
+
+
+def test_boxes_without_masks_are_judged_with_a_note(dataset):
+    for sample in dataset:
+        for detection in sample.ground_truth.detections:
+            detection.mask = None
+        sample.save()
+    found = audit_augmentation(dataset, "minimal", n_seeds=1, workers=1)
+    assert found.findings == ()
+    assert "upper bound" in found.notes[0]
+
+
+def test_a_pipeline_that_is_none(dataset):
+    for source in ("no such preset", "{", {"transform": {}}, [{"transform": "Rot"}]):
+        with pytest.raises(CocoAuditError) as caught:
+            audit_augmentation(dataset, source)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(CocoAuditError, match="once or more"):
+        audit_augmentation(dataset, "minimal", n_seeds=0)
+
+
+def test_dry_run(dataset):
+    result = dry_run(dataset, "final", workers=1)
+    assert result.counts()["ok"] == 5
+    assert dataset.values("dry_run_status") == ["ok"] * 5 + ["failed"]
+    errors = dataset.values("dry_run_error")
+    assert errors[:5] == [None] * 5
+    assert "cannot be read" in errors[5]
+    assert all(second > 0 for second in dataset.values("dry_run_seconds")[:5])
+    delete_dry_run(dataset)
+    assert not dataset.has_field("dry_run_status")
+
+
+def fails_on_dark(image, boxes, ids):
+    if image[0, 0, 0] == 80:
+        raise RuntimeError("too dark")
+    return image, boxes, ids
+
+
+def test_a_dry_run_of_a_function_attributes_what_it_raises(dataset):
+    result = dry_run(dataset, fails_on_dark, workers=1)
+    assert dataset.values("dry_run_status")[2] == "failed"
+    assert "too dark" in dataset.values("dry_run_error")[2]
+    assert result.counts() == {"ok": 4, "suspicious": 0, "failed": 2, "not run": 0}
+
+
+class Swapped:
+    """A dataset whose author has swapped x and y."""
+
+    def __init__(self, dataset: fo.Dataset) -> None:
+        self.samples = list(dataset)[:5]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int):
+        sample = self.samples[index]
+        image = cv2.imread(sample.filepath)[..., ::-1]
+        boxes, classes = [], []
+        for detection in sample.ground_truth.detections:
+            x, y, w, h = np.array(detection.bounding_box) * [120, 80, 120, 80]
+            boxes.append([y, x, y + h, x + w])
+            classes.append(["left", "right"].index(detection.label))
+        return image, {"boxes": np.array(boxes), "labels": np.array(classes)}
+
+
+def test_a_loader_is_held_against_the_labels(dataset):
+    view = dataset.limit(5)
+    checked = check_loader(view, Swapped(dataset))
+    names = [diagnosis.name for diagnosis in checked.check.diagnoses]
+    assert names, checked.sentences()
+    assert any("swap" in name for name in names)
+    # The same through the one function for all
+    again = dry_run(view, Swapped(dataset))
+    assert [diagnosis.name for diagnosis in again.check.diagnoses] == names
+
+
+def test_operators(dataset):
+    result = foo.execute_operator(
+        f"{URI}audit_augmentation",
+        {"dataset": dataset},
+        params={"pipeline": "rotation", "n_seeds": 1},
+    ).result
+    expected = audit_augmentation(dataset, "rotation", n_seeds=1)
+    assert [f["message"] for f in result["findings"]] == [
+        f.message for f in expected.findings
+    ]
+    assert result["failures"] == list(expected.failures.values())
+    assert dataset.has_field("augmentation_damage")
+
+    result = foo.execute_operator(
+        f"{URI}dry_run", {"dataset": dataset}, params={"pipeline": "minimal"}
+    ).result
+    assert result["failed"] == 1
+    assert dataset.values("dry_run_status")[5] == "failed"

@@ -1,0 +1,313 @@
+"""Mistakes that are planted into a loader, each named; none where there is none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.loading.diagnosis import TargetChecker
+from fiftyone_coco_audit.loading.loaders import run_loader
+from fiftyone_coco_audit.loading.targets import unpack_sample
+from tests.labelled import read_labelled
+from tests.unit.loading import scenes
+from tests.unit.loading.scenes import (
+    CATEGORY_IDS,
+    MISTAKES,
+    RESIZING_MISTAKES,
+    Reader,
+    changed,
+    image_id,
+    kept,
+    make_set,
+)
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory):
+    return make_set(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="module")
+def turned_labels(tmp_path_factory):
+    return make_set(tmp_path_factory.mktemp("turned"), turned=5)
+
+
+def check(reader, **options):
+    options.setdefault("image_ids", [image_id(n) for n in range(len(reader))])
+    options.setdefault("category_ids", CATEGORY_IDS)
+    run = run_loader(reader.labels, reader, **options)
+    assert not run.failures
+    return run.check
+
+
+def names(found):
+    return [one.name for one in found.diagnoses]
+
+
+@pytest.mark.parametrize("resize", [None, "stretch", "letterbox"])
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize(
+    ("pack", "box_format", "encoding"),
+    [
+        (scenes.torchvision, "xyxy pixels", "positions from 1"),
+        (scenes.detr, "cxcywh normalised", "positions from 0"),
+        (scenes.coco, "xywh pixels", "category ids"),
+        (scenes.yolo, "cxcywh normalised", "positions from 0"),
+        (scenes.pair, "xywh pixels", "names"),
+        (scenes.dictionary, "xyxy pixels", "positions from 0"),
+    ],
+)
+def test_a_sound_loader_is_sound(labels, pack, box_format, encoding, resize, flip):
+    found = check(Reader(labels, resize, flip, pack=pack))
+    assert names(found) == []
+    assert found.notes == ()
+    assert (found.box_format, found.label_encoding) == (box_format, encoding)
+    assert found.num_samples == found.num_held == found.num_agreeing == len(labels)
+
+
+@pytest.mark.parametrize("resize", [None, "stretch", "letterbox"])
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_named(labels, mistake, resize, flip):
+    plant, name = MISTAKES[mistake]
+    found = check(Reader(labels, resize, flip, plant))
+    if name == "image-turned-alone" and flip:
+        # Those that were flipped before are upright again, but their boxes are not
+        assert names(found) == [name, "boxes-turned-alone"]
+    else:
+        assert names(found) == ([] if name is None else [name])
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize("case", RESIZING_MISTAKES, ids=" ".join)
+def test_a_mistake_of_resizing_is_named(labels, case):
+    plant, name = RESIZING_MISTAKES[case]
+    assert names(check(Reader(labels, case[0], False, plant))) == [name]
+
+
+def read_as_stored(path):
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    return cv2.cvtColor(cv2.imread(path, flags), cv2.COLOR_BGR2RGB)
+
+
+@pytest.mark.parametrize("resize", [None, "stretch", "letterbox"])
+def test_ignored_exif_data_are_named(turned_labels, resize):
+    assert names(check(Reader(turned_labels, resize))) == []
+    found = check(Reader(turned_labels, resize, read=read_as_stored))
+    assert names(found) == ["exif-ignored"]
+    assert found.diagnoses[0].images.tolist() == [15, 16, 17, 18, 19]
+    assert found.diagnoses[0].share == 0.25
+
+
+def test_several_mistakes_are_all_named(labels):
+    def plant(scene, _):
+        boxes = scenes.xywh(scene.boxes)[:, [1, 0, 3, 2]]
+        return replace(
+            scene,
+            image=np.ascontiguousarray(scene.image[..., ::-1]),
+            boxes=boxes[1:],
+            classes=scenes.PERMUTATION[scene.classes][1:],
+        )
+
+    found = check(Reader(labels, "letterbox", True, plant))
+    assert sorted(names(found)) == [
+        "lost-labels",
+        "permuted-classes",
+        "swapped-channels",
+        "swapped-x-y",
+        "wrong-box-format",
+    ]
+
+
+def test_a_mistake_of_some_samples_is_put_down_to_these(labels):
+    def plant(scene, _):
+        if scene.position not in (3, 9, 14):
+            return scene
+        return replace(scene, boxes=scene.boxes[:, [1, 0, 3, 2]])
+
+    (found,) = check(Reader(labels, "stretch", True, plant)).diagnoses
+    assert found.name == "swapped-x-y"
+    assert found.images.tolist() == [3, 9, 14]
+    assert found.share == pytest.approx(3 / 20)
+
+
+def test_lost_labels_are_exactly_those_that_were_lost(labels):
+    plant = kept(lambda scene: scene.classes != 2)
+    (found,) = check(Reader(labels, "letterbox", True, plant)).diagnoses
+    lost = np.flatnonzero(labels.objects.category == 2)
+    assert found.objects.tolist() == lost.tolist()
+    assert found.share == len(lost) / len(labels.objects)
+    assert "all of `mole`" in found.sentence
+
+
+def test_small_labels_that_are_lost_are_told_by_their_size(labels):
+    side = np.sqrt(labels.objects.box[:, 2:].prod(axis=1))
+    limit = np.quantile(side, 0.3)
+
+    def large(scene):
+        return side[labels.objects.image == scene.position] > limit
+
+    (found,) = check(Reader(labels, mistake=kept(large))).diagnoses
+    assert found.name == "lost-labels"
+    assert f"smaller than some {side[side <= limit].max():.0f} px" in found.sentence
+
+
+@pytest.mark.parametrize("factor", [0.5, 3])
+def test_the_factor_is_measured(labels, factor):
+    plant = changed(boxes=lambda scene, _: factor * scene.boxes)
+    (found,) = check(Reader(labels, "letterbox", False, plant)).diagnoses
+    assert found.figures["factor_x"] == pytest.approx(factor, rel=1e-3)
+    assert found.figures["factor_y"] == pytest.approx(factor, rel=1e-3)
+
+
+def test_the_permutation_is_told(labels):
+    plant = changed(classes=lambda scene, _: scenes.PERMUTATION[scene.classes])
+    (found,) = check(Reader(labels, mistake=plant)).diagnoses
+    assert dict(found.figures) == {"ant": "cat", "cat": "ant"}
+    wrong = np.isin(labels.objects.category, [1, 3]).mean()
+    assert found.share == pytest.approx(wrong, abs=0.1)
+    plant = changed(classes=lambda scene, _: scenes.ALPHABETICAL[scene.classes])
+    (found,) = check(Reader(labels, mistake=plant)).diagnoses
+    assert "as if the classes were sorted by name" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("pack", "plant", "options"),
+    [
+        # -1 for the first class is right in no way
+        (scenes.dictionary, -1, {}),
+        # Ultralytics counts from 0
+        (scenes.detr, 1, {"first_label": 0}),
+        (scenes.torchvision, -1, {"first_label": 1}),
+        (scenes.dictionary, 2, {"first_label": 1}),
+    ],
+)
+def test_shifted_classes_are_named(labels, pack, plant, options):
+    mistake = changed(classes=lambda scene, _: scene.classes + plant)
+    found = check(Reader(labels, mistake=mistake, pack=pack), **options)
+    assert names(found) == ["shifted-classes"]
+
+
+def test_ids_of_classes_less_one_are_named(labels):
+    def pack(scene):
+        ids = np.array(CATEGORY_IDS)[scene.classes] - 1
+        return {**scenes.dictionary(scene), "labels": ids}
+
+    (found,) = check(Reader(labels, pack=pack)).diagnoses
+    assert found.name == "shifted-classes"
+    assert found.sentence.startswith(
+        "All labels are one less than meant (category ids)"
+    )
+
+
+def test_without_ids_images_are_recognised_in_any_order(labels):
+    order = np.random.default_rng(0).permutation(len(labels))
+    reader = Reader(labels, "letterbox", True, pack=scenes.yolo)
+    run = run_loader(labels, [[reader[int(n)]] for n in order])
+    assert names(run.check) == []
+    assert run.check.num_agreeing == len(labels)
+    plant, name = MISTAKES["x and y are swapped"]
+    reader = replace(reader, mistake=plant)
+    run = run_loader(labels, [[reader[int(n)]] for n in order])
+    assert names(run.check) == [name]
+
+
+def test_random_crops_cannot_be_held_and_this_is_said(labels):
+    random = np.random.default_rng(1)
+
+    def crop(scene, _):
+        height, width = scene.image.shape[:2]
+        x, y = random.integers(width // 4, width // 2), random.integers(height // 2)
+        image = scene.image[y : y + height // 2, x : x + width // 2]
+        return replace(scene, image=image, boxes=scene.boxes - [x, y, x, y])
+
+    found = check(Reader(labels, mistake=crop))
+    assert names(found) == []
+    assert len(found.notes) == 1
+    assert "switch such augmentation off" in found.notes[0]
+
+
+def test_targets_without_images_are_held_too(labels):
+    def pack(scene):
+        _, target = scenes.torchvision(scene)
+        return None, target
+
+    assert names(check(Reader(labels, pack=pack))) == []
+    plant, name = MISTAKES["x and y are swapped"]
+    assert names(check(Reader(labels, mistake=plant, pack=pack))) == [name]
+
+
+def test_a_loader_may_be_meant_to_give_bgr(labels):
+    assert names(check(Reader(labels), channels="bgr")) == ["swapped-channels"]
+    plant, _ = MISTAKES["BGR for RGB"]
+    assert names(check(Reader(labels, mistake=plant), channels="bgr")) == []
+
+
+def test_the_format_that_is_meant_may_be_said(labels):
+    reader = Reader(labels, pack=scenes.pair)
+    assert names(check(reader, box_format="xywh")) == []
+    assert names(check(reader, box_format="xyxy")) == ["wrong-box-format"]
+    both = ["wrong-box-format", "wrong-box-unit"]
+    assert names(check(reader, box_format="cxcywh normalised")) == both
+
+
+def test_unknown_ids_are_counted_and_images_recognised_all_the_same(labels):
+    found = check(Reader(labels), image_ids=range(len(labels)))
+    assert names(found) == []
+    assert found.num_agreeing == len(labels)
+    assert found.notes == (
+        "20 samples have an image id that the dataset does not have.",
+    )
+
+
+def test_no_samples_no_labels_no_boxes(labels, tmp_path):
+    assert TargetChecker(labels).result().diagnoses == ()
+    empty = replace(
+        labels, objects=labels.objects.rows(np.zeros(0, np.int64)), tight_box=None
+    )
+    found = check(Reader(empty))
+    assert (names(found), found.notes, found.num_held) == ([], (), 0)
+    found = check(Reader(labels, mistake=kept(lambda s: np.zeros(len(s.boxes), bool))))
+    assert names(found) == ["lost-labels"]
+    assert found.diagnoses[0].share == 1
+
+
+def test_one_sample_of_one_box_is_not_enough_for_a_diagnosis(labels):
+    checker = TargetChecker(labels, image_ids=[image_id(n) for n in range(20)])
+    image, target = Reader(labels)[0]
+    target = {
+        **target,
+        "boxes": target["boxes"][:1] * 2,
+        "labels": target["labels"][:1],
+    }
+    checker.add(unpack_sample((image, target)))
+    assert names(checker.result()) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"box_format": "xxyy"}, {"box_format": "xyxy feet"}, {"channels": "rbg"}],
+)
+def test_impossible_options_are_refused(labels, options):
+    with pytest.raises(CocoAuditError, match="must be"):
+        TargetChecker(labels, **options)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("resize", [None, "stretch", "letterbox"])
+def test_real_images_and_small_objects(shared_data, resize):
+    folder = shared_data / "coco_mini"
+    labels, _, _ = read_labelled(folder / "annotations.json")
+    paths = [str(folder / "images" / name) for name in labels.filepaths]
+    labels = replace(labels, filepaths=paths)
+    sound = Reader(labels, resize, True)
+    found = check(sound, category_ids=None)
+    assert (names(found), found.notes) == ([], ())
+    assert found.num_agreeing == len(labels)
+    for mistake in ("x and y are swapped", "BGR for RGB", "a class is lost"):
+        plant, name = MISTAKES[mistake]
+        assert names(check(sound.with_mistake(plant), category_ids=None)) == [name]

@@ -1,0 +1,219 @@
+"""What loaders yield, taken apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.loading.targets import (
+    as_array,
+    channels_last,
+    unpack_batch,
+    unpack_sample,
+)
+
+IMAGE = np.zeros((40, 60, 3), np.uint8)
+FIRST = np.moveaxis(IMAGE, 2, 0)
+BOXES = np.array([[1.0, 2, 3, 4], [5, 6, 7, 8]])
+LABELS = np.array([3, 1])
+
+
+class Tensor:
+    """Does what a tensor of PyTorch does, where that is not installed."""
+
+    def __init__(self, array, dtype="float32", device="cuda"):
+        self.array = np.asarray(array)
+        self.dtype = dtype
+        self.device = device
+        self.shape = self.array.shape
+
+    def detach(self):
+        return Tensor(self.array, self.dtype, "cuda+detached")
+
+    def cpu(self):
+        return Tensor(self.array, self.dtype, "cpu")
+
+    def float(self):
+        return Tensor(self.array, "float32", self.device)
+
+    def __array__(self, dtype=None, copy=None):
+        assert self.device == "cpu" and self.dtype == "float32"
+        return self.array
+
+    def __len__(self):
+        return len(self.array)
+
+    def __getitem__(self, row):
+        return Tensor(self.array[row], self.dtype, self.device)
+
+
+def same(sample, labels=True):
+    assert sample.image.shape == IMAGE.shape
+    assert (sample.boxes == BOXES).all()
+    assert not labels or sample.labels.tolist() == LABELS.tolist()
+    return sample
+
+
+@pytest.mark.parametrize(
+    ("item", "container", "image_id"),
+    [
+        ((FIRST, {"boxes": BOXES, "labels": LABELS}), "torchvision", None),
+        (
+            (FIRST, {"boxes": BOXES, "labels": LABELS, "image_id": np.array([7])}),
+            "torchvision",
+            7,
+        ),
+        ((IMAGE, {"boxes": BOXES, "class_labels": LABELS}), "class_labels", None),
+        (
+            {"image": IMAGE, "bboxes": BOXES, "labels": LABELS, "image_id": "a"},
+            "plain",
+            "a",
+        ),
+        (
+            {"pixel_values": FIRST, "labels": {"boxes": BOXES, "class_labels": LABELS}},
+            "class_labels",
+            None,
+        ),
+        (
+            (
+                IMAGE,
+                [
+                    {"bbox": [1, 2, 3, 4], "category_id": 3, "image_id": 5},
+                    {"bbox": [5, 6, 7, 8], "category_id": 1, "image_id": 5},
+                ],
+            ),
+            "coco",
+            5,
+        ),
+        (
+            (
+                IMAGE,
+                {
+                    "image_id": 5,
+                    "annotations": [
+                        {"bbox": [1, 2, 3, 4], "category_id": 3},
+                        {"bbox": [5, 6, 7, 8], "category_id": 1},
+                    ],
+                },
+            ),
+            "coco",
+            5,
+        ),
+        ((IMAGE, BOXES, LABELS), "plain", None),
+        ((IMAGE, (BOXES, LABELS)), "plain", None),
+        ((IMAGE, BOXES, LABELS, 9), "plain", 9),
+        ((IMAGE, np.hstack([BOXES, LABELS[:, None]])), "plain", None),
+        (
+            (Tensor(FIRST), {"boxes": Tensor(BOXES, "bfloat16"), "labels": LABELS}),
+            "torchvision",
+            None,
+        ),
+    ],
+)
+def test_samples(item, container, image_id):
+    sample = same(unpack_sample(item))
+    assert (sample.container, sample.image_id) == (container, image_id)
+
+
+def test_rows_of_five_have_the_class_first_or_last():
+    yolo = np.array([[3, 0.5, 0.5, 0.25, 0.125], [1, 0.25, 0.5, 0.125, 0.5]])
+    sample = unpack_sample((IMAGE, yolo))
+    assert sample.labels.tolist() == [3, 1]
+    assert (sample.boxes == yolo[:, 1:]).all()
+    sample = unpack_sample((IMAGE, np.roll(yolo, -1, axis=1)))
+    assert sample.labels.tolist() == [3, 1]
+    assert (sample.boxes == yolo[:, 1:]).all()
+
+
+TARGET = {"boxes": BOXES, "labels": LABELS}
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        (np.stack([FIRST, FIRST]), [TARGET, TARGET]),
+        ([FIRST, FIRST], (TARGET, TARGET)),
+        ((IMAGE, IMAGE), ([*[TARGET] * 2])),
+        [(FIRST, TARGET), (FIRST, TARGET)],
+        [{"image": IMAGE, **TARGET}, {"image": IMAGE, **TARGET}],
+        {"image": [IMAGE, IMAGE], "boxes": [BOXES] * 2, "labels": [LABELS] * 2},
+        {"pixel_values": np.stack([FIRST] * 2), "labels": [TARGET, TARGET]},
+        # What default_collate makes of dictionaries
+        (
+            np.stack([FIRST] * 2),
+            {"boxes": np.stack([BOXES] * 2), "labels": np.stack([LABELS] * 2)},
+        ),
+        (np.stack([FIRST] * 2), [BOXES, BOXES], [LABELS, LABELS]),
+    ],
+)
+def test_batches(batch):
+    samples = unpack_batch(batch)
+    assert len(samples) == 2
+    for sample in samples:
+        same(sample)
+
+
+@pytest.mark.parametrize("as_dictionary", [False, True])
+def test_ultralytics_batches(as_dictionary):
+    owner = np.array([0, 0, 2])
+    rows = np.array([[3, 0.1, 0.2, 0.3, 0.4], [1, 0.5, 0.5, 0.1, 0.1], [2, 0, 0, 1, 1]])
+    images = np.stack([FIRST] * 3)
+    batch = (images, np.hstack([owner[:, None], rows]))
+    if as_dictionary:
+        batch = {
+            "img": images,
+            "batch_idx": owner,
+            "cls": rows[:, :1],
+            "bboxes": rows[:, 1:],
+        }
+    samples = unpack_batch(batch)
+    assert [len(sample.boxes) for sample in samples] == [2, 0, 1]
+    assert [sample.labels.tolist() for sample in samples] == [[3, 1], [], [2]]
+    assert (samples[0].boxes == rows[:2, 1:]).all()
+    assert {sample.container for sample in samples} == {"ultralytics"}
+
+
+def test_a_single_sample_is_a_batch_of_one():
+    (sample,) = unpack_batch((FIRST, TARGET))
+    same(sample)
+    (sample,) = unpack_batch({"image": IMAGE, **TARGET})
+    same(sample)
+
+
+@pytest.mark.parametrize("boxes", [np.zeros((0, 4)), [], np.zeros((0, 5))])
+def test_a_sample_without_boxes(boxes):
+    sample = unpack_sample((IMAGE, boxes))
+    assert sample.boxes.shape == (0, 4)
+    sample = unpack_sample((IMAGE, {"boxes": boxes[:0], "labels": []}))
+    assert sample.boxes.shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        5,
+        IMAGE,
+        (IMAGE,),
+        {"image": IMAGE},
+        (IMAGE, {"labels": LABELS}),
+        (IMAGE, [{"category_id": 3}]),
+        (IMAGE, np.zeros((2, 7))),
+    ],
+)
+def test_what_is_not_known_is_described(item):
+    with pytest.raises(CocoAuditError, match="The loader yields .*: known are"):
+        unpack_sample(item)
+
+
+def test_labels_must_go_with_boxes():
+    with pytest.raises(CocoAuditError, match="2 boxes with 1 labels"):
+        unpack_sample((IMAGE, BOXES, LABELS[:1]))
+
+
+def test_channels_are_where_numpy_has_them():
+    assert channels_last(FIRST).shape == IMAGE.shape
+    assert channels_last(IMAGE) is IMAGE
+    grey = np.zeros((3, 50))
+    assert channels_last(grey) is grey
+    assert as_array([Tensor([1, 2]), Tensor([3, 4])]).tolist() == [[1, 2], [3, 4]]

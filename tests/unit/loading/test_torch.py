@@ -1,0 +1,156 @@
+"""A real DataLoader of PyTorch, with planted mistakes of each kind."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fiftyone_coco_audit.loading.loaders import run_loader
+from tests.unit.loading import scenes
+from tests.unit.loading.scenes import (
+    CATEGORY_IDS,
+    MISTAKES,
+    RESIZING_MISTAKES,
+    Reader,
+    image_id,
+    make_set,
+)
+
+if os.environ.get("CI") == "true":
+    import torch
+else:
+    torch = pytest.importorskip("torch")
+
+COUNT = 20
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory):
+    return make_set(tmp_path_factory.mktemp("images"), COUNT)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def tensors(value):
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(np.ascontiguousarray(value))
+    if isinstance(value, dict):
+        return {key: tensors(one) for key, one in value.items()}
+    if isinstance(value, (tuple, list)):
+        return type(value)(tensors(one) for one in value)
+    return value
+
+
+class Dataset(torch.utils.data.Dataset):
+    def __init__(self, reader, bad=()):
+        self.reader = reader
+        self.bad = bad
+
+    def __len__(self):
+        return len(self.reader)
+
+    def __getitem__(self, position):
+        if position in self.bad:
+            raise ZeroDivisionError(f"no sample {position}")
+        return tensors(self.reader[position])
+
+
+def zipped(batch):
+    return tuple(zip(*batch, strict=True))
+
+
+def ultralytics(batch):
+    """As the loaders of Ultralytics: all boxes of a batch, and whose they are."""
+    images, rows = zip(*batch, strict=True)
+    owner = torch.cat([torch.full((len(one),), float(n)) for n, one in enumerate(rows)])
+    rows = torch.cat(rows)
+    return {
+        "img": torch.stack(images),
+        "batch_idx": owner,
+        "cls": rows[:, :1],
+        "bboxes": rows[:, 1:],
+    }
+
+
+def load(reader, *, bad=(), collate=zipped, **options):
+    return torch.utils.data.DataLoader(
+        Dataset(reader, bad), batch_size=4, collate_fn=collate, **options
+    )
+
+
+def check(labels, loader):
+    ids = [image_id(position) for position in range(COUNT)]
+    run = run_loader(labels, loader, image_ids=ids, category_ids=CATEGORY_IDS)
+    assert not run.failures
+    assert run.check.num_samples == COUNT
+    return run
+
+
+def names(run):
+    return [found.name for found in run.check.diagnoses]
+
+
+@pytest.mark.parametrize("resize", [None, "stretch", "letterbox"])
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize(
+    "pack", [scenes.torchvision, scenes.detr, scenes.coco, scenes.dictionary]
+)
+def test_a_sound_loader_is_sound(labels, pack, resize, shuffle):
+    collate = list if pack is scenes.dictionary else zipped
+    reader = Reader(labels, resize, True, pack=pack)
+    run = check(labels, load(reader, shuffle=shuffle, collate=collate))
+    assert (names(run), run.check.notes) == ([], ())
+    assert run.check.num_agreeing == COUNT
+
+
+@pytest.mark.parametrize("resize", [None, "stretch", "letterbox"])
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_named(labels, mistake, resize):
+    plant, name = MISTAKES[mistake]
+    run = check(labels, load(Reader(labels, resize, mistake=plant), shuffle=True))
+    assert names(run) == ([] if name is None else [name])
+
+
+@pytest.mark.parametrize("case", RESIZING_MISTAKES, ids=" ".join)
+def test_a_mistake_of_resizing_is_named(labels, case):
+    plant, name = RESIZING_MISTAKES[case]
+    assert names(check(labels, load(Reader(labels, case[0], mistake=plant)))) == [name]
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_batches_of_ultralytics_in_any_order(labels, shuffle):
+    reader = Reader(labels, "letterbox", True, pack=scenes.yolo)
+    run = check(labels, load(reader, collate=ultralytics, shuffle=shuffle))
+    assert names(run) == []
+    assert run.check.num_agreeing == COUNT
+    for mistake in ("two classes are swapped", "x and y are swapped", "BGR for RGB"):
+        plant, name = MISTAKES[mistake]
+        loader = load(replace(reader, mistake=plant), collate=ultralytics)
+        assert names(check(labels, loader)) == [name]
+
+
+def test_workers_are_timed_and_told(labels):
+    run = check(labels, load(Reader(labels, "stretch"), num_workers=2))
+    assert (names(run), run.workers) == ([], 2)
+    assert run.rate > 0
+    assert run.throughput.computing > 0
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_sample_that_fails_is_named(labels, num_workers):
+    loader = load(Reader(labels), bad=(6,), num_workers=num_workers)
+    run = run_loader(labels, loader, image_ids=[image_id(n) for n in range(COUNT)])
+    (failure,) = run.failures
+    assert (failure.number, failure.sample) == (1, 6)
+    assert failure.exception == "ZeroDivisionError"
+    assert "no sample 6" in failure.message
+    assert run.check.num_agreeing == COUNT - 4

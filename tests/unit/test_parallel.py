@@ -1,0 +1,241 @@
+"""A function mapped over items: order, crashes, interrupts, and nothing left behind."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+
+import pytest
+
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.parallel import WorkerDied, map_items
+
+
+def square(number):
+    return number * number
+
+
+def slow_first(number):
+    time.sleep(0.5 if number == 0 else 0)
+    return number
+
+
+def crash(number):
+    if number in (3, 17):
+        os._exit(1)
+    return number
+
+
+def fail(number):
+    raise KeyError(number)
+
+
+def process_id(_):
+    return os.getpid()
+
+
+def stuck(number):
+    if number == 2:
+        time.sleep(600)
+    return number
+
+
+def children():
+    return [child for child in multiprocessing.active_children() if child.is_alive()]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_item_is_mapped_once(workers):
+    calls = []
+    results = dict(
+        map_items(
+            square,
+            range(100),
+            workers=workers,
+            progress=lambda done, total: calls.append((done, total)),
+        )
+    )
+    assert results == {n: n * n for n in range(100)}
+    assert calls == [(n, 100) for n in range(1, 101)]
+    assert not children()
+
+
+def test_nothing_is_mapped():
+    assert list(map_items(square, [], workers=2)) == []
+
+
+@pytest.mark.parametrize("executor", [ThreadPoolExecutor, ProcessPoolExecutor])
+def test_any_executor_will_do_and_is_left_open(executor):
+    with executor(2) as pool:
+        assert dict(map_items(square, range(50), executor=pool)) == {
+            n: n * n for n in range(50)
+        }
+        assert pool.submit(square, 3).result() == 9
+
+
+def test_results_come_as_they_are_ready_or_in_order():
+    options = {"workers": 2, "batch_size": 1}
+    ready = [position for position, _ in map_items(slow_first, range(8), **options)]
+    assert sorted(ready) == list(range(8))
+    assert ready[0] != 0
+    in_order = map_items(slow_first, range(8), ordered=True, **options)
+    assert [position for position, _ in in_order] == list(range(8))
+
+
+def test_work_is_done_elsewhere_unless_by_one_worker():
+    alone = {found for _, found in map_items(process_id, range(8), workers=1)}
+    assert alone == {os.getpid()}
+    others = {found for _, found in map_items(process_id, range(8), workers=2)}
+    assert os.getpid() not in others
+
+
+def test_no_more_than_a_few_batches_are_handed_out():
+    taken = []
+
+    class Items(list):
+        def __getitem__(self, rows):
+            taken.append(rows.start)
+            return super().__getitem__(rows)
+
+    with ThreadPoolExecutor(2) as pool:
+        results = map_items(
+            square, Items(range(100)), executor=pool, batch_size=5, workers=2
+        )
+        with closing(results):
+            next(results)
+            assert len(taken) <= 4 + 2
+
+
+def test_a_crash_is_put_down_to_the_item_that_caused_it():
+    results = dict(map_items(crash, range(40), workers=2, batch_size=4))
+    assert len(results) == 40
+    died = {n for n, found in results.items() if isinstance(found, WorkerDied)}
+    assert died == {3, 17}
+    assert all(results[n] == n for n in range(40) if n not in died)
+    assert not children()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_the_function_raises_is_raised(workers):
+    with pytest.raises(KeyError):
+        list(map_items(fail, range(4), workers=workers))
+    assert not children()
+
+
+def test_an_executor_that_breaks_is_reported():
+    with (
+        ProcessPoolExecutor(1) as pool,
+        pytest.raises(CocoAuditError, match="leave `executor` out"),
+    ):
+        list(map_items(crash, range(8), executor=pool))
+
+
+def test_what_cannot_be_pickled_is_said():
+    with pytest.raises(CocoAuditError, match="cannot be sent to other processes"):
+        list(map_items(lambda n: n, range(4), workers=2))
+
+
+def test_no_workers_are_a_mistake():
+    with pytest.raises(CocoAuditError, match="at least 1"):
+        list(map_items(square, range(4), workers=0))
+
+
+def test_stopping_early_ends_the_processes():
+    results = map_items(stuck, range(8), workers=2, batch_size=1)
+    with closing(results):
+        next(results)
+    assert not children()
+
+
+@contextmanager
+def run_script(tmp_path, text):
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(text))
+    process = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=os.getcwd(),
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        start_new_session=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+STUCK = """
+    import os, time
+    from contextlib import closing
+    from fiftyone_coco_audit.parallel import map_items
+
+    def stuck(number):
+        if number < 4:
+            return os.getpid()
+        time.sleep(600)
+
+    if __name__ == "__main__":
+        seen = set()
+        results = map_items(stuck, range(8), workers=2, batch_size=1)
+        try:
+            with closing(results):
+                for _, pid in results:
+                    seen.add(pid)
+                    print(pid, flush=True)
+        except KeyboardInterrupt:
+            print("interrupted", len(seen) > 0, flush=True)
+"""
+
+
+def wait_until_gone(pids):
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        gone = []
+        for pid in pids:
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                gone.append(pid)
+        if len(gone) == len(pids):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_no_process_survives_an_interrupt_or_the_death_of_the_parent(tmp_path, number):
+    with run_script(tmp_path, STUCK) as process:
+        assert process.stdout is not None
+        pids = {int(process.stdout.readline()) for _ in range(4)}
+        if number == signal.SIGINT:
+            # As a terminal does: to the whole group
+            os.killpg(process.pid, number)
+        else:
+            process.kill()
+        out, _ = process.communicate(timeout=30)
+    assert wait_until_gone(pids)
+    if number == signal.SIGINT:
+        assert "interrupted True" in out
+
+
+def test_a_script_without_a_main_guard_is_told(tmp_path):
+    text = """
+        from fiftyone_coco_audit.parallel import map_items
+        print(dict(map_items(abs, range(8), workers=2)))
+    """
+    with run_script(tmp_path, text) as process:
+        _, error = process.communicate(timeout=120)
+    assert process.returncode
+    assert "put the work under `if __name__ == '__main__':`" in error
