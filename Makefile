@@ -3,6 +3,7 @@ export PYTHON
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+TORCH := $(VENV)/.torch
 DEMO := .cache/demo
 WITH_MONGODB := $(BIN)/python scripts/with_mongodb.py
 
@@ -23,7 +24,7 @@ app: $(INSTALLED) ## the App alone, on what the demo left
 	$(WITH_MONGODB) $(DEMO) -- $(BIN)/fiftyone app launch \
 		--remote --address 127.0.0.1 --wait -1 $(ARGS)
 
-test: $(INSTALLED) ## all tests; ARGS="-k word" for some
+test: $(INSTALLED) $(TORCH) ## all tests; ARGS="-k word" for some
 	$(BIN)/python scripts/browser.py
 	$(BIN)/pytest $(ARGS)
 
@@ -45,4 +46,9 @@ clean: ## undo everything
 # The editable install has the version and the dependencies as they were when it was made.
 $(INSTALLED): pyproject.toml fiftyone_coco_audit/__init__.py scripts/environment.sh
 	scripts/environment.sh
+	@touch $@
+
+# Loaders of PyTorch are tested with the real one, which is too large for the rest
+$(TORCH): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --editable '.[torch]'
 	@touch $@

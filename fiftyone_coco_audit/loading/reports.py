@@ -201,9 +201,8 @@ class DryRun:
 
         Returns:
             a frame whose index is ``filepath``, with the columns ``status``, ``error``,
-            ``stage``, ``transform``, ``exception``, ``seconds``, the seconds of each of
-            :data:`.stages.STAGES`, in which "transform_seconds" stands for that stage,
-            and ``megabytes``
+            ``failed_stage``, ``failed_transform``, ``exception``, ``seconds``, those of
+            each of :data:`.stages.STAGES`, and ``megabytes``
         """
         import pandas as pd
 

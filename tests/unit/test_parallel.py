@@ -225,7 +225,7 @@ def test_no_process_survives_an_interrupt_or_the_death_of_the_parent(tmp_path, n
         else:
             process.kill()
         out, _ = process.communicate(timeout=30)
-    assert wait_until_gone(pids)
+        assert wait_until_gone(pids)
     if number == signal.SIGINT:
         assert "interrupted True" in out
 
