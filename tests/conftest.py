@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import signal
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +22,10 @@ STATE = CACHE / "test"
 hypothesis_settings.register_profile("default", deadline=None)
 hypothesis_settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("ci" if IN_CI else "default")
+
+# A shell lets what it runs in the background ignore Ctrl-C, and all that this starts;
+# some tests are about it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # FiftyOne reads its settings when it is first imported, which other modules do.
 os.environ.update(settings(STATE))
