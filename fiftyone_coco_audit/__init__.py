@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fiftyone.plugins.context import PluginContext
 
     from fiftyone_coco_audit.auditing import Audit, audit, load_audit
+    from fiftyone_coco_audit.augmentation.applying import apply_augmentation
     from fiftyone_coco_audit.augmentation.pipelines import Pipeline
     from fiftyone_coco_audit.augmentation.run import (
         AugmentationAudit,
@@ -50,6 +51,7 @@ __all__ = [
     "Pipeline",
     "__version__",
     "add_coco_predictions",
+    "apply_augmentation",
     "audit",
     "audit_augmentation",
     "check_loader",
@@ -75,6 +77,7 @@ _MODULE_OF = {
     "Finding": "findings",
     "Pipeline": "augmentation.pipelines",
     "add_coco_predictions": "coco.importer",
+    "apply_augmentation": "augmentation.applying",
     "audit": "auditing",
     "audit_augmentation": "augmentation.run",
     "check_loader": "loading.run",

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
 RUN_KEY = "coco_audit_audit"
 
+# In the run's configuration, which is read without its results
+_SETTINGS = ("label_field", "resize", "anchors")
+
 
 @dataclass(frozen=True)
 class Audit:
@@ -218,10 +221,12 @@ def audit(
     resize, anchors = ResizePolicy.parse(resize), AnchorSet.parse(anchors)
     labelled = read_labelled_images(samples, label_field, masks=True, progress=progress)
     statistics = Statistics(labelled.images, resize, anchors)
-    findings = list(_import_findings(samples, rules))
-    findings += examine(labelled, statistics, rules, changed)
+    findings = [
+        *import_findings(samples, rules),
+        *examine(labelled, statistics, rules, changed),
+    ]
     made = Audit(
-        findings=tuple(sorted(findings, key=_order)),
+        findings=tuple(severest_first(findings)),
         samples=samples,
         label_field=label_field,
         resize=str(resize),
@@ -231,8 +236,20 @@ def audit(
         created=datetime.now(timezone.utc).replace(microsecond=0),
         notes=tuple(labelled.notes),
     )
-    save_run(samples._root_dataset, RUN_KEY, "audit", audit=made._as_dict())
+    _store(samples._root_dataset, made)
     return made
+
+
+def _store(dataset: fo.Dataset, made: Audit) -> None:
+    settings = {name: getattr(made, name) for name in _SETTINGS}
+    config = dataset.init_run(
+        method="audit", created=made.created.isoformat(), **settings
+    )
+    if dataset.has_run(RUN_KEY):
+        dataset.update_run_config(RUN_KEY, config)
+    else:
+        dataset.register_run(RUN_KEY, config)
+    save_run(dataset, RUN_KEY, "audit", audit=made._as_dict())
 
 
 def load_audit(dataset: fo.Dataset) -> Audit:
@@ -274,6 +291,39 @@ def load_audit(dataset: fo.Dataset) -> Audit:
     )
 
 
+@dataclass(frozen=True)
+class AuditSettings:
+    """What an audit was made with.
+
+    Args:
+        label_field: the field of the ground truth
+        resize: how images are resized for the network, as text
+        anchors: the anchors of the detector, as text
+        created: when the audit was made, in UTC as ISO 8601
+    """
+
+    label_field: str
+    resize: str
+    anchors: str
+    created: str
+
+
+def audit_settings(dataset: fo.Dataset) -> AuditSettings | None:
+    """What the last audit of a dataset was made with, without reading its findings.
+
+    Args:
+        dataset: the dataset
+
+    Returns:
+        an :class:`AuditSettings`, or None if the dataset was not audited
+    """
+    if not dataset.has_run(RUN_KEY):
+        return None
+    config = dataset.get_run_info(RUN_KEY).config
+    settings = {name: getattr(config, name) for name in _SETTINGS}
+    return AuditSettings(created=config.created, **settings)
+
+
 def examine(
     labelled: LabelledSamples,
     statistics: Statistics,
@@ -297,7 +347,7 @@ def examine(
         for rule in rules
         for evidence in rule.examine(statistics, **changed.get(rule.code, {}))
     ]
-    return sorted(findings, key=_order)
+    return severest_first(findings)
 
 
 def selected_rules(
@@ -356,8 +406,9 @@ def _checked_thresholds(
     return checked
 
 
-def _order(finding: Finding) -> tuple[int, str]:
-    return SEVERITIES.index(finding.severity), finding.code
+def severest_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings by severity, and then by code."""
+    return sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), f.code))
 
 
 def _finding(rule: Rule, evidence: Evidence, labelled: LabelledSamples) -> Finding:
@@ -382,40 +433,57 @@ def _finding(rule: Rule, evidence: Evidence, labelled: LabelledSamples) -> Findi
     )
 
 
-def _import_findings(
+def import_findings(
     samples: fo.SampleCollection, rules: Sequence[Rule]
-) -> Iterator[Finding]:
-    """What the import of a whole dataset said about its files."""
+) -> list[Finding]:
+    """What the import of a whole dataset said about its files.
+
+    Args:
+        samples: a dataset; of a view nothing is told, as records that were set aside
+            are of no sample
+        rules: the rules whose findings are wanted
+
+    Returns:
+        the findings: one for each rule, file and label field
+    """
     import fiftyone as fo
 
     if not isinstance(samples, fo.Dataset) or not samples.has_run(IMPORT_KEY):
-        return
+        return []
     by_rule: dict[tuple[str, str, str], list[Problem]] = {}
     for problem in import_report(samples).problems:
         key = problem.code, problem.file, problem.field
         by_rule.setdefault(key, []).append(problem)
     wanted = {rule.code: rule for rule in rules}
-    for (code, file, label_field), problems in by_rule.items():
-        if code not in wanted:
-            continue
-        rule = wanted[code]
-        count = sum(problem.records for problem in problems)
-        missing = code == MISSING_FILE.code
-        sample_ids = (
-            samples.match_tags(MISSING_FILE_TAG).values("id") if missing else []
-        )
-        yield Finding(
-            code=code,
-            name=rule.name,
-            severity=rule.severity,
-            message=_import_message(rule, count, problems[0]),
-            advice=rule.advice,
-            count=count,
-            classes=(),
-            figures={"records": count, "file": file},
-            label_field=label_field,
-            sample_ids=tuple(sample_ids),
-        )
+    return [
+        _import_finding(samples, wanted[code], file, label_field, problems)
+        for (code, file, label_field), problems in by_rule.items()
+        if code in wanted
+    ]
+
+
+def _import_finding(
+    dataset: fo.Dataset,
+    rule: Rule,
+    file: str,
+    label_field: str,
+    problems: list[Problem],
+) -> Finding:
+    count = sum(problem.records for problem in problems)
+    missing = rule.code == MISSING_FILE.code
+    sample_ids = dataset.match_tags(MISSING_FILE_TAG).values("id") if missing else []
+    return Finding(
+        code=rule.code,
+        name=rule.name,
+        severity=rule.severity,
+        message=_import_message(rule, count, problems[0]),
+        advice=rule.advice,
+        count=count,
+        classes=(),
+        figures={"records": count, "file": file},
+        label_field=label_field,
+        sample_ids=tuple(sample_ids),
+    )
 
 
 def _import_message(rule: Rule, count: int, first: Problem) -> str:

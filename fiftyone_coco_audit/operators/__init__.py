@@ -5,6 +5,7 @@ from __future__ import annotations
 import fiftyone.operators as foo
 
 from fiftyone_coco_audit.operators.add_coco_predictions import AddCocoPredictions
+from fiftyone_coco_audit.operators.apply_augmentation import ApplyAugmentation
 from fiftyone_coco_audit.operators.audit import RunAudit
 from fiftyone_coco_audit.operators.audit_augmentation import AuditAugmentation
 from fiftyone_coco_audit.operators.compare_sets import CompareSets
@@ -27,5 +28,6 @@ OPERATORS: tuple[type[foo.Operator], ...] = (
     CompareSets,
     AuditAugmentation,
     RunDry,
+    ApplyAugmentation,
     OpenCocoAudit,
 )

@@ -5,5 +5,6 @@ from __future__ import annotations
 import fiftyone.operators as foo
 
 from fiftyone_coco_audit.panels.audit import CocoAuditPanel
+from fiftyone_coco_audit.panels.augmentation import AugmentationPreviewPanel
 
-PANELS: tuple[type[foo.Panel], ...] = (CocoAuditPanel,)
+PANELS: tuple[type[foo.Panel], ...] = (CocoAuditPanel, AugmentationPreviewPanel)

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import fiftyone.operators as foo
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 
+from fiftyone_coco_audit.auditing import audit_settings
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.operators.forms import detections_fields
-from fiftyone_coco_audit.panels.blocks import Block, Card, Choice, Entry, Plot, Tab
-from fiftyone_coco_audit.panels.controls import Controls
-from fiftyone_coco_audit.panels.figures import count
+from fiftyone_coco_audit.panels.blocks import (
+    Block,
+    Buttons,
+    Card,
+    Choice,
+    Entry,
+    Plot,
+    Row,
+    Tab,
+    Text,
+)
+from fiftyone_coco_audit.panels.controls import ROWS, Controls
 from fiftyone_coco_audit.panels.session import READINGS, Reading
 from fiftyone_coco_audit.panels.tabs import anchors, classes, findings, images, objects
+from fiftyone_coco_audit.wording import counted
 
 _TABS: dict[str, Callable[[Reading, Controls], Tab]] = {
     "findings": findings.build,
@@ -29,7 +41,7 @@ _DEFAULT_FIELD = "ground_truth"
 _PLOTLY = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 _ALERTS = {"error": "error", "warning": "warning", "note": "info"}
 # Four of them beside each other in half of a window
-_CONTROL_WIDTH = "140px"
+_CONTROL_WIDTH, _WIDE = "140px", "290px"
 
 
 @dataclass(frozen=True)
@@ -77,10 +89,22 @@ class CocoAuditPanel(foo.Panel):
     def on_change_dataset(self, ctx: ExecutionContext) -> None:
         """Begins anew with another dataset."""
         name = ctx.dataset.name if ctx.dataset is not None else None
-        ctx.panel.state.set({"dataset": name, "stages": None, "controls": {}})
+        rows: dict[str, Any] = {row: {} for row in ROWS}
+        ctx.panel.state.set({"dataset": name, "stages": None, "audit": None, **rows})
 
     def change(self, ctx: ExecutionContext) -> None:
         """Draws the page with what was set, which the App has kept already."""
+
+    def set_controls(self, ctx: ExecutionContext) -> None:
+        """Sets what a button is for."""
+        _set(ctx, ctx.params["sets"])
+
+    def draw_selected(self, ctx: ExecutionContext) -> None:
+        """Draws over the sample that is selected in the grid."""
+        if ctx.selected:
+            _set(ctx, {"sample": ctx.selected[-1]})
+        else:
+            ctx.ops.notify("Select a sample in the grid first", variant="info")
 
     def use_dataset(self, ctx: ExecutionContext) -> None:
         """Audits the whole dataset."""
@@ -126,15 +150,8 @@ class CocoAuditPanel(foo.Panel):
             _add_help(panel, str(error))
         else:
             _add_header(panel, self, page)
-            _add_controls(panel, self, page)
-            for control in page.tab.controls:
-                if isinstance(control, Entry) and control.error:
-                    panel.view(
-                        f"{control.name}_error", types.Warning(label=control.error)
-                    )
-            body = panel.v_stack(page.controls.tab, gap=2, width="100%")
-            for block in page.tab.blocks:
-                _add_block(body, self, ctx, page.controls.tab, block)
+            _add_tabs(panel, self, page)
+            _add_body(panel, self, ctx, page)
         _forget_plots(ctx)
         return types.Property(
             panel, view=types.GridView(orientation="vertical", gap=2, pad=2)
@@ -147,9 +164,61 @@ def _forget_plots(ctx: ExecutionContext) -> None:
     It makes them whenever a control changes, sends them with all events to come, and
     mixes them, element by element, into the plots that it is given anew.
     """
-    copied = [name for name in _TABS if ctx.panel.state.get(name) is not None]
+    places = [_stack(tab, row) for tab in _TABS for row in ROWS]
+    copied = [name for name in places if ctx.panel.state.get(name) is not None]
     if copied:
         ctx.panel.state.set(dict.fromkeys(copied))
+
+
+def _stack(tab: str, row: str) -> str:
+    """The name of what is shown under a row of controls."""
+    return tab if row == ROWS[0] else f"{tab}_{row}"
+
+
+def _set(ctx: ExecutionContext, values: Mapping[str, str]) -> None:
+    """Sets controls in place of the user.
+
+    A line of text goes on showing what it was given at first, so that of another
+    revision takes its place.
+    """
+    ctx.panel.state.set(
+        {
+            "controls": {**_values(ctx), **values},
+            "revision": _revision(ctx) + 1,
+        }
+    )
+
+
+def _revision(ctx: ExecutionContext) -> int:
+    return ctx.panel.state.revision or 0
+
+
+def _entry_name(name: str, revision: int) -> str:
+    return f"{name}_{revision}"
+
+
+def _values(ctx: ExecutionContext) -> dict[str, Any]:
+    """What is set, by the names of the controls."""
+    rows = [ctx.panel.state.get(row) or {} for row in ROWS]
+    values = {name: value for row in rows for name, value in row.items()}
+    suffix = _entry_name("", _revision(ctx))
+    written = {
+        name.removesuffix(suffix): value
+        for name, value in values.items()
+        if name.endswith(suffix)
+    }
+    return {**values, **written}
+
+
+def _controls(ctx: ExecutionContext) -> Controls:
+    """What is set: at first by the last audit, and then by the user."""
+    state = ctx.panel.state
+    settings = audit_settings(ctx.dataset)
+    if settings is not None and state.audit != settings.created:
+        network = Controls.of_network(settings.resize, settings.anchors)
+        _set(ctx, {"label_field": settings.label_field, **network})
+        state.set("audit", settings.created)
+    return Controls.of({**_values(ctx), "tab": state.tab, "stages": state.stages})
 
 
 def _page(ctx: ExecutionContext, *, anew: bool = False) -> Page:
@@ -162,10 +231,7 @@ def _page(ctx: ExecutionContext, *, anew: bool = False) -> Page:
             "one with the operator `COCO Audit: import a dataset`, or with your own "
             "labels"
         )
-    state = ctx.panel.state
-    controls = Controls.of(
-        {**(state.controls or {}), "tab": state.tab, "stages": state.stages}
-    )
+    controls = _controls(ctx)
     if controls.label_field not in fields:
         first = _DEFAULT_FIELD if _DEFAULT_FIELD in fields else fields[0]
         controls = controls.with_field(first)
@@ -184,8 +250,8 @@ def _add_header(panel: types.Object, owner: CocoAuditPanel, page: Page) -> None:
     labelled = reading.labelled.images
     what = "The whole dataset" if controls.stages is None else "A view"
     told = (
-        f"**{what}**: {count(len(labelled), 'image')}, "
-        f"{count(len(labelled.objects), 'object')} · computed "
+        f"**{what}**: {counted(len(labelled), 'image')}, "
+        f"{counted(len(labelled.objects), 'object')} · computed "
         f"{reading.read_at:%H:%M}"
     )
     stale = reading.is_stale()
@@ -215,7 +281,7 @@ def _add_header(panel: types.Object, owner: CocoAuditPanel, page: Page) -> None:
     )
 
 
-def _add_controls(panel: types.Object, owner: CocoAuditPanel, page: Page) -> None:
+def _add_tabs(panel: types.Object, owner: CocoAuditPanel, page: Page) -> None:
     tabs = types.TabsView()
     for name in _TABS:
         tabs.add_choice(name, label=name.title())
@@ -226,28 +292,54 @@ def _add_controls(panel: types.Object, owner: CocoAuditPanel, page: Page) -> Non
         default=page.controls.tab,
         on_change=owner.change,
     )
-    row = panel.grid("controls", gap=2)
+
+
+def _add_body(
+    panel: types.Object, owner: CocoAuditPanel, ctx: ExecutionContext, page: Page
+) -> None:
+    """The controls of the tab, and its blocks; a row among these begins a new stack."""
     field = Choice(
         "label_field",
         "Label field",
         [(name, name) for name in page.fields],
         page.controls.label_field,
     )
-    for control in (field, *page.tab.controls):
+    first = Row(ROWS[0], [field, *page.tab.controls])
+    for block in (first, *page.tab.blocks):
+        if isinstance(block, Row):
+            _add_row(panel, owner, block, _revision(ctx))
+            name = _stack(page.controls.tab, block.name)
+            body = panel.v_stack(name, gap=2, width="100%")
+        else:
+            _add_block(body, owner, ctx, name, block)
+
+
+def _add_row(
+    panel: types.Object, owner: CocoAuditPanel, row: Row, revision: int
+) -> None:
+    grid = panel.grid(row.name, gap=2)
+    for control in row.controls:
+        width = _WIDE if control.wide else _CONTROL_WIDTH
         if isinstance(control, Choice):
-            _add_choice(row, owner, control)
-        elif isinstance(control, Entry):
-            row.str(
-                control.name,
+            _add_choice(grid, owner, control, width)
+        else:
+            grid.str(
+                _entry_name(control.name, revision),
                 label=control.label,
                 default=control.value,
-                view=types.LazyFieldView(width=_CONTROL_WIDTH),
+                view=types.LazyFieldView(width=width),
                 on_change=owner.change,
             )
+    for control in row.controls:
+        if isinstance(control, Entry) and control.error:
+            warning = types.Warning(label=control.error)
+            panel.view(f"{control.name}_error", warning)
 
 
-def _add_choice(row: types.Object, owner: CocoAuditPanel, control: Choice) -> None:
-    view = types.DropdownView(label=control.label, width=_CONTROL_WIDTH)
+def _add_choice(
+    row: types.Object, owner: CocoAuditPanel, control: Choice, width: str
+) -> None:
+    view = types.DropdownView(label=control.label, width=width)
     for value, label in control.options:
         view.add_choice(value, label=label)
     row.enum(
@@ -279,8 +371,23 @@ def _add_block(
         ctx.panel.set_data(f"{tab}.{block.name}", block.figure.data)
     elif isinstance(block, Card):
         _add_card(body, owner, block)
-    else:
+    elif isinstance(block, Buttons):
+        _add_buttons(body, owner, block)
+    elif isinstance(block, Text):
         body.md(block.markdown, name=block.name)
+
+
+def _add_buttons(body: types.Object, owner: CocoAuditPanel, block: Buttons) -> None:
+    group = body.btn_group(block.name)
+    for button in block.buttons:
+        group.btn(
+            button.name,
+            label=button.label,
+            icon=button.icon or None,
+            on_click=getattr(owner, button.event),
+            params={"sets": dict(button.sets)},
+            variant="outlined",
+        )
 
 
 def _add_card(body: types.Object, owner: CocoAuditPanel, block: Card) -> None:
@@ -295,7 +402,7 @@ def _add_card(body: types.Object, owner: CocoAuditPanel, block: Card) -> None:
     if finding.subject:
         card.btn(
             "open",
-            label=f"Open {count(finding.count, finding.subject)}",
+            label=f"Open {counted(finding.count, finding.subject)}",
             icon="visibility",
             on_click=owner.open_finding,
             params={"card": block.name},

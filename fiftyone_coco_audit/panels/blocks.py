@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from fiftyone_coco_audit.findings import Finding
@@ -69,12 +69,14 @@ class Choice:
         label: what it is called
         options: pairs of values and what they are called
         value: the value that is chosen
+        wide: whether it takes twice the width
     """
 
     name: str
     label: str
     options: Sequence[tuple[str, str]]
     value: str
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,15 +88,65 @@ class Entry:
         label: what it is called
         value: the text
         error: what is wrong with the text
+        wide: whether it takes twice the width
     """
 
     name: str
     label: str
     value: str
     error: str = ""
+    wide: bool = False
 
 
-Block = Plot | Card | Text
+Control = Choice | Entry
+
+
+@dataclass(frozen=True)
+class Row:
+    """Controls of what is below them.
+
+    Args:
+        name: one of :data:`.controls.ROWS`
+        controls: the controls
+    """
+
+    name: str
+    controls: Sequence[Control]
+
+
+@dataclass(frozen=True)
+class Button:
+    """A button that sets controls.
+
+    Args:
+        name: a name that no other block of the tab has
+        label: what is written on it
+        sets: values by the names of fields of :class:`.controls.Controls`
+        event: the event of the panel that it is instead of setting controls
+        icon: the name of a Material icon
+    """
+
+    name: str
+    label: str
+    sets: Mapping[str, str] = field(default_factory=dict)
+    event: str = "set_controls"
+    icon: str = ""
+
+
+@dataclass(frozen=True)
+class Buttons:
+    """Buttons beside each other.
+
+    Args:
+        name: a name that no other block of the tab has
+        buttons: the buttons
+    """
+
+    name: str
+    buttons: Sequence[Button]
+
+
+Block = Plot | Card | Text | Row | Buttons
 
 
 @dataclass(frozen=True)
@@ -103,11 +155,11 @@ class Tab:
 
     Args:
         blocks: what it shows, from the top
-        controls: what of that can be set
+        controls: what of all that can be set
     """
 
     blocks: Sequence[Block]
-    controls: Sequence[Choice | Entry] = ()
+    controls: Sequence[Control] = ()
 
     def plot(self, name: str) -> Plot | None:
         """A plot by its name, None if the tab has none of that name."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
+from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS, PRESETS
 from fiftyone_coco_audit.statistics.anchors import AnchorSet
 from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 #: In place of the name of a preset
 CUSTOM = "custom"
+
+#: What the panel's state holds of rows of controls, each by their names
+ROWS = ("controls", "resampling", "sources", "sets")
 
 _MODE, _, _SIZE = str(DEFAULT_RESIZE).partition(" ")
 
@@ -36,6 +39,12 @@ class Controls:
         list_classes: whether long lists show the ``"first"`` classes, or ``"all"``
         color_by: what cells of pairs of classes show, ``"images"`` or ``"lift"``
         class_name: the class that is looked at, all by default
+        source_by: what tells the sources of images apart, ``"folder"`` or ``"tag"``
+        first_set: the one of two sets that are compared, see :mod:`.parts`
+        second_set: the other one
+        compared: what is compared, one of :data:`.drift.PROPERTIES`
+        sample: the id of the sample that anchors are drawn over
+        proposed: what anchors were asked to be proposed for, as :meth:`network`
     """
 
     tab: str = "findings"
@@ -49,6 +58,12 @@ class Controls:
     list_classes: str = "first"
     color_by: str = "images"
     class_name: str = ""
+    source_by: str = ""
+    first_set: str = ""
+    second_set: str = ""
+    compared: str = "size"
+    sample: str = ""
+    proposed: str = ""
 
     @classmethod
     def of(cls, state: Mapping[str, Any] | None) -> Controls:
@@ -65,6 +80,33 @@ class Controls:
                 if name in known and (value is not None or name == "stages")
             }
         )
+
+    @staticmethod
+    def of_network(resize: str, anchors: str) -> dict[str, str]:
+        """What is to be set for a resize policy and anchors.
+
+        Args:
+            resize: the policy as text
+            anchors: the anchors as text
+        """
+        mode, _, size = resize.partition(" ")
+        return {
+            "resize_mode": mode,
+            "resize_size": size or _SIZE,
+            **Controls.of_anchors(anchors),
+        }
+
+    @staticmethod
+    def of_anchors(anchors: str) -> dict[str, str]:
+        """What is to be set for anchors, given as text."""
+        if anchors in PRESETS:
+            return {"anchors": anchors}
+        return {"anchors": CUSTOM, "custom_anchors": anchors}
+
+    @property
+    def network(self) -> str:
+        """Resize policy and anchors in one text."""
+        return f"{self.resize()[0]}, {self.anchor_set()[0]}"
 
     def with_field(self, label_field: str) -> Controls:
         """The same with another label field."""

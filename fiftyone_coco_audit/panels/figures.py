@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 #: Colours of Okabe and Ito, which the colour-blind tell apart, and their uses
 BLUE, ORANGE, RED = "#56B4E9", "#E69F00", "#D55E00"
+YELLOW, PURPLE = "#F0E442", "#CC79A7"
 GREY = "#8A8F98"
 NORMAL, NOTABLE = BLUE, ORANGE
 
@@ -25,7 +26,10 @@ _SEQUENTIAL = [[0, "rgba(86,180,233,0.06)"], [0.5, "#3D8FCB"], [1, "#E69F00"]]
 #: Values that span more than this factor are put into logarithmic bins
 _SPAN_OF_LOGARITHMIC = 50
 _MOST_TICKS = 9
-
+# As wide as half of a window
+_PICTURE_WIDTH = 580
+# For a legend of two lines
+_ABOVE_PICTURE = 72
 
 # What is under the pointer, in both modes
 _TOLD = {
@@ -174,22 +178,6 @@ def number(value: float) -> str:
     if abs(value) >= 1000 or float(value).is_integer():
         return f"{value:,.0f}"
     return f"{value:.3g}"
-
-
-def percent(share: float) -> str:
-    """A share as a percentage that is 0 % or 100 % only where it is all or nothing."""
-    if not np.isfinite(share):
-        return "n/a"
-    value = 100 * share
-    if 0 < value < 1 or 99 < value < 100:
-        return f"{np.clip(value, 0.1, 99.9):.1f} %"
-    return f"{value:.0f} %"
-
-
-def count(amount: int, noun: str) -> str:
-    """A number of things, such as ``"1 image"`` and ``"1,200 classes"``."""
-    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
-    return f"{amount:,} {noun if amount == 1 else plural}"
 
 
 def histogram(
@@ -342,6 +330,177 @@ def stacked_bars(
     )
 
 
+def paired_histogram(
+    edges: NDArray[np.float64],
+    series: dict[str, NDArray[np.float64]],
+    counts: Sequence[NDArray[np.int64]],
+    title: str,
+    noun: str,
+    *,
+    colors: Sequence[str],
+) -> Figure:
+    """Histograms over common bins, beside each other, a trace for each.
+
+    Args:
+        edges: ``(B + 1,)`` ascending
+        series: ``(B,)`` shares by the name of the set
+        counts: ``(B,)`` what the shares are of, for each set
+        title: of the axis, with the unit
+        noun: what is counted, in the plural
+        colors: of each set
+    """
+    ticks = np.arange(0, len(edges), max(1, -(-len(edges) // _MOST_TICKS)))
+    bins = Bins(np.zeros(0), edges, ticks)
+    return Figure(
+        data=[
+            {
+                "type": "bar",
+                "name": name,
+                "x": list(range(len(bins))),
+                "y": (100 * shares).tolist(),
+                "customdata": [
+                    f"{label}<br>{name}: {n:,} {noun}"
+                    for label, n in zip(bins.labels(), amounts.tolist(), strict=True)
+                ],
+                "marker": {"color": color},
+                "hoverlabel": _TOLD,
+                "hovertemplate": "%{customdata}, %{y:.1f} %<extra></extra>",
+            }
+            for (name, shares), amounts, color in zip(
+                series.items(), counts, colors, strict=True
+            )
+        ],
+        layout=_layout(
+            xaxis={
+                "title": _axis(title),
+                **_edges(bins),
+                "range": [-0.6, len(bins) - 0.4],
+                "showgrid": False,
+                "zeroline": False,
+            },
+            yaxis={"title": _axis(noun, "% of the set"), "rangemode": "tozero"},
+            barmode="group",
+            bargap=0.15,
+            **_legend(),
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """Boxes that are drawn alike.
+
+    Args:
+        name: what the legend says of them
+        box: ``(B, 4)`` boxes ``[x, y, width, height]`` in pixels of the image
+        color: the colour of the lines
+        dash: their style, as Plotly calls it
+        shown: whether they are shown before they are chosen in the legend
+    """
+
+    name: str
+    box: NDArray[np.float64]
+    color: str
+    dash: str = "solid"
+    shown: bool = True
+
+
+def picture_with_boxes(
+    picture: str | None,
+    size: tuple[float, float],
+    outlines: Sequence[Outlines],
+    points: NDArray[np.float64],
+    hover: Sequence[str],
+) -> Figure:
+    """Boxes over an image; the points, which are the last trace, tell what they are.
+
+    Args:
+        picture: the image as a URI, if it can be shown
+        size: its width and height in pixels
+        outlines: the boxes, the last ones on top
+        points: ``(P, 2)`` places of the points in pixels of the image
+        hover: what is shown of each point
+    """
+    width, height = size
+    images = []
+    if picture is not None:
+        images = [
+            {
+                "source": picture,
+                "xref": "x",
+                "yref": "y",
+                "x": 0,
+                "y": 0,
+                "sizex": width,
+                "sizey": height,
+                "sizing": "stretch",
+                "layer": "below",
+            }
+        ]
+    lines: list[dict[str, Any]] = []
+    for one in outlines:
+        x, y = _corners(one.box)
+        common = {
+            "type": "scatter",
+            "mode": "lines",
+            "x": x,
+            "y": y,
+            "hoverinfo": "skip",
+            "legendgroup": one.name,
+            "visible": True if one.shown else "legendonly",
+        }
+        # On light and on dark images alike
+        casing = {"color": "rgba(0,0,0,0.7)", "width": 4}
+        line = {"color": one.color, "width": 2, "dash": one.dash}
+        lines.append({**common, "line": casing, "showlegend": False})
+        lines.append({**common, "name": one.name, "line": line})
+    marks = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": points[:, 0].tolist(),
+        "y": points[:, 1].tolist(),
+        "customdata": list(hover),
+        "marker": {
+            "color": "#FFFFFF",
+            "size": 6,
+            "line": {"width": 1, "color": "#000000"},
+        },
+        "hoverlabel": _TOLD,
+        "hovertemplate": "%{customdata}<extra></extra>",
+        "showlegend": False,
+    }
+    # What reaches over the border is seen to do so
+    margin = 0.04 * max(size)
+    bare = {"showgrid": False, "zeroline": False, "visible": False}
+    layout = _layout(
+        xaxis={**bare, "range": [-margin, width + margin], "constrain": "domain"},
+        yaxis={
+            **bare,
+            "range": [height + margin, -margin],
+            "scaleanchor": "x",
+            "constrain": "domain",
+        },
+        images=images,
+        **_legend(),
+    )
+    layout["margin"] = {"t": _ABOVE_PICTURE, "l": 8, "r": 8, "b": 8}
+    drawn = float(np.clip(_PICTURE_WIDTH * height / width, 200, _PICTURE_WIDTH))
+    return Figure([*lines, marks], layout, height=round(drawn) + _ABOVE_PICTURE)
+
+
+def _corners(box: NDArray[np.float64]) -> tuple[list[Any], list[Any]]:
+    """Boxes as one line, with gaps between them."""
+    left, top, width, height = box.T
+    gap = np.full(len(box), np.nan)
+    x = np.stack([left, left + width, left + width, left, left, gap], axis=1)
+    y = np.stack([top, top, top + height, top + height, top, gap], axis=1)
+    return _with_gaps(x.ravel()), _with_gaps(y.ravel())
+
+
+def _with_gaps(values: NDArray[np.float64]) -> list[Any]:
+    return [None if value != value else value for value in values.round(2).tolist()]
+
+
 def _names_axis(names: Sequence[str]) -> dict[str, Any]:
     return {
         "tickvals": list(range(len(names))),
@@ -482,6 +641,7 @@ def heat_map(
     y_title: str,
     *,
     height: int = 420,
+    marked: NDArray[np.bool_] | None = None,
 ) -> Figure:
     """Cells, the first row at the top.
 
@@ -494,6 +654,7 @@ def heat_map(
         x_title: the title of the axis
         y_title: the title of the axis
         height: the height in pixels
+        marked: ``(R, C)`` the cells that the headline is about
     """
 
     def axis(names: Sequence[str] | Bins | None, title: str) -> dict[str, Any]:
@@ -526,9 +687,27 @@ def heat_map(
                 "ygap": 1,
             }
         ],
-        layout=_layout(xaxis=x_axis, yaxis={**y_axis, "autorange": "reversed"}),
+        layout=_layout(
+            xaxis=x_axis,
+            yaxis={**y_axis, "autorange": "reversed"},
+            shapes=[] if marked is None else _frames(marked),
+        ),
         height=height,
     )
+
+
+def _frames(marked: NDArray[np.bool_]) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "rect",
+            "x0": column - 0.46,
+            "x1": column + 0.46,
+            "y0": row - 0.46,
+            "y1": row + 0.46,
+            "line": {"color": RED, "width": 2.5},
+        }
+        for row, column in np.argwhere(marked).tolist()
+    ]
 
 
 def _edges(bins: Bins) -> dict[str, Any]:

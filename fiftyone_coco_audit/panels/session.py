@@ -7,10 +7,16 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from fiftyone_coco_audit.auditing import examine, selected_rules
+from fiftyone_coco_audit.auditing import (
+    examine,
+    import_findings,
+    selected_rules,
+    severest_first,
+)
 from fiftyone_coco_audit.findings import Finding
 from fiftyone_coco_audit.statistics.inputs import LabelledSamples, read_labelled_images
 from fiftyone_coco_audit.statistics.overview import Statistics
@@ -60,8 +66,12 @@ class Reading:
         """What the rules find in statistics of this reading, the gravest first."""
         if self._findings is None or self._findings[0] is not statistics:
             found = examine(self.labelled, statistics, selected_rules())
-            self._findings = statistics, found
+            self._findings = statistics, severest_first([*self._of_import, *found])
         return self._findings[1]
+
+    @cached_property
+    def _of_import(self) -> list[Finding]:
+        return import_findings(self.samples, selected_rules())
 
     def is_stale(self) -> bool:
         """Whether the dataset has changed since it was read."""

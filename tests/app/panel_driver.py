@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import fiftyone as fo
 from fiftyone.server.view import get_view
-from playwright.sync_api import Locator, Page, Request, Response
+from playwright.sync_api import Locator, Page, Request, Response, expect
 
 # In milliseconds; the App sends the change of a control a quarter of a second later
 _QUIET, _STEP = 600, 50
+
+# A tab of ten plots takes a browser some seconds on a machine with other work
+expect.set_options(timeout=30_000)
 
 LABEL = "COCO Audit: open the panel"
 

@@ -22,6 +22,9 @@ OpenApp = Callable[[fo.Dataset], Page]
 Screenshot = Callable[[str], None]
 
 GROUND_TRUTH = "ground_truth.detections"
+# What is worth a picture and is not at the top of its tab
+BELOW = {"Classes": "is labelled in none of", "Anchors": "objects are positive, "}
+HALVES = {"train": slice(0, 120), "val": slice(120, 200)}
 
 
 @pytest.fixture
@@ -73,12 +76,19 @@ def test_each_tab(
         content = page.get_by_test_id("panel-content-coco_audit")
         if name != "Findings":
             content.locator(".js-plotly-plot").first.wait_for()
+        if name == "Anchors":
+            page.get_by_role("button", name="Propose better anchors").click()
+            panel.settle()
         # Nothing sticks out to the right
         assert content.evaluate("""e => [e, ...e.querySelectorAll('*')].every(
             one => getComputedStyle(one).overflowX === 'visible'
                 || one.scrollWidth <= one.clientWidth + 1
                 || one.closest('.MuiTabs-root, .MuiInputBase-root') !== null)""")
         screenshot(name.lower())
+        if name in BELOW:
+            panel.plot(BELOW[name])
+            page.wait_for_timeout(500)
+            screenshot(f"{name.lower()}-below")
 
 
 def test_a_finding(panel: AuditPanel, demo_files: DemoPaths):
@@ -108,8 +118,16 @@ def test_a_bar_of_a_histogram(panel: AuditPanel):
     shows_samples(opened, ids[(ratio >= 5) & (ratio < 5.2)].tolist())
     expect(panel.page.get_by_text("The grid shows 2 images")).to_be_visible()
 
+    opened = panel.click(panel.plot("have the most common size"), 3840, 2160)
+    large = panel.dataset.match(F("metadata.width") == 3840)
+    assert len(large) == 1
+    shows_samples(opened, large.values("id"))
 
-def test_a_bar_of_a_class(panel: AuditPanel):
+
+def test_marks_of_classes(panel: AuditPanel, demo_files: DemoPaths):
+    tagged = {name: panel.dataset[part] for name, part in HALVES.items()}
+    for name, view in tagged.items():
+        view.tag_samples(name)
     panel.open_from_palette()
     panel.tab("Classes")
     plot = panel.plot("leaf has")
@@ -123,19 +141,6 @@ def test_a_bar_of_a_class(panel: AuditPanel):
     )
     shows_samples(opened, with_ladybug.values("id"))
 
-
-def test_a_point_of_a_scatter_plot(panel: AuditPanel):
-    panel.open_from_palette()
-    panel.tab("Images")
-    opened = panel.click(panel.plot("have the most common size"), 3840, 2160)
-    large = panel.dataset.match(F("metadata.width") == 3840)
-    assert len(large) == 1
-    shows_samples(opened, large.values("id"))
-
-
-def test_a_cell_of_two_classes(panel: AuditPanel):
-    panel.open_from_palette()
-    panel.tab("Classes")
     plot = panel.plot("is never seen without")
     names = plot.evaluate("plot => plot._fullLayout.xaxis.ticktext")
     opened = panel.click(plot, names.index("clock"), names.index("coin"))
@@ -145,6 +150,29 @@ def test_a_cell_of_two_classes(panel: AuditPanel):
         both = both.match(labels.length() > 0)
     assert 0 < len(both) < 20
     shows_samples(opened, both.values("id"))
+
+    plants = json.loads(demo_files.manifest.read_text())["plants"]
+    planted = next(p for p in plants if p["key"] == "unlabelled_class")
+    plot = panel.plot("is labelled in none of the")
+    place = [
+        plot.evaluate(f"plot => plot._fullLayout.{axis}.ticktext").index(name)
+        for axis, name in (("xaxis", "mug"), ("yaxis", "site_b"))
+    ]
+    opened = panel.click(plot, *place)
+    site = panel.dataset.match(F("filepath").contains_str("site_b/"))
+    shows_samples(opened, site.values("id"))
+    assert set(planted["image_ids"]) <= set(opened.view.values("coco_id"))
+
+    page = panel.page
+    expect(page.get_by_text("Choose two sets to compare")).to_be_visible()
+    for name in HALVES:
+        page.get_by_role("combobox").filter(has_text="...").first.click()
+        page.get_by_role("option", name=f"tag {name}", exact=True).click()
+        panel.settle()
+    plot = panel.plot("differs most")
+    (first, *_) = plot.evaluate("plot => plot._fullLayout.yaxis.ticktext")
+    opened = panel.click(plot, 1, 0.2)
+    shows_labels(opened, labels_where(tagged["val"], F("label") == first))
 
 
 def has_crowd() -> fo.ViewExpression:
@@ -165,6 +193,25 @@ def test_a_bar_of_anchors(panel: AuditPanel, demo_files: DemoPaths):
     assert set(found) == expected
     ids = opened.view.values(f"{GROUND_TRUTH}.id", unwind=True)
     shows_labels(opened, ids)
+
+    # They are drawn over the sample with the most of them, which a point opens
+    plot = panel.plot("objects are positive, ")
+    x, y = plot.evaluate("plot => [plot.data.at(-1).x[0], plot.data.at(-1).y[0]]")
+    opened = panel.click(plot, x, y)
+    sample = opened.view.one(F())
+    box = sample.ground_truth.detections[0].bounding_box
+    assert (box[0] + box[2] / 2) * sample.metadata.width == pytest.approx(x, abs=0.1)
+    assert (box[1] + box[3] / 2) * sample.metadata.height == pytest.approx(y, abs=0.1)
+
+    page = panel.page
+    page.get_by_role("button", name="Propose better anchors").click()
+    panel.settle()
+    expect(page.get_by_text("The fitted anchors reach")).to_be_visible()
+    page.get_by_role("button", name="Use these anchors").click()
+    panel.settle()
+    expect(page.get_by_text("of the objects are positive for these")).to_be_visible()
+    custom = page.get_by_role("textbox").nth(-2)
+    expect(custom).to_have_value(str(matches.proposal.anchors))
 
 
 def test_controls_redraw_and_stay(panel: AuditPanel):

@@ -1,5 +1,6 @@
 """The panel's events as the App sends them, without a browser."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,17 @@ from fiftyone import ViewField as F
 from fiftyone.operators.operations import _serialize_view
 from fiftyone.server.view import get_view
 
-from fiftyone_coco_audit import audit
+from fiftyone_coco_audit import audit, import_coco
 from fiftyone_coco_audit.panels.selections import view_of_labels
 from fiftyone_coco_audit.panels.session import Readings
+from fiftyone_coco_audit.statistics.anchor_presets import PRESETS
+from fiftyone_coco_audit.statistics.anchors import AnchorMatches
 from fiftyone_coco_audit.statistics.inputs import read_labelled_images
+from fiftyone_coco_audit.statistics.resizing import ResizePolicy
+from tests.small_coco import write_small_coco
 
 URI = "@coco-audit/coco-audit/coco_audit"
+GROUND_TRUTH = "ground_truth.detections"
 TABS = ("findings", "images", "objects", "classes", "anchors")
 Make = Callable[..., fo.Dataset]
 
@@ -121,6 +127,100 @@ def test_findings_are_those_of_an_audit(demo_dataset: fo.Dataset):
             assert session.view.values(path) == view.values(path)
 
 
+def test_the_panel_starts_from_the_last_audit(demo_dataset: fo.Dataset):
+    settings = {"resize": "letterbox 1280", "anchors": "yolov5"}
+    audit(demo_dataset, select=["CA2"], **settings)
+    session = Session(demo_dataset)
+    session.turn_to("anchors")
+    assert "`yolov5` at `letterbox 1280`" in session.output
+    labelled = read_labelled_images(demo_dataset).images
+    matches = AnchorMatches(
+        labelled, ResizePolicy.parse("letterbox 1280"), PRESETS["yolov5"]
+    )
+    assert (
+        session.data["anchors.status"][0]["y"]
+        == np.bincount(matches.status, minlength=3).tolist()
+    )
+    # What the user then sets stays
+    session.turn_to("anchors", anchors="ssd300")
+    session.turn_to("images")
+    session.turn_to("anchors")
+    assert "`ssd300` at `letterbox 1280`" in session.output
+    # Until there is a newer audit, which may be of other anchors altogether
+    text = "anchors 10x13,16x30 strides 8 iou 0.5,0.4 offset 0"
+    audit(demo_dataset, "predictions", resize="none", anchors=text, select=["CA2"])
+    session.send("change")
+    assert "these anchors at `none`" in session.output
+    assert session.state["controls"]["label_field"] == "predictions"
+    assert session.state["controls"]["custom_anchors"] == text
+
+
+def test_what_an_import_set_aside_is_among_the_findings(tmp_path: Path, mongodb: str):
+    files = write_small_coco(tmp_path / "set")
+    coco = json.loads(files.annotations.read_text())
+    coco["annotations"][0]["image_id"] = 99
+    files.annotations.write_text(json.dumps(coco))
+    dataset = import_coco(files.annotations, files.images_dir)
+    try:
+        expected = audit(dataset)
+        assert "set aside by the import" in expected["CA110"].message
+        session = Session(dataset)
+        for finding in expected:
+            assert repr(finding.message)[1:-1] in session.output
+        session.context["view"] = dataset.limit(1)
+        session.send("use_view")
+        assert "set aside by the import" not in session.output
+    finally:
+        dataset.delete()
+
+
+def test_buttons_set_controls_and_lines_of_text_follow(demo_dataset: fo.Dataset):
+    session = Session(demo_dataset)
+    session.turn_to("classes", threshold_0="5", resize_size_0="320")
+    assert "fewer than 5 %" in session.output
+    session.turn_to("anchors")
+    assert "at `letterbox 320`" in session.output
+    text = "sizes 16,32 strides 8,16"
+    session.send("set_controls", sets={"anchors": "custom", "custom_anchors": text})
+    assert "these anchors at `letterbox 320`" in session.output
+    # Another line of text than the one before, which would go on showing its own
+    assert "custom_anchors_0" not in session.output
+    assert "custom_anchors_1" in session.output
+    session.turn_to("classes")
+    assert "fewer than 5 %" in session.output
+
+
+def test_the_selected_sample_is_drawn(demo_dataset: fo.Dataset):
+    session = Session(demo_dataset)
+    session.turn_to("anchors")
+    sample = demo_dataset.match(F(GROUND_TRUTH).length() > 3).skip(2).first()
+    session.send("draw_selected")
+    assert Path(sample.filepath).name not in session.output
+    session.context["selected"] = [sample.id]
+    session.send("draw_selected")
+    assert Path(sample.filepath).name in session.output
+    labels = [d for d in sample.ground_truth.detections if not d["iscrowd"]]
+    points = session.data["anchors.drawn"][-1]
+    assert len(points["x"]) == len(labels)
+    x, y, width, height = np.array([d.bounding_box for d in labels]).T
+    size = sample.metadata
+    assert points["x"] == pytest.approx((x + width / 2) * size.width)
+    assert points["y"] == pytest.approx((y + height / 2) * size.height)
+    opened = session.click("anchors.drawn", 1, len(session.data["anchors.drawn"]) - 1)
+    assert opened == [labels[1].id]
+
+
+def test_saved_views_are_compared(demo_dataset: fo.Dataset):
+    demo_dataset.save_view("first", demo_dataset.limit(50))
+    demo_dataset.save_view("rest", demo_dataset.skip(50))
+    session = Session(demo_dataset)
+    session.turn_to("classes", first_set="view:first", second_set="view:rest")
+    assert "differs most" in session.output
+    opened = session.click("classes_sets.set_classes", 0)
+    ids = set(demo_dataset.limit(50).values(f"{GROUND_TRUTH}.id", unwind=True))
+    assert opened and set(opened) <= ids
+
+
 def test_nothing_is_read_twice(
     demo_dataset: fo.Dataset, monkeypatch: pytest.MonkeyPatch
 ):
@@ -219,12 +319,12 @@ def test_copies_of_plots_are_removed_from_the_state(demo_dataset: fo.Dataset):
 
 def test_many_labels_are_opened_at_once(make: Make):
     names = ["cat"] * 10 + ["dog"] * 10
-    dataset = make(2000, [names])
+    dataset = make(500, [names])
     session = Session(dataset)
     session.turn_to("classes")
     expected = dataset.filter_labels("ground_truth", F("label") == "cat")
     opened = session.click("classes.counts", 0)
-    assert len(opened) == 20_000
+    assert len(opened) == 5_000
     assert opened == expected.values("ground_truth.detections.id", unwind=True)
 
 

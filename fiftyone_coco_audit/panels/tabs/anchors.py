@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.panels.blocks import Block, Plot, Tab, Text
+from fiftyone_coco_audit.panels.blocks import Block, Button, Buttons, Plot, Tab, Text
 from fiftyone_coco_audit.panels.controls import Controls
 from fiftyone_coco_audit.panels.figures import (
     BLUE,
     GREY,
     ORANGE,
+    PURPLE,
+    RED,
+    YELLOW,
     Bins,
+    Outlines,
     columns,
-    count,
     heat_map,
     histogram,
     number,
-    percent,
+    picture_with_boxes,
     stacked_bars,
     with_points,
 )
+from fiftyone_coco_audit.panels.pictures import picture_of
 from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.panels.session import Reading
 from fiftyone_coco_audit.panels.tabs.shared import (
@@ -31,17 +37,22 @@ from fiftyone_coco_audit.panels.tabs.shared import (
     anchors_controls,
     audited,
     resize_controls,
+    table,
 )
+from fiftyone_coco_audit.statistics.anchor_drawing import NO_OBJECT, anchors_over_image
 from fiftyone_coco_audit.statistics.anchor_presets import PRESETS
 from fiftyone_coco_audit.statistics.anchors import (
     POSITIVE,
     STATUSES,
     UNREACHABLE,
+    AnchorLevel,
     AnchorMatches,
 )
+from fiftyone_coco_audit.wording import counted, percent
 
 _COLORS = (BLUE, GREY, ORANGE)
 _SCORE_BINS = 20
+_CODE_WIDTH = 56
 
 
 def build(reading: Reading, controls: Controls) -> Tab:
@@ -50,6 +61,9 @@ def build(reading: Reading, controls: Controls) -> Tab:
     if not len(matches):
         return Tab([Text("none", NO_OBJECTS)])
     blocks: list[Block] = [_status(matches)]
+    if matches.anchors.has_anchors:
+        blocks += _proposed(matches, controls)
+    blocks += _drawn(reading, matches, controls.sample)
     if matches.anchors.has_anchors:
         blocks += [_score(matches), _sides(matches)]
     blocks += [_by_size(matches), _by_class(matches), _by_level(matches)]
@@ -91,6 +105,143 @@ def _status(matches: AnchorMatches) -> Plot:
         ),
         lambda trace, mark: Selection.of_objects(matches.status == mark),
     )
+
+
+def _proposed(matches: AnchorMatches, controls: Controls) -> list[Block]:
+    """Better anchors, once they were asked for, or the button that asks."""
+    if controls.proposed != controls.network:
+        ask = Button(
+            "propose",
+            "Propose better anchors",
+            {"proposed": controls.network},
+            icon="auto_fix_high",
+        )
+        return [Buttons("propose_anchors", [ask])]
+    proposal = matches.proposal
+    if not proposal.is_better:
+        return [Text("proposal", f"**{proposal.reason}**")]
+    before, after = proposal.before, proposal.after
+    told = [
+        ("Reachable", percent(before.reach), percent(after.reach)),
+        ("Positive", percent(before.positive), percent(after.positive)),
+        ("Mean IoU", f"{before.mean_iou:.3f}", f"{after.mean_iou:.3f}"),
+    ]
+    held_out = (
+        f"{counted(proposal.objects, 'object')} of "
+        f"{counted(proposal.images, 'image')} held out"
+    )
+    levels = zip(matches.anchors.levels, proposal.anchors.levels, strict=True)
+    shapes = [
+        (f"Stride {number(now.stride)}", _shapes(now), _shapes(then))
+        for now, then in levels
+    ]
+    text = str(proposal.anchors)
+    return [
+        Text(
+            "proposal",
+            f"**{proposal.reason}**\n\n"
+            + table([held_out, "Present", "Proposed"], told)
+            + "\n\n"
+            + table(["Anchors (px)", "Present", "Proposed"], shapes)
+            + f"\n\n```python\nAnchorSet.parse({_in_lines(text)})\n```",
+        ),
+        Buttons(
+            "use_anchors",
+            [Button("use", "Use these anchors", Controls.of_anchors(text))],
+        ),
+    ]
+
+
+def _in_lines(text: str) -> str:
+    """Text as a Python literal that is as narrow as half of a window."""
+    parts = re.findall(rf".{{1,{_CODE_WIDTH}}}(?:[,/ ]|$)", text)
+    return "".join(f'\n    "{part}"' for part in parts) + "\n"
+
+
+def _shapes(level: AnchorLevel) -> str:
+    """Widths and heights, each kept on its line."""
+    return ", ".join(f"{w:.0f}\u2060x\u2060{h:.0f}" for w, h in level.shapes)
+
+
+def _drawn(reading: Reading, matches: AnchorMatches, sample: str) -> list[Block]:
+    """The anchors at their true size over a sample, beside its objects."""
+    labelled = matches.labelled
+    lost = np.bincount(
+        labelled.objects.image[matches.status != POSITIVE], minlength=len(labelled)
+    )
+    shown = np.flatnonzero(np.bincount(labelled.objects.image))
+    # Those that show the most of what is wrong come first
+    order = shown[np.argsort(-lost[shown], kind="stable")]
+    ids = reading.labelled.sample_ids(np.arange(len(labelled)))
+    image = ids.index(sample) if sample in ids else int(order[0])
+    place = np.flatnonzero(order == image)
+    following = order[(int(place[0]) + 1) % len(order) if len(place) else 0]
+    path = labelled.filepaths[image]
+    width, height = labelled.size[image].tolist()
+    picture = picture_of(path, int(max(width, height)))
+    found = anchors_over_image(matches, image)
+    rows = found.object[found.object != NO_OBJECT]
+    box = labelled.objects.box[rows]
+    best, samples = found.box[: len(rows)], found.box[len(rows) :]
+    matched, status = found.matched[: len(rows)], matches.status[rows]
+    what = "anchor" if matches.anchors.has_anchors else "location"
+    unreachable = status == UNREACHABLE
+    headline = (
+        f"`{os.path.basename(path)}`: {int(matched.sum()):,} of "
+        f"{counted(len(rows), 'object')} {'is' if len(rows) == 1 else 'are'} positive, "
+        f"{int(unreachable.sum()):,} unreachable."
+    )
+    missing = ""
+    if picture is None:
+        missing = f"Its file is not there, or cannot be read: `{path}`."
+    plot = Plot(
+        "drawn",
+        headline,
+        picture_with_boxes(
+            picture,
+            (width, height),
+            [
+                Outlines(f"{what}s of one cell", samples, GREY, "dot", shown=False),
+                Outlines(f"best {what}", best[matched], YELLOW, "dash"),
+                Outlines("object, positive", box[matched], BLUE),
+                Outlines("object, ignored", box[~matched & ~unreachable], PURPLE),
+                Outlines("object, unreachable", box[unreachable], RED),
+                Outlines(
+                    f"best {what}, not matched",
+                    best[~matched],
+                    ORANGE,
+                    "dash",
+                    shown=False,
+                ),
+            ],
+            box[:, :2] + box[:, 2:] / 2,
+            [
+                _told(matches, row, iou)
+                for row, iou in zip(rows.tolist(), found.iou.tolist(), strict=False)
+            ],
+        ),
+        lambda trace, mark: Selection(objects=rows[[mark]]),
+        missing,
+    )
+    buttons = [
+        Button("next", "Next sample", {"sample": ids[following]}, icon="skip_next"),
+        Button("selected", "The selected sample", event="draw_selected"),
+    ]
+    return [plot, Buttons("samples", buttons)]
+
+
+def _told(matches: AnchorMatches, row: int, iou: float) -> str:
+    """What is said of an object and its best anchor."""
+    labelled = matches.labelled
+    name = labelled.classes[labelled.objects.category[row]]
+    width, height = matches.box[row, 2:].tolist()
+    level = matches.anchors.levels[matches.best_level[row]]
+    told = [f"{name}, {width:.0f} x {height:.0f} px at the input"]
+    if matches.anchors.has_anchors:
+        width, height = matches.anchor_box[row, 2:].tolist()
+        told.append(f"best anchor {width:.0f} x {height:.0f} px, IoU {iou:.2f}")
+    told.append(f"stride {number(level.stride)}: {STATUSES[matches.status[row]]}")
+    return "<br>".join(told)
 
 
 def _score(matches: AnchorMatches) -> Plot:
@@ -137,7 +288,7 @@ def _sides(matches: AnchorMatches) -> Plot:
     counts = counts.reshape(len(down), len(across))
     hover = [
         [
-            f"{width} wide<br>{height} high<br>{count(n, 'object')}"
+            f"{width} wide<br>{height} high<br>{counted(n, 'object')}"
             for width, n in zip(across.labels("px"), line, strict=True)
         ]
         for height, line in zip(down.labels("px")[::-1], counts.tolist(), strict=True)
@@ -153,7 +304,7 @@ def _sides(matches: AnchorMatches) -> Plot:
     )
     best = np.bincount(matches.best_anchor, minlength=len(shapes))
     told = [
-        f"anchor {width:.0f} x {height:.0f} px<br>best of {count(n, 'object')}"
+        f"anchor {width:.0f} x {height:.0f} px<br>best of {counted(n, 'object')}"
         for (width, height), n in zip(shapes.tolist(), best.tolist(), strict=True)
     ]
     unused = int((best == 0).sum())
@@ -166,7 +317,7 @@ def _sides(matches: AnchorMatches) -> Plot:
 
     return Plot(
         "sides",
-        f"There are {count(len(shapes), 'anchor shape')}; {used}.",
+        f"There are {counted(len(shapes), 'anchor shape')}; {used}.",
         with_points(
             figure,
             across.place(shapes[:, 0]),
@@ -274,7 +425,7 @@ def _stacked(
             colors=_COLORS,
             hover={
                 status: [
-                    f"{label}<br>{status}: {count(n, 'object')} of {of:,}"
+                    f"{label}<br>{status}: {counted(n, 'object')} of {of:,}"
                     for label, n, of in zip(
                         labels, table[:, code].tolist(), total.tolist(), strict=True
                     )

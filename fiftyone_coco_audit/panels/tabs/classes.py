@@ -5,32 +5,39 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.panels.blocks import Block, Choice, Entry, Plot, Tab, Text
+from fiftyone_coco_audit.panels.blocks import (
+    Block,
+    Choice,
+    Entry,
+    Plot,
+    Row,
+    Tab,
+    Text,
+)
 from fiftyone_coco_audit.panels.controls import Controls
 from fiftyone_coco_audit.panels.figures import (
     BLUE,
     GREY,
     ORANGE,
     bars,
-    count,
     heat_map,
     number,
-    percent,
     scatter,
 )
 from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.panels.session import Reading
+from fiftyone_coco_audit.panels.tabs import sets, sources
 from fiftyone_coco_audit.panels.tabs.shared import (
     MOST_CLASSES,
     NO_OBJECTS,
     audited,
-    named,
 )
 from fiftyone_coco_audit.statistics.classes import ClassStatistics
 from fiftyone_coco_audit.statistics.resampling import (
     ResamplingEffect,
     default_threshold,
 )
+from fiftyone_coco_audit.wording import counted, named, percent
 
 _SIGNIFICANT = 0.05
 
@@ -49,37 +56,41 @@ def build(reading: Reading, controls: Controls) -> Tab:
         _counts(statistics, order, folds and controls.list_classes != "all"),
         *([_areas(statistics, with_area)] if len(with_area) else []),
         _together(statistics, order[:MOST_CLASSES], controls.color_by),
-        _resampled(effect, order[::-1], proposed),
+        Row("resampling", [_threshold(controls.threshold, proposed, error)]),
+        _resampled(effect, order[::-1]),
+        *sources.blocks(statistics, controls),
+        *sets.blocks(reading, controls),
     ]
-    shown = [
-        Choice(
-            "list_classes",
-            "List",
-            [
-                ("first", f"{MOST_CLASSES} commonest classes"),
-                ("all", f"All {len(order):,} classes"),
-            ],
-            controls.list_classes,
-        )
-    ]
-    return Tab(
-        blocks,
+    shown = Choice(
+        "list_classes",
+        "List",
         [
-            *(shown if folds else []),
-            Choice(
-                "color_by",
-                "Pairs by",
-                [("images", "Images"), ("lift", "Lift")],
-                controls.color_by,
-            ),
-            Entry(
-                "threshold",
-                "Resample under (%)",
-                controls.threshold,
-                error,
-            ),
+            ("first", f"{MOST_CLASSES} commonest classes"),
+            ("all", f"All {len(order):,} classes"),
         ],
+        controls.list_classes,
     )
+    pairs = Choice(
+        "color_by",
+        "Pairs by",
+        [("images", "Images"), ("lift", "Lift")],
+        controls.color_by,
+    )
+    return Tab(blocks, [*([shown] if folds else []), pairs])
+
+
+def _threshold(text: str, proposed: float, error: str) -> Entry:
+    return Entry(
+        "threshold",
+        "Repeat the images of classes that are in under ... % of all images",
+        text or _in_percent(proposed),
+        error,
+        wide=True,
+    )
+
+
+def _in_percent(share: float) -> str:
+    return number(100 * share)
 
 
 def _resampling(
@@ -87,8 +98,10 @@ def _resampling(
 ) -> tuple[ResamplingEffect, str]:
     """The effect of a threshold in per cent, and what is wrong with its text."""
     error = ""
+    if text in ("", _in_percent(proposed)):
+        return ResamplingEffect(statistics, proposed), error
     try:
-        threshold = float(text.strip(" %")) / 100 if text else proposed
+        threshold = float(text.strip(" %")) / 100
     except ValueError:
         threshold = -1
     if not 0 <= threshold <= 1:
@@ -142,32 +155,35 @@ def _balance(statistics: ClassStatistics) -> str:
     counts = statistics.objects[present]
     first, last = present[counts.argmax()], present[counts.argmin()]
     absent = len(statistics.objects) - len(present)
-    missing = f" {count(absent, 'class')} without any object." if absent else ""
+    missing = f" {counted(absent, 'class')} without any object." if absent else ""
+    commonest, rarest = (f"`{name}`" for name in statistics.names_of([first, last]))
     if len(present) == 1:
-        return f"All objects are {named(statistics, first)}.{missing}"
+        return f"All objects are {commonest}.{missing}"
     return (
-        f"{named(statistics, first)} has {percent(statistics.share[first])} of all "
-        f"objects, {named(statistics, last)} {percent(statistics.share[last])}: "
-        f"{number(statistics.imbalance.ratio)} to 1. The {len(present):,} classes are "
-        f"as unpredictable as {number(statistics.imbalance.effective_classes)} equal "
-        f"ones.{missing}"
+        f"{commonest} has {percent(statistics.share[first])} of all objects, {rarest} "
+        f"{percent(statistics.share[last])}: {number(statistics.imbalance.ratio)} to "
+        f"1. The {len(present):,} classes are as unpredictable as "
+        f"{number(statistics.imbalance.effective_classes)} equal ones.{missing}"
     )
 
 
 def _areas(statistics: ClassStatistics, present: NDArray[np.int64]) -> Plot:
     correlation = statistics.size_count_correlation
-    if not correlation.p_value < _SIGNIFICANT:
-        headline = "The size of a class says nothing about how common it is."
-    else:
+    figures = (
+        f"the rank correlation of mean area and number of objects is "
+        f"{correlation.spearman:.2f} over {correlation.num_classes} classes "
+        f"(p = {correlation.p_value:.2g})"
+    )
+    if correlation.p_value < _SIGNIFICANT:
         direction = "larger" if correlation.spearman > 0 else "smaller"
-        headline = (
-            f"Common classes are {direction}: the rank correlation of mean "
-            f"area and number of objects is {correlation.spearman:.2f} over "
-            f"{correlation.num_classes} classes."
-        )
+        headline = f"Common classes tend to be {direction}: {figures}."
+    elif np.isfinite(correlation.p_value):
+        headline = f"No clear relation of size and number of objects: {figures}."
+    else:
+        headline = "Too few classes differ to relate their size to their number."
     area, objects = statistics.mean_area[present], statistics.objects[present]
     hover = [
-        f"{name}<br>{count(n, 'object')}<br>mean area {number(mean)} px²"
+        f"{name}<br>{counted(n, 'object')}<br>mean area {number(mean)} px²"
         for name, n, mean in zip(
             statistics.names_of(present), objects.tolist(), area.tolist(), strict=True
         )
@@ -200,9 +216,9 @@ def _together(
     np.fill_diagonal(values, np.nan)
     hover = [
         [
-            f"{a} and {b}<br>{count(n, 'image')}, {number(times)} x chance"
+            f"{a} and {b}<br>{counted(n, 'image')}, {number(times)} x chance"
             if a != b
-            else f"{a}<br>{count(n, 'image')}"
+            else f"{a}<br>{counted(n, 'image')}"
             for b, n, times in zip(names, row, lifts, strict=True)
         ]
         for a, row, lifts in zip(names, images.tolist(), lift.tolist(), strict=True)
@@ -233,26 +249,24 @@ def _dependence(statistics: ClassStatistics) -> str:
     if len(tied):
         row, column = tied[statistics.images[tied[:, 0]].argmax()].tolist()
         more = len(np.unique(tied[:, 0])) - 1
-        others = f" {count(more, 'more class')} are tied to another." if more else ""
-        images = count(int(statistics.images[row]), "image")
+        others = f" {counted(more, 'more class')} are tied to another." if more else ""
+        images = counted(int(statistics.images[row]), "image")
         return (
-            f"{named(statistics, row)} is never seen without "
-            f"{named(statistics, column)} (in {images}).{others}"
+            f"{named(statistics.names_of([row]))} is never seen without "
+            f"{named(statistics.names_of([column]))} (in {images}).{others}"
         )
     met = np.triu(statistics.cooccurrence, 1)
     if not met.any():
         return "No two classes are ever seen in one image."
     row, column = np.unravel_index(met.argmax(), met.shape)
+    images = counted(int(met[row, column]), "image")
     return (
-        f"{named(statistics, int(row))} and {named(statistics, int(column))} meet "
-        f"most often: in {count(int(met[row, column]), 'image')}, "
+        f"{named(statistics.names_of([row, column]))} meet most often: in {images}, "
         f"{number(float(statistics.lift[row, column]))} times as often as by chance."
     )
 
 
-def _resampled(
-    effect: ResamplingEffect, rarest_first: NDArray[np.int64], proposed: float
-) -> Plot:
+def _resampled(effect: ResamplingEffect, rarest_first: NDArray[np.int64]) -> Plot:
     statistics = effect.classes
     shown = rarest_first[statistics.objects[rarest_first] > 0][:MOST_CLASSES]
     side_effects = effect.side_effects()
@@ -292,5 +306,4 @@ def _resampled(
             number_format=",.0f",
         ),
         lambda trace, mark: Selection(images=_images_of(statistics, shown[mark // 2])),
-        f"The threshold proposed for these images is {number(100 * proposed)} %.",
     )

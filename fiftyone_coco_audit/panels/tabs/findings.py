@@ -5,13 +5,13 @@ from __future__ import annotations
 from fiftyone_coco_audit.findings import SEVERITIES
 from fiftyone_coco_audit.panels.blocks import Block, Card, Tab, Text
 from fiftyone_coco_audit.panels.controls import Controls
-from fiftyone_coco_audit.panels.figures import count
 from fiftyone_coco_audit.panels.session import Reading
 from fiftyone_coco_audit.panels.tabs.shared import (
     anchors_controls,
     audited,
     resize_controls,
 )
+from fiftyone_coco_audit.wording import counted
 
 
 def build(reading: Reading, controls: Controls) -> Tab:
@@ -21,7 +21,7 @@ def build(reading: Reading, controls: Controls) -> Tab:
         severity: sum(finding.severity == severity for finding in found)
         for severity in SEVERITIES
     }
-    told = ", ".join(count(n, severity) for severity, n in by_severity.items() if n)
+    told = ", ".join(counted(n, severity) for severity, n in by_severity.items() if n)
     cards: list[Block] = [
         Card(f"finding{n}", finding) for n, finding in enumerate(found)
     ]

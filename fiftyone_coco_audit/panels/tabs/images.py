@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,10 +11,8 @@ from fiftyone_coco_audit.panels.blocks import Block, Plot, Tab, Text
 from fiftyone_coco_audit.panels.controls import Controls
 from fiftyone_coco_audit.panels.figures import (
     Bins,
-    count,
     histogram,
     number,
-    percent,
     scatter,
 )
 from fiftyone_coco_audit.panels.selections import Selection
@@ -23,11 +22,19 @@ from fiftyone_coco_audit.panels.tabs.shared import (
     audited,
     image_bins,
     resize_controls,
+    table,
 )
 from fiftyone_coco_audit.statistics.images import PIXELS_4K, ImageStatistics
+from fiftyone_coco_audit.statistics.resizing import compare_policies
+from fiftyone_coco_audit.wording import counted, percent
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: More sizes are not told apart in a plot: the rarest are put together
 _MOST_SIZES = 1_500
+#: Less than this share of the pixels is not worth a word
+_SAVING = 0.01
 
 
 def build(reading: Reading, controls: Controls) -> Tab:
@@ -44,7 +51,7 @@ def build(reading: Reading, controls: Controls) -> Tab:
     ]
     if statistics.resize.mode == "stretch":
         blocks.append(_distortion(statistics))
-    blocks.append(_proposals(statistics))
+    blocks += [_batches(statistics), _proposals(statistics)]
     return Tab(blocks, resize_controls(controls))
 
 
@@ -86,11 +93,11 @@ def _sizes(statistics: ImageStatistics) -> Plot:
     headline = (
         f"{percent(most['share'])} of the images have the most common size, "
         f"{most['width']:.0f} x {most['height']:.0f}; there "
-        f"{'is' if len(sizes) == 1 else 'are'} {count(len(sizes), 'size')}, and "
-        f"{count(int(statistics.is_4k.sum()), 'image')} of 4K or more.{hidden}"
+        f"{'is' if len(sizes) == 1 else 'are'} {counted(len(sizes), 'size')}, and "
+        f"{counted(int(statistics.is_4k.sum()), 'image')} of 4K or more.{hidden}"
     )
     hover = [
-        f"{w:.0f} x {h:.0f} px<br>{count(n, 'image')}"
+        f"{w:.0f} x {h:.0f} px<br>{counted(n, 'image')}"
         for w, h, n in zip(
             width.tolist(), height.tolist(), counts[shown].tolist(), strict=True
         )
@@ -149,18 +156,13 @@ def _magnification(statistics: ImageStatistics) -> Plot:
 
 
 def _padding(statistics: ImageStatistics) -> Plot:
-    shares = 100 * statistics.padding
-    bins = Bins.of(shares)
-    grouped = statistics.rectangular_padding
+    bins = Bins.of(100 * statistics.padding)
     return Plot(
         "padding",
         f"{percent(statistics.padding.mean())} of what `{statistics.resize}` gives the "
         "network is padding.",
         histogram(bins, "padding of the image", "images", unit="%"),
         image_bins(bins),
-        f"Batches of 8 padded only as far as needed are {percent(grouped.random)} "
-        f"padding when drawn at random and {percent(grouped.grouped)} when grouped by "
-        "aspect ratio.",
     )
 
 
@@ -177,21 +179,66 @@ def _distortion(statistics: ImageStatistics) -> Plot:
     )
 
 
+def _batches(statistics: ImageStatistics) -> Text:
+    """What grouping by aspect ratio saves, in both ways that batches are padded."""
+    ways = (
+        (f"to the size of `{statistics.resize}`", statistics.batch_padding),
+        ("only as far as its images need", statistics.rectangular_padding),
+    )
+    best = max(padding.saving for _, padding in ways)
+    headline = "Grouping batches by aspect ratio would save nothing."
+    if best > _SAVING:
+        headline = (
+            "Grouping batches by aspect ratio saves up to "
+            f"{percent(best)} of the computation."
+        )
+    rows = [
+        [f"padded {way}", percent(p.random), percent(p.grouped), percent(p.saving)]
+        for way, p in ways
+    ]
+    head = ["Batches of 8", "Padding at random", "grouped", "Saved"]
+    return Text("batches", f"**{headline}**\n\n{table(head, rows)}")
+
+
 def _proposals(statistics: ImageStatistics) -> Text:
+    import pandas as pd
+
+    size, resize = statistics.size, statistics.resize
+    proposals = statistics.proposals
+    frame = pd.concat(
+        [
+            compare_policies(size, [resize]),
+            proposals.drop(index=str(resize), errors="ignore"),
+        ]
+    )
     columns: Sequence[tuple[str, str, Callable[[float], str]]] = (
         ("Padding", "padding", percent),
-        ("In batches", "batch_padding", percent),
-        ("Distortion", "distortion", number),
-        ("Factor", "magnification", number),
+        ("In batches of 8", "batch_padding", percent),
+        ("Median distortion", "distortion", number),
+        ("Shrunk", "shrunk", percent),
         ("Enlarged", "enlarged", percent),
     )
     rows = [
-        ["Resize", *(title for title, _, _ in columns)],
-        ["---"] * (len(columns) + 1),
-        *(
-            [f"`{policy}`", *(told(row[key]) for _, key, told in columns)]
-            for policy, row in statistics.proposals.iterrows()
-        ),
+        [f"`{policy}`", *(told(row[key]) for _, key, told in columns)]
+        for policy, row in frame.iterrows()
     ]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return Text("proposals", f"**Sizes proposed for these images**\n\n{table}")
+    shown = table(["Resize", *(title for title, _, _ in columns)], rows)
+    return Text("proposals", f"**{_least_padding(frame, str(resize))}**\n\n{shown}")
+
+
+def _least_padding(frame: pd.DataFrame, present: str) -> str:
+    """Which of the sizes that keep the shapes of all images wastes the least."""
+    keeping = frame[[not policy.startswith("stretch") for policy in frame.index]]
+    padding = 1 - (1 - keeping["padding"]) * (1 - keeping["batch_padding"])
+    best = padding.idxmin()
+    if present not in padding.index:
+        return (
+            f"`{best}` keeps the shapes of all images, at {percent(padding[best])} "
+            "padding."
+        )
+    if padding[present] - padding[best] < _SAVING:
+        return "No other size proposed for these images has less padding."
+    return (
+        f"With batches of 8 drawn at random, `{best}` has {percent(padding[best])} "
+        f"padding in all; `{present}` has {percent(padding[present])}."
+    )

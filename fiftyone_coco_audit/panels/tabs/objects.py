@@ -15,11 +15,9 @@ from fiftyone_coco_audit.panels.figures import (
     Bins,
     bars,
     columns,
-    count,
     heat_map,
     histogram,
     number,
-    percent,
 )
 from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.panels.session import Reading
@@ -29,14 +27,17 @@ from fiftyone_coco_audit.panels.tabs.shared import (
     audited,
     image_bins,
     resize_controls,
+    table,
 )
 from fiftyone_coco_audit.statistics.overview import Statistics
 from fiftyone_coco_audit.statistics.shapes import SIZE_CLASSES, TOLERANCE
 from fiftyone_coco_audit.statistics.tiling import propose_tiling
+from fiftyone_coco_audit.wording import counted, named, percent
 
 #: Objects smaller than this at the network's input are hard to find
 SMALL_INPUT = 16
-_SMALL_SHARE = 0.05
+# What is enlarged to a size may be less by the error of floating point
+_ROUNDED = 1 - 1e-9
 _ALL = "*"
 _POSITION_BINS = 20
 _PER_IMAGE_COLUMNS = 30
@@ -78,8 +79,11 @@ def build(reading: Reading, controls: Controls) -> Tab:
     category = names.index(controls.class_name) if controls.class_name in names else -1
     chosen = _Chosen(statistics, category if category in present else None)
     blocks: list[Block] = [_input_size(chosen)]
+    if chosen.category is None and statistics.resize.mode != "none":
+        blocks.append(_alternatives(statistics))
     if chosen.category is None and len(present) > 1:
-        blocks.append(_small_by_class(statistics))
+        needed = _smallest_input(statistics)
+        blocks += [_small_by_class(statistics), *([needed] if needed else [])]
     blocks += [
         _size_classes(chosen),
         _sides(chosen),
@@ -120,31 +124,74 @@ def _input_size(chosen: _Chosen) -> Plot:
             notable=bins.edges[1:] <= SMALL_INPUT,
         ),
         chosen.pick(bins.index, rows),
-        _larger_input(chosen) if small > _SMALL_SHARE else "",
     )
 
 
-def _larger_input(chosen: _Chosen) -> str:
-    """What would make the objects large enough."""
-    statistics = chosen.statistics
-    if chosen.category is not None:
-        sides = statistics.network_input.smallest_input(SMALL_INPUT)
-        side = np.nan if sides is None else float(sides["side"].iloc[chosen.category])
-        if np.isnan(side):
-            return ""
-        return f"A side of {side:,.0f} px would bring 95 % of them to {SMALL_INPUT} px."
-    policy = statistics.network_input.smallest_input_of_all(SMALL_INPUT)
-    tiles = propose_tiling(statistics.labelled, statistics.resize, SMALL_INPUT)
+def _alternatives(statistics: Statistics) -> Text:
+    """What a larger input or tiles would make of the small objects."""
+    small = float((statistics.network_input.input_size < SMALL_INPUT).mean())
+    rows = [["As it is", f"`{statistics.resize}`", "1", percent(small), "0"]]
     told = []
+    policy = statistics.network_input.smallest_input_of_all(SMALL_INPUT)
     if policy is not None:
-        told.append(f"`{policy}` would bring 95 % of them to {SMALL_INPUT} px.")
-    if tiles is not None:
+        larger = statistics.resized(policy).network_input.input_size
+        left = float((larger < SMALL_INPUT * _ROUNDED).mean())
+        rows.append(["The least for 95 %", f"`{policy}`", "1", percent(left), "0"])
         told.append(
-            f"Tiles of {tiles.plan.tile} px that overlap by {tiles.plan.overlap} px "
-            f"leave {percent(tiles.share_below(SMALL_INPUT))} below that and cut "
-            f"{count(tiles.num_cut, 'object')}."
+            f"From `{policy}` on, 95 % of the objects have {SMALL_INPUT} px or more."
         )
-    return " ".join(told)
+    tiles = propose_tiling(statistics.labelled, statistics.resize, SMALL_INPUT)
+    if tiles is not None:
+        plan, left = tiles.plan, tiles.share_below(SMALL_INPUT)
+        share = float(tiles.cut.mean())
+        rows.append(
+            [
+                f"Tiles of {plan.tile} px that share {plan.overlap} px",
+                f"`{statistics.resize}`",
+                number(float(plan.tiles_per_image.mean())),
+                percent(left),
+                f"{tiles.num_cut:,} ({percent(share)})",
+            ]
+        )
+        if left < small:
+            told.append(f"Tiles of {plan.tile} px leave {percent(left)} below that.")
+    headline = " ".join(told) or "Neither a larger input nor tiles would help."
+    head = ["", "Input", "Tiles an image", f"Under {SMALL_INPUT} px", "Objects cut"]
+    return Text("alternatives", f"**{headline}**\n\n{table(head, rows)}")
+
+
+def _smallest_input(statistics: Statistics) -> Plot | None:
+    """The input that each class needs, and the objects that decide on it."""
+    frame = statistics.network_input.smallest_input(SMALL_INPUT)
+    if frame is None or not frame["side"].notna().any():
+        return None
+    side, limit = frame["side"].to_numpy(), frame["size"].to_numpy()
+    order = np.argsort(-np.nan_to_num(side), kind="stable")
+    shown = order[: min(MOST_CLASSES, int(np.isfinite(side).sum()))]
+    names = statistics.classes.names_of(shown)
+    category = statistics.labelled.objects.category
+    decides = statistics.network_input.input_size <= limit[category]
+    deciding = np.bincount(category[decides], minlength=len(side))
+    present = statistics.resize.width
+    lacking = int((side > present).sum())
+    have = "no class needs"
+    if lacking:
+        have = f"{counted(lacking, 'class')} {'needs' if lacking == 1 else 'need'}"
+    return Plot(
+        "smallest_input",
+        f"{named(names[:1])} needs a side of {side[shown[0]]:,.0f} px to have 95 % of "
+        f"its objects at {SMALL_INPUT} px or more; {have} more than {present:,}.",
+        bars(
+            names,
+            {"px": side[shown]},
+            "side of the input that the class needs (px)",
+            hover=[
+                f"its {counted(n, 'smallest object')} decide"
+                for n in deciding[shown].tolist()
+            ],
+        ),
+        lambda trace, mark: Selection.of_objects(decides & (category == shown[mark])),
+    )
 
 
 def _small_by_class(statistics: Statistics) -> Plot:
@@ -157,7 +204,7 @@ def _small_by_class(statistics: Statistics) -> Plot:
     affected = int((below > 0).sum())
     headline = f"No class has objects under {SMALL_INPUT} px."
     if affected:
-        have = f"{count(affected, 'class')} {'has' if affected == 1 else 'have'}"
+        have = f"{counted(affected, 'class')} {'has' if affected == 1 else 'have'}"
         headline = (
             f"{have} objects under {SMALL_INPUT} px; of `{names[0]}` they are "
             f"{percent(share[shown[0]])}."
@@ -225,7 +272,7 @@ def _sides(chosen: _Chosen) -> Plot:
     widths, heights = across.labels("px"), down.labels("px")[::-1]
     hover = [
         [
-            f"{w} wide<br>{h} high<br>{count(n, 'object')}"
+            f"{w} wide<br>{h} high<br>{counted(n, 'object')}"
             for w, n in zip(widths, line, strict=True)
         ]
         for h, line in zip(heights, counts.tolist(), strict=True)
@@ -343,7 +390,7 @@ def _per_image(chosen: _Chosen) -> Plot:
 def _classes_per_image(statistics: Statistics) -> Plot:
     numbers = statistics.shapes.num_classes
     headline = (
-        f"The median image shows {count(int(np.median(numbers)), 'class')}, at most "
+        f"The median image shows {counted(int(np.median(numbers)), 'class')}, at most "
         f"{numbers.max():,}."
     )
     return _whole_numbers(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from fiftyone_coco_audit.panels.blocks import Choice, Entry, Pick
+from collections.abc import Iterable, Sequence
+
+from fiftyone_coco_audit.panels.blocks import Choice, Control, Entry, Pick
 from fiftyone_coco_audit.panels.controls import CUSTOM, Controls
 from fiftyone_coco_audit.panels.figures import Bins
 from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.panels.session import Reading
 from fiftyone_coco_audit.statistics.anchor_presets import PRESETS
-from fiftyone_coco_audit.statistics.classes import ClassStatistics
 from fiftyone_coco_audit.statistics.overview import Statistics
 
 #: Longer lists of classes are folded
@@ -36,7 +37,7 @@ def audited(reading: Reading, controls: Controls) -> Statistics:
     return reading.statistics(controls.resize()[0], controls.anchor_set()[0])
 
 
-def resize_controls(controls: Controls) -> list[Choice | Entry]:
+def resize_controls(controls: Controls) -> list[Control]:
     """The controls of the resize policy."""
     mode = Choice("resize_mode", "Resize", _MODES, controls.resize_mode)
     if controls.resize_mode == "none":
@@ -50,7 +51,7 @@ def resize_controls(controls: Controls) -> list[Choice | Entry]:
     return [mode, size]
 
 
-def anchors_controls(controls: Controls) -> list[Choice | Entry]:
+def anchors_controls(controls: Controls) -> list[Control]:
     """The controls of the anchors: a preset, or text."""
     presets = [(name, name) for name in PRESETS]
     choice = Choice(
@@ -67,9 +68,10 @@ def anchors_controls(controls: Controls) -> list[Choice | Entry]:
     return [choice, text]
 
 
-def named(statistics: ClassStatistics, category: int) -> str:
-    """The name of a class as code."""
-    return f"`{statistics.labelled.classes[category]}`"
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def image_bins(bins: Bins) -> Pick:

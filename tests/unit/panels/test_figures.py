@@ -9,11 +9,9 @@ from fiftyone_coco_audit.panels.figures import (
     Bins,
     bars,
     columns,
-    count,
     heat_map,
     histogram,
     number,
-    percent,
     scatter,
     stacked_bars,
 )
@@ -93,29 +91,6 @@ def test_zeros_are_told_in_logarithmic_bins():
 )
 def test_numbers_have_the_digits_that_they_mean(value, told):
     assert number(value) == told
-
-
-@pytest.mark.parametrize(
-    ("share", "told"),
-    [
-        (0, "0 %"),
-        (1, "100 %"),
-        (0.413, "41 %"),
-        (0.004, "0.4 %"),
-        (1e-9, "0.1 %"),
-        (0.9999, "99.9 %"),
-        (0.994, "99.4 %"),
-        (float("nan"), "n/a"),
-    ],
-)
-def test_only_all_and_nothing_are_all_and_nothing(share, told):
-    assert percent(share) == told
-
-
-def test_counts_have_their_plural():
-    assert count(1, "class") == "1 class"
-    assert count(1200, "class") == "1,200 classes"
-    assert count(0, "image") == "0 images"
 
 
 def test_a_histogram_shows_the_counts_with_axes_and_unit():

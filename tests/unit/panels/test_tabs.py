@@ -2,18 +2,22 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from fiftyone_coco_audit.objects import LabelledImages
-from fiftyone_coco_audit.panels.blocks import Card, Plot, Tab, Text
+from fiftyone_coco_audit.panels.blocks import Buttons, Card, Plot, Row, Tab, Text
 from fiftyone_coco_audit.panels.controls import Controls
 from fiftyone_coco_audit.panels.session import Reading
 from fiftyone_coco_audit.panels.tabs import anchors, classes, findings, images, objects
+from fiftyone_coco_audit.statistics.anchors import AnchorMatches, AnchorSet
+from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 from tests.labelled import labelled
 
 TABS = {
@@ -54,13 +58,18 @@ SETS = {
 
 
 def reading(labelled_images: LabelledImages) -> Reading:
-    samples = SimpleNamespace(
+    read = SimpleNamespace(
         images=labelled_images,
         label_field="ground_truth",
         sample_ids=lambda rows: [f"s{row}" for row in rows.tolist()],
         label_ids=lambda rows: [f"l{row}" for row in rows.tolist()],
     )
-    return Reading(None, samples, (len(labelled_images), None), datetime(2026, 1, 1))
+    views = {"third": SimpleNamespace(values=lambda _: ["s2", "s0", "s7"])}
+    dataset = SimpleNamespace(
+        list_saved_views=lambda: list(views), load_saved_view=views.__getitem__
+    )
+    samples = SimpleNamespace(_root_dataset=dataset)
+    return Reading(samples, read, (len(labelled_images), None), datetime(2026, 1, 1))
 
 
 def build(name: str, images: LabelledImages, **controls: str) -> Tab:
@@ -71,6 +80,23 @@ def plot(tab: Tab, name: str) -> Plot:
     found = tab.plot(name)
     assert found is not None
     return found
+
+
+def row(tab: Tab, name: str) -> Row:
+    (found,) = (b for b in tab.blocks if isinstance(b, Row) and b.name == name)
+    return found
+
+
+def text(tab: Tab, name: str) -> str:
+    (found,) = (b for b in tab.blocks if isinstance(b, Text) and b.name == name)
+    return found.markdown
+
+
+def cells(tab: Tab, name: str) -> list[list[str]]:
+    """The rows of the tables in a text, without their heads."""
+    lines = [line for line in text(tab, name).splitlines() if line.startswith("| ")]
+    rows = [line.strip("| ").split(" | ") for line in lines]
+    return [one for one in rows if one[0] != "---"]
 
 
 @pytest.mark.parametrize("tab", TABS)
@@ -274,7 +300,19 @@ def test_resampling_shows_what_the_statistics_say():
 @pytest.mark.parametrize("text", ["much", "-3", "101"])
 def test_a_threshold_that_is_none_is_told(text: str):
     tab = build("classes", SETS["of many images"], threshold=text)
-    assert text in tab.controls[-1].error
+    (entry,) = row(tab, "resampling").controls
+    assert text in entry.error
+
+
+def test_the_threshold_that_is_shown_is_the_proposed_one():
+    of = SETS["of many images"]
+    (entry,) = row(build("classes", of), "resampling").controls
+    again = build("classes", of, threshold=entry.value)
+    first, second = (
+        plot(tab, "resampled").figure.data[0]["x"]
+        for tab in (build("classes", of), again)
+    )
+    assert first == second
 
 
 def test_images_are_counted_by_their_size():
@@ -328,9 +366,6 @@ def test_a_point_lies_in_the_cell_of_its_interval():
 
 
 def test_anchors_agree_with_the_statistics():
-    from fiftyone_coco_audit.statistics.anchors import AnchorMatches, AnchorSet
-    from fiftyone_coco_audit.statistics.resizing import ResizePolicy
-
     of = SETS["of many images"]
     for name, resize in (("ssd300", "stretch 300"), ("yolov8", "letterbox 640")):
         policy = ResizePolicy.parse(resize)
@@ -375,3 +410,266 @@ def test_findings_are_those_of_the_rules_the_gravest_first():
     assert severities == sorted(severities)
     for finding in found:
         assert finding.count == len(finding.label_ids or finding.sample_ids)
+
+
+def tagged_set() -> LabelledImages:
+    """30 images tagged a, the first 20 of them train, and 30 tagged b."""
+    rows = []
+    for image in range(60):
+        rows.append((image, "plate", [10, 10, 40 + image, 30]))
+        if image < 30:
+            rows.append((image, "mug", [50, 50, 20, 20]))
+    return replace(
+        labelled([(640, 480)] * 60, rows),
+        tags=[["a", "train"] if n < 20 else ["a"] if n < 30 else ["b"]
+              for n in range(60)],
+    )  # fmt: skip
+
+
+def test_a_class_that_a_source_lacks_is_marked_and_opens_its_images():
+    of = tagged_set()
+    tab = build("classes", of)
+    assert row(tab, "sources").controls[0].value == "tag"
+    shown = plot(tab, "source_gaps")
+    assert shown.headline == (
+        "`mug` is labelled in none of the 30 images of the tag `b`; elsewhere it is in "
+        "100 %."
+    )
+    (frame,) = shown.figure.layout["shapes"]
+    column, line = round(frame["x0"] + 0.46), round(frame["y0"] + 0.46)
+    names = shown.figure.layout["xaxis"]["ticktext"]
+    sources = shown.figure.layout["yaxis"]["ticktext"]
+    assert (names[column], sources[line]) == ("mug", "b")
+    assert shown.figure.data[0]["z"][line][column] is None
+    assert (
+        "0 of 30 images, 30 expected"
+        in (shown.figure.data[0]["customdata"][line][column])
+    )
+    assert shown.pick(0, (line, column)).images.tolist() == list(range(30, 60))
+
+
+def test_folders_are_sources():
+    of = replace(
+        tagged_set(), filepaths=[f"/data/{'xy'[n % 2]}/{n}.jpg" for n in range(60)]
+    )
+    tab = build("classes", of)
+    assert row(tab, "sources").controls[0].value == "folder"
+    shown = plot(tab, "source_gaps")
+    assert shown.headline.startswith("No class is missing from a whole folder")
+    assert shown.figure.layout["shapes"] == []
+    assert shown.pick(0, (1, 0)).images.tolist() == list(range(1, 60, 2))
+    by_tag = build("classes", of, source_by="tag")
+    assert "`mug`" in plot(by_tag, "source_gaps").headline
+
+
+def test_without_tags_it_is_told_what_they_are_for():
+    tab = build("classes", SETS["of many images"])
+    assert "Tag the images" in text(tab, "no_sources")
+    # A saved view alone is not two sets
+    assert "no two sets" in text(tab, "no_sets")
+
+
+SET_CHOICES = {"first_set": "tag:train", "second_set": "tag:b"}
+
+
+def test_two_tags_are_compared():
+    of = tagged_set()
+    tab = build("classes", of, **SET_CHOICES)
+    assert "`mug` has 20 objects in tag train and none in tag b." in text(tab, "sets")
+    shares = plot(tab, "set_classes")
+    trace = shares.figure.data[0]
+    names = shares.figure.layout["yaxis"]["ticktext"]
+    values = np.array(trace["x"]).reshape(-1, 2)
+    assert values[names.index("mug")].tolist() == [50, 0]
+    assert values[names.index("plate")].tolist() == [50, 100]
+    mug = of.classes.index("mug")
+    opened = shares.pick(0, 2 * names.index("mug")).objects
+    assert (of.objects.category[opened] == mug).all()
+    assert of.objects.image[opened].tolist() == list(range(20))
+    assert len(shares.pick(0, 2 * names.index("mug") + 1)) == 0
+
+
+@pytest.mark.parametrize("compared", ["size", "num_objects", "aspect_ratio"])
+def test_bars_of_both_sets_open_what_they_count(compared: str):
+    of = tagged_set()
+    shown = plot(build("classes", of, compared=compared, **SET_CHOICES), "set_property")
+    images = [np.arange(20), np.arange(30, 60)]
+    for trace, part in enumerate(shown.figure.data):
+        picked = [shown.pick(trace, mark) for mark in range(len(part["x"]))]
+        numbers = [counted(told) for told in part["customdata"]]
+        assert [len(one) for one in picked] == numbers
+        assert part["y"] == pytest.approx(100 * np.array(numbers) / sum(numbers))
+        if compared == "size":
+            rows = np.concatenate([one.objects for one in picked])
+            expected = np.flatnonzero(np.isin(of.objects.image, images[trace]))
+        else:
+            rows = np.concatenate([one.images for one in picked])
+            expected = images[trace]
+        assert sorted(rows) == expected.tolist()
+
+
+def test_a_saved_view_is_a_set():
+    tab = build(
+        "classes", tagged_set(), first_set="view:third", second_set="tag:b",
+        compared="num_objects",
+    )  # fmt: skip
+    shown = plot(tab, "set_property")
+    first = shown.figure.data[0]
+    opened = np.concatenate([shown.pick(0, n).images for n in range(len(first["x"]))])
+    assert sorted(opened) == [0, 2, 7]
+
+
+def test_one_set_alone_is_not_compared():
+    for second in ("", "tag:train", "tag:gone"):
+        tab = build("classes", tagged_set(), first_set="tag:train", second_set=second)
+        assert "Choose two sets" in text(tab, "no_sets")
+        assert tab.plot("set_classes") is None
+
+
+@pytest.mark.parametrize("significant", [True, False])
+def test_a_relation_of_size_and_number_is_told_only_where_there_is_one(significant):
+    # Of 8 classes those of more objects are larger, or it is by chance
+    sides = range(10, 90, 10) if significant else (40, 10, 70, 20, 80, 30, 50, 60)
+    rows = [
+        (0, f"class {n}", [0, 0, side, side])
+        for n, side in enumerate(sides)
+        for _ in range(n + 1)
+    ]
+    headline = plot(build("classes", labelled([(640, 480)], rows)), "areas").headline
+    expected = spearmanr(range(8), list(sides))
+    assert (expected.pvalue < 0.05) == significant
+    beginning = (
+        "Common classes tend to be larger" if significant else "No clear relation"
+    )
+    assert headline.startswith(beginning)
+    assert f"is {expected.statistic:.2f} over 8 classes" in headline
+    assert f"(p = {expected.pvalue:.2g})" in headline
+
+
+def test_other_sizes_and_batches_are_told():
+    # Landscape and portrait by turns: a letterbox of one shape suits neither
+    of = labelled([(640, 480), (480, 640)] * 20)
+    tab = build("images", of)
+    by_size, as_needed = cells(tab, "batches")[1:]
+    assert by_size[1:] == ["0 %", "0 %", "0 %"]
+    # Of 8 images drawn at random nearly all are of both shapes: padded to a square
+    random = 1 - (640 * 480 / 640**2) * (1 - 2 / 2**8) - 2 / 2**8
+    assert float(as_needed[1].rstrip(" %")) == pytest.approx(100 * random, abs=1)
+    assert as_needed[2] == "0 %"
+    policies = {line[0]: line[1:] for line in cells(tab, "proposals")[1:]}
+    assert policies["`letterbox 640`"][:2] == ["25 %", "0 %"]
+    assert policies["`letterbox 640`"][3:] == ["0 %", "0 %"]
+    assert "stretch" not in text(tab, "proposals").partition("|")[0]
+
+
+def test_a_larger_input_and_tiles_are_held_against_each_other():
+    # 100 objects of 20 px in images that are halved: 10 px, and 16 at 1024
+    rows = [(n, "ab"[n % 2], [100 + 5 * n, 200, 20, 20]) for n in range(100)]
+    tab = build("objects", labelled([(1280, 1280)] * 100, rows))
+    present, larger, tiles = cells(tab, "alternatives")[1:]
+    assert present == ["As it is", "`letterbox 640`", "1", "100 %", "0"]
+    assert larger == ["The least for 95 %", "`letterbox 1024`", "1", "0 %", "0"]
+    assert tiles[0] == "Tiles of 800 px that share 32 px"
+    assert tiles[2:] == ["4", "0 %", "0 (0 %)"]
+    shown = plot(tab, "smallest_input")
+    assert shown.figure.data[0]["x"] == [1024, 1024]
+    assert "2 classes need more than 640" in shown.headline
+    assert [len(shown.pick(0, mark)) for mark in (0, 1)] == [50, 50]
+
+
+def test_the_objects_that_decide_on_an_input_are_opened():
+    rows = [(0, "nut", [0, 0, side, side]) for side in [4] * 5 + [8] * 2 + [64] * 93]
+    rows.append((0, "bolt", [0, 0, 100, 100]))
+    shown = plot(build("objects", labelled([(640, 640)], rows)), "smallest_input")
+    # 95 of 100 must have 16 px: the five smallest need not
+    assert shown.figure.data[0]["x"] == [1280, 128]
+    assert shown.pick(0, 0).objects.tolist() == list(range(7))
+
+
+def test_anchors_are_proposed_when_asked():
+    of = crowded(150, 3)
+    asked = build("anchors", of, anchors="yolov5")
+    (button,) = next(b for b in asked.blocks if isinstance(b, Buttons)).buttons
+    assert not [b for b in asked.blocks if b.name == "proposal"]
+    answered = build("anchors", of, anchors="yolov5", **button.sets)
+    proposal = AnchorMatches(
+        of, ResizePolicy.parse("letterbox 640"), AnchorSet.parse("yolov5")
+    ).proposal
+    assert proposal.is_better
+    told = text(answered, "proposal")
+    assert told.startswith(f"**{proposal.reason}**")
+    assert [f"{proposal.before.mean_iou:.3f}", f"{proposal.after.mean_iou:.3f}"] in [
+        line[1:] for line in cells(answered, "proposal")
+    ]
+    # The text to copy, as Python reads it, and the button are the same anchors
+    code = told.partition("```python\n")[2].partition("```")[0]
+    assert max(map(len, code.splitlines())) < 70
+    assert eval(code, {"AnchorSet": AnchorSet}) == AnchorSet.parse(
+        str(proposal.anchors)
+    )
+    use = next(b for b in answered.blocks if b.name == "use_anchors").buttons[0]
+    used = build("anchors", of, **use.sets)
+    reached = (
+        1
+        - AnchorMatches(
+            of, ResizePolicy.parse("letterbox 640"), proposal.anchors
+        ).shares["unreachable"]
+    )
+    assert plot(used, "status").figure.data[0]["y"][2] == pytest.approx(
+        (1 - reached) * len(of.objects), abs=1
+    )
+    # For another input it is another question
+    other = build("anchors", of, anchors="yolov5", resize_size="320", **button.sets)
+    assert not [b for b in other.blocks if b.name == "proposal"]
+
+
+def outlined(shown: Plot, name: str) -> list[list[float]]:
+    """The boxes of a legend's entry, ``[x, y, width, height]``."""
+    trace = next(t for t in shown.figure.data if t.get("name") == name)
+    x, y = (np.array(trace[axis], float).reshape(-1, 6) for axis in "xy")
+    return np.stack(
+        [x[:, 0], y[:, 0], x[:, 1] - x[:, 0], y[:, 2] - y[:, 1]], axis=1
+    ).tolist()
+
+
+def test_anchors_are_drawn_beside_the_objects_of_a_sample():
+    # The cell of (320, 320) holds an anchor of 64 x 64 that is the first object itself
+    rows = [
+        (1, "cat", [288, 288, 64, 64]),
+        (1, "dog", [100, 100, 4, 4]),
+        (2, "cat", [288, 288, 64, 64]),
+    ]
+    of = labelled([(640, 640)] * 3, rows)
+    settings = {"anchors": "custom", "custom_anchors": "sizes 64 strides 32 iou .5,.4"}
+    tab = build("anchors", of, **settings)
+    shown = plot(tab, "drawn")
+    assert "1 of 2 objects are positive, 1 unreachable" in shown.headline
+    assert outlined(shown, "object, positive") == [[288, 288, 64, 64]]
+    assert outlined(shown, "best anchor") == [[288, 288, 64, 64]]
+    assert outlined(shown, "object, unreachable") == [[100, 100, 4, 4]]
+    assert "IoU 1.00" in shown.figure.data[-1]["customdata"][0]
+    assert shown.pick(len(shown.figure.data) - 1, 1).objects.tolist() == [1]
+    # Its file is not there
+    assert shown.figure.layout["images"] == []
+    assert "is not there, or cannot be read" in shown.advice
+    # The next sample is the other one with objects, and then the first one again
+    buttons = next(b for b in tab.blocks if b.name == "samples").buttons
+    assert buttons[0].sets == {"sample": "s2"}
+    following = build("anchors", of, sample="s2", **settings)
+    assert plot(following, "drawn").pick(0, 0).objects.tolist() == [2]
+    assert next(b for b in following.blocks if b.name == "samples").buttons[0].sets == {
+        "sample": "s1"
+    }
+    # One without objects may be selected all the same
+    empty = plot(build("anchors", of, sample="s0", **settings), "drawn")
+    assert "0 of 0 objects" in empty.headline
+
+
+def test_locations_are_drawn_where_there_are_no_anchors():
+    of = SETS["of many images"]
+    tab = build("anchors", of, anchors="yolov8")
+    shown = plot(tab, "drawn")
+    assert {"best location", "locations of one cell"} <= {
+        trace.get("name") for trace in shown.figure.data
+    }
+    assert "IoU" not in "".join(shown.figure.data[-1]["customdata"])

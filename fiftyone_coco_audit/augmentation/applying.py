@@ -1,0 +1,272 @@
+"""Augmented samples as new samples of a dataset, for those who want to keep some."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.augmentation.drawing import as_rgb
+from fiftyone_coco_audit.augmentation.pipelines import Pipeline
+from fiftyone_coco_audit.augmentation.preview import Subject, read_subject
+from fiftyone_coco_audit.augmentation.targets import Draw, run
+from fiftyone_coco_audit.columns import Progress, require_detections
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.fields import (
+    FieldSpec,
+    check_paths_are_free,
+    declare_fields,
+    delete_fields,
+)
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+_FUNCTION = "apply_augmentation"
+_FIELDS = (
+    FieldSpec("augmented_from", "str", "The id of the sample that it was made of"),
+    FieldSpec("augmentation", "str", "The pipeline, as A.to_dict gives it, in JSON"),
+    FieldSpec("augmentation_seed", "int", "The seed of the whole run"),
+    FieldSpec("augmentation_draw", "int", "The number of the draw, from 0"),
+)
+_FORMATS = ("png", "jpg")
+
+
+def apply_augmentation(
+    samples: fo.SampleCollection,
+    pipeline: Any,
+    *,
+    output_dir: str | os.PathLike[str],
+    label_field: str = "ground_truth",
+    n: int = 1,
+    seed: int = 51,
+    tag: str = "augmented",
+    image_format: str = "png",
+    progress: Progress = None,
+) -> fo.DatasetView:
+    """Writes augmented images and adds them to the dataset as new samples.
+
+    What is drawn is what the panel *Augmentation Preview* shows with the same seed.
+    The new samples have the boxes, masks, classes and tags of the labels that are
+    left, and whether they are crowds. Other attributes are left out, since areas or
+    outcomes of an evaluation would not be true of them. The fields ``augmented_from``,
+    ``augmentation``, ``augmentation_seed`` and ``augmentation_draw`` say of what they
+    were made and how, so that it can be done again.
+
+    Everything is written, or nothing.
+
+    Args:
+        samples: a dataset or a view of whole images
+        pipeline: an Albumentations pipeline that can be written as text; see
+            :meth:`.pipelines.Pipeline.parse`
+        output_dir: the folder for the images
+        label_field: the field of the ground truth
+        n: how often each sample is drawn
+        seed: of the whole run
+        tag: the tag of the new samples, the only one that they have
+        image_format: ``"png"``, which is exact, or ``"jpg"``
+        progress: whether to show a progress bar, as everywhere in FiftyOne
+
+    Returns:
+        a view of the new samples
+
+    Raises:
+        CocoAuditError: if the arguments or the data do not allow it, or a transform
+            fails; nothing is written then
+    """
+    import fiftyone.core.utils as fou
+
+    recipe = _Recipe(Pipeline.parse(pipeline), label_field, seed, tag, image_format)
+    if n < 1:
+        raise CocoAuditError(f"n is {n}: each sample is drawn once or more")
+    require_detections(samples, label_field)
+    dataset = samples._root_dataset
+    check_paths_are_free(dataset, [spec.path for spec in _FIELDS], _FUNCTION)
+    made: list[fo.Sample] = []
+    with (
+        _staging(output_dir) as (folder, staging),
+        fou.ProgressBar(total=len(samples), progress=progress) as bar,
+    ):
+        for sample_id in bar(samples.values("id")):
+            subject = read_subject(samples, sample_id, label_field, crowds=True)
+            labels = {one.id: one for one in _labels(dataset, sample_id, label_field)}
+            for draw in range(n):
+                made.append(recipe.make(subject, labels, draw, folder, staging))
+        _publish(dataset, made, staging)
+    return dataset.select([sample.id for sample in made])
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """How samples are made.
+
+    Args:
+        pipeline: the pipeline
+        label_field: the field of the ground truth
+        seed: of the whole run
+        tag: the tag of the new samples
+        image_format: the ending of the files
+    """
+
+    pipeline: Pipeline
+    label_field: str
+    seed: int
+    tag: str
+    image_format: str
+
+    def __post_init__(self) -> None:
+        if self.image_format not in _FORMATS:
+            raise CocoAuditError(
+                f"image_format is {self.image_format!r}: it must be 'png' or 'jpg'"
+            )
+        # Fails now rather than after all images are written
+        self.pipeline.to_json()
+
+    def make(
+        self,
+        subject: Subject,
+        labels: dict[str, fo.Detection],
+        draw: int,
+        folder: Path,
+        staging: Path,
+    ) -> fo.Sample:
+        """Makes one sample, and writes its image into the staging folder."""
+        import fiftyone as fo
+
+        try:
+            drawn = run(
+                self.pipeline,
+                subject.target,
+                seed=self.seed,
+                sample=subject.sample_id,
+                draw=draw,
+            )
+        except CocoAuditError as error:
+            raise CocoAuditError(
+                f"{subject.filepath} (draw {draw}): {error}; nothing was written"
+            ) from error
+        image = as_rgb(drawn.image)
+        stem = Path(subject.filepath).stem
+        name = f"{stem}-{subject.sample_id}-{self.seed}-{draw}.{self.image_format}"
+        path = folder / name
+        if path.exists():
+            raise CocoAuditError(
+                f"{path} is there already: choose another output_dir or another seed"
+            )
+        size_bytes = _write_image(staging / name, image)
+        height, width = image.shape[:2]
+        detections = [
+            _detection(labels[subject.label_ids[row]], subject, drawn, place, row)
+            for place, row in enumerate(drawn.object.tolist())
+        ]
+        return fo.Sample(
+            filepath=str(path),
+            tags=[self.tag],
+            metadata=fo.ImageMetadata(
+                width=width, height=height, num_channels=3, size_bytes=size_bytes
+            ),
+            augmented_from=subject.sample_id,
+            augmentation=self.pipeline.to_json(),
+            augmentation_seed=self.seed,
+            augmentation_draw=draw,
+            **{self.label_field: fo.Detections(detections=detections)},
+        )
+
+
+def _labels(
+    dataset: fo.Dataset, sample_id: str, label_field: str
+) -> Sequence[fo.Detection]:
+    found = dataset[sample_id][label_field]
+    return () if found is None else found.detections
+
+
+def _detection(
+    source: fo.Detection, subject: Subject, drawn: Draw, place: int, row: int
+) -> fo.Detection:
+    """One of the boxes that are left, as a label."""
+    import fiftyone as fo
+
+    height, width = drawn.image.shape[:2]
+    x, y, w, h = drawn.box[place].tolist()
+    carried: dict[str, Any] = {}
+    if subject.crowd[row]:
+        carried["iscrowd"] = source["iscrowd"]
+    if source.has_mask:
+        carried["mask"] = _crop(subject, drawn, place, row)
+    return fo.Detection(
+        label=source.label,
+        tags=list(source.tags),
+        bounding_box=[x / width, y / height, w / width, h / height],
+        **carried,
+    )
+
+
+def _crop(subject: Subject, drawn: Draw, place: int, row: int) -> NDArray[np.bool_]:
+    """The pixels of an object in its box, cut where FiftyOne shows them."""
+    x, y, w, h = drawn.box[place].tolist()
+    left, top, right, bottom = np.rint([x, y, x + w, y + h]).astype(int).tolist()
+    layer = drawn.maps[subject.target.map_of[row]]
+    inside = layer[top : max(bottom, top + 1), left : max(right, left + 1)]
+    return np.asarray(inside == subject.target.number[row])
+
+
+def _write_image(path: Path, image: NDArray[np.uint8]) -> int:
+    """Writes an image, and returns the number of its bytes."""
+    _, data = cv2.imencode(path.suffix, image[..., ::-1])
+    return path.write_bytes(data.tobytes())
+
+
+@contextmanager
+def _staging(output_dir: str | os.PathLike[str]) -> Iterator[tuple[Path, Path]]:
+    """A folder, and one in it that is gone afterwards; the first too, if it is new."""
+    folder = Path(output_dir).expanduser().absolute()
+    is_new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        staging = Path(mkdtemp(prefix=".part-", dir=folder))
+    except OSError as error:
+        raise CocoAuditError(
+            f"{folder} cannot be written to: {error.strerror}; choose another place"
+        ) from error
+    try:
+        yield folder, staging
+    except BaseException as error:
+        shutil.rmtree(folder if is_new else staging)
+        if isinstance(error, OSError):
+            raise CocoAuditError(
+                f"The images cannot be written to {folder}: {error.strerror}; nothing "
+                "was written"
+            ) from error
+        raise
+    staging.rmdir()
+
+
+def _publish(dataset: fo.Dataset, made: Sequence[fo.Sample], staging: Path) -> None:
+    """Puts files and samples in place, or neither."""
+    new = [spec.path for spec in _FIELDS if not dataset.has_field(spec.path)]
+    moved: list[Path] = []
+    try:
+        for sample in made:
+            path = Path(sample.filepath)
+            (staging / path.name).replace(path)
+            moved.append(path)
+        declare_fields(dataset, _FIELDS, _FUNCTION)
+        dataset.add_samples(made, progress=False)
+        dataset._add_paths_to_sidebar_group(
+            [spec.path for spec in _FIELDS], "augmentation"
+        )
+    except BaseException:
+        dataset.delete_samples([one.id for one in made if one.id is not None])
+        delete_fields(dataset, new)
+        for path in moved:
+            path.unlink()
+        raise

@@ -1,0 +1,194 @@
+"""A pipeline in the making: transforms added, moved and set one at a time, as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fiftyone_coco_audit.augmentation.catalog import (
+    Parameter,
+    TransformType,
+    transform_types,
+)
+from fiftyone_coco_audit.augmentation.pipelines import Pipeline
+
+_CLASS = "__class_fullname__"
+# What parameters begin with that have no default, or none that is enough
+_FIRST = {"integer": 512, "range": [256, 512], "number": 1.0}
+_FIRST_OF = {
+    "magnitude": 10,
+    "max_size": 640,
+    "num_grid_xy": [4, 4],
+    "percent": 0.1,
+    "size": [512, 512],
+}
+# OpenCV's numbers, by what they number
+_NUMBERED = {
+    "border_mode": ("constant", "replicate", "reflect", "wrap", "reflect_101"),
+    "interpolation": (
+        "nearest",
+        "linear",
+        "cubic",
+        "area",
+        "lanczos4",
+        "linear_exact",
+        "nearest_exact",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A pipeline that is being built, and may not be valid at the moment.
+
+    Attributes:
+        document: what ``A.to_dict`` gives of it
+    """
+
+    document: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, pipeline: Pipeline) -> Draft:
+        """A draft to begin with.
+
+        Raises:
+            CocoAuditError: if the pipeline cannot be written as text
+        """
+        return cls(pipeline.to_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> Draft:
+        """Reads what :meth:`to_json` wrote."""
+        return cls(json.loads(text))
+
+    def to_json(self) -> str:
+        """The draft as text."""
+        return json.dumps(self.document)
+
+    def pipeline(self) -> Pipeline:
+        """The pipeline.
+
+        Raises:
+            CocoAuditError: if it is not valid
+        """
+        return Pipeline.parse(self.document, name="built")
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The transforms, as ``A.to_dict`` gives them."""
+        return [dict(record) for record in self.document["transform"]["transforms"]]
+
+    def names(self) -> list[str]:
+        """The names of the transforms, in order."""
+        return [str(record[_CLASS]).rpartition(".")[2] for record in self.records]
+
+    def type_of(self, place: int) -> TransformType | None:
+        """What is known of a transform; None of a composition, such as ``OneOf``."""
+        return transform_types().get(self.names()[place])
+
+    def add(self, name: str) -> Draft:
+        """With a transform more, at the end, that is always applied."""
+        values = {
+            one.name: _FIRST_OF.get(one.name, _FIRST.get(one.kind))
+            for one in transform_types()[name].parameters
+            if one.required or (one.default is None and one.name in _FIRST_OF)
+        }
+        return self._with([*self.records, {_CLASS: name, "p": 1.0, **values}])
+
+    def remove(self, place: int) -> Draft:
+        """Without a transform."""
+        records = self.records
+        del records[place]
+        return self._with(records)
+
+    def move(self, place: int, to: int) -> Draft:
+        """With a transform in another place."""
+        records = self.records
+        records.insert(to, records.pop(place))
+        return self._with(records)
+
+    def set(self, place: int, name: str, value: Any) -> Draft:
+        """With another value of a parameter; None for its default."""
+        records = self.records
+        records[place].pop(name, None)
+        if value is not None:
+            records[place][name] = value
+        return self._with(records)
+
+    def set_box_param(self, name: str, value: Any) -> Draft:
+        """With another value of a parameter of ``A.BboxParams``; None for its default.
+
+        It decides on which boxes are kept.
+        """
+        params = dict(self.document["transform"].get("bbox_params") or {})
+        params.pop(name, None)
+        if value is not None:
+            params[name] = value
+        return self._changed(bbox_params=params or None)
+
+    def _with(self, records: list[dict[str, Any]]) -> Draft:
+        return self._changed(transforms=records)
+
+    def _changed(self, **values: Any) -> Draft:
+        inner = {**self.document["transform"], **values}
+        return replace(self, document={**self.document, "transform": inner})
+
+
+def value_of(text: str) -> Any:
+    """A value of a parameter, as it is typed into a form.
+
+    Examples::
+
+        >>> value_of("0.5"), value_of("-45, 45"), value_of("random"), value_of(" ")
+        (0.5, [-45, 45], 'random', None)
+    """
+    text = text.strip()
+    if not text:
+        return None
+    for candidate in (text, f"[{text}]"):
+        try:
+            return json.loads(candidate)
+        except json.JSONDecodeError:
+            continue
+    return text
+
+
+def text_of(value: Any) -> str:
+    """A value of a parameter, as it is typed into a form.
+
+    Examples::
+
+        >>> text_of(0.5), text_of([-45, 45]), text_of("random"), text_of(None)
+        ('0.5', '-45, 45', 'random', '')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (list, tuple)):
+        return json.dumps(list(value))[1:-1]
+    return json.dumps(value)
+
+
+def options_of(parameter: Parameter) -> list[tuple[str, str]]:
+    """What can be chosen for a parameter: texts, and what they are called.
+
+    Returns:
+        pairs as :func:`value_of` reads them; empty where there is no choice
+    """
+    if parameter.kind == "boolean":
+        return [("true", "yes"), ("false", "no")]
+    if parameter.kind != "choice":
+        return []
+    numbered = _NUMBERED.get(parameter.name.removeprefix("mask_"), ())
+    return [
+        (text_of(choice), str(_called(choice, numbered)))
+        for choice in parameter.choices
+    ]
+
+
+def _called(choice: Any, numbered: tuple[str, ...]) -> Any:
+    known = isinstance(choice, int) and 0 <= choice < len(numbered)
+    return numbered[choice] if known else choice

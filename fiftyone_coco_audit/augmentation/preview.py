@@ -1,0 +1,394 @@
+"""One sample through a pipeline, to be looked at: nothing is written anywhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.augmentation.damage import DamageTable, measure
+from fiftyone_coco_audit.augmentation.drawing import (
+    Color,
+    Picture,
+    picture_after,
+    picture_before,
+)
+from fiftyone_coco_audit.augmentation.pipelines import Pipeline
+from fiftyone_coco_audit.augmentation.targets import Draw, Target, make_target, run
+from fiftyone_coco_audit.columns import read_columns, require_detections
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.loading.stages import Decoding
+from fiftyone_coco_audit.masks import has_masks
+from fiftyone_coco_audit.reading import class_names, read_objects
+from fiftyone_coco_audit.wording import counted, listed, percent
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+_ATTRIBUTES: dict[str, type] = {"area": float, "iscrowd": float, "rle": str}
+# The kinds of damage that are told beside what was kept and lost, in this order
+_TOLD = {
+    "unlabelled": "unlabelled",
+    "loose": "loose",
+    "multiplied": "with several boxes",
+    "empty": "empty",
+    "truncated": "cut",
+    "occluded": "covered",
+    "shrunk": "too small",
+    "swapped": "changed hands",
+    "degenerate": "without width",
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A sample as it is looked at.
+
+    Attributes:
+        sample_id: the id of the sample, which decides on what is drawn
+        filepath: the path of its image
+        target: the sample, ready to go through pipelines
+        names: the name of the class of each object
+        colors: RGB of each object
+        label_ids: the id of the label of each object
+        crowd: ``(N,)`` whether each object is a crowd region
+        notes: sentences on how the data was understood
+    """
+
+    sample_id: str
+    filepath: str
+    target: Target
+    names: Sequence[str]
+    colors: Sequence[Color]
+    label_ids: Sequence[str]
+    crowd: NDArray[np.bool_]
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Such as ``"street.jpg (640 x 480, 9 objects)"``."""
+        height, width = self.target.image.shape[:2]
+        objects = counted(len(self.target), "object")
+        return f"{os.path.basename(self.filepath)} ({width} x {height}, {objects})"
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A sample after a pipeline, or after some of its transforms.
+
+    Attributes:
+        title: what it is, such as ``"Draw 1"`` or ``"2. Rotate"``
+        drawn: what became of the sample
+        table: the damage to its labels
+        changed: whether it is other than the shot before
+    """
+
+    title: str
+    drawn: Draw
+    table: DamageTable
+    changed: bool = True
+
+    @property
+    def lost(self) -> NDArray[np.bool_]:
+        """``(N,)`` which objects have no box left."""
+        return self.table.judged & (self.table.boxes == 0)
+
+    def figures(self) -> str:
+        """What became of the labels, such as ``"7 of 9 kept, 2 lost, 1 loose"``."""
+        if not self.table.judged.any():
+            return "no objects"
+        kept = int((self.table.judged & (self.table.boxes > 0)).sum())
+        told = [f"{kept} of {int(self.table.judged.sum())} kept"]
+        told += [f"{number:,} {what}" for what, number in counts([self]).items()]
+        return ", ".join(told)
+
+    def flags(self) -> list[str]:
+        """What is wrong with the boxes of each object, empty where nothing is."""
+        table, kinds = self.table, self.table.kinds()
+        told = {
+            "dropped": ["no box"] * len(table),
+            "loose": [f"loose {value:.1f}×" for value in table.looseness],
+            "empty": ["empty"] * len(table),
+            "multiplied": [f"{boxes} boxes" for boxes in table.boxes],
+            "truncated": [f"cut {percent(share)}" for share in table.truncated],
+            "occluded": [f"covered {percent(share)}" for share in table.occluded],
+            "swapped": ["changed hands"] * len(table),
+            "degenerate": ["no width"] * len(table),
+        }
+        return [
+            ", ".join(text[row] for kind, text in told.items() if kinds[kind][row])
+            for row in range(len(table))
+        ]
+
+
+def draw_shots(
+    pipeline: Pipeline, subject: Subject, *, seed: int, num_draws: int
+) -> list[Shot]:
+    """Sends a sample through a pipeline several times.
+
+    Args:
+        pipeline: the pipeline
+        subject: the sample
+        seed: of the whole run, as for
+            :func:`fiftyone_coco_audit.augmentation.run.audit_augmentation`, which
+            draws the same
+        num_draws: how often
+
+    Returns:
+        a shot for each draw
+
+    Raises:
+        PipelineError: if a transform fails
+    """
+    return [
+        _shot(f"Draw {draw + 1}", pipeline, subject, seed, draw)
+        for draw in range(num_draws)
+    ]
+
+
+def step_shots(
+    pipeline: Pipeline, subject: Subject, *, seed: int, draw: int
+) -> list[Shot]:
+    """Sends a sample through a pipeline one transform at a time.
+
+    Args:
+        pipeline: the pipeline
+        subject: the sample
+        seed: of the whole run
+        draw: the number of the draw, from 0
+
+    Returns:
+        a shot after each transform; the last is that of :func:`draw_shots`
+
+    Raises:
+        PipelineError: if a transform fails
+    """
+    shots: list[Shot] = []
+    before = subject.target.image
+    for count, step in enumerate(pipeline.steps, 1):
+        shot = _shot(str(step), pipeline.prefix(count), subject, seed, draw)
+        image = shot.drawn.image
+        same = image.shape == before.shape and np.array_equal(image, before)
+        shots.append(replace(shot, changed=not same))
+        before = image
+    return shots
+
+
+def _shot(
+    title: str, pipeline: Pipeline, subject: Subject, seed: int, draw: int
+) -> Shot:
+    target = subject.target
+    drawn = run(pipeline, target, seed=seed, sample=subject.sample_id, draw=draw)
+    return Shot(title, drawn, measure(target, drawn, draw=draw))
+
+
+def counts(shots: Sequence[Shot]) -> dict[str, int]:
+    """The harm done in some shots: what it is, and how often; nothing that is not."""
+    found = {"lost": sum(int(shot.lost.sum()) for shot in shots)}
+    kinds = [shot.table.kinds() for shot in shots]
+    for kind, what in _TOLD.items():
+        found[what] = sum(int(one[kind].sum()) for one in kinds)
+    return {what: number for what, number in found.items() if number}
+
+
+def summary(shots: Sequence[Shot]) -> str:
+    """What became of the labels in all of some draws, as one sentence."""
+    total = sum(int(shot.table.judged.sum()) for shot in shots)
+    draws = counted(len(shots), "draw")
+    if not total:
+        return "There are no labels that a pipeline could harm."
+    found = counts(shots)
+    if not found:
+        return f"No label is harmed in {draws}."
+    told = [f"{percent(number / total)} {what}" for what, number in found.items()]
+    objects = counted(int(shots[0].table.judged.sum()), "object")
+    return f"{objects} in {draws}: {listed(told, len(told))}."
+
+
+def fates(shots: Sequence[Shot]) -> list[str]:
+    """What to say of each object that loses its box in some draw, else nothing."""
+    lost = np.sum([shot.lost for shot in shots], axis=0)
+    if len(shots) == 1:
+        return ["lost" if number else "" for number in lost]
+    return [f"lost in {number} of {len(shots)}" if number else "" for number in lost]
+
+
+def fates_by_step(shots: Sequence[Shot]) -> list[str]:
+    """At which step each object loses its box for good, nothing if it does not."""
+    if not shots:
+        return []
+    told = [""] * len(shots[-1].table)
+    for row in np.flatnonzero(shots[-1].lost):
+        kept = [n for n, shot in enumerate(shots) if not shot.lost[row]]
+        told[row] = f"lost at {shots[kept[-1] + 1 if kept else 0].title}"
+    return told
+
+
+def pictures(
+    subject: Subject,
+    shots: Sequence[Shot],
+    lost: Sequence[str],
+    *,
+    width: int = 480,
+    zoom: float = 1.0,
+) -> list[Picture]:
+    """A picture of the sample as it is, and one of each shot.
+
+    Args:
+        subject: the sample
+        shots: what became of it
+        lost: what to say of each object that gets lost, see :func:`fates`
+        width: of the pictures, in pixels
+        zoom: how many of them there are to a pixel of the page
+    """
+    target, names, colors = subject.target, subject.names, subject.colors
+    size: dict[str, Any] = {"width": width, "zoom": zoom}
+    return [
+        picture_before(target, names, colors, lost=lost, **size),
+        *(
+            picture_after(target, shot.drawn, names, colors, flags=shot.flags(), **size)
+            for shot in shots
+        ),
+    ]
+
+
+def read_subject(
+    samples: fo.SampleCollection,
+    sample_id: str,
+    label_field: str = "ground_truth",
+    *,
+    crowds: bool = False,
+) -> Subject:
+    """Reads a sample and its image.
+
+    Args:
+        samples: the dataset or view
+        sample_id: the id of the sample
+        label_field: the field of the ground truth
+        crowds: whether crowd regions are among the objects
+
+    Returns:
+        a :class:`Subject`
+
+    Raises:
+        CocoAuditError: if the field holds no detections, or the image cannot be read
+    """
+    dataset = samples._root_dataset
+    require_detections(dataset, label_field)
+    view = dataset.select(sample_id)
+    filepath = next(iter(view.values("filepath")), None)
+    if filepath is None:
+        raise CocoAuditError("This sample is no longer in the dataset: choose another")
+    image = _read_image(filepath)
+    columns = read_columns(view, {label_field: _ATTRIBUTES}, progress=False)
+    size = np.array([[image.shape[1], image.shape[0]]], np.float64)
+    if not np.isnan(columns.size).any() and (columns.size != size).any():
+        stored = " x ".join(f"{side:g}" for side in columns.size[0])
+        raise CocoAuditError(
+            f"{filepath} has {image.shape[1]} x {image.shape[0]} pixels, but its "
+            f"sample says {stored}, so its labels may be elsewhere: check them after "
+            "dataset.compute_metadata(overwrite=True)"
+        )
+    # Where the size was not known, it is not written either
+    columns = replace(columns, size=size)
+    notes: list[str] = []
+    labels = columns.labels[label_field]
+    classes = class_names(dataset, label_field, labels)
+    masks = has_masks(view, label_field)
+    found = read_objects(view, label_field, columns, classes, notes, masks=masks)
+    rows = np.flatnonzero(~found.objects.crowd | crowds)
+    objects = found.objects.rows(rows)
+    if not masks and len(objects):
+        notes.append(
+            "The labels have no masks: boxes are taken for the objects, so that "
+            "boxes called too large may be less so."
+        )
+    target = make_target(image, objects.box, objects.masks, category=objects.category)
+    names = [classes[category] for category in objects.category.tolist()]
+    return Subject(
+        sample_id=sample_id,
+        filepath=filepath,
+        target=target,
+        names=names,
+        colors=label_colors(dataset, label_field, names, classes),
+        label_ids=found.ids[rows].tolist(),
+        crowd=objects.crowd,
+        notes=(*notes, *target.notes),
+    )
+
+
+def _read_image(filepath: str) -> Picture:
+    try:
+        with open(filepath, "rb") as file:
+            return Decoding()(file.read())
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise CocoAuditError(
+            f"The image {filepath} cannot be read: {reason}; repair it, or choose "
+            "another sample"
+        ) from None
+
+
+def label_colors(
+    dataset: fo.Dataset,
+    label_field: str,
+    names: Sequence[str],
+    classes: Sequence[str],
+) -> list[Color]:
+    """The colours in which the App shows labels.
+
+    These are what the dataset's color scheme says. Where it says nothing, the App
+    takes colours from its pool, one after the other, for the fields as they stand in
+    its sidebar. Classes get theirs in the order in which it comes across them, which
+    cannot be known: here it is that of the classes.
+
+    Args:
+        dataset: the dataset
+        label_field: the field of the labels
+        names: the name of the class of each label
+        classes: the names of all classes
+
+    Returns:
+        RGB of each label
+    """
+    import fiftyone as fo
+
+    scheme = dataset.app_config.color_scheme or fo.ColorScheme()
+    pool = [rgb(color) for color in scheme.color_pool or fo.app_config.color_pool]
+    own: dict[str, Any] = next(
+        (one for one in scheme.fields or () if one["path"] == label_field), {}
+    )
+    color_by = scheme.color_by or fo.app_config.color_by
+    if color_by == "instance":
+        return [pool[place % len(pool)] for place in range(len(names))]
+    if color_by == "value" and (own.get("colorByAttribute") or "label") == "label":
+        colors = {name: pool[n % len(pool)] for n, name in enumerate(classes)}
+        for one in own.get("valueColors") or ():
+            colors[one["value"]] = rgb(one["color"])
+        return [colors[name] for name in names]
+    paths = _sidebar(dataset)
+    place = paths.index(label_field) if label_field in paths else 0
+    color = own.get("fieldColor")
+    return [rgb(color) if color else pool[place % len(pool)]] * len(names)
+
+
+def _sidebar(dataset: fo.Dataset) -> list[str]:
+    """What the App's sidebar shows, from the top."""
+    import fiftyone as fo
+
+    groups = dataset.app_config.sidebar_groups
+    if groups is None:
+        groups = fo.DatasetAppConfig.default_sidebar_groups(dataset)
+    shown = [group.paths for group in groups if group.expanded is not False]
+    return [path for paths in shown for path in paths]
+
+
+def rgb(color: str) -> Color:
+    """A colour by its name, or as ``#rrggbb``."""
+    from PIL import ImageColor
+
+    red, green, blue = ImageColor.getrgb(color)[:3]
+    return red, green, blue

@@ -1,0 +1,98 @@
+"""The operator ``apply_augmentation``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import fiftyone as fo
+from fiftyone.operators import types
+from fiftyone.operators.executor import ExecutionContext
+from fiftyone.operators.message import GeneratedMessage
+
+from fiftyone_coco_audit.augmentation.applying import apply_augmentation
+from fiftyone_coco_audit.operators.base import SdkOperator
+from fiftyone_coco_audit.operators.forms import (
+    HALF,
+    add_choice,
+    as_form,
+    refuse,
+)
+from fiftyone_coco_audit.operators.network_forms import add_ground_truth
+from fiftyone_coco_audit.operators.pipeline_forms import add_pipeline, pipeline_of
+
+
+class ApplyAugmentation(SdkOperator):
+    """Writes augmented images, and adds them as new samples."""
+
+    function = staticmethod(apply_augmentation)
+    paths = ("output_dir",)
+    label = "COCO Audit: apply an augmentation"
+    description = "Augmented images as new samples, linked to what they were made of"
+    icon = "library_add"
+
+    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
+        """The form."""
+        inputs = types.Object()
+        if add_ground_truth(inputs, ctx):
+            _add_parameters(inputs, ctx)
+        return as_form(inputs, "Apply an augmentation", "Apply")
+
+    def call(self, ctx: ExecutionContext, progress: Any) -> fo.DatasetView:
+        """Makes what the form asks for."""
+        arguments = self.arguments(ctx) | {"pipeline": pipeline_of(ctx)}
+        return apply_augmentation(ctx.target_view(), **arguments, progress=progress)
+
+    def to_results(
+        self, ctx: ExecutionContext, value: fo.DatasetView
+    ) -> dict[str, Any]:
+        """The ids of the new samples."""
+        return {"samples": value.values("id")}
+
+    def open(
+        self, ctx: ExecutionContext, value: fo.DatasetView
+    ) -> Iterator[GeneratedMessage]:
+        """Shows the new samples."""
+        yield ctx.ops.reload_dataset()
+        yield ctx.ops.set_view(value)
+
+    def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
+        """Says how many there are."""
+        outputs.md(
+            f"**{len(results['samples']):,} samples** were added, which the grid shows "
+            "now. `augmented_from` is the id of what each was made of.",
+            name="sentence",
+        )
+
+
+def _add_parameters(inputs: types.Object, ctx: ExecutionContext) -> None:
+    add_pipeline(inputs, ctx)
+    inputs.str(
+        "output_dir",
+        required=True,
+        label="Folder for the images",
+        description="A path on the machine of the App's server; it is made if need be",
+    )
+    number = inputs.int(
+        "n",
+        default=1,
+        label="Draws of each sample",
+        view=types.TextFieldView(space=HALF),
+    )
+    if (ctx.params.get("n") or 1) < 1:
+        refuse(number, "Each sample is drawn once or more")
+    inputs.int("seed", default=51, label="Seed", view=types.TextFieldView(space=HALF))
+    inputs.str(
+        "tag",
+        default="augmented",
+        label="Tag of the new samples",
+        view=types.TextFieldView(space=HALF),
+    )
+    add_choice(
+        inputs,
+        "image_format",
+        [("png", "PNG, exact"), ("jpg", "JPEG, small")],
+        default="png",
+        label="Format",
+        space=HALF,
+    )

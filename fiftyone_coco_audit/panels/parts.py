@@ -1,0 +1,76 @@
+"""Parts of what is audited: the images with a tag, or those of a saved view."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.panels.session import Reading
+
+_TAG, _VIEW = "tag:", "view:"
+
+
+def parts_of(reading: Reading) -> list[tuple[str, str]]:
+    """The parts that there are.
+
+    Args:
+        reading: what is audited
+
+    Returns:
+        pairs of a part and what it is called
+    """
+    tags = {tag for tags in reading.labelled.images.tags for tag in tags}
+    views = reading.samples._root_dataset.list_saved_views()
+    return [
+        *((f"{_TAG}{tag}", f"tag {tag}") for tag in sorted(tags)),
+        *((f"{_VIEW}{view}", f"view {view}") for view in views),
+    ]
+
+
+def images_of(reading: Reading, part: str) -> NDArray[np.int64]:
+    """The positions of the images of a part.
+
+    Of a saved view only the ids of its samples are read; labels that it leaves out
+    count all the same.
+
+    Args:
+        reading: what is audited
+        part: one of :func:`parts_of`
+    """
+    if part.startswith(_TAG):
+        tag = part.removeprefix(_TAG)
+        has_tag = [tag in tags for tags in reading.labelled.images.tags]
+        return np.flatnonzero(np.array(has_tag, bool))
+    view = reading.samples._root_dataset.load_saved_view(part.removeprefix(_VIEW))
+    everything = np.arange(len(reading.labelled.images))
+    ids = reading.labelled.sample_ids(everything)
+    return np.flatnonzero(np.isin(ids, view.values("id")))
+
+
+def rows_of(labelled: LabelledImages, images: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows of the objects of some images, in increasing order."""
+    return np.flatnonzero(np.isin(labelled.objects.image, images))
+
+
+def part_of(labelled: LabelledImages, images: NDArray[np.int64]) -> LabelledImages:
+    """Some of the images, with their objects.
+
+    Args:
+        labelled: the images and their objects
+        images: positions of images, increasing
+    """
+    rows = rows_of(labelled, images)
+    objects = labelled.objects.rows(rows)
+    tight = labelled.tight_box
+    return replace(
+        labelled,
+        size=labelled.size[images],
+        objects=replace(objects, image=np.searchsorted(images, objects.image)),
+        crowds=labelled.crowds[images],
+        filepaths=[labelled.filepaths[image] for image in images.tolist()],
+        tags=[labelled.tags[image] for image in images.tolist()],
+        tight_box=None if tight is None else tight[rows],
+    )
