@@ -34,7 +34,7 @@ def add_pipeline(inputs: types.Object, ctx: ExecutionContext) -> None:
         label="My pipeline",
         description="JSON or YAML of A.to_dict(transform), or the path of a file that "
         "A.save(transform, path) wrote",
-        view=types.CodeView(language="json"),
+        view=types.LazyFieldView(multiline=True, rows=12),
     )
     text = ctx.params.get("own_pipeline")
     if text:
