@@ -37,6 +37,7 @@ _TABS: dict[str, Callable[[Reading, Controls], Tab]] = {
     "anchors": anchors.build,
 }
 _DEFAULT_FIELD = "ground_truth"
+_IMPORT = "@coco-audit/coco-audit/import_coco"
 # Scrolling moves the panel, and does not zoom the plot that happens to be there
 _PLOTLY = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 _ALERTS = {"error": "error", "warning": "warning", "note": "info"}
@@ -243,6 +244,14 @@ def _page(ctx: ExecutionContext, *, anew: bool = False) -> Page:
 
 def _add_help(panel: types.Object, message: str) -> None:
     panel.view("message", types.Notice(label=message))
+    panel.btn(
+        "import",
+        label="Import a dataset",
+        icon="upload_file",
+        on_click=_IMPORT,
+        prompt=True,
+        variant="outlined",
+    )
 
 
 def _add_header(panel: types.Object, owner: CocoAuditPanel, page: Page) -> None:

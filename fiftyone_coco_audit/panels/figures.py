@@ -236,6 +236,7 @@ def bars(
     colors: Sequence[str] = (NORMAL,),
     hover: Sequence[str] | None = None,
     number_format: str = ",",
+    longest: float | None = None,
 ) -> Figure:
     """Horizontal bars with their names, the first at the top, series side by side.
 
@@ -249,6 +250,7 @@ def bars(
         colors: of each series
         hover: what is shown of each name besides its length
         number_format: the format of the lengths
+        longest: the length that the axis ends at, if not at that of the longest bar
     """
     num_names, num_series = len(names), len(series)
     thickness = 0.8 / num_series
@@ -277,7 +279,11 @@ def bars(
     return Figure(
         data=data,
         layout=_layout(
-            xaxis={"title": _axis(title), "rangemode": "tozero"},
+            xaxis={
+                "title": _axis(title),
+                "rangemode": "tozero",
+                **({} if longest is None else {"range": [0, longest]}),
+            },
             yaxis=_names_axis(names),
             # A bar is hit by its line: a single object has one of no length
             hovermode="y",
@@ -504,11 +510,19 @@ def _with_gaps(values: NDArray[np.float64]) -> list[Any]:
 def _names_axis(names: Sequence[str]) -> dict[str, Any]:
     return {
         "tickvals": list(range(len(names))),
-        "ticktext": [name if len(name) <= 24 else f"{name[:23]}…" for name in names],
+        "ticktext": [_cut(name, 24) for name in names],
         "range": [len(names) - 0.4, -0.6],
         "showgrid": False,
         "zeroline": False,
     }
+
+
+def _cut(name: str, most: int) -> str:
+    """A name without its middle: many differ at their end alone."""
+    if len(name) <= most:
+        return name
+    head = most // 2
+    return f"{name[:head]}…{name[head + 1 - most :]}"
 
 
 def _legend_entry(name: str, color: str) -> dict[str, Any]:
@@ -662,8 +676,10 @@ def heat_map(
         if isinstance(names, Bins):
             ticks = _edges(names)
         elif names is not None:
-            cut = [name if len(name) <= 16 else f"{name[:15]}…" for name in names]
-            ticks = {"tickvals": list(range(len(names))), "ticktext": cut}
+            ticks = {
+                "tickvals": list(range(len(names))),
+                "ticktext": [_cut(name, 16) for name in names],
+            }
         return {"title": _axis(title), "showgrid": False, "zeroline": False, **ticks}
 
     x_axis, y_axis = axis(x_names, x_title), axis(y_names, y_title)

@@ -9,10 +9,12 @@ import pytest
 from fiftyone import ViewField as F
 from playwright.sync_api import Page, expect
 
+from fiftyone_coco_audit import audit
 from fiftyone_coco_audit.demo import DemoPaths
 from fiftyone_coco_audit.statistics.anchor_presets import PRESETS
 from fiftyone_coco_audit.statistics.anchors import AnchorMatches
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
+from tests.app.driver import Operators
 from tests.app.panel_driver import AuditPanel, Opened
 from tests.labelled import read_labelled
 
@@ -241,6 +243,23 @@ def test_controls_redraw_and_stay(panel: AuditPanel):
     panel.settle()
     expect(page.get_by_text("yolov5").first).to_be_visible()
     expect(page.get_by_text("There are 9 anchor shapes")).to_be_visible()
+
+    # A newer audit is what the panel shows next
+    audit(panel.dataset, resize="letterbox 1280", select=["CA2"])
+    panel.tab("Images")
+    expect(page.get_by_text("letterbox 1280").first).to_be_visible()
+    expect(page.get_by_role("textbox").last).to_have_value("1280")
+
+
+def test_a_dataset_without_labels_can_be_given_some(
+    demo_dataset: fo.Dataset, open_app: OpenApp, operators: Operators
+):
+    demo_dataset.delete_sample_fields(["ground_truth", "predictions"])
+    page = open_app(demo_dataset)
+    page.get_by_text("fact_check", exact=True).first.click()
+    expect(page.get_by_text("has no field of detections to audit")).to_be_visible()
+    page.get_by_role("button", name="Import a dataset").click()
+    expect(operators.form.get_by_text("Annotations").first).to_be_visible()
 
 
 def test_what_the_grid_shows_is_audited_when_asked(

@@ -256,6 +256,7 @@ def test_an_empty_dataset(make: Make):
 def test_a_dataset_without_labels(make: Make):
     session = Session(make(2))
     assert "has no field of detections to audit" in session.output
+    assert "@coco-audit/coco-audit/import_coco" in session.output
     session.turn_to("anchors")
     assert session.data == {}
 

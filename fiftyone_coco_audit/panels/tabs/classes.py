@@ -121,6 +121,8 @@ def _counts(
     rest = order[len(shown) :]
     names = list(statistics.names_of(shown))
     objects, images = statistics.objects[shown], statistics.images[shown]
+    # All others together would make the bars of single classes invisible
+    longest = 1.05 * float(objects.max()) if len(rest) else None
     if len(rest):
         names.append(f"{len(rest):,} other classes")
         presence = statistics.presence
@@ -145,8 +147,14 @@ def _counts(
             {"objects": objects, "images": images},
             "objects, and images that show the class",
             colors=(BLUE, GREY),
+            longest=longest,
         ),
         pick,
+        f"The bars of the {len(rest):,} other classes reach to "
+        f"{counted(int(objects[-1]), 'object')} and "
+        f"{counted(int(images[-1]), 'image')}."
+        if len(rest)
+        else "",
     )
 
 
@@ -159,6 +167,9 @@ def _balance(statistics: ClassStatistics) -> str:
     commonest, rarest = (f"`{name}`" for name in statistics.names_of([first, last]))
     if len(present) == 1:
         return f"All objects are {commonest}.{missing}"
+    if statistics.imbalance.ratio == 1:
+        number_of_each = counted(int(counts[0]), "object")
+        return f"Each of {len(present):,} classes has {number_of_each}.{missing}"
     return (
         f"{commonest} has {percent(statistics.share[first])} of all objects, {rarest} "
         f"{percent(statistics.share[last])}: {number(statistics.imbalance.ratio)} to "

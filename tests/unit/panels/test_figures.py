@@ -127,9 +127,10 @@ def test_bars_of_a_name_lie_beside_each_other():
 
 
 def test_long_names_are_cut_on_the_axis_and_whole_under_the_pointer():
-    name = "n" * 60
+    name = "n" * 58 + "17"
     figure = bars([name], {"objects": np.array([1])}, "x")
-    assert len(figure.layout["yaxis"]["ticktext"][0]) == 24
+    (cut,) = figure.layout["yaxis"]["ticktext"]
+    assert cut == "n" * 12 + "…" + "n" * 9 + "17"
     assert name in figure.data[0]["hovertemplate"][0]
 
 

@@ -257,6 +257,9 @@ def test_long_lists_fold_and_unfold():
     assert names[-1] == "1,170 other classes"
     totals = np.array(folded.figure.data[0]["x"]).reshape(-1, 2)
     assert totals[:, 0].sum() == len(of.objects)
+    # The axis ends with the bars of single classes
+    assert folded.figure.layout["xaxis"]["range"][1] < 1.1 * totals[:-1].max()
+    assert f"{totals[-1, 0]:,} objects" in folded.advice
     rest = folded.pick(0, 60).objects
     assert len(rest) == totals[-1, 0]
     common = np.unique(
@@ -467,6 +470,13 @@ def test_without_tags_it_is_told_what_they_are_for():
     assert "Tag the images" in text(tab, "no_sources")
     # A saved view alone is not two sets
     assert "no two sets" in text(tab, "no_sets")
+
+
+def test_equal_classes_are_told_to_be_equal():
+    of = labelled([(100, 100)], [(0, name, [0, 0, 9, 9]) for name in "abba"])
+    assert plot(build("classes", of), "counts").headline == (
+        "Each of 2 classes has 2 objects."
+    )
 
 
 SET_CHOICES = {"first_set": "tag:train", "second_set": "tag:b"}
