@@ -233,7 +233,7 @@ def audit(
         anchors=str(anchors),
         num_images=len(labelled.images),
         num_objects=len(labelled.images.objects),
-        created=datetime.now(timezone.utc).replace(microsecond=0),
+        created=datetime.now(timezone.utc),
         notes=tuple(labelled.notes),
     )
     _store(samples._root_dataset, made)
