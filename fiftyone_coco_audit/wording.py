@@ -10,15 +10,17 @@ def percent(share: float) -> str:
 
     Examples::
 
-        >>> percent(0.414), percent(0.042), percent(0.9996), percent(float("nan"))
-        ('41 %', '4.2 %', '99.9 %', 'n/a')
+        >>> percent(0.414), percent(0.042), percent(0.9996), percent(1e-7)
+        ('41 %', '4.2 %', '99.9 %', '0.01 %')
     """
     if share != share:
         return "n/a"
     value = 100 * share
     if 99 < value < 100:
         return f"{min(value, 99.9):.1f} %"
-    return f"{value:.2g} %" if value < 10 else f"{value:.0f} %"
+    if 0 < value < 10:
+        return f"{max(value, 0.01):.2g} %"
+    return f"{value:.0f} %"
 
 
 def counted(count: int, noun: str) -> str:
