@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,3 +123,22 @@ class LabelledImages:
     def image_size(self) -> NDArray[np.float64]:
         """``(N, 2)`` width and height of each object's image in pixels."""
         return self.size[self.objects.image]
+
+    def part(self, images: NDArray[np.int64]) -> LabelledImages:
+        """Some of the images, with their objects.
+
+        Args:
+            images: positions of images, increasing
+        """
+        rows = np.flatnonzero(np.isin(self.objects.image, images))
+        objects = self.objects.rows(rows)
+        tight = self.tight_box
+        return replace(
+            self,
+            size=self.size[images],
+            objects=replace(objects, image=np.searchsorted(images, objects.image)),
+            crowds=self.crowds[images],
+            filepaths=[self.filepaths[image] for image in images.tolist()],
+            tags=[self.tags[image] for image in images.tolist()],
+            tight_box=None if tight is None else tight[rows],
+        )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,24 +51,3 @@ def images_of(reading: Reading, part: str) -> NDArray[np.int64]:
 def rows_of(labelled: LabelledImages, images: NDArray[np.int64]) -> NDArray[np.int64]:
     """The rows of the objects of some images, in increasing order."""
     return np.flatnonzero(np.isin(labelled.objects.image, images))
-
-
-def part_of(labelled: LabelledImages, images: NDArray[np.int64]) -> LabelledImages:
-    """Some of the images, with their objects.
-
-    Args:
-        labelled: the images and their objects
-        images: positions of images, increasing
-    """
-    rows = rows_of(labelled, images)
-    objects = labelled.objects.rows(rows)
-    tight = labelled.tight_box
-    return replace(
-        labelled,
-        size=labelled.size[images],
-        objects=replace(objects, image=np.searchsorted(images, objects.image)),
-        crowds=labelled.crowds[images],
-        filepaths=[labelled.filepaths[image] for image in images.tolist()],
-        tags=[labelled.tags[image] for image in images.tolist()],
-        tight_box=None if tight is None else tight[rows],
-    )

@@ -313,7 +313,7 @@ def propose_anchors(
     held_out = np.zeros(len(labelled), np.bool_)
     order = np.random.default_rng(seed).permutation(len(labelled))
     held_out[order[: round(HELD_OUT * len(labelled))]] = True
-    unseen = _of_images(labelled, held_out)
+    unseen = labelled.part(np.flatnonzero(held_out))
     before = Fit.of(AnchorMatches(unseen, resize, anchors))
 
     def keep(reason: str) -> Proposal:
@@ -323,7 +323,7 @@ def propose_anchors(
 
     if not anchors.has_anchors:
         return keep("There are no anchors to fit.")
-    seen = AnchorMatches(_of_images(labelled, ~held_out), resize, anchors)
+    seen = AnchorMatches(labelled.part(np.flatnonzero(~held_out)), resize, anchors)
     number = len(anchors.shapes)
     large = np.count_nonzero((seen.box[:, 2:] >= LEAST_SIDE).all(axis=1))
     if large < LEAST_PER_ANCHOR * number or not len(unseen.objects):
@@ -350,21 +350,4 @@ def propose_anchors(
         f"The fitted anchors reach {percent(after.reach)} of the objects of "
         f"{len(unseen):,} images held out, the present ones {percent(before.reach)}, "
         f"at a mean IoU of {after.mean_iou:.2f} and {before.mean_iou:.2f}.",
-    )
-
-
-def _of_images(labelled: LabelledImages, wanted: NDArray[np.bool_]) -> LabelledImages:
-    """Some of the images, with what anchors are held against."""
-    images = np.flatnonzero(wanted)
-    rows = np.flatnonzero(wanted[labelled.objects.image])
-    objects = labelled.objects.rows(rows)
-    position = np.cumsum(wanted) - 1
-    return replace(
-        labelled,
-        size=labelled.size[images],
-        objects=replace(objects, image=position[objects.image]),
-        crowds=labelled.crowds[images],
-        filepaths=[labelled.filepaths[image] for image in images.tolist()],
-        tags=[labelled.tags[image] for image in images.tolist()],
-        tight_box=None,
     )

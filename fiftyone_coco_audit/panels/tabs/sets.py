@@ -14,7 +14,7 @@ from fiftyone_coco_audit.panels.figures import (
     bars,
     paired_histogram,
 )
-from fiftyone_coco_audit.panels.parts import images_of, part_of, parts_of, rows_of
+from fiftyone_coco_audit.panels.parts import images_of, parts_of, rows_of
 from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.panels.session import Reading
 from fiftyone_coco_audit.panels.tabs.shared import MOST_CLASSES
@@ -86,7 +86,7 @@ class _Compared:
         labelled = reading.labelled.images
         self.images, self.names = images, names
         self._rows = tuple(rows_of(labelled, one) for one in images)
-        first, second = (part_of(labelled, one) for one in images)
+        first, second = (labelled.part(one) for one in images)
         self._comparison = Comparison(first, second, names)
 
     @classmethod
