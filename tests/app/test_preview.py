@@ -492,11 +492,11 @@ def test_paste_build_and_copy(panel: PreviewPanel, screenshot: Screenshot) -> No
     add = page.get_by_placeholder("Type or select a value")
     add.fill("ShiftScale")
     panel.does(page.get_by_role("option", name="ShiftScaleRotate", exact=True).click)
-    button = page.get_by_role("button", name="3. ShiftScaleRotate")
+    button = page.get_by_role("button", name="2. ShiftScaleRotate")
     expect(button).to_be_visible()
     panel.enter("rotate_limit", "-10, 10")
     panel.press("Earlier")
-    expect(page.get_by_role("button", name="2. ShiftScaleRotate")).to_be_visible()
+    expect(page.get_by_role("button", name="1. ShiftScaleRotate")).to_be_visible()
     screenshot("build")
     panel.enter("rotate_limit", "wide")
     expect(page.get_by_text("cannot have rotate_limit='wide'")).to_be_visible()
@@ -509,7 +509,7 @@ def test_paste_build_and_copy(panel: PreviewPanel, screenshot: Screenshot) -> No
     assert content.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
     screenshot("copy")
     panel.press("Remove")
-    expect(page.get_by_role("button", name="2. PadIfNeeded")).to_be_visible()
+    expect(page.get_by_role("button", name="1. Rotate")).to_be_visible()
 
 
 @pytest.mark.browser
