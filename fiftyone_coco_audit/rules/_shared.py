@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
+
+if TYPE_CHECKING:
+    from fiftyone_coco_audit.statistics.overview import Statistics
 
 
 def highest(values: NDArray, of: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -17,6 +23,62 @@ def highest(values: NDArray, of: NDArray[np.bool_]) -> NDArray[np.int64]:
     """
     rows = np.flatnonzero(of)
     return rows[np.argsort(-values[rows], kind="stable")]
+
+
+@dataclass(frozen=True)
+class WorstClasses:
+    """The classes of which a great share of the objects is concerned, the worst first.
+
+    Args:
+        position: ``(W,)`` positions of the classes
+        names: their names
+        share: ``(W,)`` share of the objects of each class that is concerned
+        affected: ``(W,)`` number of the objects of each class that are concerned
+        count: ``(W,)`` number of objects of each class
+        objects: rows of all objects of these classes that are concerned
+    """
+
+    position: NDArray[np.int64]
+    names: tuple[str, ...]
+    share: NDArray[np.float64]
+    affected: NDArray[np.int64]
+    count: NDArray[np.int64]
+    objects: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls,
+        statistics: Statistics,
+        affected: NDArray[np.bool_],
+        *,
+        max_share: float,
+        min_objects: int,
+    ) -> WorstClasses:
+        """The classes with more than a share of their objects concerned.
+
+        Args:
+            statistics: of the images
+            affected: ``(N,)`` whether each object is concerned
+            max_share: the share of the objects of a class that may be
+            min_objects: the least number of objects of a class to judge it by
+        """
+        category = statistics.labelled.objects.category
+        num_classes = len(statistics.labelled.classes)
+        count = np.bincount(category, minlength=num_classes)
+        number = np.bincount(category[affected], minlength=num_classes)
+        share = number / np.maximum(count, 1)
+        worst = highest(share, (count >= min_objects) & (share > max_share))
+        return cls(
+            position=worst,
+            names=statistics.classes.names_of(worst),
+            share=share[worst],
+            affected=number[worst],
+            count=count[worst],
+            objects=np.flatnonzero(affected & np.isin(category, worst)),
+        )
+
+    def __len__(self) -> int:
+        return len(self.position)
 
 
 def at(resize: ResizePolicy, form: str = "at {}") -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.findings import Evidence, rule
-from fiftyone_coco_audit.rules._shared import at, highest
+from fiftyone_coco_audit.rules._shared import WorstClasses, at
 from fiftyone_coco_audit.statistics.anchors import UNREACHABLE, AnchorMatches
 from fiftyone_coco_audit.wording import (
     counted,
@@ -91,26 +91,23 @@ def class_unreachable(
     matches = statistics.anchor_matches
     if not len(matches):
         return
-    category = matches.labelled.objects.category
     unreachable = matches.status == UNREACHABLE
-    number = len(matches.labelled.classes)
-    count = np.bincount(category, minlength=number)
-    missed = np.bincount(category[unreachable], minlength=number)
-    share = missed / np.maximum(count, 1)
-    limit = max(max_share, min_times * unreachable.mean())
-    classes = highest(share, (count >= min_objects) & (share > limit))
-    if not len(classes):
+    worst = WorstClasses.of(
+        statistics,
+        unreachable,
+        max_share=max(max_share, min_times * unreachable.mean()),
+        min_objects=min_objects,
+    )
+    if not len(worst):
         return
-    names = statistics.classes.names_of(classes)
-    worst = classes[0]
-    others = f", and so do many of {named(names[1:])}" if len(names) > 1 else ""
+    others = f", and so do many of {named(worst.names[1:])}" if len(worst) > 1 else ""
     yield Evidence(
-        f"{percent(share[worst])} of {named(names[:1])} objects "
-        f"({missed[worst]:,} of {count[worst]:,}) match no {_anchor_of(matches)} "
-        f"({_why(matches)}){others}.",
-        objects=np.flatnonzero(unreachable & np.isin(category, classes)),
-        classes=names,
-        figures={"share": float(share[worst]), "classes": len(names)},
+        f"{percent(worst.share[0])} of {named(worst.names[:1])} objects "
+        f"({worst.affected[0]:,} of {worst.count[0]:,}) match no "
+        f"{_anchor_of(matches)} ({_why(matches)}){others}.",
+        objects=worst.objects,
+        classes=worst.names,
+        figures={"share": float(worst.share[0]), "classes": len(worst)},
     )
 
 

@@ -191,17 +191,8 @@ def distortion(
         factor: how many times more one side of an image may be scaled than the other
         min_share: the share of the images that must be distorted more than that
     """
-    images = statistics.images
-    found = np.flatnonzero(images.distortion > factor)
-    if len(found) > min_share * len(images):
-        median = float(np.median(images.distortion[found]))
-        yield Evidence(
-            f"{percent(len(found) / len(images))} of the images are distorted over "
-            f"{factor:g} times at {statistics.resize}, in the median "
-            f"{median:.1f} times.",
-            images=found,
-            figures={"images": len(found), "median_distortion": median},
-        )
+    times = statistics.images.distortion
+    yield from _if_many(statistics, times, factor, min_share, "distorted")
 
 
 @rule(
@@ -225,16 +216,8 @@ def images_enlarged(
         factor: how many times an image may be enlarged
         min_share: the share of the images that must be enlarged more than that
     """
-    images = statistics.images
-    found = np.flatnonzero(images.magnification > factor)
-    if len(found) > min_share * len(images):
-        yield Evidence(
-            f"{percent(len(found) / len(images))} of the images are enlarged over "
-            f"{factor:g} times at {statistics.resize}, in the median "
-            f"{np.median(images.magnification):.1f} times.",
-            images=found,
-            figures={"images": len(found)},
-        )
+    times = statistics.images.magnification
+    yield from _if_many(statistics, times, factor, min_share, "enlarged")
 
 
 @rule(
@@ -258,16 +241,8 @@ def images_shrunk_much(
         factor: how many times an image may be shrunk
         min_share: the share of the images that must be shrunk more than that
     """
-    images = statistics.images
-    found = np.flatnonzero(images.magnification * factor < 1)
-    if len(found) > min_share * len(images):
-        yield Evidence(
-            f"{percent(len(found) / len(images))} of the images are shrunk over "
-            f"{factor:g} times at {statistics.resize}, in the median "
-            f"{1 / np.median(images.magnification):.1f} times.",
-            images=found,
-            figures={"images": len(found)},
-        )
+    times = 1 / statistics.images.magnification
+    yield from _if_many(statistics, times, factor, min_share, "shrunk")
 
 
 @rule(
@@ -382,6 +357,34 @@ def duplicate_file(statistics: Statistics) -> Iterator[Evidence]:
             f"{len(found):,} samples show {counted(files, 'file')}.",
             images=found,
             figures={"files": files, "samples": len(found)},
+        )
+
+
+def _if_many(
+    statistics: Statistics,
+    times: NDArray[np.float64],
+    factor: float,
+    min_share: float,
+    changed: str,
+) -> Iterator[Evidence]:
+    """The images that resizing changes much, where they are many.
+
+    Args:
+        statistics: of the images
+        times: ``(N,)`` how many times each image is changed
+        factor: how many times is much
+        min_share: the share of the images from which on they are many
+        changed: what is done to them, as a sentence says it
+    """
+    found = np.flatnonzero(times > factor)
+    if len(found) > min_share * len(times):
+        median = float(np.median(times[found]))
+        yield Evidence(
+            f"{percent(len(found) / len(times))} of the images are {changed} over "
+            f"{factor:g} times at {statistics.resize}, these in the median "
+            f"{median:.1f} times.",
+            images=found,
+            figures={"images": len(found), "median_times": median},
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fiftyone_coco_audit.findings import Evidence, rule
-from fiftyone_coco_audit.rules._shared import at_input, highest
+from fiftyone_coco_audit.rules._shared import WorstClasses, at_input
 from fiftyone_coco_audit.statistics.network_input import with_side
 from fiftyone_coco_audit.statistics.tiling import propose_tiling
 from fiftyone_coco_audit.wording import counted, named, out_of, percent, plural
@@ -115,38 +115,34 @@ def class_small_at_input(
         wanted_share: the share of each such class that the larger input which is
             named brings to ``min_px``
     """
-    inputs, category = statistics.network_input, statistics.labelled.objects.category
-    num_classes = len(statistics.labelled.classes)
-    small = inputs.input_size < min_px
-    count = np.bincount(category, minlength=num_classes)
-    below = np.bincount(category[small], minlength=num_classes)
-    share = below / np.maximum(count, 1)
-    worst = highest(share, (count >= min_objects) & (share > max_share))
+    inputs = statistics.network_input
+    worst = WorstClasses.of(
+        statistics,
+        inputs.input_size < min_px,
+        max_share=max_share,
+        min_objects=min_objects,
+    )
     if not len(worst):
         return
-    names = statistics.classes.names_of(worst)
     sentence = (
-        f"{percent(share[worst[0]])} of `{names[0]}` objects ({below[worst[0]]:,} of "
-        f"{count[worst[0]]:,}) are under {min_px:g} px "
+        f"{percent(worst.share[0])} of `{worst.names[0]}` objects "
+        f"({worst.affected[0]:,} of {worst.count[0]:,}) are under {min_px:g} px "
         f"{at_input(statistics.resize)}"
     )
     if len(worst) > 1:
-        others = named(names[1:], map(percent, share[worst[1:]]), most=2)
+        others = named(worst.names[1:], map(percent, worst.share[1:]), most=2)
         sentence += f", and so are many of {others}"
-    figures = {"share": float(share[worst[0]]), "objects": int(below[worst].sum())}
+    figures = {"share": float(worst.share[0]), "objects": len(worst.objects)}
     smallest = inputs.smallest_input(min_px, wanted_share)
-    if smallest is not None and smallest["side"].iloc[worst].notna().all():
-        side = int(smallest["side"].iloc[worst].max())
+    if smallest is not None and smallest["side"].iloc[worst.position].notna().all():
+        side = int(smallest["side"].iloc[worst.position].max())
         figures["proposed_side"] = side
         sentence += (
             f"; {with_side(statistics.resize, side)} would bring "
             f"{percent(wanted_share)} of {plural(worst, 'them', 'each')} to that size"
         )
     yield Evidence(
-        f"{sentence}.",
-        objects=np.flatnonzero(small & np.isin(category, worst)),
-        classes=names,
-        figures=figures,
+        f"{sentence}.", objects=worst.objects, classes=worst.names, figures=figures
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fiftyone_coco_audit.findings import Evidence, rule
-from fiftyone_coco_audit.rules._shared import highest
+from fiftyone_coco_audit.rules._shared import WorstClasses, highest
 from fiftyone_coco_audit.statistics.shapes import (
     DUPLICATE_IOU,
     TOLERANCE,
@@ -303,22 +303,19 @@ def many_truncated_objects(
         max_share: the share of the objects of a class that may touch the border
         min_objects: the least number of objects of a class to judge it by
     """
-    shapes, objects = statistics.shapes, statistics.labelled.objects
-    num_classes = len(statistics.labelled.classes)
+    shapes = statistics.shapes
     truncated = shapes.truncated & (shapes.image_share <= FILLING)
-    count = np.bincount(objects.category, minlength=num_classes)
-    share = shapes.share_per_class(truncated)
-    worst = highest(share, (count >= min_objects) & (share > max_share))
+    worst = WorstClasses.of(
+        statistics, truncated, max_share=max_share, min_objects=min_objects
+    )
     if len(worst):
-        names = statistics.classes.names_of(worst)
-        found = np.flatnonzero(truncated & np.isin(objects.category, worst))
         yield Evidence(
             f"Over {percent(max_share)} of the objects of "
-            f"{named(names, map(percent, share[worst]))} touch the border of their "
-            "image.",
-            objects=found,
-            classes=names,
-            figures={"objects": len(found), "share": float(share[worst[0]])},
+            f"{named(worst.names, map(percent, worst.share))} touch the border of "
+            "their image.",
+            objects=worst.objects,
+            classes=worst.names,
+            figures={"objects": len(worst.objects), "share": float(worst.share[0])},
         )
 
 

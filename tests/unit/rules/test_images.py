@@ -104,8 +104,8 @@ def test_distortion_is_beyond_photographs_made_square():
     evidence = found(rule, [HD] * 6 + [VGA] * 4, "stretch 640")
     assert evidence.images.tolist() == list(range(6))
     assert evidence.message == (
-        "60 % of the images are distorted over 1.6 times at stretch 640, in the median "
-        "1.8 times."
+        "60 % of the images are distorted over 1.6 times at stretch 640, these in the "
+        "median 1.8 times."
     )
     assert silent(rule, [VGA] * 10, "stretch 640")
     assert silent(rule, [(640, 426)] * 10, "stretch 640")
@@ -119,8 +119,8 @@ def test_images_enlarged_are_most():
     evidence = found(rule, [(240, 180)] * 3 + [VGA] * 2)
     assert evidence.images.tolist() == [0, 1, 2]
     assert evidence.message == (
-        "60 % of the images are enlarged over 2 times at letterbox 640, in the median "
-        "2.7 times."
+        "60 % of the images are enlarged over 2 times at letterbox 640, these in the "
+        "median 2.7 times."
     )
     assert silent(rule, [VGA] * 5, "shortest_side 800 max 1333")
     assert silent(rule, [(240, 180)] * 2 + [VGA] * 2)
@@ -131,8 +131,8 @@ def test_images_shrunk_much_are_most():
     evidence = found(rule, [(4000, 3000)] * 3 + [VGA] * 2)
     assert evidence.images.tolist() == [0, 1, 2]
     assert evidence.message == (
-        "60 % of the images are shrunk over 4 times at letterbox 640, in the median "
-        "6.2 times."
+        "60 % of the images are shrunk over 4 times at letterbox 640, these in the "
+        "median 6.2 times."
     )
     assert silent(rule, [HD] * 5)
     assert silent(rule, [(2560, 1440)] * 5)
