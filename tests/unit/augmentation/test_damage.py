@@ -171,22 +171,22 @@ def test_a_box_that_was_loose_before_is_not_blamed_on_the_pipeline():
 
 
 def test_an_object_rotated_out_keeps_a_box_around_next_to_nothing():
-    # Found with Albumentations 2.0.8: a box around 2 % of the object's pixels
-    width, height = 100, 150
-    left, top = 540, 0
-    x, y = grid()
-    turned_x, turned_y = (x - y) / np.sqrt(2), (x + y) / np.sqrt(2)
-    cx, cy = left + width / 2 - WIDTH / 2, top + height / 2 - HEIGHT / 2
-    inside = (np.abs(turned_x - cx) < width / 2) & (np.abs(turned_y - cy) < height / 2)
-    columns, rows = np.flatnonzero(inside.any(0)), np.flatnonzero(inside.any(1))
-    tight = (np.ptp(columns) + 1) * (np.ptp(rows) + 1)
-
-    table, drawn = damage(A.Rotate((45, 45), p=1), [[left, top, width, height]])
-    assert table.pixels[0] == pytest.approx(inside.sum(), rel=0.05)
-    assert table.whole[0] == pytest.approx(15_000, rel=0.001)
-    assert table.truncated[0] == pytest.approx(1 - inside.sum() / 15_000, abs=0.005)
-    assert drawn.box[0, 2:].prod() > 4 * tight
-    assert drawn.box[0, 3] == pytest.approx(20.8, abs=0.1)
+    # Found with Albumentations 2.0.8, for an object of 15,000 pixels
+    image = np.full((600, 800, 3), 255, np.uint8)
+    mask = np.zeros(image.shape[:2], bool)
+    mask[40:140, 635:785] = True
+    target = make_target(image, np.array([[635.0, 40, 150, 100]]), [mask])
+    transforms = [A.LongestMaxSize(640), A.Rotate((45, 45), p=1)]
+    drawn = run(Pipeline.parse(transforms), target, seed=0)
+    table = measure(target, drawn)
+    # Shrunk to 120 x 80, it shows a tip of 16.6 px
+    assert drawn.box[0, 2] == pytest.approx(200 / np.sqrt(2), abs=0.1)
+    assert drawn.box[0, 3] == pytest.approx(16.6, abs=0.1)
+    assert table.pixels[0] == pytest.approx(272, abs=1)
+    assert table.whole[0] == pytest.approx(0.8**2 * 15_000, rel=0.001)
+    assert table.truncated[0] == pytest.approx(1 - 272 / 9_600, abs=0.001)
+    # The tip is a triangle, twice as wide as high, of whole pixels
+    assert table.looseness[0] == pytest.approx(141.4 * 16.6 / (32 * 16), rel=0.01)
     assert kinds(table) == {"empty", "loose", "truncated"}
 
 
