@@ -30,6 +30,8 @@ from fiftyone_coco_audit.findings import (
     Finding,
     Rule,
     Severity,
+    findings_frame,
+    severest_first,
 )
 from fiftyone_coco_audit.runs import load_run, save_run
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
@@ -117,12 +119,7 @@ class Audit:
 
     def to_frame(self) -> pd.DataFrame:
         """The findings as a frame by code, the severest first."""
-        import pandas as pd
-
-        columns = ["name", "severity", "count", "subject", "message", "advice"]
-        rows = [[getattr(f, column) for column in columns] for f in self.findings]
-        index = pd.Index([f.code for f in self.findings], name="code")
-        return pd.DataFrame(rows, index=index, columns=columns)
+        return findings_frame(self.findings)
 
     def to_json(self) -> str:
         """The audit as JSON: what it was about, and all findings with their ids."""
@@ -226,7 +223,7 @@ def audit(
         *examine(labelled, statistics, rules, changed),
     ]
     made = Audit(
-        findings=tuple(severest_first(findings)),
+        findings=severest_first(findings),
         samples=samples,
         label_field=label_field,
         resize=str(resize),
@@ -329,7 +326,7 @@ def examine(
     statistics: Statistics,
     rules: Sequence[Rule],
     thresholds: Mapping[str, Mapping[str, Any]] | None = None,
-) -> list[Finding]:
+) -> tuple[Finding, ...]:
     """Runs rules on the statistics of samples.
 
     Args:
@@ -404,11 +401,6 @@ def _checked_thresholds(
                     )
             checked[code] = values
     return checked
-
-
-def severest_first(findings: Iterable[Finding]) -> list[Finding]:
-    """Findings by severity, and then by code."""
-    return sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), f.code))
 
 
 def _finding(rule: Rule, evidence: Evidence, labelled: LabelledSamples) -> Finding:

@@ -14,6 +14,7 @@ from fiftyone_coco_audit.views import view_of_labels
 
 if TYPE_CHECKING:
     import fiftyone as fo
+    import pandas as pd
 
     from fiftyone_coco_audit.statistics.overview import Statistics
 
@@ -192,3 +193,20 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.code} {self.severity}: {self.message} {self.advice}"
+
+
+def severest_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings by severity, those of one severity by code."""
+    order = sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), f.code))
+    return tuple(order)
+
+
+def findings_frame(findings: Iterable[Finding]) -> pd.DataFrame:
+    """Findings as a frame by code, without the ids of what they are about."""
+    import pandas as pd
+
+    columns = ["name", "severity", "count", "subject", "message", "advice"]
+    listed = list(findings)
+    rows = [[getattr(f, column) for column in columns] for f in listed]
+    index = pd.Index([f.code for f in listed], name="code")
+    return pd.DataFrame(rows, index=index, columns=columns)

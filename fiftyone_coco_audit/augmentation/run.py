@@ -32,7 +32,7 @@ from fiftyone_coco_audit.fields import (
     delete_fields,
     fields_of,
 )
-from fiftyone_coco_audit.findings import SEVERITIES, Finding
+from fiftyone_coco_audit.findings import Finding, findings_frame, severest_first
 from fiftyone_coco_audit.loading.stages import Decoding
 from fiftyone_coco_audit.objects import RLE
 from fiftyone_coco_audit.parallel import WorkerDied, map_items
@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FUNCTION = "audit_augmentation"
-_SAMPLE_FIELD, _LABEL_FIELD = "augmentation_damage", "augmentation_damage"
+#: The name of the field of samples, and of that of labels
+_FIELD = "augmentation_damage"
 
 #: What is measured of some pipeline, by the positions of samples
 Measured = tuple[DamageTable, dict[int, str]]
@@ -202,14 +203,15 @@ class AugmentationAudit:
     def findings(self) -> tuple[Finding, ...]:
         """The kinds of damage that are more than chance, the severest first."""
         judged = max(int(self.table.judged.sum()), 1)
-        found = [
+        return severest_first(
             self._finding(kind, rows)
             for kind, rows in self.kinds.items()
             if np.count_nonzero(rows) / judged > self.min_share
-        ]
-        return tuple(
-            sorted(found, key=lambda f: (SEVERITIES.index(f.severity), f.code))
         )
+
+    def to_frame(self) -> pd.DataFrame:
+        """The findings as a frame by code, the severest first."""
+        return findings_frame(self.findings)
 
     def view(self, finding: Finding | str) -> fo.DatasetView:
         """Exactly the labels of a finding, or of a kind of damage.
@@ -264,11 +266,11 @@ class AugmentationAudit:
         """
         samples, field = self.samples, self.labelled.label_field
         dataset = samples._root_dataset
-        path = f"{field}.detections.{_LABEL_FIELD}"
-        check_paths_are_free(dataset, [_SAMPLE_FIELD, path], _FUNCTION)
+        path = f"{field}.detections.{_FIELD}"
+        check_paths_are_free(dataset, [_FIELD, path], _FUNCTION)
         specs = [
             FieldSpec(
-                _SAMPLE_FIELD,
+                _FIELD,
                 "float",
                 "Share of objects and draws with damage by the pipeline "
                 f"{self.pipeline.name}",
@@ -281,15 +283,11 @@ class AugmentationAudit:
         write_columns(
             samples,
             self.labelled.columns,
-            {_SAMPLE_FIELD: self._share_of_samples()},
-            {
-                field: {
-                    _LABEL_FIELD: self.labelled.label_column(self._kind_of_objects())
-                }
-            },
+            {_FIELD: self._share_of_samples()},
+            {field: {_FIELD: self.labelled.label_column(self._kind_of_objects())}},
             progress=progress,
         )
-        samples._add_paths_to_sidebar_group([_SAMPLE_FIELD], "augmentation")
+        samples._add_paths_to_sidebar_group([_FIELD], "augmentation")
 
     @cached_property
     def _rows(self) -> NDArray[np.int64]:

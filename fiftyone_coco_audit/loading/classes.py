@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.loading.names import Diagnosis
+from fiftyone_coco_audit.loading.mistakes import Diagnosis
 
 #: Share of labels that must be so for a way of writing classes to be the loader's
 NEARLY_ALL = 0.98

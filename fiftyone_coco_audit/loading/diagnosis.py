@@ -33,9 +33,10 @@ from fiftyone_coco_audit.loading.misreading import (
     misread,
     positions,
 )
-from fiftyone_coco_audit.loading.names import Diagnosis, listed
+from fiftyone_coco_audit.loading.mistakes import Diagnosis
 from fiftyone_coco_audit.loading.targets import LoadedSample
 from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.wording import named
 
 #: Samples that are compared with the labels of all other images
 MOST_COMPARED = 100
@@ -345,7 +346,7 @@ class TargetChecker:
         dropped = (of_class > 0) & (left == 0)
         if of_class[dropped].sum() >= 0.9 * len(gone) and (left > 0).any():
             found = [names[row] for row in np.flatnonzero(dropped).tolist()]
-            return f": all of {listed(found)}"
+            return f": all of {named(found)}"
         side = np.sqrt(objects.box[:, 2:].prod(axis=1))
         if len(stayed) and len(gone) > 1:
             limit = side[gone].max()

@@ -21,7 +21,7 @@ from fiftyone_coco_audit.loading.geometry import (
     readings,
 )
 from fiftyone_coco_audit.loading.holding import HeldSample
-from fiftyone_coco_audit.loading.names import Diagnosis
+from fiftyone_coco_audit.loading.mistakes import Diagnosis
 
 #: Mean overlap from which boxes agree with the labels; small ones lose by rounding
 AGREES = 0.75

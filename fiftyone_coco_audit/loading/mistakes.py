@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-
-_MOST_NAMES = 3
 
 
 @dataclass(frozen=True)
@@ -32,12 +30,3 @@ class Diagnosis:
     images: NDArray[np.int64]
     figures: Mapping[str, float | int | str] = field(default_factory=dict)
     objects: NDArray[np.int64] | None = None
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names of classes in a sentence: three, and the number of the rest."""
-    shown = [f"`{name}`" for name in names[:_MOST_NAMES]]
-    more = len(names) - len(shown)
-    if more:
-        return f"{', '.join(shown)} and {more} more"
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if shown[1:] else shown)

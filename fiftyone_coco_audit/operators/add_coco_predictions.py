@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
-from fiftyone.operators.message import GeneratedMessage
 
 from fiftyone_coco_audit.coco.importer import add_coco_predictions
 from fiftyone_coco_audit.coco.report import ImportReport
@@ -15,7 +13,6 @@ from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import (
     add_label_field,
     add_path,
-    as_form,
     refuse,
     require_dataset,
 )
@@ -33,12 +30,12 @@ class AddCocoPredictions(SdkOperator):
     label = "COCO Audit: add predictions"
     description = "A file of COCO predictions as a new field of this dataset"
     icon = "playlist_add"
+    submit = "Add"
     paths = ("predictions",)
 
-    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
-        """The form."""
+    def fill(self, inputs: types.Object, ctx: ExecutionContext) -> None:
+        """Fills the form."""
         require_dataset(ctx)
-        inputs = types.Object()
         add_path(
             inputs,
             ctx,
@@ -60,7 +57,6 @@ class AddCocoPredictions(SdkOperator):
             if not ctx.params.get("overwrite"):
                 refuse(prop, f"Dataset {ctx.dataset.name!r} has that field already")
         add_invalid(inputs)
-        return as_form(inputs, "Add predictions to this dataset", "Add")
 
     def call(self, ctx: ExecutionContext, progress: Any) -> ImportReport:
         """Adds the predictions that the form names."""
@@ -71,12 +67,6 @@ class AddCocoPredictions(SdkOperator):
     def to_results(self, ctx: ExecutionContext, value: ImportReport) -> dict[str, Any]:
         """What the import found."""
         return report_as_json(value)
-
-    def open(
-        self, ctx: ExecutionContext, value: ImportReport
-    ) -> Iterator[GeneratedMessage]:
-        """Shows the new field."""
-        yield ctx.ops.reload_dataset()
 
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
         """Shows what the import found."""

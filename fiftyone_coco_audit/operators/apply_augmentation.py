@@ -15,7 +15,6 @@ from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import (
     HALF,
     add_choice,
-    as_form,
     refuse,
 )
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
@@ -30,13 +29,12 @@ class ApplyAugmentation(SdkOperator):
     label = "COCO Audit: apply an augmentation"
     description = "Augmented images as new samples, linked to what they were made of"
     icon = "library_add"
+    submit = "Apply"
 
-    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
-        """The form."""
-        inputs = types.Object()
+    def fill(self, inputs: types.Object, ctx: ExecutionContext) -> None:
+        """Fills the form."""
         if add_ground_truth(inputs, ctx):
             _add_parameters(inputs, ctx)
-        return as_form(inputs, "Apply an augmentation", "Apply")
 
     def call(self, ctx: ExecutionContext, progress: Any) -> fo.DatasetView:
         """Makes what the form asks for."""

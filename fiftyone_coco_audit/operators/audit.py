@@ -11,8 +11,9 @@ from fiftyone.operators.message import GeneratedMessage
 
 from fiftyone_coco_audit.auditing import Audit, audit, selected_rules
 from fiftyone_coco_audit.operators.base import SdkOperator
-from fiftyone_coco_audit.operators.forms import HALF, as_form, check
+from fiftyone_coco_audit.operators.forms import HALF, check
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth, add_network
+from fiftyone_coco_audit.operators.reports import describe_findings, findings_as_json
 
 
 class RunAudit(SdkOperator):
@@ -22,14 +23,13 @@ class RunAudit(SdkOperator):
     label = "COCO Audit: audit the dataset"
     description = "What is wrong with images, objects and classes, and what to do"
     icon = "fact_check"
+    submit = "Audit"
 
-    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
-        """The form."""
-        inputs = types.Object()
+    def fill(self, inputs: types.Object, ctx: ExecutionContext) -> None:
+        """Fills the form."""
         if add_ground_truth(inputs, ctx):
             add_network(inputs, ctx)
             _add_rules(inputs, ctx)
-        return as_form(inputs, "Audit the dataset", "Audit")
 
     def call(self, ctx: ExecutionContext, progress: Any) -> Audit:
         """Runs the rules that the form asks for."""
@@ -41,8 +41,7 @@ class RunAudit(SdkOperator):
             "num_images": value.num_images,
             "num_objects": value.num_objects,
             "counts": value.counts,
-            "findings": value.to_frame().reset_index().to_dict("records"),
-            "notes": list(value.notes),
+            **findings_as_json(value.to_frame(), value.notes),
         }
 
     def open(self, ctx: ExecutionContext, value: Audit) -> Iterator[GeneratedMessage]:
@@ -51,14 +50,7 @@ class RunAudit(SdkOperator):
 
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
         """Shows the findings."""
-        if not results["findings"]:
-            outputs.view("message", types.Success(label="No findings"))
-        lines = [
-            f"- **{f['code']}** {f['severity']}: {f['message']} *{f['advice']}*"
-            for f in results["findings"]
-        ]
-        lines += [f"- {note}" for note in results["notes"]]
-        outputs.md("\n".join(lines), name="text")
+        describe_findings(results, outputs, "No findings")
 
 
 def _add_rules(inputs: types.Object, ctx: ExecutionContext) -> None:

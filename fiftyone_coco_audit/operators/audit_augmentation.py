@@ -11,9 +11,10 @@ from fiftyone.operators.message import GeneratedMessage
 
 from fiftyone_coco_audit.augmentation.run import AugmentationAudit, audit_augmentation
 from fiftyone_coco_audit.operators.base import SdkOperator
-from fiftyone_coco_audit.operators.forms import HALF, as_form, refuse
+from fiftyone_coco_audit.operators.forms import HALF, refuse
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
 from fiftyone_coco_audit.operators.pipeline_forms import add_pipeline, pipeline_of
+from fiftyone_coco_audit.operators.reports import describe_findings, findings_as_json
 
 
 class AuditAugmentation(SdkOperator):
@@ -23,14 +24,13 @@ class AuditAugmentation(SdkOperator):
     label = "COCO Audit: audit an augmentation pipeline"
     description = "What a pipeline does to labels, measured on the objects' pixels"
     icon = "auto_fix_high"
+    submit = "Audit"
 
-    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
-        """The form."""
-        inputs = types.Object()
+    def fill(self, inputs: types.Object, ctx: ExecutionContext) -> None:
+        """Fills the form."""
         if add_ground_truth(inputs, ctx):
             add_pipeline(inputs, ctx)
             _add_draws(inputs, ctx)
-        return as_form(inputs, "Audit an augmentation pipeline", "Audit")
 
     def call(self, ctx: ExecutionContext, progress: Any) -> AugmentationAudit:
         """Measures what the form asks for."""
@@ -44,18 +44,8 @@ class AuditAugmentation(SdkOperator):
         """The findings and what failed, without the ids of labels."""
         return {
             "pipeline": value.pipeline.name,
-            "findings": [
-                {
-                    "code": finding.code,
-                    "severity": finding.severity,
-                    "message": finding.message,
-                    "advice": finding.advice,
-                    "count": finding.count,
-                }
-                for finding in value.findings
-            ],
+            **findings_as_json(value.to_frame(), value.notes),
             "failures": list(value.failures.values()),
-            "notes": list(value.notes),
             "complete": value.complete,
         }
 
@@ -69,21 +59,12 @@ class AuditAugmentation(SdkOperator):
 
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
         """Shows the findings."""
-        findings, failures = results["findings"], results["failures"]
-        if not findings:
-            outputs.view(
-                "message",
-                types.Success(label=f"{results['pipeline']} does no harm to labels"),
-            )
-        lines = [
-            f"- **{f['code']}** {f['severity']}: {f['message']} *{f['advice']}*"
-            for f in findings
-        ]
-        lines += [f"- {note}" for note in results["notes"]]
+        nothing = f"{results['pipeline']} does no harm to labels"
+        describe_findings(results, outputs, nothing)
+        failures = results["failures"]
         if failures:
-            lines.append(f"- {len(failures):,} images failed: {failures[0]}")
-        outputs.md("\n".join(lines), name="text")
-        if findings:
+            outputs.md(f"{len(failures):,} images failed: {failures[0]}", name="failed")
+        if results["findings"]:
             outputs.md(
                 "The grid shows the labels of the first. `augmentation_damage` of "
                 "samples and labels says which are harmed, and how.",

@@ -45,6 +45,9 @@ class SdkOperator(foo.Operator):
     description: str
     icon: str
 
+    #: What the button of its form says
+    submit: str
+
     #: Those of its parameters that are paths
     paths: tuple[str, ...] = ()
 
@@ -61,6 +64,22 @@ class SdkOperator(foo.Operator):
             allow_delegated_execution=True,
             risk_level=types.RiskLevel.MEDIUM,
         )
+
+    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
+        """The form."""
+        inputs = types.Object()
+        self.fill(inputs, ctx)
+        title = self.label.rpartition(": ")[2]
+        return types.Property(
+            inputs,
+            view=types.PromptView(
+                label=title[0].upper() + title[1:], submit_button_label=self.submit
+            ),
+        )
+
+    def fill(self, inputs: types.Object, ctx: ExecutionContext) -> None:
+        """Fills the form."""
+        raise NotImplementedError
 
     def call(self, ctx: ExecutionContext, progress: Any) -> Any:
         """Calls the function of the SDK with what the form holds."""
@@ -81,8 +100,8 @@ class SdkOperator(foo.Operator):
         raise NotImplementedError
 
     def open(self, ctx: ExecutionContext, value: Any) -> Iterator[GeneratedMessage]:
-        """Opens in the App what the function made."""
-        raise NotImplementedError
+        """Opens in the App what the function made: new fields, if nothing else."""
+        yield ctx.ops.reload_dataset()
 
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
         """Fills the form that shows the results."""

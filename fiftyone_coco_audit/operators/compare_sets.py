@@ -13,7 +13,7 @@ from fiftyone.operators.message import GeneratedMessage
 
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.operators.base import SdkOperator
-from fiftyone_coco_audit.operators.forms import HALF, add_choice, as_form, refuse
+from fiftyone_coco_audit.operators.forms import HALF, add_choice, refuse
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
 from fiftyone_coco_audit.statistics.comparing import compare_sets
 from fiftyone_coco_audit.statistics.drift import Comparison
@@ -26,10 +26,10 @@ class CompareSets(SdkOperator):
     label = "COCO Audit: compare two sets"
     description = "Training against validation: what differs in images and classes"
     icon = "compare_arrows"
+    submit = "Compare"
 
-    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
-        """The form."""
-        inputs = types.Object()
+    def fill(self, inputs: types.Object, ctx: ExecutionContext) -> None:
+        """Fills the form."""
         if add_ground_truth(inputs, ctx):
             choices = _choices(ctx)
             for name, label in (("first", "This set"), ("second", "Against that set")):
@@ -46,7 +46,6 @@ class CompareSets(SdkOperator):
                 ctx.params["first"] == ctx.params.get("second")
             ):
                 refuse(prop, "Choose another set than the first")
-        return as_form(inputs, "Compare two sets", "Compare")
 
     def call(self, ctx: ExecutionContext, progress: Any) -> Comparison:
         """Compares what the form names."""

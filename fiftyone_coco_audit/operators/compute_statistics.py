@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
-from fiftyone.operators.message import GeneratedMessage
 
 from fiftyone_coco_audit.operators.base import SdkOperator
-from fiftyone_coco_audit.operators.forms import as_form
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth, add_network
 from fiftyone_coco_audit.statistics.run import DatasetStatistics, compute_statistics
 
@@ -22,13 +19,12 @@ class ComputeStatistics(SdkOperator):
     label = "COCO Audit: compute statistics"
     description = "Sizes, shapes, network input and anchors as fields to filter by"
     icon = "straighten"
+    submit = "Compute"
 
-    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
-        """The form."""
-        inputs = types.Object()
+    def fill(self, inputs: types.Object, ctx: ExecutionContext) -> None:
+        """Fills the form."""
         if add_ground_truth(inputs, ctx):
             add_network(inputs, ctx)
-        return as_form(inputs, "Compute statistics", "Compute")
 
     def call(self, ctx: ExecutionContext, progress: Any) -> DatasetStatistics:
         """Computes what the form asks for."""
@@ -44,12 +40,6 @@ class ComputeStatistics(SdkOperator):
             "sentences": value.statistics.sentences(),
             "notes": list(value.labelled.notes),
         }
-
-    def open(
-        self, ctx: ExecutionContext, value: DatasetStatistics
-    ) -> Iterator[GeneratedMessage]:
-        """Shows the new fields."""
-        yield ctx.ops.reload_dataset()
 
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
         """Shows the sentences."""

@@ -13,7 +13,6 @@ from fiftyone.operators.message import GeneratedMessage
 from fiftyone_coco_audit.loading.reports import DryRun
 from fiftyone_coco_audit.loading.run import dry_run
 from fiftyone_coco_audit.operators.base import SdkOperator
-from fiftyone_coco_audit.operators.forms import as_form
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
 from fiftyone_coco_audit.operators.pipeline_forms import add_pipeline, pipeline_of
 
@@ -25,13 +24,12 @@ class RunDry(SdkOperator):
     label = "COCO Audit: dry run of the loading"
     description = "All images through reading, decoding and a pipeline: what fails"
     icon = "speed"
+    submit = "Run"
 
-    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
-        """The form."""
-        inputs = types.Object()
+    def fill(self, inputs: types.Object, ctx: ExecutionContext) -> None:
+        """Fills the form."""
         if add_ground_truth(inputs, ctx):
             add_pipeline(inputs, ctx)
-        return as_form(inputs, "Dry run of the loading", "Run")
 
     def call(self, ctx: ExecutionContext, progress: Any) -> DryRun:
         """Runs what the form asks for."""

@@ -19,7 +19,6 @@ from fiftyone_coco_audit.operators.forms import (
     HALF,
     add_choice,
     add_numbers,
-    as_form,
     check,
     detections_fields,
     numbers_of,
@@ -35,11 +34,11 @@ class Evaluate(SdkOperator):
     label = "COCO Audit: evaluate predictions"
     description = "COCO AP of the dataset and of each image, worst image first"
     icon = "query_stats"
+    submit = "Evaluate"
 
-    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
-        """The form."""
+    def fill(self, inputs: types.Object, ctx: ExecutionContext) -> None:
+        """Fills the form."""
         require_dataset(ctx)
-        inputs = types.Object()
         fields = detections_fields(ctx.target_view())
         if len(fields) < 2:
             _ask_for_fields(inputs, fields)
@@ -47,7 +46,6 @@ class Evaluate(SdkOperator):
             _add_fields(inputs, ctx, fields)
             _add_settings(inputs, ctx)
             _add_key(inputs, ctx)
-        return as_form(inputs, "Evaluate predictions", "Evaluate")
 
     def call(self, ctx: ExecutionContext, progress: Any) -> Any:
         """Evaluates what the form asks for."""

@@ -128,13 +128,6 @@ def refuse(prop: types.Property, reason: str) -> None:
     prop.error_message = reason
 
 
-def as_form(inputs: types.Object, label: str, submit: str) -> types.Property:
-    """A whole form, with its title and the label of its button."""
-    return types.Property(
-        inputs, view=types.PromptView(label=label, submit_button_label=submit)
-    )
-
-
 def add_numbers(
     inputs: types.Object, ctx: ExecutionContext, name: str, **kwargs: Any
 ) -> types.Property:

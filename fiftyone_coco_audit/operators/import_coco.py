@@ -21,7 +21,6 @@ from fiftyone_coco_audit.operators.forms import (
     HALF,
     add_label_field,
     add_path,
-    as_form,
     check,
     path_of,
     refuse,
@@ -40,11 +39,11 @@ class ImportCoco(SdkOperator):
     label = "COCO Audit: import a dataset"
     description = "A COCO file and its images as a new dataset, nothing lost"
     icon = "file_open"
+    submit = "Import"
     paths = ("annotations", "images_dir", "predictions")
 
-    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
-        """The form."""
-        inputs = types.Object()
+    def fill(self, inputs: types.Object, ctx: ExecutionContext) -> None:
+        """Fills the form."""
         add_path(
             inputs,
             ctx,
@@ -72,7 +71,6 @@ class ImportCoco(SdkOperator):
         _add_name(inputs, ctx)
         _add_fields(inputs, ctx)
         add_invalid(inputs)
-        return as_form(inputs, "Import a dataset", "Import")
 
     def call(self, ctx: ExecutionContext, progress: Any) -> fo.Dataset:
         """Imports what the form names."""

@@ -1,14 +1,18 @@
-"""What the two imports share: what to do about bad records, and what was found."""
+"""How imports and audits show what they found."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from fiftyone.operators import types
 
 from fiftyone_coco_audit.coco.report import ImportReport, describe
 from fiftyone_coco_audit.findings import RULES
 from fiftyone_coco_audit.operators.forms import add_choice
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def add_invalid(inputs: types.Object) -> None:
@@ -63,3 +67,36 @@ def describe_report(results: dict[str, Any], outputs: types.Object) -> None:
     outputs.md(
         "`import_report(dataset)` of the Python package lists all of them.", name="all"
     )
+
+
+def findings_as_json(findings: pd.DataFrame, notes: Iterable[str]) -> dict[str, Any]:
+    """Findings without the ids of what they are about, and notes on the data.
+
+    Args:
+        findings: a frame as :func:`.findings.findings_frame` makes it
+        notes: sentences
+    """
+    return {
+        "findings": findings.reset_index().to_dict("records"),
+        "notes": list(notes),
+    }
+
+
+def describe_findings(
+    results: dict[str, Any], outputs: types.Object, none_found: str
+) -> None:
+    """Shows findings that were made by :func:`findings_as_json`.
+
+    Args:
+        results: the findings and notes, by these names
+        outputs: the form to show them in
+        none_found: what to say where there are none
+    """
+    if not results["findings"]:
+        outputs.view("message", types.Success(label=none_found))
+    lines = [
+        f"- **{f['code']}** {f['severity']}: {f['message']} *{f['advice']}*"
+        for f in results["findings"]
+    ]
+    lines += [f"- {note}" for note in results["notes"]]
+    outputs.md("\n".join(lines), name="text")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
-from fiftyone.operators.message import GeneratedMessage
 
 from fiftyone_coco_audit.operators.base import SdkOperator
-from fiftyone_coco_audit.operators.forms import HALF, as_form, refuse
+from fiftyone_coco_audit.operators.forms import HALF, refuse
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
 from fiftyone_coco_audit.statistics.sampling import Resampling, simulate_resampling
 
@@ -25,13 +23,12 @@ class SimulateResampling(SdkOperator):
     label = "COCO Audit: simulate resampling"
     description = "What repeating images of rare classes does to all classes"
     icon = "balance"
+    submit = "Simulate"
 
-    def resolve_input(self, ctx: ExecutionContext) -> types.Property:
-        """The form."""
-        inputs = types.Object()
+    def fill(self, inputs: types.Object, ctx: ExecutionContext) -> None:
+        """Fills the form."""
         if add_ground_truth(inputs, ctx):
             _add_parameters(inputs, ctx)
-        return as_form(inputs, "Simulate resampling", "Simulate")
 
     def call(self, ctx: ExecutionContext, progress: Any) -> Resampling:
         """Simulates what the form asks for."""
@@ -53,12 +50,6 @@ class SimulateResampling(SdkOperator):
             "classes": frame[columns].to_dict("records"),
             "side_effects": [str(effect) for effect in value.side_effects()],
         }
-
-    def open(
-        self, ctx: ExecutionContext, value: Resampling
-    ) -> Iterator[GeneratedMessage]:
-        """Shows the new field."""
-        yield ctx.ops.reload_dataset()
 
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
         """Shows the classes before and after."""

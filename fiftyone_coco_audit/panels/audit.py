@@ -13,6 +13,7 @@ from fiftyone.operators.executor import ExecutionContext
 from fiftyone_coco_audit.auditing import audit_settings
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.operators.forms import detections_fields
+from fiftyone_coco_audit.panels.base import DatasetPanel
 from fiftyone_coco_audit.panels.blocks import (
     Block,
     Buttons,
@@ -62,7 +63,7 @@ class Page:
     tab: Tab
 
 
-class CocoAuditPanel(foo.Panel):
+class CocoAuditPanel(DatasetPanel):
     """What is in a dataset, what is wrong with it, and the samples that show it.
 
     Every event but a click draws the page anew from what the panel's state holds, and
@@ -82,19 +83,11 @@ class CocoAuditPanel(foo.Panel):
             "bar, a point or a cell to open exactly its samples or labels.",
         )
 
-    def on_load(self, ctx: ExecutionContext) -> None:
-        """Forgets what was set for another dataset."""
-        if ctx.dataset is not None and ctx.panel.state.dataset != ctx.dataset.name:
-            self.on_change_dataset(ctx)
-
     def on_change_dataset(self, ctx: ExecutionContext) -> None:
         """Begins anew with another dataset."""
         name = ctx.dataset.name if ctx.dataset is not None else None
         rows: dict[str, Any] = {row: {} for row in ROWS}
         ctx.panel.state.set({"dataset": name, "stages": None, "audit": None, **rows})
-
-    def change(self, ctx: ExecutionContext) -> None:
-        """Draws the page with what was set, which the App has kept already."""
 
     def set_controls(self, ctx: ExecutionContext) -> None:
         """Sets what a button is for."""

@@ -35,6 +35,7 @@ from fiftyone_coco_audit.augmentation.preview import (
 )
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.operators.forms import detections_fields
+from fiftyone_coco_audit.panels.base import DatasetPanel
 
 _DEFAULT_FIELD = "ground_truth"
 #: In place of the name of a preset
@@ -114,7 +115,7 @@ class Controls:
         )
 
 
-class AugmentationPreviewPanel(foo.Panel):
+class AugmentationPreviewPanel(DatasetPanel):
     """What an augmentation pipeline does to a sample and its labels; writes nothing.
 
     Every event draws the page anew from what the panel's state holds.
@@ -144,11 +145,6 @@ class AugmentationPreviewPanel(foo.Panel):
             return None
         return super().execute(ctx)
 
-    def on_load(self, ctx: ExecutionContext) -> None:
-        """Forgets what was set for another dataset."""
-        if ctx.dataset is not None and ctx.panel.state.dataset != ctx.dataset.name:
-            self.on_change_dataset(ctx)
-
     def on_change_dataset(self, ctx: ExecutionContext) -> None:
         """Begins anew with another dataset."""
         fields = detections_fields(ctx.dataset) if ctx.dataset is not None else []
@@ -177,9 +173,6 @@ class AugmentationPreviewPanel(foo.Panel):
 
     def on_change_current_sample(self, ctx: ExecutionContext) -> None:
         """Draws the page with the sample that is open now."""
-
-    def change(self, ctx: ExecutionContext) -> None:
-        """Draws the page with what was set, which the App has kept already."""
 
     def next_sample(self, ctx: ExecutionContext) -> None:
         """Goes on to the next sample of the view, or of those selected."""

@@ -197,34 +197,13 @@ def histogram(
         unit: the unit of the values
         notable: ``(B,)`` which bars the headline is about
     """
-    colors = np.where(
-        np.zeros(len(bins), bool) if notable is None else notable, NOTABLE, NORMAL
-    )
-    return Figure(
-        data=[
-            {
-                "type": "bar",
-                "x": list(range(len(bins))),
-                "y": bins.counts.tolist(),
-                "customdata": bins.labels(unit),
-                "marker": {"color": colors.tolist()},
-                "hoverlabel": _TOLD,
-                "hovertemplate": f"%{{customdata}}<br>%{{y:,}} {noun}<extra></extra>",
-            }
-        ],
-        layout=_layout(
-            xaxis={
-                "title": _axis(title, unit),
-                **_edges(bins),
-                "range": [-0.6, len(bins) - 0.4],
-                "showgrid": False,
-                "zeroline": False,
-            },
-            yaxis={"title": _axis(noun), "rangemode": "tozero"},
-            bargap=0.06,
-            # A bar is hit by its column: a single image has one of no height
-            hovermode="x",
-        ),
+    return _upright(
+        bins.counts,
+        bins.labels(unit),
+        noun,
+        notable,
+        gap=0.06,
+        axis={"title": _axis(title, unit), **_edges(bins)},
     )
 
 
@@ -555,32 +534,63 @@ def columns(
         notable: ``(B,)`` which bars the headline is about
         hover: what is shown in place of the name
     """
-    colors = np.where(
-        np.zeros(len(names), bool) if notable is None else notable, NOTABLE, NORMAL
+    return _upright(
+        counts,
+        hover or names,
+        noun,
+        notable,
+        gap=0.2,
+        axis={
+            "title": _axis(title),
+            "tickvals": list(range(len(names))),
+            "ticktext": list(names),
+        },
     )
+
+
+def _upright(
+    counts: NDArray[np.int64],
+    hover: Sequence[str],
+    noun: str,
+    notable: NDArray[np.bool_] | None,
+    *,
+    gap: float,
+    axis: dict[str, Any],
+) -> Figure:
+    """Upright bars at 0, 1, 2 and so on.
+
+    Args:
+        counts: ``(B,)`` their heights
+        hover: what is shown of each
+        noun: what is counted, in the plural
+        notable: ``(B,)`` which bars the headline is about
+        gap: between bars, as a share of their distance
+        axis: the title and the ticks of the axis of bars
+    """
+    number = len(counts)
+    emphasised = np.zeros(number, bool) if notable is None else notable
     return Figure(
         data=[
             {
                 "type": "bar",
-                "x": list(range(len(names))),
+                "x": list(range(number)),
                 "y": counts.tolist(),
-                "customdata": list(hover or names),
-                "marker": {"color": colors.tolist()},
+                "customdata": list(hover),
+                "marker": {"color": np.where(emphasised, NOTABLE, NORMAL).tolist()},
                 "hoverlabel": _TOLD,
                 "hovertemplate": f"%{{customdata}}<br>%{{y:,}} {noun}<extra></extra>",
             }
         ],
         layout=_layout(
             xaxis={
-                "title": _axis(title),
-                "tickvals": list(range(len(names))),
-                "ticktext": list(names),
-                "range": [-0.6, len(names) - 0.4],
+                **axis,
+                "range": [-0.6, number - 0.4],
                 "showgrid": False,
                 "zeroline": False,
             },
             yaxis={"title": _axis(noun), "rangemode": "tozero"},
-            bargap=0.2,
+            bargap=gap,
+            # A bar is hit by its column: a single image has one of no height
             hovermode="x",
         ),
     )

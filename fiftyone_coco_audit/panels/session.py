@@ -15,9 +15,8 @@ from fiftyone_coco_audit.auditing import (
     examine,
     import_findings,
     selected_rules,
-    severest_first,
 )
-from fiftyone_coco_audit.findings import Finding
+from fiftyone_coco_audit.findings import Finding, severest_first
 from fiftyone_coco_audit.statistics.inputs import LabelledSamples, read_labelled_images
 from fiftyone_coco_audit.statistics.overview import Statistics
 
@@ -50,7 +49,9 @@ class Reading:
     version: Version
     read_at: datetime
     _statistics: Statistics | None = field(default=None, init=False)
-    _findings: tuple[Statistics, list[Finding]] | None = field(default=None, init=False)
+    _findings: tuple[Statistics, tuple[Finding, ...]] | None = field(
+        default=None, init=False
+    )
 
     def statistics(self, resize: ResizePolicy, anchors: AnchorSet) -> Statistics:
         """The statistics; what a policy or anchors do not change is not made again."""
@@ -62,7 +63,7 @@ class Reading:
         self._statistics = found
         return found
 
-    def findings(self, statistics: Statistics) -> list[Finding]:
+    def findings(self, statistics: Statistics) -> tuple[Finding, ...]:
         """What the rules find in statistics of this reading, the gravest first."""
         if self._findings is None or self._findings[0] is not statistics:
             found = examine(self.labelled, statistics, selected_rules())

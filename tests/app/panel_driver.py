@@ -1,10 +1,12 @@
-"""What a person does in the panel *COCO Audit*."""
+"""What a person does in our panels, and what the App tells them."""
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import fiftyone as fo
+import fiftyone.operators as foo
 from fiftyone.server.view import get_view
 from playwright.sync_api import Locator, Page, Request, Response, expect
 
@@ -26,6 +28,51 @@ _PLACE = """(plot, [x, y]) => {
     ];
 }"""
 _DRAWN = "plot => plot._fullLayout !== undefined && plot.data !== undefined"
+
+
+class PanelSession:
+    """What the App keeps of an open panel, and what it is told."""
+
+    uri: str
+
+    def __init__(self, dataset: fo.Dataset, **context: Any) -> None:
+        self.context: dict[str, Any] = {"dataset": dataset, **context}
+        self.state: dict[str, Any] = {}
+        self.send("on_load")
+
+    def send(self, method: str, **params: Any) -> None:
+        """Sends an event to the panel, and keeps what it asks of the App."""
+        result = foo.execute_operator(
+            self.uri,
+            self.context,
+            params={
+                "panel_id": "panel",
+                "panel_state": self.state,
+                "__method__": method,
+                **params,
+            },
+        )
+        self.output: str | None = None
+        self.data: dict[str, Any] = {}
+        self.view: fo.DatasetView | None = None
+        for request in result.executor._requests:
+            name = request.operator_uri.rpartition("/")[2]
+            if name == "patch_panel_state":
+                self.state.update(request.params["state"])
+            elif name == "patch_panel_data":
+                self.data.update(request.params["data"])
+            elif name == "show_panel_output":
+                self.output = str(request.params["output"])
+            elif name == "set_view":
+                self.view = get_view(
+                    self.context["dataset"], stages=request.params["view"]
+                )
+
+    @property
+    def shown(self) -> str:
+        """The page, which the event must have drawn anew."""
+        assert self.output is not None
+        return self.output
 
 
 @dataclass(frozen=True)

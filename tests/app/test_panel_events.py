@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
-import fiftyone.operators as foo
 import numpy as np
 import pytest
 from fiftyone import ViewField as F
@@ -20,49 +19,18 @@ from fiftyone_coco_audit.statistics.anchor_presets import PRESETS
 from fiftyone_coco_audit.statistics.anchors import AnchorMatches
 from fiftyone_coco_audit.statistics.inputs import read_labelled_images
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
+from tests.app.panel_driver import PanelSession
 from tests.small_coco import write_small_coco
 
-URI = "@coco-audit/coco-audit/coco_audit"
 GROUND_TRUTH = "ground_truth.detections"
 TABS = ("findings", "images", "objects", "classes", "anchors")
 Make = Callable[..., fo.Dataset]
 
 
-class Session:
-    """What the App keeps of an open panel, and what it is told."""
+class Session(PanelSession):
+    """The panel *COCO Audit*."""
 
-    def __init__(self, dataset: fo.Dataset, view: fo.DatasetView | None = None) -> None:
-        self.context: dict[str, Any] = {"dataset": dataset}
-        if view is not None:
-            self.context["view"] = view
-        self.state: dict[str, Any] = {}
-        self.send("on_load")
-
-    def send(self, method: str, **params: Any) -> None:
-        result = foo.execute_operator(
-            URI,
-            self.context,
-            params={
-                "panel_id": "panel",
-                "panel_state": self.state,
-                "__method__": method,
-                **params,
-            },
-        )
-        self.data: dict[str, Any] = {}
-        self.view: fo.DatasetView | None = None
-        for request in result.executor._requests:
-            name = request.operator_uri.rpartition("/")[2]
-            if name == "patch_panel_state":
-                self.state.update(request.params["state"])
-            elif name == "patch_panel_data":
-                self.data.update(request.params["data"])
-            elif name == "show_panel_output":
-                self.output = str(request.params["output"])
-            elif name == "set_view":
-                self.view = get_view(
-                    self.context["dataset"], stages=request.params["view"]
-                )
+    uri = "@coco-audit/coco-audit/coco_audit"
 
     def turn_to(self, tab: str, **controls: Any) -> None:
         self.state["tab"] = tab
@@ -116,7 +84,7 @@ def test_findings_are_those_of_an_audit(demo_dataset: fo.Dataset):
     session = Session(demo_dataset)
     expected = audit(demo_dataset)
     assert len(expected) > 5
-    places = [session.output.index(repr(f.message)[1:-1]) for f in expected]
+    places = [session.shown.index(repr(f.message)[1:-1]) for f in expected]
     assert places == sorted(places)
     for n, finding in enumerate(expected):
         if finding.subject:
@@ -132,7 +100,7 @@ def test_the_panel_starts_from_the_last_audit(demo_dataset: fo.Dataset):
     audit(demo_dataset, select=["CA2"], **settings)
     session = Session(demo_dataset)
     session.turn_to("anchors")
-    assert "`yolov5` at `letterbox 1280`" in session.output
+    assert "`yolov5` at `letterbox 1280`" in session.shown
     labelled = read_labelled_images(demo_dataset).images
     matches = AnchorMatches(
         labelled, ResizePolicy.parse("letterbox 1280"), PRESETS["yolov5"]
@@ -145,12 +113,12 @@ def test_the_panel_starts_from_the_last_audit(demo_dataset: fo.Dataset):
     session.turn_to("anchors", anchors="ssd300")
     session.turn_to("images")
     session.turn_to("anchors")
-    assert "`ssd300` at `letterbox 1280`" in session.output
+    assert "`ssd300` at `letterbox 1280`" in session.shown
     # Until there is a newer audit, which may be of other anchors altogether
     text = "anchors 10x13,16x30 strides 8 iou 0.5,0.4 offset 0"
     audit(demo_dataset, "predictions", resize="none", anchors=text, select=["CA2"])
     session.send("change")
-    assert "these anchors at `none`" in session.output
+    assert "these anchors at `none`" in session.shown
     assert session.state["controls"]["label_field"] == "predictions"
     assert session.state["controls"]["custom_anchors"] == text
 
@@ -166,10 +134,10 @@ def test_what_an_import_set_aside_is_among_the_findings(tmp_path: Path, mongodb:
         assert "set aside by the import" in expected["CA110"].message
         session = Session(dataset)
         for finding in expected:
-            assert repr(finding.message)[1:-1] in session.output
+            assert repr(finding.message)[1:-1] in session.shown
         session.context["view"] = dataset.limit(1)
         session.send("use_view")
-        assert "set aside by the import" not in session.output
+        assert "set aside by the import" not in session.shown
     finally:
         dataset.delete()
 
@@ -177,17 +145,17 @@ def test_what_an_import_set_aside_is_among_the_findings(tmp_path: Path, mongodb:
 def test_buttons_set_controls_and_lines_of_text_follow(demo_dataset: fo.Dataset):
     session = Session(demo_dataset)
     session.turn_to("classes", threshold_0="5", resize_size_0="320")
-    assert "fewer than 5 %" in session.output
+    assert "fewer than 5 %" in session.shown
     session.turn_to("anchors")
-    assert "at `letterbox 320`" in session.output
+    assert "at `letterbox 320`" in session.shown
     text = "sizes 16,32 strides 8,16"
     session.send("set_controls", sets={"anchors": "custom", "custom_anchors": text})
-    assert "these anchors at `letterbox 320`" in session.output
+    assert "these anchors at `letterbox 320`" in session.shown
     # Another line of text than the one before, which would go on showing its own
-    assert "custom_anchors_0" not in session.output
-    assert "custom_anchors_1" in session.output
+    assert "custom_anchors_0" not in session.shown
+    assert "custom_anchors_1" in session.shown
     session.turn_to("classes")
-    assert "fewer than 5 %" in session.output
+    assert "fewer than 5 %" in session.shown
 
 
 def test_the_selected_sample_is_drawn(demo_dataset: fo.Dataset):
@@ -195,10 +163,10 @@ def test_the_selected_sample_is_drawn(demo_dataset: fo.Dataset):
     session.turn_to("anchors")
     sample = demo_dataset.match(F(GROUND_TRUTH).length() > 3).skip(2).first()
     session.send("draw_selected")
-    assert Path(sample.filepath).name not in session.output
+    assert Path(sample.filepath).name not in session.shown
     session.context["selected"] = [sample.id]
     session.send("draw_selected")
-    assert Path(sample.filepath).name in session.output
+    assert Path(sample.filepath).name in session.shown
     labels = [d for d in sample.ground_truth.detections if not d["iscrowd"]]
     points = session.data["anchors.drawn"][-1]
     assert len(points["x"]) == len(labels)
@@ -215,7 +183,7 @@ def test_saved_views_are_compared(demo_dataset: fo.Dataset):
     demo_dataset.save_view("rest", demo_dataset.skip(50))
     session = Session(demo_dataset)
     session.turn_to("classes", first_set="view:first", second_set="view:rest")
-    assert "differs most" in session.output
+    assert "differs most" in session.shown
     opened = session.click("classes_sets.set_classes", 0)
     ids = set(demo_dataset.limit(50).values(f"{GROUND_TRUTH}.id", unwind=True))
     assert opened and set(opened) <= ids
@@ -245,47 +213,47 @@ def test_nothing_is_read_twice(
 
 def test_an_empty_dataset(make: Make):
     session = Session(make(0, field="ground_truth"))
-    assert "There are no objects" not in session.output
+    assert "There are no objects" not in session.shown
     for tab in TABS:
         session.turn_to(tab)
         assert session.data == {}
     session.turn_to("images")
-    assert "There are no images" in session.output
+    assert "There are no images" in session.shown
 
 
 def test_a_dataset_without_labels(make: Make):
     session = Session(make(2))
-    assert "has no field of detections to audit" in session.output
-    assert "@coco-audit/coco-audit/import_coco" in session.output
+    assert "has no field of detections to audit" in session.shown
+    assert "@coco-audit/coco-audit/import_coco" in session.shown
     session.turn_to("anchors")
     assert session.data == {}
 
 
 def test_images_without_objects(make: Make):
     session = Session(make(2, field="labels"))
-    assert "2 images, 0 objects" in session.output
+    assert "2 images, 0 objects" in session.shown
     session.turn_to("objects")
-    assert "There are no objects" in session.output
+    assert "There are no objects" in session.shown
     session.turn_to("images")
     assert session.data["images.sizes"][0]["x"] == [640]
 
 
 def test_a_view_of_three_samples(demo_dataset: fo.Dataset):
     view = demo_dataset.limit(3)
-    session = Session(demo_dataset, view)
-    assert "200 images" in session.output
+    session = Session(demo_dataset, view=view)
+    assert "200 images" in session.shown
     session.send("use_view")
-    assert ": 3 images" in session.output
+    assert ": 3 images" in session.shown
     # It stays with that view, whatever the grid shows next
     session.context["view"] = demo_dataset.skip(100)
     for tab in TABS:
         session.turn_to(tab)
-        assert ": 3 images" in session.output
+        assert ": 3 images" in session.shown
     session.turn_to("images")
     session.send("open_mark", path="images.sizes", idx=0, trace_idx=0)
     assert set(session.view.values("id")) <= set(view.values("id"))
     session.send("use_dataset")
-    assert "200 images" in session.output
+    assert "200 images" in session.shown
 
 
 def test_1200_classes(make: Make):
@@ -299,16 +267,16 @@ def test_1200_classes(make: Make):
     session.turn_to("classes", list_classes="all")
     assert len(session.data["classes.counts"][0]["x"]) == 2 * 1200
     session.turn_to("objects", class_name="class 7")
-    assert "1 of 1" in session.output or "0 of 1" in session.output
+    assert "1 of 1" in session.shown or "0 of 1" in session.output
 
 
 def test_another_dataset_begins_anew(demo_dataset: fo.Dataset, make: Make):
-    session = Session(demo_dataset, demo_dataset.limit(3))
+    session = Session(demo_dataset, view=demo_dataset.limit(3))
     session.send("use_view")
     session.turn_to("images", label_field="predictions")
     session.context = {"dataset": make(2, [["cat"]])}
     session.send("on_change_dataset")
-    assert "The whole dataset**: 2 images, 2 objects" in session.output
+    assert "The whole dataset**: 2 images, 2 objects" in session.shown
 
 
 def test_copies_of_plots_are_removed_from_the_state(demo_dataset: fo.Dataset):

@@ -8,7 +8,6 @@ from typing import Any
 
 import cv2
 import fiftyone as fo
-import fiftyone.operators as foo
 import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, Response, expect
@@ -21,44 +20,16 @@ from fiftyone_coco_audit.augmentation.preview import (
     read_subject,
 )
 from tests.app.driver import Operators
-from tests.app.panel_driver import AuditPanel
+from tests.app.panel_driver import AuditPanel, PanelSession
 
-URI = "@coco-audit/coco-audit/augmentation_preview"
 OpenApp = Callable[[fo.Dataset], Page]
 Screenshot = Callable[[str], None]
 
 
-class Session:
-    """What the App keeps of an open panel, and what it is told."""
+class Session(PanelSession):
+    """The panel *Augmentation Preview*."""
 
-    def __init__(self, dataset: fo.Dataset, **context: Any) -> None:
-        self.context: dict[str, Any] = {"dataset": dataset, **context}
-        self.state: dict[str, Any] = {}
-        self.send("on_load")
-
-    def send(self, method: str, **params: Any) -> None:
-        result = foo.execute_operator(
-            URI,
-            self.context,
-            params={
-                "panel_id": "panel",
-                "panel_state": self.state,
-                "__method__": method,
-                **params,
-            },
-        )
-        self.output: str | None = None
-        for request in result.executor._requests:
-            name = request.operator_uri.rpartition("/")[2]
-            if name == "patch_panel_state":
-                self.state.update(request.params["state"])
-            elif name == "show_panel_output":
-                self.output = str(request.params["output"])
-
-    @property
-    def shown(self) -> str:
-        assert self.output is not None
-        return self.output
+    uri = "@coco-audit/coco-audit/augmentation_preview"
 
     def set(self, **controls: Any) -> None:
         self.state["controls"].update(controls)
