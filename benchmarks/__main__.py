@@ -10,16 +10,21 @@ import argparse
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.data import Files, generate
+from fiftyone_coco_audit.demo.casting import MIN_IMAGES
+from fiftyone_coco_audit.demo.dataset import DemoPaths, parameters
+from fiftyone_coco_audit.demo.dataset import generate as generate_demo
 
 FOLDER = Path(".cache/bench/data")
 # The stock evaluation takes so long that it sees the first images only
 STOCK_IMAGES = 500
+# A pipeline as detectors have it
+_DRY = "ultralytics"
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,8 @@ def main() -> int:
             bench.evaluation,
             bench.scale,
             bench.statistics,
+            bench.damage,
+            bench.dry_run,
         )
         if not arguments.only or arguments.only in section.__name__
         for text in section()
@@ -191,6 +198,49 @@ class Bench:
             ("drawn for the first time", opened),
         )
 
+    def damage(self) -> list[str]:
+        """What measuring the damage to labels adds to a bare pipeline."""
+        files = self._demo(200)
+        size = self._size(files, predictions=False)
+        lines = []
+        for preset in ("rotation", "ultralytics", "ssd", "minimal"):
+            ours, bare = self._measure(
+                files, "damage-ours", "damage-bare", preset=preset
+            )
+            assert ours.figure == bare.figure
+            lines += self._table(
+                f"Damage by the pipeline {preset}, three draws of {size}",
+                ("decoding and the bare pipeline, one process", bare),
+                ("`audit_augmentation()`, one process", ours),
+                first="times the first",
+            )
+        return lines
+
+    def dry_run(self) -> list[str]:
+        """What timing and catching adds to a bare loop, and what processes gain."""
+        files = self._demo(1_000)
+        bare, one, two = self._measure(
+            files, "dry-run-bare", "dry-run-in-one", "dry-run-in-two", preset=_DRY
+        )
+        assert one.figure == bare.figure
+        return self._table(
+            f"Dry run of the pipeline {_DRY}, {self._size(files, predictions=False)}",
+            ("the bare loop: read, decode, pipeline", bare),
+            ("`dry_run()`, one process", one),
+            ("`dry_run()`, two processes", two),
+            first="times the first",
+        )
+
+    def _demo(self, num_images: int) -> Files:
+        """The demo, imported."""
+        number = max(num_images // self._scale, MIN_IMAGES)
+        paths = DemoPaths(FOLDER / f"demo-{number}")
+        if paths.parameters() != parameters(number, 51):
+            generate_demo(paths.root, num_images=number)
+        files = Files(paths.annotations, paths.predictions, paths.images)
+        self._measure(files, "import-ours", runs=1, predictions=False)
+        return files
+
     def _files(self, num_images: int, *, masks: bool = False) -> Files:
         return generate(FOLDER, num_images // self._scale, masks=masks)
 
@@ -204,7 +254,7 @@ class Bench:
         return [_median(outcomes) for outcomes in found.values()]
 
     def _size(self, files: Files, *, predictions: bool = True) -> str:
-        images = len(list(files.images.iterdir()))
+        images = sum(path.is_file() for path in files.images.rglob("*"))
         objects = files.annotations.read_bytes().count(b'"bbox"')
         size = f"{images:,} images, {objects:,} objects"
         if predictions:
@@ -212,11 +262,13 @@ class Bench:
             size += f", {number:,} predictions"
         return size
 
-    def _table(self, title: str, *rows: tuple[str, Measurement]) -> list[str]:
+    def _table(
+        self, title: str, *rows: tuple[str, Measurement], first: str = "times ours"
+    ) -> list[str]:
         lines = [
             f"## {title}",
             "",
-            "| | seconds | steps | peak memory | times ours |",
+            f"| | seconds | steps | peak memory | {first} |",
             "|---|---:|---|---:|---:|",
         ]
         ours = rows[0][1].seconds["total"]
@@ -229,7 +281,7 @@ class Bench:
             total = measured.seconds["total"]
             lines.append(
                 f"| {name} | {total:.2f} | {steps} | {measured.peak_mb:,.0f} MB "
-                f"| {total / ours:.1f} |"
+                f"| {total / ours:.3g} |"
             )
         lines.append("")
         print("\n".join(lines), flush=True)
@@ -244,7 +296,7 @@ def _run(task: str, files: Files, options: dict[str, Any]) -> dict[str, Any]:
             "-m",
             "benchmarks.tasks",
             task,
-            str(files.images.parent),
+            json.dumps(asdict(files), default=str),
             json.dumps(options),
         ],
         check=True,

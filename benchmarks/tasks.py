@@ -12,22 +12,19 @@ import json
 import os
 import resource
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.augmenting import (
+    damage_bare,
+    damage_ours,
+    dry_run_bare,
+    dry_run_in_one,
+    dry_run_in_two,
+)
 from benchmarks.data import Files
-
-Seconds = dict[str, float]
-
-
-@contextlib.contextmanager
-def timed(seconds: Seconds, step: str) -> Iterator[None]:
-    """Adds the time of a block to a step."""
-    start = time.perf_counter()
-    yield
-    seconds[step] = seconds.get(step, 0) + time.perf_counter() - start
+from benchmarks.timing import Seconds, timed
 
 
 def import_ours(files: Files, seconds: Seconds, options: dict[str, Any]) -> float:
@@ -301,16 +298,21 @@ TASKS = {
         audit_ours,
         panel_opened,
         panel_redrawn,
+        damage_ours,
+        damage_bare,
+        dry_run_bare,
+        dry_run_in_one,
+        dry_run_in_two,
     )
 }
 
 
 def main() -> None:
     """Runs the task that the first argument names."""
-    task, folder, options = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
+    task, paths, options = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
     if "core" in task:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    files = Files(folder / "gt.json", folder / "predictions.json", folder / "images")
+    files = Files(**{name: Path(path) for name, path in paths.items()})
     seconds: Seconds = {}
     figure = TASKS[task](files, seconds, options)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

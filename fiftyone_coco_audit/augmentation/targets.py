@@ -24,9 +24,12 @@ from fiftyone_coco_audit.augmentation.pipelines import (
     Pipeline,
     PipelineError,
 )
+from fiftyone_coco_audit.coco import rle
 from fiftyone_coco_audit.objects import RLE
 
 Map = NDArray[np.uint8]
+#: Rows and columns of an image
+Place = tuple[slice, slice]
 
 # The numbers of a map are bytes, which every transform of masks can move; 0 is nothing
 _PER_MAP = 255
@@ -146,7 +149,7 @@ class Draw:
         return mask
 
 
-def window(box: Sequence[float], shape: Sequence[int]) -> tuple[slice, slice]:
+def window(box: Sequence[float], shape: Sequence[int]) -> Place:
     """The pixels of a box, and one more on each side for rounding.
 
     Args:
@@ -190,9 +193,11 @@ def make_target(
     clipped, usable, notes = _clip(np.asarray(box, np.float64), width, height)
     count = len(clipped)
     packed = _Packing(height, width)
+    places = [window(one, (height, width)) for one in clipped.tolist()]
+    shapes = _shapes(masks or [None] * count, places, (height, width))
     for row in range(count):
         if usable[row]:
-            packed.add(clipped[row], None if masks is None else masks[row])
+            packed.add(clipped[row], places[row], shapes[row])
         else:
             packed.skip()
     return Target(
@@ -252,11 +257,7 @@ class _Packing:
     def skip(self) -> None:
         self._note(0, 0, 0, (0, 0, 0, 0), True)
 
-    def add(self, box: NDArray[np.float64], mask: NDArray[Any] | RLE | None) -> None:
-        place = window(box.tolist(), self.size)
-        shape: Map | None = None
-        if mask is not None:
-            shape = np.ascontiguousarray(_decoded(mask)[place] != 0, np.uint8)
+    def add(self, box: NDArray[np.float64], place: Place, shape: Map | None) -> None:
         from_box = shape is None or not shape.any()
         if shape is None or from_box:
             place = _pixels_of(box, self.size)
@@ -271,7 +272,7 @@ class _Packing:
         self.maps[index][place][shape != 0] = self.used[index]
         self._note(index, self.used[index], cv2.countNonZero(shape), tight, from_box)
 
-    def _free(self, place: tuple[slice, slice], shape: Map) -> int:
+    def _free(self, place: Place, shape: Map) -> int:
         for index, known in enumerate(self.maps):
             if self.used[index] < _PER_MAP and not (known[place] * shape).any():
                 return index
@@ -294,7 +295,7 @@ class _Packing:
         self.from_box.append(from_box)
 
 
-def _pixels_of(box: NDArray[np.float64], size: tuple[int, int]) -> tuple[slice, slice]:
+def _pixels_of(box: NDArray[np.float64], size: tuple[int, int]) -> Place:
     """The pixels whose centres are in a box, but at least one."""
     slices = []
     for start, extent, limit in ((box[1], box[3], size[0]), (box[0], box[2], size[1])):
@@ -304,12 +305,35 @@ def _pixels_of(box: NDArray[np.float64], size: tuple[int, int]) -> tuple[slice, 
     return slices[0], slices[1]
 
 
-def _decoded(mask: NDArray[Any] | RLE) -> NDArray[Any]:
-    if isinstance(mask, np.ndarray):
-        return mask
-    from pycocotools import mask as mask_utils
-
-    return cast(NDArray[Any], mask_utils.decode(cast(Any, mask)))
+def _shapes(
+    masks: Sequence[NDArray[Any] | RLE | None],
+    places: Sequence[Place],
+    size: tuple[int, int],
+) -> list[Map | None]:
+    """What of each mask lies in its window, 1 where it is; None where there is none."""
+    encoded = {
+        row: cast(str | bytes, mask["counts"])
+        for row, mask in enumerate(masks)
+        if isinstance(mask, dict)
+    }
+    boxes = [
+        [across.start, down.start, across.stop - across.start, down.stop - down.start]
+        for down, across in (places[row] for row in encoded)
+    ]
+    crops = rle.crops(
+        [c if isinstance(c, str) else c.decode() for c in encoded.values()],
+        np.tile(size[::-1], (len(boxes), 1)),
+        np.array(boxes, np.float64).reshape(-1, 4),
+    )
+    shapes: list[Map | None] = [
+        np.ascontiguousarray(mask[place] != 0, np.uint8)
+        if isinstance(mask, np.ndarray)
+        else None
+        for mask, place in zip(masks, places, strict=True)
+    ]
+    for row, crop in zip(encoded, crops, strict=True):
+        shapes[row] = np.ascontiguousarray(crop, np.uint8)
+    return shapes
 
 
 @lru_cache(maxsize=4)
