@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fiftyone_coco_audit.augmentation.run import (
         AugmentationAudit,
         audit_augmentation,
+        delete_augmentation_damage,
     )
     from fiftyone_coco_audit.coco.importer import add_coco_predictions, import_coco
     from fiftyone_coco_audit.coco.report import import_report
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from fiftyone_coco_audit.evaluation.run import evaluate
     from fiftyone_coco_audit.evaluation.views import outcome_colors, worst_first
     from fiftyone_coco_audit.findings import Finding
-    from fiftyone_coco_audit.loading.run import check_loader, dry_run
+    from fiftyone_coco_audit.loading.run import check_loader, delete_dry_run, dry_run
     from fiftyone_coco_audit.statistics.comparing import (
         compare_sets,
         find_partial_labels,
@@ -57,6 +58,8 @@ __all__ = [
     "check_loader",
     "compare_sets",
     "compute_statistics",
+    "delete_augmentation_damage",
+    "delete_dry_run",
     "delete_statistics",
     "dry_run",
     "evaluate",
@@ -83,6 +86,8 @@ _MODULE_OF = {
     "check_loader": "loading.run",
     "compare_sets": "statistics.comparing",
     "compute_statistics": "statistics.run",
+    "delete_augmentation_damage": "augmentation.run",
+    "delete_dry_run": "loading.run",
     "delete_statistics": "statistics.run",
     "dry_run": "loading.run",
     "evaluate": "evaluation.run",

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ _COMPOSE = ("Compose", "ReplayCompose", "Sequential")
 _COMPOSITION_PARAMS = ("p", "n", "replace", "channels")
 #: They turn pixels into a network's numbers: no label and no picture needs them
 _NUMBERS_ONLY = {"FromFloat", "Normalize", "ToFloat", "ToTensorV2"}
+# The greatest values of the parameters by which boxes are dropped
+_LIMITS = {"min_visibility": 1, "min_area": inf, "min_width": inf, "min_height": inf}
 #: Names of the label fields that carry ids and classes through the pipeline
 IDS, CLASSES, KEYPOINT_IDS = "label_ids", "label_classes", "keypoint_ids"
 
@@ -154,6 +157,22 @@ class Pipeline:
     def prefix(self, count: int) -> Pipeline:
         """The first ``count`` steps of the pipeline, which draw as in the whole."""
         return replace(self, steps=self.steps[:count], name=f"{self.name}[:{count}]")
+
+    def with_box_params(self, **params: Any) -> Pipeline:
+        """The pipeline with other parameters of ``A.BboxParams``.
+
+        Args:
+            **params: parameters by name; None for what the pipeline has
+
+        Raises:
+            CocoAuditError: if a parameter cannot have that value
+        """
+        given = {name: value for name, value in params.items() if value is not None}
+        if not given:
+            return self
+        changed = _params_of("BboxParams", {**self.box_params, **given})
+        text = ", ".join(f"{name}={value}" for name, value in given.items())
+        return replace(self, box_params=changed, name=f"{self.name} with {text}")
 
     def to_dict(self) -> dict[str, Any]:
         """The pipeline as ``A.to_dict`` gives it.
@@ -626,6 +645,14 @@ def _params_of(cls_name: str, params: Any) -> dict[str, Any]:
             f"The pipeline's {cls_name} have no parameter {unknown[0]!r}: they have "
             f"{', '.join(known)}"
         )
+    for name, most in _LIMITS.items():
+        value = kept.get(name, 0)
+        if not isinstance(value, (int, float)) or not 0 <= value <= most:
+            up_to = "" if most == inf else f" to {most}"
+            raise CocoAuditError(
+                f"The pipeline's {cls_name} cannot have {name}={value!r}: it must be a "
+                f"number from 0{up_to}"
+            )
     try:
         cls(**{"format": "coco" if cls_name == "BboxParams" else "xy", **kept})
     except Exception as error:

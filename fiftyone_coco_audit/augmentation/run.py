@@ -20,6 +20,7 @@ from fiftyone_coco_audit.augmentation.damage import (
     Thresholds,
     measure,
 )
+from fiftyone_coco_audit.augmentation.handover import Preview, hand_over
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.rules import RULE_OF_KIND
 from fiftyone_coco_audit.augmentation.targets import make_target, run
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 _FUNCTION = "audit_augmentation"
 #: The name of the field of samples, and of that of labels
-_FIELD = "augmentation_damage"
+FIELD = "augmentation_damage"
 
 #: What is measured of some pipeline, by the positions of samples
 Measured = tuple[DamageTable, dict[int, str]]
@@ -251,6 +252,20 @@ class AugmentationAudit:
         worst.insert(0, "id", self.labelled.sample_ids(worst.pop("sample").to_numpy()))
         return worst.set_index(["id", "draw"])
 
+    def open_in_preview(self) -> None:
+        """Has the panel *Augmentation Preview* show this pipeline and its draws.
+
+        It does when it is opened, or when the view of the App changes, such as to
+        :meth:`view` of a finding.
+
+        Raises:
+            CocoAuditError: if the pipeline cannot be written as text
+        """
+        hand_over(
+            self.samples._root_dataset,
+            Preview.of(self.pipeline, self.labelled.label_field, self.seed),
+        )
+
     def write_fields(self, *, progress: Progress = None) -> None:
         """Writes the worst kind of damage of each label, and how many of a sample.
 
@@ -266,11 +281,11 @@ class AugmentationAudit:
         """
         samples, field = self.samples, self.labelled.label_field
         dataset = samples._root_dataset
-        path = f"{field}.detections.{_FIELD}"
-        check_paths_are_free(dataset, [_FIELD, path], _FUNCTION)
+        path = f"{field}.detections.{FIELD}"
+        check_paths_are_free(dataset, [FIELD, path], _FUNCTION)
         specs = [
             FieldSpec(
-                _FIELD,
+                FIELD,
                 "float",
                 "Share of objects and draws with damage by the pipeline "
                 f"{self.pipeline.name}",
@@ -283,11 +298,11 @@ class AugmentationAudit:
         write_columns(
             samples,
             self.labelled.columns,
-            {_FIELD: self._share_of_samples()},
-            {field: {_FIELD: self.labelled.label_column(self._kind_of_objects())}},
+            {FIELD: self._share_of_samples()},
+            {field: {FIELD: self.labelled.label_column(self._kind_of_objects())}},
             progress=progress,
         )
-        samples._add_paths_to_sidebar_group([_FIELD], "augmentation")
+        samples._add_paths_to_sidebar_group([FIELD], "augmentation")
 
     @cached_property
     def _rows(self) -> NDArray[np.int64]:
@@ -364,6 +379,8 @@ def audit_augmentation(
     label_field: str = "ground_truth",
     n_seeds: int = 3,
     seed: int = 51,
+    min_visibility: float | None = None,
+    min_area: float | None = None,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
     min_share: float = 0.002,
     write_fields: bool = False,
@@ -387,6 +404,9 @@ def audit_augmentation(
         label_field: the field of the ground truth
         n_seeds: how often to draw each sample
         seed: the same seed gives the same numbers
+        min_visibility: the share of its area that a box must keep, in place of that of
+            the pipeline's ``A.BboxParams``
+        min_area: the area in square pixels that a box must have, likewise
         thresholds: from where on a measure is damage
         min_share: the share of objects and draws above which damage is a finding
         write_fields: whether to write the fields ``augmentation_damage``
@@ -401,7 +421,9 @@ def audit_augmentation(
     Raises:
         CocoAuditError: if the pipeline or the data do not allow it
     """
-    parsed = Pipeline.parse(pipeline)
+    parsed = Pipeline.parse(pipeline).with_box_params(
+        min_visibility=min_visibility, min_area=min_area
+    )
     if n_seeds < 1:
         raise CocoAuditError(f"n_seeds is {n_seeds}: each image is drawn once or more")
     labelled = read_labelled_images(

@@ -13,8 +13,12 @@ from fiftyone_coco_audit.operators.compute_statistics import ComputeStatistics
 from fiftyone_coco_audit.operators.dry_run import RunDry
 from fiftyone_coco_audit.operators.evaluate import Evaluate
 from fiftyone_coco_audit.operators.evaluation_fields import EvaluationFields
+from fiftyone_coco_audit.operators.find_partial_labels import FindPartialLabels
 from fiftyone_coco_audit.operators.import_coco import ImportCoco
-from fiftyone_coco_audit.operators.open_audit import OpenCocoAudit
+from fiftyone_coco_audit.operators.open_panels import (
+    OpenAugmentationPreview,
+    OpenCocoAudit,
+)
 from fiftyone_coco_audit.operators.simulate_resampling import SimulateResampling
 
 OPERATORS: tuple[type[foo.Operator], ...] = (
@@ -26,8 +30,10 @@ OPERATORS: tuple[type[foo.Operator], ...] = (
     ComputeStatistics,
     SimulateResampling,
     CompareSets,
+    FindPartialLabels,
     AuditAugmentation,
     RunDry,
     ApplyAugmentation,
     OpenCocoAudit,
+    OpenAugmentationPreview,
 )

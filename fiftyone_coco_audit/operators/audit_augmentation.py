@@ -9,7 +9,11 @@ from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.message import GeneratedMessage
 
-from fiftyone_coco_audit.augmentation.run import AugmentationAudit, audit_augmentation
+from fiftyone_coco_audit.augmentation.run import (
+    FIELD,
+    AugmentationAudit,
+    audit_augmentation,
+)
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import HALF, refuse
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
@@ -52,10 +56,15 @@ class AuditAugmentation(SdkOperator):
     def open(
         self, ctx: ExecutionContext, value: AugmentationAudit
     ) -> Iterator[GeneratedMessage]:
-        """Opens the labels of the severest finding."""
+        """Opens the labels of the severest finding, the worst images first."""
         yield ctx.ops.reload_dataset()
         if value.findings:
-            yield ctx.ops.set_view(value.view(value.findings[0]))
+            view = value.view(value.findings[0])
+            if view.has_sample_field(FIELD):
+                view = view.sort_by(FIELD, reverse=True)
+            value.open_in_preview()
+            yield ctx.ops.set_view(view)
+            yield ctx.ops.open_panel("augmentation_preview", layout="horizontal")
 
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
         """Shows the findings."""
@@ -66,8 +75,9 @@ class AuditAugmentation(SdkOperator):
             outputs.md(f"{len(failures):,} images failed: {failures[0]}", name="failed")
         if results["findings"]:
             outputs.md(
-                "The grid shows the labels of the first. `augmentation_damage` of "
-                "samples and labels says which are harmed, and how.",
+                "The grid shows the labels of the first, the worst images first; the "
+                "panel *Augmentation Preview* shows what happens to them. "
+                f"`{FIELD}` of samples and labels says which are harmed, and how.",
                 name="next",
             )
 
@@ -89,3 +99,17 @@ def _add_draws(inputs: types.Object, ctx: ExecutionContext) -> None:
     )
     if (ctx.params.get("n_seeds") or 1) < 1:
         refuse(draws, "Each image is drawn once or more")
+    visibility = inputs.float(
+        "min_visibility",
+        label="Least visible share of a box",
+        description="In place of the pipeline's own; boxes with less are dropped",
+        view=types.TextFieldView(space=HALF),
+    )
+    if not 0 <= (ctx.params.get("min_visibility") or 0) <= 1:
+        refuse(visibility, "A share is from 0 to 1")
+    inputs.float(
+        "min_area",
+        label="Least area of a box",
+        description="In square pixels, likewise",
+        view=types.TextFieldView(space=HALF),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from fiftyone_coco_audit.augmentation.building import (
 )
 from fiftyone_coco_audit.augmentation.catalog import Parameter, transform_types
 from fiftyone_coco_audit.augmentation.drawing import data_uri
+from fiftyone_coco_audit.augmentation.handover import is_waiting, take_over
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.presets import PRESETS
 from fiftyone_coco_audit.augmentation.preview import (
@@ -139,11 +140,16 @@ class AugmentationPreviewPanel(DatasetPanel):
 
         It says so several times after each event of a panel.
         """
-        if ctx.params.get("__method__") == "on_change_view" and (
-            ctx.panel.state.view == _stages(ctx)
-        ):
-            return None
+        unchanged = ctx.panel.state.view == _stages(ctx)
+        if ctx.params.get("__method__") == "on_change_view" and unchanged:
+            if ctx.dataset is None or not is_waiting(ctx.dataset):
+                return None
         return super().execute(ctx)
+
+    def on_load(self, ctx: ExecutionContext) -> None:
+        """Shows what an audit has left to be looked at."""
+        super().on_load(ctx)
+        self._take_over(ctx)
 
     def on_change_dataset(self, ctx: ExecutionContext) -> None:
         """Begins anew with another dataset."""
@@ -166,6 +172,7 @@ class AugmentationPreviewPanel(DatasetPanel):
     def on_change_view(self, ctx: ExecutionContext) -> None:
         """Begins with the first sample of another view."""
         ctx.panel.state.set({"view": _stages(ctx), "position": 0})
+        self._take_over(ctx)
 
     def on_change_selected(self, ctx: ExecutionContext) -> None:
         """Begins with the first of the samples that are selected now."""
@@ -228,6 +235,21 @@ class AugmentationPreviewPanel(DatasetPanel):
         else:
             draft = draft.set_box_param(name, value)
         ctx.panel.state.set("draft", draft.to_json())
+
+    def _take_over(self, ctx: ExecutionContext) -> None:
+        """Turns to the pipeline that was audited last, if it was not shown yet."""
+        left = None if ctx.dataset is None else take_over(ctx.dataset)
+        if left is None:
+            return
+        state = ctx.panel.state
+        source = left.pipeline if left.pipeline in PRESETS else _TEXT
+        if source == _TEXT:
+            state.set("text", left.pipeline)
+        controls = Controls.of(state.controls, detections_fields(ctx.dataset))
+        shown = replace(
+            controls, pipeline=source, label_field=left.label_field, seed=left.seed
+        )
+        state.set({"controls": asdict(shown), "source": source})
 
     def _build(self, ctx: ExecutionContext, draft: Draft, place: int = 0) -> None:
         """Keeps a list that has changed, and opens one of its transforms."""

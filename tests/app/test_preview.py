@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, Response, expect
 
+from fiftyone_coco_audit import audit_augmentation
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.presets import PRESETS, preset
 from fiftyone_coco_audit.augmentation.preview import (
@@ -223,6 +224,31 @@ def test_text_and_list_begin_with_what_was_shown(demo_dataset: fo.Dataset):
     session.state["text"] = "nonsense"
     session.set(pipeline="built")
     assert "2. PadIfNeeded" in session.shown
+
+
+def test_what_was_audited_is_shown_next(demo_dataset: fo.Dataset):
+    session = Session(demo_dataset)
+    view = demo_dataset.limit(3)
+    audit_augmentation(view, "rotation", seed=7, workers=1).open_in_preview()
+    # Also where the App tells of a change of the view that is none
+    session.send("on_change_view")
+    assert session.state["controls"]["pipeline"] == "rotation"
+    subject = read_subject(demo_dataset, demo_dataset.first().id)
+    (shot,) = draw_shots(preset("rotation"), subject, seed=7, num_draws=1)
+    assert shot.figures() in session.shown
+
+    found = audit_augmentation(view, "rotation", min_visibility=0.4, workers=1)
+    found.open_in_preview()
+    session.context["view"] = view
+    session.send("on_change_view")
+    assert session.state["controls"]["pipeline"] == "text"
+    assert Pipeline.parse(session.state["text"]).to_dict() == found.pipeline.to_dict()
+    assert len(session.pictures()) == 9
+
+    # Once only, and also where the panel is opened afterwards
+    assert Session(demo_dataset).state["controls"]["pipeline"] == "minimal"
+    found.open_in_preview()
+    assert Session(demo_dataset).state["controls"]["pipeline"] == "text"
 
 
 def test_patches_are_of_samples(demo_dataset: fo.Dataset):

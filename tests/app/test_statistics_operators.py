@@ -126,3 +126,10 @@ def test_audit_augmentation(
     damage = demo_dataset.values("ground_truth.detections.augmentation_damage")
     loose = sum(labels.count("loose") for labels in damage)
     assert 0 < loose <= found.shares().loc["loose", "objects"]
+    # What happens to them is beside the grid
+    shown.get_by_role("button", name="Done").click()
+    panel = page.get_by_test_id("panel-content-augmentation_preview")
+    expect(panel).to_contain_text("Bad: rotation by up to 45 degrees")
+    expect(panel).to_contain_text("1 of ")
+    expect(panel.locator("img")).to_have_count(9)
+    screenshot("preview")

@@ -13,10 +13,10 @@ from fiftyone_coco_audit import (
     CocoAuditError,
     audit_augmentation,
     check_loader,
+    delete_augmentation_damage,
+    delete_dry_run,
     dry_run,
 )
-from fiftyone_coco_audit.augmentation.run import delete_augmentation_damage
-from fiftyone_coco_audit.loading.run import delete_dry_run
 
 URI = "@coco-audit/coco-audit/"
 
@@ -196,6 +196,23 @@ def test_a_loader_is_held_against_the_labels(dataset):
     # The same through the one function for all
     again = dry_run(view, Swapped(dataset))
     assert [diagnosis.name for diagnosis in again.check.diagnoses] == names
+
+
+def test_other_limits_of_boxes_than_those_of_the_pipeline(dataset):
+    # It leaves a strip of `left`, whose box has a quarter of its area
+    cut = [{"transform": "Crop", "params": {"x_min": 30, "x_max": 120, "y_max": 80}}]
+    as_it_is = audit_augmentation(dataset, cut, n_seeds=1, workers=1)
+    assert [f.code for f in as_it_is.findings] == ["CA606"]
+    for limits in ({"min_visibility": 0.3}, {"min_area": 300}):
+        found = audit_augmentation(dataset, cut, n_seeds=1, workers=1, **limits)
+        # The strip is still seen, but no box is left
+        assert [f.code for f in found.findings] == ["CA601", "CA602"], limits
+        ((name, value),) = limits.items()
+        assert found.pipeline.name == f"pipeline with {name}={value}"
+        assert found.pipeline.box_params == limits
+    for wrong in (2, "half"):
+        with pytest.raises(CocoAuditError, match="min_visibility"):
+            audit_augmentation(dataset, cut, min_visibility=wrong)
 
 
 def test_operators(dataset):

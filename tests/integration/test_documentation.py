@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import MagicMock, patch
 
+import cv2
 import fiftyone as fo
+import numpy as np
 import pytest
 
 from fiftyone_coco_audit import cli, import_coco
@@ -24,7 +26,15 @@ DOCS = ROOT / "docs"
 STATISTICS = (DOCS / "statistics.md").read_text()
 PAGES = [
     ROOT / "README.md",
-    *(DOCS / name for name in ("statistics.md", "audit.md", "evaluation.md")),
+    *(
+        DOCS / name
+        for name in (
+            "statistics.md",
+            "audit.md",
+            "evaluation.md",
+            "augmentation.md",
+        )
+    ),
     *(DOCS / "rules" / name for name in ("README.md", "CA201.md", "CA403.md")),
 ]
 # The pages of rules take for granted what their index imports
@@ -75,6 +85,25 @@ def run(page: Path, names: dict[str, object]) -> list[Block]:
     return run
 
 
+class Loader:
+    """A loader of the reader's own."""
+
+    def __init__(self, dataset: fo.Dataset) -> None:
+        self.samples = list(dataset)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, place: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        sample = self.samples[place]
+        image = cv2.imread(sample.filepath)[..., ::-1]
+        size = np.tile(image.shape[1::-1], 2)
+        boxes = [d.bounding_box for d in sample.ground_truth.detections]
+        boxes = np.array(boxes).reshape(-1, 4) * size
+        boxes[:, 2:] += boxes[:, :2]
+        return image, {"boxes": boxes, "labels": np.ones(len(boxes), int)}
+
+
 @pytest.fixture
 def dataset(tmp_path, monkeypatch) -> fo.Dataset:
     """The files that the pages speak of, in the current folder, imported."""
@@ -96,7 +125,11 @@ def dataset(tmp_path, monkeypatch) -> fo.Dataset:
 def test_the_python_of_a_page_runs(page, dataset, monkeypatch):
     app = MagicMock()
     monkeypatch.setattr(fo, "launch_app", app)
-    names: dict[str, object] = {"dataset": dataset, "__name__": "page"}
+    names: dict[str, object] = {
+        "dataset": dataset,
+        "loader": Loader(dataset),
+        "__name__": "page",
+    }
     exec(FIRST, names)
     with patch.dict(RULES):
         assert run(page, names)

@@ -252,6 +252,10 @@ def test_partial_labels_by_folder_tag_and_field():
     for by, source in (("folder", "b"), ("tags", "second"), ("camera", "b")):
         found = find_partial_labels(dataset, by=by)
         assert found.index.tolist() == [("d", source)]
+        result = foo.execute_operator(
+            f"{URI}find_partial_labels", {"dataset": dataset}, params={"by": by}
+        ).result
+        assert result["gaps"] == found.reset_index().to_dict("records")
     with pytest.raises(CocoAuditError, match="no field 'site'"):
         find_partial_labels(dataset, by="site")
 

@@ -1,0 +1,74 @@
+"""From an audit to the panel *Augmentation Preview*: what it is to show next.
+
+Panels have no address that something could be sent to, so it is left in FiftyOne's
+execution store of the dataset, where the panel finds it when it is opened or the view
+changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from fiftyone_coco_audit.augmentation.pipelines import Pipeline
+from fiftyone_coco_audit.augmentation.presets import PRESETS
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+    from fiftyone.operators.store import ExecutionStore
+
+_STORE, _KEY = "coco_audit", "augmentation_preview"
+# What nobody has looked at by then would only surprise
+_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What the panel is to show.
+
+    Args:
+        pipeline: the name of a preset, or the text of a pipeline
+        label_field: the field of the ground truth
+        seed: of all draws
+    """
+
+    pipeline: str
+    label_field: str
+    seed: int
+
+    @classmethod
+    def of(cls, pipeline: Pipeline, label_field: str, seed: int) -> Preview:
+        """What shows a pipeline.
+
+        Raises:
+            CocoAuditError: if the pipeline cannot be written as text
+        """
+        name = pipeline.name
+        is_preset = name in PRESETS and pipeline == Pipeline.parse(name)
+        return cls(name if is_preset else pipeline.to_json(), label_field, seed)
+
+
+def hand_over(dataset: fo.Dataset, preview: Preview) -> None:
+    """Leaves what the panel is to show."""
+    _store(dataset).set(_KEY, asdict(preview), ttl=_SECONDS)
+
+
+def is_waiting(dataset: fo.Dataset) -> bool:
+    """Whether something was left for the panel."""
+    return _store(dataset).has(_KEY)
+
+
+def take_over(dataset: fo.Dataset) -> Preview | None:
+    """Takes what was left for the panel, if anything was."""
+    store = _store(dataset)
+    left = store.get(_KEY)
+    if left is None:
+        return None
+    store.delete(_KEY)
+    return Preview(**left)
+
+
+def _store(dataset: fo.Dataset) -> ExecutionStore:
+    from fiftyone.operators.store import ExecutionStore
+
+    return ExecutionStore.create(_STORE, dataset._doc.id)

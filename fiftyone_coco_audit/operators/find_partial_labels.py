@@ -1,0 +1,103 @@
+"""The operator ``find_partial_labels``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import fiftyone as fo
+from fiftyone.operators import types
+from fiftyone.operators.executor import ExecutionContext
+from fiftyone.operators.message import GeneratedMessage
+
+from fiftyone_coco_audit.operators.base import SdkOperator
+from fiftyone_coco_audit.operators.forms import HALF, add_choice, refuse
+from fiftyone_coco_audit.operators.network_forms import add_ground_truth
+from fiftyone_coco_audit.statistics.comparing import find_partial_labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MOST_ROWS = 20
+
+
+class FindPartialLabels(SdkOperator):
+    """Finds classes that were not labelled in whole sources of images."""
+
+    function = staticmethod(find_partial_labels)
+    label = "COCO Audit: find partial labels"
+    description = "Classes that some folder, tag or source lacks where others have them"
+    icon = "rule_folder"
+    submit = "Find"
+
+    def fill(self, inputs: types.Object, ctx: ExecutionContext) -> None:
+        """Fills the form."""
+        if not add_ground_truth(inputs, ctx):
+            return
+        add_choice(
+            inputs,
+            "by",
+            ["folder", "tags", *_fields(ctx)],
+            default="folder",
+            label="Sources by",
+            description="What tells apart where images come from",
+            space=HALF,
+        )
+        alpha = inputs.float(
+            "alpha",
+            default=0.001,
+            label="Greatest chance",
+            description="Of so few images, were the class as frequent as elsewhere",
+            view=types.TextFieldView(space=HALF),
+        )
+        if not 0 < (ctx.params.get("alpha") or 0.001) < 1:
+            refuse(alpha, "A chance is between 0 and 1")
+
+    def call(self, ctx: ExecutionContext, progress: Any) -> pd.DataFrame:
+        """Finds what the form asks for."""
+        return find_partial_labels(
+            ctx.target_view(), **self.arguments(ctx), progress=progress
+        )
+
+    def to_results(self, ctx: ExecutionContext, value: pd.DataFrame) -> dict[str, Any]:
+        """The classes and their sources."""
+        return {"gaps": value.reset_index().to_dict("records")}
+
+    def open(
+        self, ctx: ExecutionContext, value: pd.DataFrame
+    ) -> Iterator[GeneratedMessage]:
+        """Nothing in the App changes."""
+        yield from ()
+
+    def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
+        """Shows the classes and their sources."""
+        gaps = results["gaps"]
+        if not gaps:
+            message = "Every source has the classes that one would expect in it"
+            outputs.view("message", types.Success(label=message))
+            return
+        rows = [
+            f"| {gap['class']} | {gap['source']} | {gap['images']:,} | "
+            f"{gap['expected']:.1f} | {gap['found']:,} |"
+            for gap in gaps[:_MOST_ROWS]
+        ]
+        head = [
+            "| class | source | images | expected with it | found |",
+            "|---|---|--:|--:|--:|",
+        ]
+        outputs.md("\n".join(head + rows), name="table")
+        if len(gaps) > _MOST_ROWS:
+            outputs.md(f"and {len(gaps) - _MOST_ROWS:,} more", name="more")
+        outputs.md(
+            "A network learns there that these are background. Label them, or leave "
+            "these images out of what the class is trained on.",
+            name="advice",
+        )
+
+
+def _fields(ctx: ExecutionContext) -> list[str]:
+    """The fields of samples that can tell sources apart."""
+    kinds = (fo.StringField, fo.IntField, fo.BooleanField)
+    own = {"id", "filepath", "coco_id"}
+    schema = ctx.dataset.get_field_schema(ftype=kinds)
+    return [name for name in schema if name not in own]
