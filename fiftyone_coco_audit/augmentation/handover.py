@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.presets import PRESETS
@@ -49,23 +50,17 @@ class Preview:
 
 
 def hand_over(dataset: fo.Dataset, preview: Preview) -> None:
-    """Leaves what the panel is to show."""
-    _store(dataset).set(_KEY, asdict(preview), ttl=_SECONDS)
+    """Leaves what the panel is to show, for ten minutes."""
+    _store(dataset).set(_KEY, {"id": uuid4().hex, **asdict(preview)}, ttl=_SECONDS)
 
 
-def is_waiting(dataset: fo.Dataset) -> bool:
-    """Whether something was left for the panel."""
-    return _store(dataset).has(_KEY)
+def handed_over(dataset: fo.Dataset) -> tuple[str, Preview] | None:
+    """What was left for the panel, and an id by which it is known again, if anything.
 
-
-def take_over(dataset: fo.Dataset) -> Preview | None:
-    """Takes what was left for the panel, if anything was."""
-    store = _store(dataset)
-    left = store.get(_KEY)
-    if left is None:
-        return None
-    store.delete(_KEY)
-    return Preview(**left)
+    It stays there, since the App can ask several times before it knows the answer.
+    """
+    left = _store(dataset).get(_KEY)
+    return None if left is None else (left.pop("id"), Preview(**left))
 
 
 def _store(dataset: fo.Dataset) -> ExecutionStore:

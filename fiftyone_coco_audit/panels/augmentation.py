@@ -20,7 +20,7 @@ from fiftyone_coco_audit.augmentation.building import (
 )
 from fiftyone_coco_audit.augmentation.catalog import Parameter, transform_types
 from fiftyone_coco_audit.augmentation.drawing import data_uri
-from fiftyone_coco_audit.augmentation.handover import is_waiting, take_over
+from fiftyone_coco_audit.augmentation.handover import Preview, handed_over
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.presets import PRESETS
 from fiftyone_coco_audit.augmentation.preview import (
@@ -140,10 +140,12 @@ class AugmentationPreviewPanel(DatasetPanel):
 
         It says so several times after each event of a panel.
         """
-        unchanged = ctx.panel.state.view == _stages(ctx)
-        if ctx.params.get("__method__") == "on_change_view" and unchanged:
-            if ctx.dataset is None or not is_waiting(ctx.dataset):
-                return None
+        if (
+            ctx.params.get("__method__") == "on_change_view"
+            and ctx.panel.state.view == _stages(ctx)
+            and _left(ctx) is None
+        ):
+            return None
         return super().execute(ctx)
 
     def on_load(self, ctx: ExecutionContext) -> None:
@@ -238,18 +240,21 @@ class AugmentationPreviewPanel(DatasetPanel):
 
     def _take_over(self, ctx: ExecutionContext) -> None:
         """Turns to the pipeline that was audited last, if it was not shown yet."""
-        left = None if ctx.dataset is None else take_over(ctx.dataset)
+        left = _left(ctx)
         if left is None:
             return
-        state = ctx.panel.state
-        source = left.pipeline if left.pipeline in PRESETS else _TEXT
+        state, (number, preview) = ctx.panel.state, left
+        source = preview.pipeline if preview.pipeline in PRESETS else _TEXT
         if source == _TEXT:
-            state.set("text", left.pipeline)
+            state.set("text", preview.pipeline)
         controls = Controls.of(state.controls, detections_fields(ctx.dataset))
         shown = replace(
-            controls, pipeline=source, label_field=left.label_field, seed=left.seed
+            controls,
+            pipeline=source,
+            label_field=preview.label_field,
+            seed=preview.seed,
         )
-        state.set({"controls": asdict(shown), "source": source})
+        state.set({"controls": asdict(shown), "source": source, "handed_over": number})
 
     def _build(self, ctx: ExecutionContext, draft: Draft, place: int = 0) -> None:
         """Keeps a list that has changed, and opens one of its transforms."""
@@ -281,6 +286,12 @@ class AugmentationPreviewPanel(DatasetPanel):
 def _stages(ctx: ExecutionContext) -> str:
     """The view of the grid as text."""
     return json.dumps(ctx.view._serialize(), default=str) if ctx.dataset else ""
+
+
+def _left(ctx: ExecutionContext) -> tuple[str, Preview] | None:
+    """What an audit has left to be shown, and its id, if it is not shown yet."""
+    left = None if ctx.dataset is None else handed_over(ctx.dataset)
+    return None if left is None or left[0] == ctx.panel.state.handed_over else left
 
 
 def _shown_before(ctx: ExecutionContext) -> Pipeline:

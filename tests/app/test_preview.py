@@ -245,9 +245,11 @@ def test_what_was_audited_is_shown_next(demo_dataset: fo.Dataset):
     assert Pipeline.parse(session.state["text"]).to_dict() == found.pipeline.to_dict()
     assert len(session.pictures()) == 9
 
-    # Once only, and also where the panel is opened afterwards
-    assert Session(demo_dataset).state["controls"]["pipeline"] == "minimal"
-    found.open_in_preview()
+    # Once only, but also where the panel is opened afterwards
+    session.set(pipeline="ssd")
+    session.context["view"] = demo_dataset.view()
+    session.send("on_change_view")
+    assert session.state["controls"]["pipeline"] == "ssd"
     assert Session(demo_dataset).state["controls"]["pipeline"] == "text"
 
 
