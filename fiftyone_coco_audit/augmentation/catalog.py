@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin
@@ -35,8 +36,12 @@ _NOT_OFFERED = {
 _NOT_ASKED = {"always_apply", "p", "strict"}
 
 # What one parameter was called earlier, and which two it took the place of: versions
-# 1.4 and 2 of Albumentations differ in little else
+# 1.4 and 2 of Albumentations, and its successor, differ in little else
 _RENAMED = {
+    "angle_range": ("limit",),
+    "clip_bboxes_on_input": ("clip",),
+    "coord_format": ("format",),
+    "ensure_safe_output": ("ensure_safe_range",),
     "fill": ("value", "fill_value", "cval"),
     "fill_mask": ("mask_value", "mask_fill_value", "cval_mask"),
     "border_mode": ("mode",),
@@ -290,14 +295,12 @@ def spelled(cls: type, params: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(params)
     if "always_apply" not in known and result.pop("always_apply", False):
         result["p"] = 1.0
-    for new, olds in _RENAMED.items():
-        for names, target in (((new,), olds), (olds, (new,))):
-            known_target = next((name for name in target if name in known), None)
-            for name in names:
-                if name in result and name not in known and known_target:
-                    value = result.pop(name)
-                    if value is not None:
-                        result.setdefault(known_target, value)
+    for name in [name for name in result if name not in known]:
+        other = next((n for n in _other_names(name) if n in known), None)
+        if other is not None:
+            value = result.pop(name)
+            if value is not None:
+                result.setdefault(other, _as_range(name, other, value))
     for pair, (low, high) in _SPLIT.items():
         if pair in result and pair not in known and {low, high} <= set(known):
             result[low], result[high] = result.pop(pair)
@@ -307,6 +310,79 @@ def spelled(cls: type, params: Mapping[str, Any]) -> dict[str, Any]:
             if ends:
                 result.setdefault(pair, [ends[0], ends[-1]])
     return result
+
+
+def _other_names(name: str) -> Iterator[str]:
+    """What a parameter may be called in other versions."""
+    for new, olds in _RENAMED.items():
+        if name in (new, *olds):
+            yield from (new, *olds)
+    # The successor calls all ranges so
+    for ending in ("", "_x", "_y"):
+        if name.endswith(ending):
+            stem = name.removesuffix(ending)
+            stem = stem.removesuffix("_limit").removesuffix("_range")
+            yield from (
+                f"{stem}{middle}{ending}" for middle in ("_range", "_limit", "")
+            )
+
+
+def _as_range(name: str, other: str, value: Any) -> Any:
+    """One number was short for a range around 0 for what is a range only."""
+    symmetric = name.split("_")[-1] == "limit" and "blur" not in name
+    if symmetric and other.endswith("_range") and isinstance(value, (int, float)):
+        return [-abs(value), abs(value)]
+    return value
+
+
+def label_params(cls: Any, **params: Any) -> Any:
+    """``A.BboxParams`` or ``A.KeypointParams`` as the installed version takes them.
+
+    Args:
+        cls: one of the two classes
+        **params: by the names that any version gives them; the last to say the same
+            holds
+    """
+    given: dict[str, Any] = {}
+    for name, value in params.items():
+        given |= spelled(cls, {name: value})
+    return cls(**given)
+
+
+def compose(
+    transforms: Sequence[Any],
+    *,
+    box_params: Mapping[str, Any],
+    keypoint_params: Mapping[str, Any] | None = None,
+    **params: Any,
+) -> Any:
+    """``A.Compose`` as the installed version takes it.
+
+    Args:
+        transforms: the transforms
+        box_params: of ``A.BboxParams``, for :func:`label_params`
+        keypoint_params: of ``A.KeypointParams``, likewise; None for no keypoints
+        **params: other parameters of ``A.Compose``
+    """
+    import albumentations as A
+
+    if "telemetry" in init_parameters(A.Compose):
+        params["telemetry"] = False
+    with warnings.catch_warnings():
+        # Without a transform that moves boxes there is no use for their processor
+        warnings.filterwarnings("ignore", "Got processor for")
+        # Ours are ids, which are not to be swapped
+        warnings.filterwarnings("ignore", "label_fields are set but label_mapping")
+        return A.Compose(
+            list(transforms),
+            bbox_params=label_params(A.BboxParams, **box_params),
+            keypoint_params=(
+                None
+                if keypoint_params is None
+                else label_params(A.KeypointParams, **keypoint_params)
+            ),
+            **params,
+        )
 
 
 def problem_of(cls: Any, params: Mapping[str, Any]) -> str | None:

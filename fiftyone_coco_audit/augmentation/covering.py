@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import albumentations as A
 
-#: What the names of targets that carry the labels' pixels begin with
+#: The target that carries the labels' pixels; the successor of Albumentations takes
+#: further ones only beside it
+MASK = "mask"
+#: What the names of further such targets begin with
 LAYER = "pixels"
 #: The name of the target in which dropouts mark what they overwrite
 COVERED = "covered"
@@ -47,10 +52,22 @@ class Covering(A.BaseCompose):
         self, *args: Any, force_apply: bool = False, **data: Any
     ) -> dict[str, Any]:
         """Applies the dropout to all but the pixels of labels."""
-        layers = {name: data.pop(name) for name in list(data) if name[:6] == LAYER}
         (dropout,) = self.transforms
-        data = dropout(*args, force_apply=force_apply, **data)
-        return {**data, **layers}
+        return _spared(partial(dropout, *args, force_apply=force_apply), data)
+
+    def apply_in_invocation(
+        self, *args: Any, force_apply: bool = False, **data: Any
+    ) -> dict[str, Any]:
+        """The same, as the successor of Albumentations calls what is in others."""
+        apply = self.transforms[0].apply_in_invocation
+        return _spared(partial(apply, *args, force_apply=force_apply), data)
+
+
+def _spared(apply: Callable[..., Any], data: dict[str, Any]) -> dict[str, Any]:
+    """Applies something to all but the pixels of labels."""
+    names = [name for name in data if name == MASK or name.startswith(LAYER)]
+    layers = {name: data.pop(name) for name in names}
+    return {**apply(**data), **layers}
 
 
 def instrumented(transform: Any) -> Any:
@@ -66,6 +83,9 @@ def instrumented(transform: Any) -> Any:
     """
     if isinstance(transform, A.BaseCompose):
         transform.transforms = [instrumented(child) for child in transform.transforms]
+        # The successor of Albumentations has made a plan of those before
+        if hasattr(transform, "_compile_execution_plan"):
+            transform._compile_execution_plan()
         return transform
     if type(transform).__name__ in _DROPOUTS:
         return Covering(transform)

@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 
 from fiftyone_coco_audit.augmentation.catalog import (
+    compose,
     init_parameters,
+    label_params,
     plain,
     problem_of,
     spelled,
@@ -191,14 +193,14 @@ class Pipeline:
                     "it holds Python code or data of its own"
                 )
             transforms.append(record)
-        compose = {
+        composed = {
             _CLASS: "Compose",
             "p": self.p,
             "transforms": transforms,
             "bbox_params": dict(self.box_params) or None,
             "keypoint_params": dict(self.keypoint_params) or None,
         }
-        return {"__version__": A.__version__, "transform": compose}
+        return {"__version__": A.__version__, "transform": composed}
 
     def to_json(self) -> str:
         """The pipeline as text that ``A.from_dict`` and :meth:`parse` read.
@@ -214,16 +216,16 @@ class Pipeline:
         Raises:
             CocoAuditError: if a transform is the user's own, or holds data
         """
-        compose = self.to_dict()["transform"]
+        composed = self.to_dict()["transform"]
         lines = ["import albumentations as A", "", "transform = A.Compose(", "    ["]
-        lines += [f"        {_source(one)}," for one in compose["transforms"]]
+        lines += [f"        {_source(one)}," for one in composed["transforms"]]
         lines.append("    ],")
         for key, cls in (
             ("bbox_params", "BboxParams"),
             ("keypoint_params", "KeypointParams"),
         ):
-            if compose[key]:
-                lines.append(f"    {key}={_source(compose[key], cls)},")
+            if composed[key]:
+                lines.append(f"    {key}={_source(composed[key], cls)},")
         if self.p != 1:
             lines.append(f"    p={self.p!r},")
         return "\n".join([*lines, ")", ""])
@@ -236,7 +238,8 @@ class Pipeline:
 
         They depend on the three arguments and on the place of each transform alone:
         not on what ran before, in which process, nor on which other transforms there
-        are. With versions of Albumentations before 1.4.21 they depend on the latter.
+        are. With versions of Albumentations before 1.4.21, and with its
+        successor, they depend on the latter.
 
         Args:
             seed: the seed of the whole run
@@ -250,12 +253,12 @@ class Pipeline:
         Raises:
             PipelineError: if a transform fails
         """
-        compose, drawing = self._compiled("keypoints" in data)
+        composed, drawing = self._compiled("keypoints" in data)
         try:
             with _seeded(drawing, f"{seed}/{sample}/{draw}/"):
-                return compose(**data)
+                return composed(**data)
         except Exception as error:
-            step = self._failed(error, compose)
+            step = self._failed(error, composed)
             what = f"Transform {step.number}, {step.name}," if step else "The pipeline"
             text = " ".join(str(error).split()) or type(error).__name__
             raise PipelineError(f"{what} failed: {text}", step) from error
@@ -265,8 +268,8 @@ class Pipeline:
         missing = [name for name in names if name not in self._layers]
         if missing:
             self._layers.update(dict.fromkeys(missing, "mask"))
-            for compose, _ in self._variants.values():
-                compose.add_targets(dict(self._layers))
+            for composed, _ in self._variants.values():
+                composed.add_targets(dict(self._layers))
 
     @cached_property
     def has_dropout(self) -> bool:
@@ -300,8 +303,6 @@ class Pipeline:
 
     def _compile(self, keypoints: bool) -> _Compiled:
         """The composition that carries our ids, and all in it that draws."""
-        import albumentations as A
-
         from fiftyone_coco_audit.augmentation.covering import instrumented, nodes
 
         box_params = {
@@ -315,30 +316,25 @@ class Pipeline:
             "label_fields": [KEYPOINT_IDS],
         }
         transforms = [instrumented(copy.deepcopy(one.transform)) for one in self._kept]
-        with warnings.catch_warnings():
-            # Without a transform that moves boxes there is no use for their processor
-            warnings.filterwarnings("ignore", "Got processor for")
-            compose = A.Compose(
-                transforms,
-                bbox_params=A.BboxParams(**box_params),
-                keypoint_params=(
-                    A.KeypointParams(**keypoint_params) if keypoints else None
-                ),
-                p=self.p,
-                additional_targets=dict(self._layers),
-            )
-        drawing = [("0", compose)]
+        composed = compose(
+            transforms,
+            box_params=box_params,
+            keypoint_params=keypoint_params if keypoints else None,
+            p=self.p,
+            additional_targets=dict(self._layers),
+        )
+        drawing = [("0", composed)]
         for step, transform in zip(self._kept, transforms, strict=True):
             drawing += nodes(transform, str(step.number))
-        return compose, drawing
+        return composed, drawing
 
-    def _failed(self, error: BaseException, compose: Any) -> Step | None:
+    def _failed(self, error: BaseException, composed: Any) -> Step | None:
         """The step in which an error was raised, by the calls that led there."""
         from fiftyone_coco_audit.augmentation.covering import nodes
 
         owner = {
             id(node): step
-            for step, transform in zip(self._kept, compose.transforms, strict=True)
+            for step, transform in zip(self._kept, composed.transforms, strict=True)
             for _, node in nodes(transform, "")
         }
         found, trace = None, error.__traceback__
@@ -633,6 +629,7 @@ def _params_of(cls_name: str, params: Any) -> dict[str, Any]:
     cls = getattr(A, cls_name)
     if not isinstance(params, Mapping):
         raise CocoAuditError(f"The pipeline's {cls_name} are no dictionary")
+    params = spelled(cls, params)
     known = init_parameters(cls)
     kept = {
         name: plain(value)
@@ -654,7 +651,8 @@ def _params_of(cls_name: str, params: Any) -> dict[str, Any]:
                 f"number from 0{up_to}"
             )
     try:
-        cls(**{"format": "coco" if cls_name == "BboxParams" else "xy", **kept})
+        default = "coco" if cls_name == "BboxParams" else "xy"
+        label_params(cls, **{"format": default, **kept})
     except Exception as error:
         raise CocoAuditError(f"The pipeline's {cls_name} cannot be: {error}") from None
     return kept

@@ -235,5 +235,8 @@ def preset(name: str) -> Pipeline:
         if transform in able
     ]
     pipeline = Pipeline.parse(steps, name=name)
-    box_params = {"format": "coco", **chosen.box_params} if chosen.box_params else {}
-    return replace(pipeline, box_params=box_params)
+    if not chosen.box_params:
+        return pipeline
+    return replace(
+        pipeline.with_box_params(format="coco", **chosen.box_params), name=name
+    )

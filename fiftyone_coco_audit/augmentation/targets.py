@@ -385,7 +385,7 @@ def run(
     Raises:
         PipelineError: if a transform fails, or gives back what is no image with boxes
     """
-    from fiftyone_coco_audit.augmentation.covering import COVERED, LAYER
+    from fiftyone_coco_audit.augmentation.covering import COVERED, LAYER, MASK
 
     size = target.image.shape[0], target.image.shape[1]
     rows = np.flatnonzero(target.usable)
@@ -401,14 +401,14 @@ def run(
     if len(target.keypoints):
         data["keypoints"] = target.keypoints
         data[KEYPOINT_IDS] = list(range(len(target.keypoints)))
-    names = [f"{LAYER}{index}" for index in range(len(target.maps))]
+    names = [MASK, *(f"{LAYER}{index}" for index in range(1, len(target.maps)))]
     places = f"{LAYER}_places"
     if pixels:
-        data.update(zip(names, target.maps, strict=True))
+        data.update(zip(names, target.maps or [np.zeros(size, np.uint8)], strict=True))
         data[places] = _places(*size)
         if pipeline.has_dropout:
             data[COVERED] = np.zeros(size, np.uint8)
-        pipeline.add_layers([*names, places, COVERED])
+        pipeline.add_layers([*names[1:], places, COVERED])
     result = pipeline(seed, sample, draw, **data)
     left = _left(result, len(target))
     if not pixels:
@@ -418,7 +418,7 @@ def run(
     covered = result.get(COVERED)
     return replace(
         left,
-        maps=tuple(result[name] for name in names),
+        maps=tuple(result[name] for name in names[: len(target.maps)]),
         covered=None if covered is None or not covered.any() else covered,
         magnification=_magnification(result[places], *size),
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import random
-import warnings
 import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fiftyone_coco_audit.augmentation.catalog import compose
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.augmentation.pipelines import Pipeline
@@ -30,18 +31,13 @@ class AlbumentationsPipeline:
     """
 
     def __init__(self, pipeline: Pipeline, seed: int = 51) -> None:
-        import albumentations as A
-
         self.seed = seed
         box_params = {**pipeline.box_params, "format": "coco", "label_fields": [_IDS]}
-        with warnings.catch_warnings():
-            # Without a transform that moves boxes there is no use for their processor
-            warnings.filterwarnings("ignore", "Got processor for")
-            self.compose = A.Compose(
-                [copy.deepcopy(step.transform) for step in pipeline.steps],
-                bbox_params=A.BboxParams(**box_params),
-                p=pipeline.p,
-            )
+        self.compose = compose(
+            [copy.deepcopy(step.transform) for step in pipeline.steps],
+            box_params=box_params,
+            p=pipeline.p,
+        )
 
     def __call__(
         self, image: NDArray[Any], boxes: NDArray[np.float64], ids: NDArray[np.int64]

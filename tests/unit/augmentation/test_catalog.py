@@ -2,6 +2,7 @@ import albumentations as A
 import pytest
 
 from fiftyone_coco_audit.augmentation.catalog import (
+    label_params,
     plain,
     problem_of,
     spelled,
@@ -104,3 +105,48 @@ def test_a_problem_names_the_parameter():
 def test_plain_values_stay(value):
     assert plain(value) == value
     assert plain((1, 2)) == [1, 2]
+
+
+class Successor:
+    """A transform with the names of Albumentations' successor."""
+
+    def __init__(
+        self,
+        angle_range=(-90, 90),
+        hue_range=(0, 0),
+        shift_range_x=(0, 0),
+        blur_range=(3, 7),
+        ensure_safe_output=False,
+        p=0.5,
+    ):
+        pass
+
+
+def test_either_names_are_understood():
+    ours = {
+        "limit": 10,
+        "hue": (-0.1, 0.1),
+        "shift_limit_x": (0, 0.2),
+        "blur_limit": 5,
+        "ensure_safe_range": True,
+        "p": 1,
+    }
+    theirs = spelled(Successor, ours)
+    assert theirs == {
+        # A single number was short for a range, but of blurs for another one
+        "angle_range": [-10, 10],
+        "hue_range": (-0.1, 0.1),
+        "shift_range_x": (0, 0.2),
+        "blur_range": 5,
+        "ensure_safe_output": True,
+        "p": 1,
+    }
+    assert spelled(A.Rotate, {"angle_range": (-5, 5)}) == {"limit": (-5, 5)}
+    assert spelled(A.ColorJitter, {"hue_range": (0, 0.1)}) == {"hue": (0, 0.1)}
+    assert spelled(A.Rotate, {"limt": 5}) == {"limt": 5}
+
+
+def test_box_params_of_any_version():
+    names = {"coord_format": "coco", "clip_bboxes_on_input": True}
+    params = label_params(A.BboxParams, **names, format="yolo", min_area=4)
+    assert (params.format, params.clip, params.min_area) == ("yolo", True, 4)
