@@ -6,8 +6,9 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -16,9 +17,11 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     wait,
 )
-from contextlib import closing
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from fiftyone_coco_audit.errors import CocoAuditError
@@ -29,6 +32,7 @@ Result = TypeVar("Result")
 #: Batches are so small that a worker's last one does not keep the others waiting
 LARGEST_BATCH = 16
 BATCHES_PER_WORKER = 8
+_MAIN = threading.Lock()
 #: Batches handed out for each worker, so that none waits for the next
 AHEAD = 2
 
@@ -75,7 +79,9 @@ def map_items(
         executor: what runs the batches, such as a Dask client's ``get_executor()``; by
             default a pool of processes of this machine, which is ended in the end
         workers: the number of processes; 1 works in this process, where a crash cannot
-            be survived. By default one for each core. Of an ``executor`` that does not
+            be survived. By default one for each core, but 1 where the function is made
+            of what a notebook or a script without a main guard has defined, since
+            processes would run that script once more. Of an ``executor`` that does not
             say, how many it is taken to have
         batch_size: the number of items that a worker gets at once; by default at most
             16, and less where there are few
@@ -94,6 +100,8 @@ def map_items(
         raise CocoAuditError(f"workers is {workers}: it must be at least 1")
     if workers is None:
         workers = getattr(executor, "_max_workers", None) or available_cores()
+        if executor is None and _is_of_main(function) and not _is_guarded():
+            workers = 1
     results: Generator[tuple[int, Any], None, None]
     if executor is None and workers == 1:
         results = ((position, function(item)) for position, item in enumerate(items))
@@ -185,38 +193,71 @@ def _unpicklable(reason: str) -> str:
     )
 
 
+def _pickled(function: Any) -> bytes:
+    try:
+        return pickle.dumps(function)
+    except Exception as error:
+        raise CocoAuditError(_unpicklable(str(error))) from error
+
+
+def _is_of_main(function: Any) -> bool:
+    """Whether a function, or what it holds, was defined in the script that runs."""
+    return b"__main__" in _pickled(function)
+
+
+def _is_guarded() -> bool:
+    """Whether the script that runs can be imported, as far as its text tells."""
+    path = getattr(sys.modules["__main__"], "__file__", None)
+    if path is None:
+        return False
+    try:
+        return "__name__" in Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 class _ProcessCrew(_Crew[Item, Result]):
     def __init__(self, function: Callable[[Item], Result], workers: int) -> None:
-        try:
-            self.function = pickle.dumps(function)
-        except Exception as error:
-            raise CocoAuditError(_unpicklable(str(error))) from error
+        self.function = _pickled(function)
+        self.starting = nullcontext if _is_of_main(function) else _without_main
         self.workers = workers
-        self.pool = _start_pool(workers)
         self.single: ProcessPoolExecutor | None = None
+        self.pool = self._start()
+
+    def _start(self) -> ProcessPoolExecutor:
+        """Starts the processes; large batches are sent to living ones only."""
+        pool = _start_pool(self.workers)
+        try:
+            with self.starting():
+                started = pool.submit(os.getpid)
+            started.result()
+        except BrokenExecutor as broken:
+            _end_pool(pool, at_once=True)
+            raise CocoAuditError(
+                "Worker processes end as soon as they are started: in a script, put "
+                "the work under `if __name__ == '__main__':`, or use workers=1"
+            ) from broken
+        return pool
 
     def submit(self, batch: Sequence[Item]) -> Future[_Outcome[Result]]:
-        return self.pool.submit(_run_pickled, self.function, batch)
+        # Some versions of Python start further processes only here
+        with self.starting():
+            return self.pool.submit(_run_pickled, self.function, batch)
 
     def survived(self, error: BaseException) -> bool:
         if not isinstance(error, BrokenExecutor):
             return False
         _end_pool(self.pool, at_once=True)
-        self.pool = _start_pool(self.workers)
-        try:
-            self.pool.submit(os.getpid).result()
-        except BrokenExecutor as broken:
-            raise CocoAuditError(
-                "Worker processes end as soon as they are started: in a script, put "
-                "the work under `if __name__ == '__main__':`, or use workers=1"
-            ) from broken
+        self.pool = self._start()
         return True
 
     def alone(self, item: Item) -> _Outcome[Result]:
         if self.single is None:
             self.single = _start_pool(1)
         try:
-            return self.single.submit(_run_pickled, self.function, [item]).result()
+            with self.starting():
+                future = self.single.submit(_run_pickled, self.function, [item])
+            return future.result()
         except BrokenExecutor:
             _end_pool(self.single, at_once=True)
             self.single = None
@@ -330,6 +371,22 @@ def _start_pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, context, initializer=_start_worker)
 
 
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Has processes that are started not run the script of this one once more.
+
+    They do so for what is defined there, which the work has no need of, and a script
+    that is not made for it would begin its work anew.
+    """
+    with _MAIN:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
+
+
 def _start_worker() -> None:
     """Makes a worker leave Ctrl-C to its parent, and end when this is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -343,12 +400,24 @@ def _end_with(parent: Any) -> None:
     os._exit(1)
 
 
+def _drain(pool: Any) -> None:
+    """Takes what is being sent to dead workers, which would wait for ever for them."""
+    thread, queue = pool._executor_manager_thread, pool._call_queue
+    while thread is not None and thread.is_alive():
+        with suppress(OSError):  # it is closed in the end
+            if queue._reader.poll():
+                os.read(queue._reader.fileno(), 2**20)
+        thread.join(0.001)
+
+
 def _end_pool(pool: ProcessPoolExecutor, at_once: bool) -> None:
     # terminate_workers() came with Python 3.14
     processes = list((getattr(pool, "_processes", None) or {}).values())
     if at_once:
         for process in processes:
             process.terminate()
+        if sys.version_info < (3, 11, 5):
+            _drain(pool)
     pool.shutdown(wait=True, cancel_futures=True)
     for process in processes:
         process.join()

@@ -11,6 +11,7 @@ import textwrap
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 
 import pytest
 
@@ -25,6 +26,18 @@ def square(number):
 def slow_first(number):
     time.sleep(0.5 if number == 0 else 0)
     return number
+
+
+@dataclass
+class Large:
+    """An item of many bytes."""
+
+    number: int
+    content: bytes
+
+
+def crash_on_large(item):
+    return crash(item.number)
 
 
 def crash(number):
@@ -119,6 +132,14 @@ def test_a_crash_is_put_down_to_the_item_that_caused_it():
     died = {n for n, found in results.items() if isinstance(found, WorkerDied)}
     assert died == {3, 17}
     assert all(results[n] == n for n in range(40) if n not in died)
+    assert not children()
+
+
+def test_a_crash_while_more_is_sent_than_a_pipe_holds():
+    items = [Large(n, bytes(300_000)) for n in range(24)]
+    results = dict(map_items(crash_on_large, items, workers=2, batch_size=2))
+    died = {n for n, found in results.items() if isinstance(found, WorkerDied)}
+    assert len(results) == 24 and died == {3, 17}
     assert not children()
 
 
@@ -230,12 +251,51 @@ def test_no_process_survives_an_interrupt_or_the_death_of_the_parent(tmp_path, n
         assert "interrupted True" in out
 
 
-def test_a_script_without_a_main_guard_is_told(tmp_path):
-    text = """
-        from fiftyone_coco_audit.parallel import map_items
-        print(dict(map_items(abs, range(8), workers=2)))
-    """
+UNGUARDED = """
+    import os
+    from fiftyone_coco_audit.parallel import map_items
+
+    def pid(item):
+        return os.getpid()
+
+    print("begun")
+    found = dict(map_items({function}, [{item}] * 8, workers={workers}))
+    print(len(found), len(set(found.values()) - {{os.getpid()}}) > 0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "workers", "elsewhere"),
+    [("sum", 2, True), ("pid", None, False)],
+)
+def test_a_script_without_a_main_guard_runs_once(
+    tmp_path, function, workers, elsewhere
+):
+    item = "b'0' * 200_000"  # more than a pipe takes at once
+    text = UNGUARDED.format(function=function, item=item, workers=workers)
+    with run_script(tmp_path, text) as process:
+        out, error = process.communicate(timeout=120)
+    assert not process.returncode, error
+    assert out.splitlines() == ["begun", f"8 {elsewhere}"]
+
+
+def test_a_script_without_a_main_guard_is_told_where_processes_need_it(tmp_path):
+    item = "b'0' * 200_000"
+    text = UNGUARDED.format(function="pid", item=item, workers=2)
     with run_script(tmp_path, text) as process:
         _, error = process.communicate(timeout=120)
     assert process.returncode
     assert "put the work under `if __name__ == '__main__':`" in error
+
+
+def test_a_script_with_a_main_guard_may_use_what_it_defines(tmp_path):
+    text = UNGUARDED.replace("    print(", "        print(")
+    text = text.replace("    found =", "        found =")
+    text = text.replace(
+        '        print("begun', '    if __name__ == "__main__":\n        print("begun'
+    )
+    text = text.format(function="pid", item=0, workers=None)
+    with run_script(tmp_path, text) as process:
+        out, error = process.communicate(timeout=120)
+    assert not process.returncode, error
+    assert out.splitlines()[0] == "begun" and out.count("begun") == 1
