@@ -38,6 +38,10 @@ from fiftyone_coco_audit.loading.targets import LoadedSample
 from fiftyone_coco_audit.objects import LabelledImages
 from fiftyone_coco_audit.wording import named
 
+#: The share of samples up to which boxes of no known kind are a note only
+FEW = 0.05
+#: The number of samples up to which they are as well
+LEAST = 2
 #: Samples that are compared with the labels of all other images
 MOST_COMPARED = 100
 
@@ -76,9 +80,11 @@ class LoaderCheck:
     def sentences(self) -> list[str]:
         """What is worth saying, the most important first."""
         said = [f"{found.sentence} {found.advice}" for found in self.diagnoses]
-        if not said and self.num_held:
+        if not said and self.num_agreeing:
+            every = self.num_agreeing == self.num_held
+            which = "all" if every else f"{self.num_agreeing:,} of"
             said.append(
-                f"The targets of all {self.num_held:,} samples that could be held "
+                f"The targets of {which} {self.num_held:,} samples that could be held "
                 "against the labels agree with them."
             )
         return [*said, *self.notes]
@@ -183,6 +189,8 @@ class TargetChecker:
         found += self._of_other_pixels()
         found += self._swapped_channels()
         if not any(one.name == "shuffled-labels" for one in found):
+            unknown = [one for one in puzzling if one.reading is None]
+            found += self._unknown(unknown, len(judged))
             found += self._lost(seen)
         classes, encoding = self._classes(judged)
         found += classes
@@ -384,6 +392,23 @@ class TargetChecker:
             first,
         )
 
+    def _unknown(self, unknown: Sequence[Held], judged: int) -> Iterator[Diagnosis]:
+        """Boxes that are no labels of any image, in any way of writing them."""
+        if len(unknown) <= max(FEW * judged, LEAST):
+            return
+        broken = sum(not np.isfinite(one.sample.sample.boxes).all() for one in unknown)
+        sentence = _disagreeing(len(unknown), self._count)
+        if broken:
+            sentence += f" Those of {broken:,} hold numbers that are not finite."
+        yield Diagnosis(
+            name="unknown-boxes",
+            sentence=sentence,
+            advice="Draw some of them over their images.",
+            share=len(unknown) / judged,
+            images=positions(unknown),
+            figures={"samples": len(unknown), "not_finite": broken},
+        )
+
     def _notes(
         self, wrong: Sequence[Held], found: Sequence[Diagnosis]
     ) -> Iterator[str]:
@@ -398,11 +423,8 @@ class TargetChecker:
         unexplained = sum(
             one.reading is None and one.sample.pixels != "altered" for one in wrong
         )
-        if unexplained and "shuffled-labels" not in named:
-            yield (
-                f"The boxes of {unexplained:,} of {self._count:,} samples agree with "
-                "the labels of their images in no way that is known."
-            )
+        if unexplained and not named & {"shuffled-labels", "unknown-boxes"}:
+            yield _disagreeing(unexplained, self._count)
         if self._holder.unknown_ids:
             yield (
                 f"{self._holder.unknown_ids:,} samples have an image id that the "
@@ -411,6 +433,13 @@ class TargetChecker:
         unplaced = self._count - len(self._held) - self._holder.unknown_ids
         if unplaced > 0:
             yield f"Nothing says which images {unplaced:,} samples are."
+
+
+def _disagreeing(number: int, count: int) -> str:
+    return (
+        f"The boxes of {number:,} of {count:,} samples agree with the labels of their "
+        "images in no way that is known."
+    )
 
 
 def match(

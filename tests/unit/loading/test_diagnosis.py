@@ -276,6 +276,27 @@ def test_no_samples_no_labels_no_boxes(labels, tmp_path):
     assert found.diagnoses[0].share == 1
 
 
+@pytest.mark.parametrize("broken", [False, True])
+@pytest.mark.parametrize("step", [1, 2])
+def test_boxes_of_no_known_kind_are_named(labels, broken, step):
+    rng = np.random.default_rng(3)
+
+    def plant(scene, _):
+        if scene.position % step:
+            return scene
+        corner = rng.random((len(scene.boxes), 2)) * 20
+        boxes = np.hstack([corner, corner + 3 + rng.random(corner.shape) * 20])
+        return replace(scene, boxes=boxes * np.nan if broken else boxes)
+
+    found = check(Reader(labels, mistake=plant))
+    assert names(found)[0] == "unknown-boxes"
+    (first, *_) = found.diagnoses
+    assert first.share == 1 / step
+    assert first.figures["not_finite"] == (len(labels) / step if broken else 0)
+    assert "agree with them" not in " ".join(found.sentences())
+    assert found.num_agreeing == len(labels) - len(labels) / step
+
+
 def test_one_sample_of_one_box_is_not_enough_for_a_diagnosis(labels):
     checker = TargetChecker(labels, image_ids=[image_id(n) for n in range(20)])
     image, target = Reader(labels)[0]
