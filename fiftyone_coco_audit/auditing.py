@@ -101,6 +101,9 @@ class Audit:
 
     def at_least(self, severity: Severity) -> tuple[Finding, ...]:
         """The findings of a severity or a higher one."""
+        if severity not in SEVERITIES:
+            known = ", ".join(SEVERITIES)
+            raise CocoAuditError(f"severity is {severity!r}: it must be one of {known}")
         accepted = SEVERITIES[: SEVERITIES.index(severity) + 1]
         return tuple(f for f in self.findings if f.severity in accepted)
 
@@ -348,7 +351,7 @@ def examine(
 
 
 def selected_rules(
-    select: Iterable[str] | None = None, ignore: Iterable[str] = ()
+    select: Iterable[str] | None = None, ignore: Iterable[str] | None = None
 ) -> list[Rule]:
     """The rules that are to be run.
 
@@ -363,16 +366,22 @@ def selected_rules(
         CocoAuditError: if there is no such rule
     """
     wanted = set(RULES) if select is None else _codes(select)
-    unwanted = _codes(ignore)
+    unwanted = _codes(ignore or ())
+    if not wanted - unwanted:
+        raise CocoAuditError(
+            f"No rule is left to run: select is {select!r} and ignore is {ignore!r}"
+        )
     return [RULES[code] for code in sorted(wanted - unwanted)]
 
 
 def _codes(words: Iterable[str]) -> set[str]:
     if isinstance(words, str):
         words = words.replace(",", " ").split()
+    if not isinstance(words, Iterable):
+        words = [words]
     codes: set[str] = set()
     for word in words:
-        found = {
+        found = isinstance(word, str) and {
             code
             for code, rule in RULES.items()
             if word == rule.name or code.startswith(word.upper())
@@ -388,18 +397,30 @@ def _codes(words: Iterable[str]) -> set[str]:
 
 def _checked_thresholds(
     thresholds: Mapping[str, Mapping[str, Any]],
-) -> dict[str, Mapping[str, Any]]:
-    checked = {}
+) -> dict[str, dict[str, Any]]:
+    checked: dict[str, dict[str, Any]] = {}
+    if not isinstance(thresholds, Mapping) or not all(
+        isinstance(values, Mapping) for values in thresholds.values()
+    ):
+        raise CocoAuditError(
+            f"thresholds is {thresholds!r}, which is not like "
+            "{'few-objects': {'min_objects': 50}}"
+        )
     for word, values in thresholds.items():
         for code in _codes([word]):
             known = RULES[code].thresholds
-            for name in values:
+            for name, value in values.items():
+                if not isinstance(value, (int, float)) or value != value:
+                    raise CocoAuditError(
+                        f"Threshold {name!r} of rule {word} is {value!r}, which is no "
+                        "number"
+                    )
                 if name not in known:
                     raise CocoAuditError(
                         f"Rule {word} has no threshold {name!r}; it has "
                         f"{', '.join(map(repr, known)) or 'none'}"
                     )
-            checked[code] = values
+            checked.setdefault(code, {}).update(values)
     return checked
 
 

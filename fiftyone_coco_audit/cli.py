@@ -11,7 +11,7 @@ from typing import Any
 
 import fiftyone_coco_audit
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.files import write_text
+from fiftyone_coco_audit.files import check_writable_path, write_text
 from fiftyone_coco_audit.findings import SEVERITIES
 
 _DESCRIPTION = """\
@@ -245,6 +245,8 @@ def _rules(arguments: argparse.Namespace) -> dict[str, Any]:
     from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 
     selected_rules(arguments.select, arguments.ignore)
+    if arguments.audit_json is not None:
+        check_writable_path(arguments.audit_json)
     return {
         "resize": ResizePolicy.parse(arguments.resize),
         "anchors": AnchorSet.parse(arguments.anchors),

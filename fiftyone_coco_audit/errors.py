@@ -1,5 +1,9 @@
 """The one exception that this package raises for a user's mistake."""
 
+from __future__ import annotations
+
+from numbers import Integral
+
 
 class CocoAuditError(ValueError):
     """Input that cannot be used, explained in one sentence.
@@ -8,3 +12,13 @@ class CocoAuditError(ValueError):
     be used and what to do about it. The command line and the App show the
     message alone, never a traceback.
     """
+
+
+def check_count(name: str, value: object) -> None:
+    """Checks that an argument is a number of things, at least one.
+
+    Raises:
+        CocoAuditError: if it is not
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise CocoAuditError(f"{name} is {value!r}: it must be a whole number from 1")

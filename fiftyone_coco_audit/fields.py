@@ -79,9 +79,18 @@ def foreign_field(
 
 
 def check_paths_are_free(
-    dataset: fo.Dataset, paths: Iterable[str], function: str
+    dataset: fo.Dataset,
+    paths: Iterable[str],
+    function: str,
+    instead: str = ", or pass write_fields=False",
 ) -> None:
     """Checks that a function would not write into fields of other origin.
+
+    Args:
+        dataset: the dataset
+        paths: of the fields
+        function: the name of the function
+        instead: what else can be done
 
     Raises:
         CocoAuditError: if it would
@@ -90,8 +99,7 @@ def check_paths_are_free(
     if path is not None:
         raise CocoAuditError(
             f"Dataset {dataset.name!r} has a field {path!r} already, which "
-            f"{function} would overwrite: rename that field first, or pass "
-            "write_fields=False"
+            f"{function} would overwrite: rename that field first{instead}"
         )
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
-from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.errors import CocoAuditError, check_count
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -96,8 +96,8 @@ def map_items(
         CocoAuditError: if the function cannot be sent to other processes, or these
             cannot be started
     """
-    if workers is not None and workers < 1:
-        raise CocoAuditError(f"workers is {workers}: it must be at least 1")
+    if workers is not None:
+        check_count("workers", workers)
     if workers is None:
         workers = getattr(executor, "_max_workers", None) or available_cores()
         if executor is None and _is_of_main(function) and not _is_guarded():

@@ -18,6 +18,7 @@ from fiftyone_coco_audit.columns import (
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.masks import mask_areas, read_masks
 from fiftyone_coco_audit.objects import RLE, Objects
+from fiftyone_coco_audit.wording import counted
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -40,22 +41,35 @@ class FieldObjects:
     num_labels: int
 
 
-def ensure_sizes(samples: fo.SampleCollection, progress: Progress) -> None:
+def ensure_sizes(
+    samples: fo.SampleCollection, progress: Progress, *, required: bool = True
+) -> None:
     """Finds out the sizes of images that have no metadata.
 
+    Args:
+        samples: a dataset or a view
+        progress: whether to show a progress bar
+        required: whether images must have a size; else those that cannot be read have
+            none
+
     Raises:
-        CocoAuditError: if the size of an image cannot be found out
+        CocoAuditError: if the size of an image cannot be found out, or is 0
     """
+    if samples.media_type not in (None, "image"):
+        raise CocoAuditError(
+            f"Dataset {samples._root_dataset.name!r} is one of {samples.media_type}: "
+            "only images can be audited"
+        )
     unknown = samples.exists("metadata.width", False)
     if not len(unknown):
         return
     unknown.compute_metadata(progress=progress, skip_failures=True)
     unknown = samples.exists("metadata.width", False)
-    if len(unknown):
+    if required and len(unknown):
         raise CocoAuditError(
-            f"The size of {len(unknown):,} images is not known and their files cannot "
-            f"be read (the first is {unknown.first().filepath}): put the files there, "
-            "or leave these samples out with samples.exists('metadata.width')"
+            f"The size of {counted(len(unknown), 'image')} is not known, as the file "
+            f"cannot be read (the first is {unknown.first().filepath}): put the files "
+            "there, or leave these samples out with samples.exists('metadata.width')"
         )
 
 

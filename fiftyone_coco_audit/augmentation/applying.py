@@ -20,7 +20,7 @@ from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.preview import Subject, read_subject
 from fiftyone_coco_audit.augmentation.targets import Draw, run
 from fiftyone_coco_audit.columns import Progress, require_detections
-from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.errors import CocoAuditError, check_count
 from fiftyone_coco_audit.fields import (
     FieldSpec,
     check_paths_are_free,
@@ -86,11 +86,16 @@ def apply_augmentation(
     import fiftyone.core.utils as fou
 
     recipe = _Recipe(Pipeline.parse(pipeline), label_field, seed, tag, image_format)
-    if n < 1:
-        raise CocoAuditError(f"n is {n}: each sample is drawn once or more")
+    check_count("n", n)
+    if not isinstance(seed, int) or not isinstance(tag, str) or not tag:
+        raise CocoAuditError(
+            f"seed is {seed!r} and tag {tag!r}: they must be a whole number and a text"
+        )
+    if not output_dir:
+        raise CocoAuditError("output_dir is empty: name a folder for the images")
     require_detections(samples, label_field)
     dataset = samples._root_dataset
-    check_paths_are_free(dataset, [spec.path for spec in _FIELDS], _FUNCTION)
+    check_paths_are_free(dataset, [s.path for s in _FIELDS], _FUNCTION, instead="")
     made: list[fo.Sample] = []
     with (
         _staging(output_dir) as (folder, staging),

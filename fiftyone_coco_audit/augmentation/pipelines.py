@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import random
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,8 @@ _NUMBERS_ONLY = {"FromFloat", "Normalize", "ToFloat", "ToTensorV2"}
 _LIMITS = {"min_visibility": 1, "min_area": inf, "min_width": inf, "min_height": inf}
 #: Names of the label fields that carry ids and classes through the pipeline
 IDS, CLASSES, KEYPOINT_IDS = "label_ids", "label_classes", "keypoint_ids"
+
+_ONE_AT_A_TIME = threading.RLock()
 
 _Compiled = tuple[Any, list[tuple[str, Any]]]
 
@@ -78,8 +81,8 @@ class Step:
 class Pipeline:
     """An Albumentations pipeline that was checked, and that can be taken apart.
 
-    It is read by :meth:`parse`. It is not safe to run in several threads at once, but
-    it can be sent to other processes.
+    It is read by :meth:`parse`. It can be sent to other processes; threads wait for
+    each other, as what draws random numbers is the pipeline's own.
 
     Attributes:
         steps: the transforms, in order
@@ -253,9 +256,13 @@ class Pipeline:
         Raises:
             PipelineError: if a transform fails
         """
+        with _ONE_AT_A_TIME:
+            return self._call(f"{seed}/{sample}/{draw}/", data)
+
+    def _call(self, prefix: str, data: Mapping[str, Any]) -> Any:
         composed, drawing = self._compiled("keypoints" in data)
         try:
-            with _seeded(drawing, f"{seed}/{sample}/{draw}/"):
+            with _seeded(drawing, prefix):
                 return composed(**data)
         except Exception as error:
             step = self._failed(error, composed)
@@ -265,11 +272,12 @@ class Pipeline:
 
     def add_layers(self, names: Sequence[str]) -> None:
         """Lets the pipeline take further targets that are moved as masks are."""
-        missing = [name for name in names if name not in self._layers]
-        if missing:
-            self._layers.update(dict.fromkeys(missing, "mask"))
-            for composed, _ in self._variants.values():
-                composed.add_targets(dict(self._layers))
+        with _ONE_AT_A_TIME:
+            missing = [name for name in names if name not in self._layers]
+            if missing:
+                self._layers.update(dict.fromkeys(missing, "mask"))
+                for composed, _ in self._variants.values():
+                    composed.add_targets(dict(self._layers))
 
     @cached_property
     def has_dropout(self) -> bool:
@@ -297,9 +305,10 @@ class Pipeline:
         return {}
 
     def _compiled(self, keypoints: bool) -> _Compiled:
-        if keypoints not in self._variants:
-            self._variants[keypoints] = self._compile(keypoints)
-        return self._variants[keypoints]
+        with _ONE_AT_A_TIME:
+            if keypoints not in self._variants:
+                self._variants[keypoints] = self._compile(keypoints)
+            return self._variants[keypoints]
 
     def _compile(self, keypoints: bool) -> _Compiled:
         """The composition that carries our ids, and all in it that draws."""

@@ -25,7 +25,7 @@ from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.rules import RULE_OF_KIND
 from fiftyone_coco_audit.augmentation.targets import make_target, run
 from fiftyone_coco_audit.columns import Progress, write_columns
-from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.errors import CocoAuditError, check_count
 from fiftyone_coco_audit.fields import (
     FieldSpec,
     check_paths_are_free,
@@ -35,7 +35,7 @@ from fiftyone_coco_audit.fields import (
 )
 from fiftyone_coco_audit.findings import Finding, findings_frame, severest_first
 from fiftyone_coco_audit.loading.stages import Decoding
-from fiftyone_coco_audit.objects import RLE
+from fiftyone_coco_audit.objects import RLE, LabelledImages
 from fiftyone_coco_audit.parallel import WorkerDied, map_items
 from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FUNCTION = "audit_augmentation"
+# Of boxes that touch the border, in pixels, for what rounding does
+_TOLERANCE = 0.01
 #: The name of the field of samples, and of that of labels
 FIELD = "augmentation_damage"
 
@@ -221,7 +223,10 @@ class AugmentationAudit:
             finding: a finding, its code, or a kind of :data:`.damage.KINDS`
         """
         if isinstance(finding, str):
-            code = RULE_OF_KIND[finding].code if finding in KINDS else finding
+            if finding in KINDS and self.kinds[finding].any():
+                found = self._finding(finding, self.kinds[finding])
+                return found.view(self.samples)
+            code = finding
             for one in self.findings:
                 if one.code == code:
                     return one.view(self.samples)
@@ -312,6 +317,11 @@ class AugmentationAudit:
         rows: NDArray[np.int64] = first[self.table.sample] + self.table.object
         return rows
 
+    @cached_property
+    def _num_judged(self) -> int:
+        """How many objects were measured and could be judged."""
+        return len(np.unique(self._rows[self.table.judged]))
+
     def _share_of_samples(self) -> list[float | None]:
         count = len(self.labelled.images)
         table, harmed = self.table, np.zeros(len(self.table), bool)
@@ -349,7 +359,8 @@ class AugmentationAudit:
             name=rule.name,
             severity=rule.severity,
             message=f"{KINDS[kind].explanation.rstrip('.')}: {percent(share)} of all "
-            f"objects and draws, {number} of {len(self.labelled.rows):,} in any of "
+            f"objects and draws, {number} of {self._num_judged:,} in "
+            f"{'the' if self.num_draws == 1 else 'any of'} "
             f"{counted(self.num_draws, 'draw')}.",
             advice=rule.advice,
             count=len(objects),
@@ -361,14 +372,16 @@ class AugmentationAudit:
 
     def __str__(self) -> str:
         about = (
-            f"{self.pipeline.name}: {counted(len(self.labelled.images), 'image')}, "
+            f"{self.pipeline.name}: "
+            f"{counted(len(np.unique(self.table.sample)), 'image')}, "
             f"{counted(self.num_draws, 'draw')} of each"
         )
         lines = [about if self.complete else f"{about}, interrupted"]
         if self.failures:
             first = next(iter(self.failures.values()))
             lines.append(f"  {counted(len(self.failures), 'image')} failed: {first}")
-        lines += [f"  {finding}" for finding in self.findings] or ["  no findings"]
+        nothing = "no findings" if len(self.table) else "nothing was measured"
+        lines += [f"  {finding}" for finding in self.findings] or [f"  {nothing}"]
         return "\n".join(lines)
 
 
@@ -424,10 +437,21 @@ def audit_augmentation(
     parsed = Pipeline.parse(pipeline).with_box_params(
         min_visibility=min_visibility, min_area=min_area
     )
-    if n_seeds < 1:
-        raise CocoAuditError(f"n_seeds is {n_seeds}: each image is drawn once or more")
+    check_count("n_seeds", n_seeds)
+    if not isinstance(min_share, (int, float)) or not 0 <= min_share <= 1:
+        raise CocoAuditError(f"min_share is {min_share!r}: it must be from 0 to 1")
+    if not isinstance(thresholds, Thresholds):
+        raise CocoAuditError(
+            f"thresholds is {thresholds!r}: it must be Thresholds(...) of "
+            "fiftyone_coco_audit.augmentation.damage"
+        )
     labelled = read_labelled_images(
-        samples, label_field, masks=True, keep_masks=True, progress=False
+        samples,
+        label_field,
+        masks=True,
+        keep_masks=True,
+        sizes_required=False,
+        progress=False,
     )
     draws = Draws(parsed, n_seeds, seed)
     (table, failures), complete = _measure_all(
@@ -438,6 +462,12 @@ def audit_augmentation(
         notes.append(
             f"The labels in {label_field!r} have no masks: boxes are taken for the "
             "objects, so looseness is an upper bound."
+        )
+    outside = _reaching_out(labelled.images)
+    if outside:
+        notes.append(
+            f"{counted(outside, 'box')} out of the image were clipped to it: "
+            "Albumentations refuses such boxes, unless BboxParams have clip=True."
         )
     audit = AugmentationAudit(
         samples=samples,
@@ -464,6 +494,13 @@ def delete_augmentation_damage(dataset: fo.Dataset) -> None:
         dataset: the dataset
     """
     delete_fields(dataset, fields_of(dataset, _FUNCTION))
+
+
+def _reaching_out(images: LabelledImages) -> int:
+    """How many boxes reach out of their image."""
+    box, size = images.objects.box, images.image_size
+    outside = (box[:, :2] < 0) | (box[:, :2] + box[:, 2:] > size + _TOLERANCE)
+    return int(outside.any(axis=1).sum())
 
 
 def _items(labelled: LabelledSamples) -> list[Item]:

@@ -415,6 +415,9 @@ def run(
         return left
     from dataclasses import replace
 
+    for name in (*names, places, COVERED):
+        if name in data:
+            _check_layer(result.get(name), data[name], left.image.shape[:2])
     covered = result.get(COVERED)
     return replace(
         left,
@@ -422,6 +425,20 @@ def run(
         covered=None if covered is None or not covered.any() else covered,
         magnification=_magnification(result[places], *size),
     )
+
+
+def _check_layer(found: Any, given: NDArray[Any], size: tuple[int, ...]) -> None:
+    """Checks that what moves with the image has come out like it."""
+    shape = getattr(found, "shape", None)
+    if shape != size or found.dtype != given.dtype:
+        what = type(found).__name__
+        if shape is not None:
+            what = f"{found.dtype} of {' x '.join(map(str, shape))}"
+        raise PipelineError(
+            f"The pipeline gives back masks that are {what}, where the image is "
+            f"{' x '.join(map(str, size))} and masks were {given.dtype}: one of its "
+            "transforms does not move images and masks alike"
+        )
 
 
 def _left(result: Any, count: int) -> Draw:

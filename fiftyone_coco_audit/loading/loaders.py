@@ -16,6 +16,7 @@ from fiftyone_coco_audit.loading.targets import unpack_batch, unpack_sample
 from fiftyone_coco_audit.loading.throughput import Throughput
 from fiftyone_coco_audit.objects import LabelledImages
 from fiftyone_coco_audit.parallel import available_cores
+from fiftyone_coco_audit.wording import counted
 
 #: What is measured apart, where loading goes on while targets are looked at
 MEASURED_BATCHES = 32
@@ -79,7 +80,7 @@ class LoaderRun:
             if first.sample is not None:
                 where = f"sample {first.sample} of the loader's dataset"
             said.append(
-                f"{len(self.failures):,} failures: the first is {where}: "
+                f"{counted(len(self.failures), 'failure')}: the first is {where}: "
                 f"{first.exception}: {first.message.rstrip('.')}."
             )
         said += self.check.sentences()

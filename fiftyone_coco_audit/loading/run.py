@@ -91,7 +91,9 @@ def dry_run(
     dataset = samples._root_dataset
     if write_fields:
         check_paths_are_free(dataset, [field.path for field in _FIELDS], _FUNCTION)
-    labelled = read_labelled_images(samples, label_field, progress=False)
+    labelled = read_labelled_images(
+        samples, label_field, sizes_required=False, progress=False
+    )
     with _bar(len(labelled.images), progress) as report:
         result = run_pipeline(
             labelled.images,
@@ -167,7 +169,10 @@ def delete_dry_run(dataset: fo.Dataset) -> None:
 
 
 def _is_loader(source: Any) -> bool:
-    if isinstance(source, (str, PathLike, Mapping, list, tuple, Pipeline)):
+    if isinstance(source, (list, tuple)):
+        # Batches, and no transforms
+        return bool(source) and all(isinstance(s, (list, tuple)) for s in source)
+    if isinstance(source, (str, PathLike, Mapping, Pipeline)):
         return False
     return not _is_albumentations(source) and (
         hasattr(source, "__iter__") or hasattr(source, "__getitem__")

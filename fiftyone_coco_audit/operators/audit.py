@@ -58,16 +58,19 @@ def _add_rules(inputs: types.Object, ctx: ExecutionContext) -> None:
         ("select", "Only these rules", "Codes or beginnings of codes: CA3, CA501"),
         ("ignore", "Without these rules", "Such as: CA207, CA4"),
     ):
-        prop = inputs.str(
-            name,
-            label=label,
-            description=description,
-            view=types.TextFieldView(space=HALF),
-        )
         words = ctx.params.get(name)
+        if isinstance(words, (list, tuple)):  # a call from Python
+            prop = inputs.list(name, types.String(), label=label)
+        else:
+            prop = inputs.str(
+                name,
+                label=label,
+                description=description,
+                view=types.TextFieldView(space=HALF),
+            )
         if words:
             _check_rules(prop, words)
 
 
-def _check_rules(prop: types.Property, words: str) -> None:
+def _check_rules(prop: types.Property, words: str | list[str]) -> None:
     check(prop, lambda: selected_rules(words))

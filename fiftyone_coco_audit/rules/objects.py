@@ -450,10 +450,14 @@ def position_bias(
     inside = (shapes.centre >= place[:, :2]) & (shapes.centre <= place[:, 2:])
     found = np.flatnonzero(inside.all(axis=1) & np.isin(objects.category, worst))
     concerned = np.isin(objects.category, worst).sum()
+    place_of_all = f"the same {percent(share[worst].max())} of the image"
+    if not share[worst].max():
+        place_of_all = "the same place"
+    elif len(names) > 1:
+        place_of_all += " or less"
     yield Evidence(
         f"{percent(len(found) / concerned)} of the objects of {named(names)} have "
-        f"their centres in the same {percent(share[worst].max())} of the image"
-        f"{' or less' if len(names) > 1 else ''}.",
+        f"their centres in {place_of_all}.",
         objects=found,
         classes=names,
         figures={"objects": len(found), "share_of_image": float(share[worst[0]])},

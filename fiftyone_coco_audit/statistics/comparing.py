@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from fiftyone_coco_audit.columns import Progress
@@ -88,10 +89,11 @@ def find_partial_labels(
     """
     labelled = read_labelled_images(samples, label_field, progress=progress)
     images = labelled.images
+    # The limits are for what nobody asked for
     if by == "folder":
-        sources = folders(images.filepaths)
+        sources = folders(images.filepaths, max_sources=sys.maxsize)
     elif by == "tags":
-        sources = tagged(images.tags)
+        sources = tagged(images.tags, max_sources=sys.maxsize)
     else:
         sources = _by_field(samples, by)
     presence = ClassStatistics(images).presence

@@ -389,6 +389,11 @@ class Comparison:
                 f"there is no property {name!r} to compare; name one of "
                 f"{', '.join(PROPERTIES)}"
             )
+        if {"left", "right"} & set(self.names):
+            raise CocoAuditError(
+                f"the sets are called {self.names}, as the edges of bins are: name "
+                "them otherwise"
+            )
         values = [_defined(value) for value in self.values[name]]
         edges = _edges(np.concatenate(values), bins, whole=name == "num_objects")
         shares = {
@@ -503,7 +508,8 @@ def _edges(
     if whole:
         step = np.ceil((greatest - least + 1) / bins)
         return np.arange(least, greatest + 1 + step, step)
-    if least == greatest:
+    # Such as boxes that all fill their images, but for rounding
+    if np.isclose(least, greatest, rtol=1e-9, atol=0):
         return least * np.array([0.95, 1.05])
     edges = np.geomspace(least, greatest, bins + 1)
     edges[[0, -1]] = least, greatest

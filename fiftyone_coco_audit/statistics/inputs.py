@@ -14,10 +14,12 @@ from fiftyone_coco_audit.columns import (
     read_columns,
     require_detections,
 )
+from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.masks import has_masks, mask_boxes
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.objects import LabelledImages, Objects
 from fiftyone_coco_audit.reading import class_names, ensure_sizes, read_objects
+from fiftyone_coco_audit.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,6 +72,7 @@ def read_labelled_images(
     *,
     masks: bool = False,
     keep_masks: bool = False,
+    sizes_required: bool = True,
     progress: Progress = None,
 ) -> LabelledSamples:
     """Reads a label field of a dataset or view for statistics.
@@ -79,6 +82,8 @@ def read_labelled_images(
         label_field: the field of the ground truth
         masks: whether to read the boxes around masks too, where there are any
         keep_masks: whether to keep these masks with the objects
+        sizes_required: whether all images must have a size, as all that can be read
+            have
         progress: whether to show a progress bar, as everywhere in FiftyOne
 
     Returns:
@@ -89,7 +94,7 @@ def read_labelled_images(
             cannot be found out
     """
     require_detections(samples, label_field)
-    ensure_sizes(samples, progress)
+    ensure_sizes(samples, progress, required=sizes_required)
     masks = masks and has_masks(samples, label_field)
     attributes: dict[str, type] = {"area": float, "iscrowd": float}
     if masks:
@@ -97,10 +102,19 @@ def read_labelled_images(
     notes: list[str] = []
     with garbage_collection_paused():
         columns = read_columns(samples, {label_field: attributes}, progress=progress)
+        # Files that cannot be read have labels, too, which nobody will see
+        columns = replace(columns, size=np.nan_to_num(columns.size, nan=1.0))
         labels = columns.labels[label_field]
         filepaths, tags = samples.values(["filepath", "tags"])
         classes = class_names(samples, label_field, labels)
         found = read_objects(samples, label_field, columns, classes, notes, masks=masks)
+    empty = np.flatnonzero((columns.size <= 0).any(axis=1))
+    if len(empty):
+        raise CocoAuditError(
+            f"The metadata of {counted(len(empty), 'image')} say a width or height of "
+            f"0 (the first is {filepaths[empty[0]]}): run compute_metadata("
+            "overwrite=True)"
+        )
     crowd = found.objects.crowd
     kept = np.flatnonzero(~crowd)
     objects = found.objects.rows(kept)

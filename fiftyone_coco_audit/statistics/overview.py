@@ -70,6 +70,13 @@ class Statistics:
         anchors = self.anchor_matches.shares
         balance = self.classes.imbalance
         classes = counted(int(np.count_nonzero(self.classes.objects)), "class")
+        balanced = f"{classes} has objects."
+        if classes != "1 class":
+            balanced = (
+                f"{classes} have objects; the commonest has {balance.ratio:,.0f} times "
+                "as many as the rarest, and all together are as unequal as "
+                f"{balance.effective_classes:.1f} equal classes."
+            )
         return [
             self.images.kind.reason,
             f"Objects by COCO's classes of area: {listed(shares)}.",
@@ -79,9 +86,7 @@ class Statistics:
             f"With the anchors of {self.anchors.name}, {percent(anchors['positive'])} "
             f"of the objects are positive, {percent(anchors['ignored'])} ignored and "
             f"{percent(anchors['unreachable'])} unreachable.",
-            f"{classes} have objects; the commonest has {balance.ratio:,.0f} times as "
-            "many as the rarest, and all together are as unequal as "
-            f"{balance.effective_classes:.1f} equal classes.",
+            balanced,
         ]
 
     def resized(self, resize: ResizePolicy) -> Statistics:

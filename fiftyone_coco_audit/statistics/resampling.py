@@ -109,16 +109,19 @@ def repeat_factors(
     return RepeatFactors(category, image, source)
 
 
-def default_threshold(presence: Presence, *, max_factor: float = 10) -> float:
+def default_threshold(
+    presence: Presence, *, exponent: float = 0.5, max_factor: float = 10
+) -> float:
     """Proposes a threshold for a set: half of the classes are below it.
 
     LVIS's own 0.001 is of use to sets of its size only: among 1,000 images no class
     is rarer than that. Where the rarest class would be repeated more than
-    ``max_factor`` times at an exponent of 0.5, which is what the rarest classes of
-    LVIS come to, the threshold is lower: more of the same few images is overfitting.
+    ``max_factor`` times, which at an exponent of 0.5 the rarest classes of LVIS come
+    to, the threshold is lower: more of the same few images is overfitting.
 
     Args:
         presence: which classes each image shows
+        exponent: how strongly classes are repeated
         max_factor: how often an image may be repeated
 
     Returns:
@@ -128,7 +131,9 @@ def default_threshold(presence: Presence, *, max_factor: float = 10) -> float:
     images = images[images > 0]
     if not len(images):
         return 0.0
-    wanted = min(np.median(images), images.min() * max_factor**2)
+    wanted = np.median(images)
+    if exponent > 0:
+        wanted = min(wanted, images.min() * max_factor ** (1 / exponent))
     return float(wanted / presence.num_images)
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ResizeMode = Literal["letterbox", "longest_side", "shortest_side", "stretch", "none"]
 
+# No network takes more, and images of that size are counted in whole numbers
+_LARGEST = 100_000
 _SIZE = r"([1-9]\d*)"
 _TEXT = re.compile(
     rf"\s*([a-z_]+)(?:\s+{_SIZE}(?:\s*x\s*{_SIZE})?)?(?:\s+max\s+{_SIZE})?\s*"
@@ -59,6 +61,10 @@ class ResizePolicy:
             needs = "has no size" if self.mode == "none" else "needs a size in pixels"
             example = self.mode if self.mode == "none" else f"{self.mode} 640"
             raise CocoAuditError(f"resize mode {self.mode!r} {needs}: say {example!r}")
+        if max(self.width, self.height, self.max_side or 0) > _LARGEST:
+            raise CocoAuditError(
+                f"resize {str(self)[:40]!r} is larger than {_LARGEST:,} pixels"
+            )
         fills = self.mode in ("letterbox", "stretch")
         if self.height and not fills:
             raise CocoAuditError(

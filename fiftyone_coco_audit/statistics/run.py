@@ -136,12 +136,13 @@ def compute_statistics(
 
 
 def delete_statistics(dataset: fo.Dataset) -> None:
-    """Deletes all fields that :func:`compute_statistics` wrote.
+    """Deletes all fields of :func:`compute_statistics` and ``simulate_resampling``.
 
     Args:
         dataset: the dataset
     """
-    delete_fields(dataset, fields_of(dataset, _FUNCTION))
+    for function in (_FUNCTION, "simulate_resampling"):
+        delete_fields(dataset, fields_of(dataset, function))
 
 
 def _write(

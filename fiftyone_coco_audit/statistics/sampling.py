@@ -133,7 +133,7 @@ def simulate_resampling(
     labelled = read_labelled_images(samples, label_field, progress=progress)
     classes = ClassStatistics(labelled.images)
     if threshold is None:
-        threshold = default_threshold(classes.presence)
+        threshold = default_threshold(classes.presence, exponent=exponent)
     made = Resampling(ResamplingEffect(classes, threshold, exponent), labelled)
     factors = made.effect.factors.image
     dataset = samples._root_dataset

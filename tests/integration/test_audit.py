@@ -107,10 +107,48 @@ def test_rules_are_selected_ignored_and_tuned(dataset):
     for arguments, words in (
         ({"select": ["CA9"]}, "no rule 'CA9'"),
         ({"ignore": [""]}, "no rule ''"),
+        ({"select": ""}, "No rule is left"),
+        ({"select": []}, "No rule is left"),
+        ({"select": [None]}, "no rule None"),
+        ({"ignore": ["CA"]}, "No rule is left"),
         ({"thresholds": {"CA501": {"size": 1}}}, "no threshold 'size'"),
+        ({"thresholds": {"CA501": {"min_px": "1"}}}, "'1', which is no number"),
+        ({"thresholds": {"CA501": {"min_px": float("nan")}}}, "no number"),
+        ({"thresholds": {"CA501": 1}}, "not like"),
     ):
         with pytest.raises(CocoAuditError, match=words):
             audit(dataset, **arguments)
+
+
+def test_what_is_left_out_may_be_said_by_none(dataset):
+    assert len(audit(dataset, ignore=None)) == len(audit(dataset))
+    with pytest.raises(CocoAuditError, match="'fatal'"):
+        audit(dataset, select=["CA3"]).at_least("fatal")
+
+
+def test_thresholds_by_code_and_by_name_add_up(dataset):
+    by_code = {"min_px": 32}
+    both = {"CA501": by_code, "tiny-object-at-input": {}}
+    found = audit(dataset, select=["CA501"], thresholds=both)
+    expected = audit(dataset, select=["CA501"], thresholds={"CA501": by_code})
+    assert found["CA501"].count == expected["CA501"].count
+
+
+def test_images_without_an_area_are_told(dataset):
+    sample = dataset.first()
+    sample.metadata.width = 0
+    sample.save()
+    with pytest.raises(CocoAuditError, match="a width or height of 0"):
+        audit(dataset)
+
+
+def test_other_media_than_images_are_told():
+    videos = fo.Dataset()
+    videos.add_sample(
+        fo.Sample(filepath="/videos/1.mp4", ground_truth=fo.Detections(detections=[]))
+    )
+    with pytest.raises(CocoAuditError, match="is one of video"):
+        audit(videos)
 
 
 def test_a_view_is_audited_alone(dataset):

@@ -1,5 +1,6 @@
 """Pipelines and datasets: damage to labels, dry runs, loaders."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import albumentations as A
@@ -11,6 +12,7 @@ import pytest
 
 from fiftyone_coco_audit import (
     CocoAuditError,
+    audit,
     audit_augmentation,
     check_loader,
     delete_augmentation_damage,
@@ -138,7 +140,7 @@ def test_a_pipeline_that_is_none(dataset):
         with pytest.raises(CocoAuditError) as caught:
             audit_augmentation(dataset, source)
         assert "\n" not in str(caught.value)
-    with pytest.raises(CocoAuditError, match="once or more"):
+    with pytest.raises(CocoAuditError, match="n_seeds is 0"):
         audit_augmentation(dataset, "minimal", n_seeds=0)
 
 
@@ -196,6 +198,100 @@ def test_a_loader_is_held_against_the_labels(dataset):
     # The same through the one function for all
     again = dry_run(view, Swapped(dataset))
     assert [diagnosis.name for diagnosis in again.check.diagnoses] == names
+
+
+def test_threads_do_not_mix_their_draws(dataset):
+    alone = audit_augmentation(dataset, "rotation", workers=1)
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(3):
+            found = audit_augmentation(dataset, "rotation", executor=threads)
+            assert found.shares().equals(alone.shares())
+
+
+@pytest.fixture
+def unread(dataset) -> fo.Dataset:
+    """The same without metadata, and with a file that is no image."""
+    Path(dataset.skip(4).first().filepath).write_bytes(b"no image")
+    dataset.set_values("metadata", [None] * len(dataset))
+    return dataset
+
+
+def test_unreadable_images_without_metadata_are_failures_of_their_own(unread):
+    result = dry_run(unread, "minimal", workers=1)
+    assert result.counts() == {"ok": 4, "suspicious": 0, "failed": 2, "not run": 0}
+    found = audit_augmentation(unread, "minimal", workers=1)
+    assert list(found.failures) == [4, 5]
+    assert str(found).startswith("minimal: 4 images")
+    with pytest.raises(CocoAuditError, match="The size of 2 images is not known"):
+        audit(unread)
+
+
+class Unmasked(A.DualTransform):
+    """Moves images, but gives back masks of another kind."""
+
+    def __init__(self, wrong):
+        super().__init__(p=1)
+        self.wrong = wrong
+
+    def apply(self, img, **params):
+        return img
+
+    def apply_to_bboxes(self, bboxes, **params):
+        return bboxes
+
+    def apply_to_mask(self, mask, **params):
+        return self.wrong(mask)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [lambda m: None, lambda m: m[:10, :10], lambda m: m.astype(np.float64) / 2],
+)
+def test_masks_that_do_not_move_with_their_image_are_failures(dataset, wrong):
+    found = audit_augmentation(dataset, [Unmasked(wrong)], n_seeds=1, workers=1)
+    assert len(found.failures) == 6 and len(found.table) == 0
+    assert "masks" in found.failures[0] or "Transform 1" in found.failures[0]
+    assert "nothing was measured" in str(found)
+
+
+def test_kinds_that_are_no_finding_can_be_opened(dataset):
+    found = audit_augmentation(
+        dataset, LEFT_HALF_CUT, n_seeds=1, workers=1, min_share=0.9
+    )
+    assert found.findings == ()
+    assert labels(found.view("gone"), "label") == ["left"] * 5
+    with pytest.raises(CocoAuditError, match="'swapped'"):
+        found.view("swapped")
+
+
+def test_boxes_out_of_the_image_are_told(dataset):
+    sample = dataset.first()
+    sample.ground_truth.detections[0].bounding_box = [-0.1, 0.1, 0.2, 0.4]
+    sample.save()
+    (note,) = audit_augmentation(dataset, "minimal", n_seeds=1, workers=1).notes
+    assert note.startswith("1 box out of the image")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"n_seeds": "3"},
+        {"n_seeds": 2.5},
+        {"workers": "2"},
+        {"thresholds": None},
+        {"min_share": -1},
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_named(dataset, wrong):
+    (name,) = wrong
+    with pytest.raises(CocoAuditError, match=name):
+        audit_augmentation(dataset, "minimal", **wrong)
+
+
+def test_a_list_of_batches_is_a_loader(dataset):
+    loader = [[Swapped(dataset)[n]] for n in range(5)]
+    checked = dry_run(dataset.limit(5), loader)
+    assert any("swap" in one.name for one in checked.check.diagnoses)
 
 
 def test_other_limits_of_boxes_than_those_of_the_pipeline(dataset):

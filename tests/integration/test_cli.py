@@ -91,6 +91,23 @@ def test_a_mistake_is_one_sentence(arguments, capsys):
     assert "annotations.json.gz" in error
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--audit-json", ""],
+        ["--audit-json", "no/such/folder.json"],
+        ["--resize", "letterbox 99999999999999999999"],
+        ["--select", ""],
+    ],
+)
+def test_what_means_nothing_is_told_before_anything_is_imported(
+    arguments, wrong, capsys
+):
+    assert main([*arguments, *wrong]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not fo.list_datasets()
+
+
 def test_a_database_that_does_not_answer_is_one_sentence(arguments):
     nobody = "mongodb://127.0.0.1:1"
     started = time.monotonic()

@@ -256,6 +256,17 @@ def test_partial_labels_by_folder_tag_and_field():
             f"{URI}find_partial_labels", {"dataset": dataset}, params={"by": by}
         ).result
         assert result["gaps"] == found.reset_index().to_dict("records")
+    # What is asked for has no limit of sources
+    many = fo.Dataset()
+    many.add_samples(
+        [
+            sample(n, f"s{n // 20:02}", [f"t{n // 20}"], "c" if n < 40 else "cd")
+            for n in range(440)
+        ]
+    )
+    for by, sources in (("folder", ["s00", "s01"]), ("tags", ["t0", "t1"])):
+        found = find_partial_labels(many, by=by)
+        assert found.index.tolist() == [("d", source) for source in sources]
     with pytest.raises(CocoAuditError, match="no field 'site'"):
         find_partial_labels(dataset, by="site")
 

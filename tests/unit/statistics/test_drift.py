@@ -73,6 +73,23 @@ def test_kolmogorov_smirnov_agrees_with_scipy(a, b, shift, digits):
         assert found.p_value[0] == pytest.approx(expected.pvalue, rel=0.15, abs=2e-3)
 
 
+def test_values_that_differ_by_rounding_only_are_one_bin():
+    # Of boxes that fill their images
+    sizes = [(641 + n, 480) for n in range(4)]
+    rows = [(n, "a", [0, 0, *size]) for n, size in enumerate(sizes)]
+    one = labelled(sizes[:2], rows[:2], ["a"])
+    other = labelled(sizes[2:], [(n - 2, *row) for n, *row in rows[2:]], ["a"])
+    one.objects.area[:] *= 1 + 1e-15
+    frame = Comparison(one, other).distribution("relative_area")
+    assert len(frame) == 1
+
+
+def test_sets_are_not_called_as_the_edges_of_bins():
+    found = Comparison(random_set(0), random_set(1), ("left", "right"))
+    with pytest.raises(CocoAuditError, match="name them otherwise"):
+        found.distribution("aspect_ratio")
+
+
 def test_groups_are_compared_apart():
     rng = np.random.default_rng(3)
     groups = rng.integers(0, 5, 300), rng.integers(0, 5, 200)

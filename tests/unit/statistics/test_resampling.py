@@ -209,6 +209,16 @@ def test_frame():
     assert frame["object_gain"].tolist() == [1.4, 2, 1, 1]
 
 
+@pytest.mark.parametrize("exponent", [0.25, 0.5, 1, 2])
+def test_default_threshold_keeps_its_limit_at_any_exponent(exponent):
+    rows = [(n, "ab"[n % 2], [0, 0, 9, 9]) for n in range(1000)]
+    images = labelled([(64, 48)] * 1000, [*rows, (0, "rare", [9, 9, 9, 9])])
+    classes = ClassStatistics(images)
+    threshold = default_threshold(classes.presence, exponent=exponent)
+    factors = ResamplingEffect(classes, threshold, exponent).factors.image
+    assert factors.max() <= 10 * (1 + 1e-9)
+
+
 def test_default_threshold_is_the_median():
     # Images with each class: 1, 4 and 8 of 16
     assert default_threshold(KITCHEN.presence) == 4 / 16
