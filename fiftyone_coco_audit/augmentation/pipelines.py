@@ -8,7 +8,7 @@ import json
 import random
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -594,6 +594,11 @@ def _build(record: Any, where: str) -> Any:
             for name in _COMPOSITION_PARAMS
             if name in params and name in known
         }
+        for name, fits in _FITS.items():
+            if name in params and not fits(params[name]):
+                raise CocoAuditError(
+                    f"{named.rstrip(',')} cannot have {name}={params[name]!r}"
+                )
         params["transforms"] = [
             _build(child, f"{where}.{n}") for n, child in enumerate(children, 1)
         ]
@@ -609,6 +614,12 @@ def _build(record: Any, where: str) -> Any:
     except Exception as error:
         text = " ".join(str(error).split())
         raise CocoAuditError(f"{named} cannot be made: {text}") from None
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "p": lambda p: isinstance(p, (int, float)) and 0 <= p <= 1,
+    "n": lambda n: isinstance(n, int) and n > 0,
+}
 
 
 def _tuples(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,12 @@ from fiftyone_coco_audit.augmentation.handover import Preview, hand_over
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.rules import RULE_OF_KIND
 from fiftyone_coco_audit.augmentation.targets import make_target, run
-from fiftyone_coco_audit.columns import Progress, write_columns
+from fiftyone_coco_audit.columns import (
+    Progress,
+    SampleColumns,
+    read_columns,
+    write_columns,
+)
 from fiftyone_coco_audit.errors import CocoAuditError, check_count
 from fiftyone_coco_audit.fields import (
     FieldSpec,
@@ -288,6 +293,13 @@ class AugmentationAudit:
         dataset = samples._root_dataset
         path = f"{field}.detections.{FIELD}"
         check_paths_are_free(dataset, [FIELD, path], _FUNCTION)
+        # Whatever was written in the meantime, by another audit for example
+        columns = read_columns(samples, {field: {}}, progress=False)
+        if _ids(columns, field) != _ids(self.labelled.columns, field):
+            raise CocoAuditError(
+                f"The samples or the labels in {field!r} are not those that were "
+                "measured: run audit_augmentation again"
+            )
         specs = [
             FieldSpec(
                 FIELD,
@@ -302,7 +314,7 @@ class AugmentationAudit:
         declare_fields(dataset, specs, _FUNCTION)
         write_columns(
             samples,
-            self.labelled.columns,
+            columns,
             {FIELD: self._share_of_samples()},
             {field: {FIELD: self.labelled.label_column(self._kind_of_objects())}},
             progress=progress,
@@ -494,6 +506,10 @@ def delete_augmentation_damage(dataset: fo.Dataset) -> None:
         dataset: the dataset
     """
     delete_fields(dataset, fields_of(dataset, _FUNCTION))
+
+
+def _ids(columns: SampleColumns, field: str) -> tuple[list[Any], list[Any]]:
+    return list(columns.ids), list(columns.labels[field].ids)
 
 
 def _reaching_out(images: LabelledImages) -> int:

@@ -264,6 +264,21 @@ def test_kinds_that_are_no_finding_can_be_opened(dataset):
         found.view("swapped")
 
 
+def test_fields_are_written_as_often_as_wanted(dataset):
+    one = audit_augmentation(dataset, LEFT_HALF_CUT, n_seeds=1, workers=1)
+    other = audit_augmentation(dataset, "minimal", n_seeds=1, workers=1)
+    one.write_fields()
+    other.write_fields()
+    assert not any(labels(dataset, "augmentation_damage"))
+    one.write_fields()
+    assert labels(dataset, "augmentation_damage").count("gone") == 5
+    sample = dataset.first()
+    sample.ground_truth.detections = sample.ground_truth.detections[1:]
+    sample.save()
+    with pytest.raises(CocoAuditError, match="not those that were measured"):
+        other.write_fields()
+
+
 def test_boxes_out_of_the_image_are_told(dataset):
     sample = dataset.first()
     sample.ground_truth.detections[0].bounding_box = [-0.1, 0.1, 0.2, 0.4]

@@ -155,6 +155,14 @@ def test_parameters_of_another_version_are_understood():
         ([{"transform": "Lambda"}], "1 is 'Lambda', which the installed"),
         ([{"transform": "Resize"}], "1, Resize needs the parameter 'height'"),
         (
+            [{"transform": "OneOf", "params": {"p": 3, "transforms": []}}],
+            "1, OneOf cannot have p=3",
+        ),
+        (
+            [{"transform": "SomeOf", "params": {"n": "x", "transforms": []}}],
+            "1, SomeOf cannot have n='x'",
+        ),
+        (
             [{"transform": "Rotate", "params": {"limt": 3}}],
             "1, Rotate has no parameter 'limt': it has limit, ",
         ),
