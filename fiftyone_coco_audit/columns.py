@@ -110,6 +110,10 @@ def require_detections(samples: fo.SampleCollection, field: str) -> None:
     import fiftyone as fo
 
     require_samples(samples)
+    if samples._is_dynamic_groups:
+        raise CocoAuditError(
+            "This view groups samples: use its flatten(), or the dataset itself"
+        )
     if samples.media_type == "group":
         raise CocoAuditError(
             f"Dataset {samples._root_dataset.name!r} is grouped: choose the slice with "

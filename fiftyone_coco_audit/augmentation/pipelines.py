@@ -39,6 +39,7 @@ _LIMITS = {"min_visibility": 1, "min_area": inf, "min_width": inf, "min_height":
 #: Names of the label fields that carry ids and classes through the pipeline
 IDS, CLASSES, KEYPOINT_IDS = "label_ids", "label_classes", "keypoint_ids"
 
+_FILES = (".json", ".yaml", ".yml")
 _ONE_AT_A_TIME = threading.RLock()
 
 _Compiled = tuple[Any, list[tuple[str, Any]]]
@@ -387,14 +388,14 @@ def _read_text(text: str, name: str | None) -> Pipeline:
     stripped = text.strip()
     if stripped in PRESETS:
         return preset(stripped)
-    if "\n" not in stripped and stripped.endswith((".json", ".yaml", ".yml")):
+    if "\n" not in stripped and stripped.lower().endswith(_FILES):
         return _read_file(Path(stripped), name)
     return _read_document(stripped, "The pipeline", name or "pipeline")
 
 
 def _read_file(path: Path, name: str | None) -> Pipeline:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise CocoAuditError(

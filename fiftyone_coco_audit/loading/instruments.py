@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from fiftyone_coco_audit.wording import counted
+
 
 class Nonsense(ValueError):
     """What a transform or a pipeline returned can be no image with labels."""
@@ -127,7 +129,7 @@ def ensure_boxes(boxes: Any, ids: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
         raise Nonsense(f"returned boxes of shape {size}")
     if ids is None or len(ids) != len(found):
         count = "no" if ids is None else len(ids)
-        raise Nonsense(f"returned {len(found)} boxes with {count} ids")
+        raise Nonsense(f"returned {counted(len(found), 'box')} with {count} ids")
     if not np.isfinite(found).all():
         raise Nonsense("returned boxes that are not finite")
     return found

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fiftyone_coco_audit.columns import Progress, write_columns
+from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free, declare_fields
 from fiftyone_coco_audit.statistics.classes import ClassStatistics
 from fiftyone_coco_audit.statistics.inputs import (
@@ -131,6 +132,8 @@ def simulate_resampling(
             written then
     """
     labelled = read_labelled_images(samples, label_field, progress=progress)
+    if weights_path is not None and not len(labelled.images):
+        raise CocoAuditError("There are no images that a sampler could draw")
     classes = ClassStatistics(labelled.images)
     if threshold is None:
         threshold = default_threshold(classes.presence, exponent=exponent)

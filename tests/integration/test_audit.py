@@ -142,6 +142,11 @@ def test_images_without_an_area_are_told(dataset):
         audit(dataset)
 
 
+def test_views_of_groups_are_told(dataset):
+    with pytest.raises(CocoAuditError, match="use its flatten"):
+        audit(dataset.group_by("coco_id"))
+
+
 def test_other_media_than_images_are_told():
     videos = fo.Dataset()
     videos.add_sample(
