@@ -35,7 +35,7 @@ from fiftyone_coco_audit.findings import (
 )
 from fiftyone_coco_audit.runs import load_run, save_run
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
-from fiftyone_coco_audit.statistics.anchors import AnchorSet
+from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
 from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
     read_labelled_images,
@@ -202,7 +202,7 @@ def audit(
         resize: how images are resized for the network, such as ``"letterbox 640"``;
             see :class:`.statistics.resizing.ResizePolicy`
         anchors: the anchors of the detector; see
-            :class:`.statistics.anchors.AnchorSet`
+            :class:`.statistics.anchor_sets.AnchorSet`
         select: codes, beginnings of codes or names of the rules to run, such as
             ``["CA4", "tiny-object-at-input"]``; all by default
         ignore: those not to run

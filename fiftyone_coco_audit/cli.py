@@ -241,7 +241,7 @@ def _rules(arguments: argparse.Namespace) -> dict[str, Any]:
         CocoAuditError: if one of them means nothing
     """
     from fiftyone_coco_audit.auditing import selected_rules
-    from fiftyone_coco_audit.statistics.anchors import AnchorSet
+    from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
     from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 
     selected_rules(arguments.select, arguments.ignore)

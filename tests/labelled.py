@@ -10,7 +10,7 @@ import numpy as np
 from fiftyone_coco_audit.findings import RULES, Evidence, Rule
 from fiftyone_coco_audit.objects import LabelledImages, Objects
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
-from fiftyone_coco_audit.statistics.anchors import AnchorSet
+from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
 from fiftyone_coco_audit.statistics.overview import Statistics
 from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
 

@@ -26,7 +26,9 @@ from fiftyone_coco_audit.augmentation.catalog import (
     problem_of,
     spelled,
     transform_class,
+    transform_types,
 )
+from fiftyone_coco_audit.augmentation.presets import PRESETS
 from fiftyone_coco_audit.errors import CocoAuditError
 
 _CLASS = "__class_fullname__"
@@ -382,9 +384,39 @@ def _seeded(drawing: Sequence[tuple[str, Any]], prefix: str) -> Iterator[None]:
         np.random.set_state(numpy_state)  # noqa: NPY002
 
 
-def _read_text(text: str, name: str | None) -> Pipeline:
-    from fiftyone_coco_audit.augmentation.presets import PRESETS, preset
+def preset(name: str) -> Pipeline:
+    """Builds a preset for the installed version of Albumentations.
 
+    Args:
+        name: one of :data:`.presets.PRESETS`
+
+    Returns:
+        a :class:`Pipeline`
+
+    Raises:
+        CocoAuditError: if there is no preset of that name
+    """
+    if name not in PRESETS:
+        raise CocoAuditError(
+            f"There is no preset {name!r}: the presets are {', '.join(PRESETS)}"
+        )
+    chosen = PRESETS[name]
+    # The dropouts of the first versions of Albumentations 1.4 do not know of boxes
+    able = transform_types()
+    steps = [
+        {"transform": transform, "params": dict(params)}
+        for transform, params in chosen.transforms
+        if transform in able
+    ]
+    pipeline = Pipeline.parse(steps, name=name)
+    if not chosen.box_params:
+        return pipeline
+    return replace(
+        pipeline.with_box_params(format="coco", **chosen.box_params), name=name
+    )
+
+
+def _read_text(text: str, name: str | None) -> Pipeline:
     stripped = text.strip()
     if stripped in PRESETS:
         return preset(stripped)
@@ -407,8 +439,6 @@ def _read_file(path: Path, name: str | None) -> Pipeline:
 
 
 def _read_document(text: str, what: str, name: str) -> Pipeline:
-    from fiftyone_coco_audit.augmentation.presets import PRESETS
-
     load = _load_json if text.startswith(("{", "[")) else _load_yaml
     document = load(text, what)
     if isinstance(document, (Mapping, list)) and document:

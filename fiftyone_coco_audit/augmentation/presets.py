@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-from fiftyone_coco_audit.augmentation.catalog import transform_types
-from fiftyone_coco_audit.errors import CocoAuditError
-
-if TYPE_CHECKING:
-    from fiftyone_coco_audit.augmentation.pipelines import Pipeline
+from typing import Any
 
 # OpenCV's numbers of how an image goes on outside
 _CONSTANT, _REFLECT = 0, 4
@@ -204,39 +198,3 @@ PRESETS: dict[str, Preset] = {
         ),
     )
 }
-
-
-def preset(name: str) -> Pipeline:
-    """Builds a preset for the installed version of Albumentations.
-
-    Args:
-        name: one of :data:`PRESETS`
-
-    Returns:
-        a :class:`.pipelines.Pipeline`
-
-    Raises:
-        CocoAuditError: if there is no preset of that name
-    """
-    from dataclasses import replace
-
-    from fiftyone_coco_audit.augmentation.pipelines import Pipeline
-
-    if name not in PRESETS:
-        raise CocoAuditError(
-            f"There is no preset {name!r}: the presets are {', '.join(PRESETS)}"
-        )
-    chosen = PRESETS[name]
-    # The dropouts of the first versions of Albumentations 1.4 do not know of boxes
-    able = transform_types()
-    steps = [
-        {"transform": transform, "params": dict(params)}
-        for transform, params in chosen.transforms
-        if transform in able
-    ]
-    pipeline = Pipeline.parse(steps, name=name)
-    if not chosen.box_params:
-        return pipeline
-    return replace(
-        pipeline.with_box_params(format="coco", **chosen.box_params), name=name
-    )

@@ -13,8 +13,8 @@ from fiftyone_coco_audit.operators.forms import (
     check,
     detections_fields,
 )
-from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS, PRESETS
-from fiftyone_coco_audit.statistics.anchors import AnchorSet
+from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
+from fiftyone_coco_audit.statistics.anchor_sets import PRESETS, AnchorSet
 from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
 
 

@@ -23,7 +23,7 @@ from fiftyone_coco_audit.statistics.overview import Statistics
 if TYPE_CHECKING:
     import fiftyone as fo
 
-    from fiftyone_coco_audit.statistics.anchors import AnchorSet
+    from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
     from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 
 _READINGS = 4

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.findings import Evidence, rule
 from fiftyone_coco_audit.rules._shared import WorstClasses, at
-from fiftyone_coco_audit.statistics.anchors import UNREACHABLE, AnchorMatches
+from fiftyone_coco_audit.statistics.anchor_sets import UNREACHABLE
+from fiftyone_coco_audit.statistics.anchors import AnchorMatches
 from fiftyone_coco_audit.wording import (
     counted,
     listed,
@@ -174,7 +175,7 @@ def better_anchors(
     matches = statistics.anchor_matches
     if not len(matches) or 1 - matches.shares["unreachable"] >= max_reach:
         return
-    proposal = matches.proposal
+    proposal = statistics.anchor_proposal
     before, after = proposal.before, proposal.after
     if not proposal.is_better or after.reach - before.reach < min_gain:
         return

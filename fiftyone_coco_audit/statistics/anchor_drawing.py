@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.evaluation.overlaps import paired_box_iou
+from fiftyone_coco_audit.statistics.anchor_sets import POSITIVE
 from fiftyone_coco_audit.statistics.anchors import (
     NO_ANCHOR,
-    POSITIVE,
     AnchorMatches,
     input_transform,
 )

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.statistics.anchor_sets import AnchorLevel, AnchorSet, Shape
 from fiftyone_coco_audit.statistics.anchors import (
-    AnchorLevel,
     AnchorMatches,
-    AnchorSet,
-    Shape,
     anchor_iou,
     anchor_ratio,
 )
@@ -107,7 +105,7 @@ def refit_anchors(matches: AnchorMatches, *, seed: int = 51) -> AnchorSet:
         seed: of all that is random
 
     Returns:
-        an :class:`.anchors.AnchorSet`, to a hundredth of a pixel
+        an :class:`.anchor_sets.AnchorSet`, to a hundredth of a pixel
 
     Raises:
         CocoAuditError: if there is nothing to fit, or nothing to fit to

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from fiftyone_coco_audit.statistics.anchors import (
+from fiftyone_coco_audit.statistics.anchor_sets import (
+    PRESETS,
     AnchorLevel,
     AnchorSet,
     Assignment,
@@ -189,22 +190,20 @@ def _yolov8() -> AnchorSet:
     )
 
 
-#: Anchors by the name of their detector, in pixels of the network's input. Those of
-#: SSD300 are for "stretch 300"; all others are the same whatever the size of the input
-PRESETS: dict[str, AnchorSet] = {
-    anchors.name: anchors
-    for anchors in (
-        _retinanet(),
-        _faster_rcnn_fpn(),
-        _torchvision_retinanet(),
-        _ssd300(),
-        _yolov3(),
-        _yolov5(),
-        _yolov7(),
-        _fcos(),
-        _yolov8(),
-    )
-}
+# Those of SSD300 are for "stretch 300"; all others are the same whatever the size of
+# the input
+for _anchors in (
+    _retinanet(),
+    _faster_rcnn_fpn(),
+    _torchvision_retinanet(),
+    _ssd300(),
+    _yolov3(),
+    _yolov5(),
+    _yolov7(),
+    _fcos(),
+    _yolov8(),
+):
+    PRESETS[_anchors.name] = _anchors
 
 #: The most anchors of all presets, so that what these do not reach few others do, and
 #: assigned by IoU, which is what most detectors with anchors do

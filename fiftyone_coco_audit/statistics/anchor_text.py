@@ -1,25 +1,14 @@
-"""Anchors as people write them: as text, or as a dict that JSON can hold."""
+"""Anchors as people write them: words that are each followed by their values."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.statistics.anchor_presets import PRESETS
-from fiftyone_coco_audit.statistics.anchors import (
-    AnchorLevel,
-    AnchorSet,
-    Assignment,
-    Shape,
-    levels_of_ranges,
-    shapes_of_sizes,
-)
 
-_EXAMPLE = "'sizes 32,64,128 ratios .5,1,2 strides 8,16,32'"
+EXAMPLE = "'sizes 32,64,128 ratios .5,1,2 strides 8,16,32'"
 
 
 def _numbers(text: str) -> list[float]:
@@ -58,15 +47,19 @@ _KINDS: dict[str, set[str]] = {
 }
 
 
-def read_text(text: str) -> AnchorSet:
-    """Reads anchors from text; see :meth:`.anchors.AnchorSet.parse`.
+def read_words(text: str, names: Iterable[str]) -> dict[str, Any]:
+    """Reads the words of a text; see :meth:`.anchor_sets.AnchorSet.parse`.
+
+    Args:
+        text: the text
+        names: what could have been meant instead, for the message
+
+    Returns:
+        a dict of the words and their values
 
     Raises:
-        CocoAuditError: if it describes none
+        CocoAuditError: if there are others
     """
-    preset = PRESETS.get(text.strip().lower())
-    if preset is not None:
-        return preset
     values: dict[str, Any] = {}
     words = iter(re.sub(r"\s*([,/])\s*", r"\1", text).split())
     for word in words:
@@ -76,24 +69,30 @@ def read_text(text: str) -> AnchorSet:
         except (KeyError, ValueError):
             raise CocoAuditError(
                 f"anchors are {text!r}, where {f'{word} {value}'.strip()!r} cannot be "
-                f"understood: give one of {', '.join(PRESETS)}, or something like "
-                f"{_EXAMPLE}"
+                f"understood: give one of {', '.join(names)}, or something like "
+                f"{EXAMPLE}"
             ) from None
-    return read_dict(values)
+    return values
 
 
-def read_dict(values: Mapping[str, Any]) -> AnchorSet:
-    """Reads anchors from a dict; see :meth:`.anchors.AnchorSet.parse`.
+def kind_of_words(values: Mapping[str, Any]) -> str:
+    """Tells how words describe anchors.
+
+    Args:
+        values: words and their values
+
+    Returns:
+        ``"sizes"``, ``"anchors"`` or ``"ranges"``
 
     Raises:
-        CocoAuditError: if it describes none
+        CocoAuditError: if words are missing, or do not go together
     """
     kinds = [kind for kind in _KINDS if kind in values]
     if not kinds or "strides" not in values:
         raise CocoAuditError(
             f"anchors need strides and one of {', '.join(_KINDS)}, but have "
             f"{', '.join(map(str, values)) or 'none of them'}: give something like "
-            f"{_EXAMPLE}"
+            f"{EXAMPLE}"
         )
     kind = kinds[0]
     unknown = [word for word in values if word not in _KINDS[kind]]
@@ -103,73 +102,32 @@ def read_dict(values: Mapping[str, Any]) -> AnchorSet:
         raise CocoAuditError(
             f"anchors have {unknown[0]!r}, which means nothing where there is "
             f"{'ratio' if 'ratio' in values else kind}: leave it out, or give "
-            f"something like {_EXAMPLE}"
+            f"something like {EXAMPLE}"
         )
-    try:
-        strides = [float(stride) for stride in values["strides"]]
-        return AnchorSet(
-            name=str(values.get("name", "custom anchors")),
-            levels=_levels(kind, values, strides),
-            assignment=_assignment(kind, values),
-            offset=float(values.get("offset", 0.5 if kind == "ranges" else 0)),
-        )
-    except CocoAuditError:
-        raise
-    except (IndexError, TypeError, ValueError):
-        raise CocoAuditError(
-            f"anchors {dict(values)!r} have a value that is not of the form it must "
-            f"be: give something like {_EXAMPLE}"
-        ) from None
+    return kind
 
 
-def _levels(
-    kind: str, values: Mapping[str, Any], strides: Sequence[float]
-) -> tuple[AnchorLevel, ...]:
-    if kind == "ranges":
-        return levels_of_ranges(strides, [float(end) for end in values["ranges"]])
-    given = values[kind]
-    shapes: Sequence[Sequence[Shape]]
-    if kind == "sizes":
-        ratios = [float(ratio) for ratio in values.get("ratios", (1,))]
-        groups = [given] if np.isscalar(given[0]) else given
-        shapes = [
-            [_rounded(shape) for shape in shapes_of_sizes(sizes, ratios)]
-            for sizes in _per_level(groups, len(strides), kind)
+def write_words(values: Mapping[str, Any]) -> str:
+    """Writes words and their values as :func:`read_words` reads them.
+
+    Sides of anchors are written to a hundredth of a pixel.
+    """
+    return " ".join(_text(word, value) for word, value in values.items())
+
+
+def _text(word: str, value: Any) -> str:
+    if value is True:
+        return word
+    if not isinstance(value, list):
+        return f"{word} {_number(value)}"
+    if word == "anchors":
+        levels = [
+            ",".join(f"{_number(round(w, 2))}x{_number(round(h, 2))}" for w, h in level)
+            for level in value
         ]
-    else:
-        groups = [given] if np.isscalar(given[0][0]) else given
-        shapes = _per_level(groups, len(strides), kind)
-    return tuple(
-        AnchorLevel(stride, tuple((float(w), float(h)) for w, h in level))
-        for stride, level in zip(strides, shapes, strict=True)
-    )
+        return f"{word} {'/'.join(levels)}"
+    return f"{word} {','.join(map(_number, value))}"
 
 
-def _per_level(groups: Sequence[Any], number: int, kind: str) -> Sequence[Any]:
-    """As many groups as levels: a single one is divided equally among them."""
-    if len(groups) == 1 and number and len(groups[0]) % number == 0:
-        each = len(groups[0]) // number
-        return [groups[0][each * k : each * (k + 1)] for k in range(number)]
-    if len(groups) != number:
-        raise CocoAuditError(
-            f"anchors have {sum(map(len, groups))} {kind}, which cannot be divided "
-            f"among {number} strides: give as many for each, or separate those of the "
-            "levels by '/'"
-        )
-    return groups
-
-
-def _rounded(shape: Shape) -> Shape:
-    # To what the text of a set shows, so that it reads back as the same set
-    return round(shape[0], 2), round(shape[1], 2)
-
-
-def _assignment(kind: str, values: Mapping[str, Any]) -> Assignment:
-    if kind == "ranges":
-        return Assignment.by_distance()
-    if "ratio" in values:
-        return Assignment.by_ratio(float(values["ratio"]))
-    positive, negative = values.get("iou", (0.5, 0.4))
-    return Assignment(
-        "iou", float(positive), float(negative), bool(values.get("force", False))
-    )
+def _number(value: float) -> str:
+    return f"{value:.10g}"

@@ -1,338 +1,32 @@
-"""Anchors of detectors, and how well they match the objects at the network's input."""
+"""How well the anchors of a detector match the objects at the network's input."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.statistics.anchor_sets import (
+    POSITIVE,
+    STATUSES,
+    UNREACHABLE,
+    AnchorSet,
+    Shape,
+)
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from fiftyone_coco_audit.statistics.anchor_fitting import Proposal
-
-#: Width and height in pixels of the network's input
-Shape = tuple[float, float]
-
-#: What an object can be to the anchors
-STATUSES = ("positive", "ignored", "unreachable")
-POSITIVE, IGNORED, UNREACHABLE = range(len(STATUSES))
 
 #: Between these sizes at the network's input :meth:`AnchorMatches.per_size` divides
 SIZE_EDGES = (8, 16, 32, 64, 128, 256, 512)
 
 #: What stands for the anchor of an object that has none
 NO_ANCHOR = -1
-
-
-@dataclass(frozen=True)
-class AnchorLevel:
-    """The anchors of one feature map.
-
-    Args:
-        stride: the distance of its cells in pixels of the network's input
-        shapes: the anchors at each cell; none where there are only locations
-        reach: only where there are no anchors: the least and, exclusive, the greatest
-            distance in pixels of the network's input between a location and the
-            farthest side of its object
-    """
-
-    stride: float
-    shapes: tuple[Shape, ...] = ()
-    reach: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """How a detector tells which anchors learn an object.
-
-    Each way is a score of an object and an anchor in [0, 1], and two limits for it.
-
-    Args:
-        by: ``"iou"``, the IoU at the anchor's place; ``"ratio"``, the least of
-            ``w / aw``, ``aw / w``, ``h / ah`` and ``ah / h``, wherever the anchor is;
-            ``"distance"``, 1 if a location of the object's level is in its box, else 0
-        positive: an object is learnt by anchors of this score and above; by ratio,
-            above it
-        negative: an object whose best score is less, or by ratio is not more, is
-            background to all anchors; between the two, anchors are told nothing
-        force_best: whether the best anchor learns an object whatever its score
-    """
-
-    by: Literal["iou", "ratio", "distance"]
-    positive: float
-    negative: float
-    force_best: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 < self.negative <= self.positive <= 1:
-            raise CocoAuditError(
-                f"anchors are positive from {self.positive:g} and negative below "
-                f"{self.negative:g}, which cannot be: both must be above 0 and at most "
-                "1, the first no less than the second, as in 'iou .5,.4' or 'ratio 4'"
-            )
-
-    @classmethod
-    def by_ratio(cls, limit: float) -> Assignment:
-        """YOLOv5's: no side of an object is ``limit`` times longer or shorter.
-
-        Raises:
-            CocoAuditError: if the limit is less than 1
-        """
-        if not limit >= 1:
-            raise CocoAuditError(
-                f"anchors have a ratio of {limit:g}, which no object is within: give 1 "
-                "or more, as in 'ratio 4'"
-            )
-        return cls("ratio", 1 / limit, 1 / limit)
-
-    @classmethod
-    def by_distance(cls) -> Assignment:
-        """That of detectors without anchors."""
-        return cls("distance", 1, 1)
-
-    def status(self, score: NDArray[np.float64]) -> NDArray[np.int64]:
-        """What objects are to the anchors.
-
-        Args:
-            score: ``(N,)`` the best of each object
-
-        Returns:
-            ``(N,)`` positions in :data:`STATUSES`
-        """
-        reaches = np.greater if self.by == "ratio" else np.greater_equal
-        status = np.where(reaches(score, self.negative), IGNORED, UNREACHABLE)
-        status[reaches(score, self.positive)] = POSITIVE
-        return status
-
-
-@dataclass(frozen=True)
-class AnchorSet:
-    """The anchors of a detector.
-
-    Sets are equal if they do the same, whatever they are called.
-
-    Args:
-        name: what it is called
-        levels: its feature maps
-        assignment: which anchors learn an object
-        offset: where in its cell an anchor is centred: at ``(x + offset) * stride``
-
-    Raises:
-        CocoAuditError: if a number cannot be what it is given as
-    """
-
-    name: str = field(compare=False)
-    levels: tuple[AnchorLevel, ...]
-    assignment: Assignment
-    offset: float = 0.0
-
-    def __post_init__(self) -> None:
-        strides = [level.stride for level in self.levels]
-        sides = self.shapes.ravel().tolist()
-        if not strides or not all(0 < v < math.inf for v in [*strides, *sides]):
-            raise CocoAuditError(
-                f"anchors {self.name!r} have a stride or a side that is no positive "
-                "number of pixels, or no stride at all: give something like 'sizes "
-                "32,64,128 ratios .5,1,2 strides 8,16,32'"
-            )
-        by_distance = self.assignment.by == "distance"
-        if any((level.reach is None) == by_distance for level in self.levels):
-            raise CocoAuditError(
-                f"anchors {self.name!r} have ranges of distances, or none, where they "
-                f"are assigned by {self.assignment.by}: give ranges without sizes or "
-                "anchors, as in 'ranges 64,128 strides 8,16,32'"
-            )
-        if any(bool(level.shapes) == by_distance for level in self.levels):
-            raise CocoAuditError(
-                f"anchors {self.name!r} have a level without anchors: give at least "
-                "one for each stride"
-            )
-        if not 0 <= self.offset < 1:
-            raise CocoAuditError(
-                f"anchors {self.name!r} have an offset of {self.offset:g}, which is "
-                "outside of their cell: give 0 for its corner or .5 for its middle"
-            )
-
-    @classmethod
-    def parse(cls, anchors: str | Mapping[str, Any] | AnchorSet) -> AnchorSet:
-        """Reads anchors.
-
-        Args:
-            anchors: the name of one of :data:`.anchor_presets.PRESETS`, or words that
-                are each followed by their values. What there is:
-
-                -   ``sizes 32,64,128 ratios .5,1,2 strides 8,16,32``: square roots of
-                    areas, the same number for each stride, and heights / widths, 1 by
-                    default
-                -   ``anchors 10x13,16x30/30x61,62x45 strides 8,16``: widths and
-                    heights, those of a level separated by ``/``
-                -   ``ranges 64,128,256 strides 8,16,32``: no anchors, but how far from
-                    a location the farthest side of an object may be; without the last
-                    one, any distance
-
-                How they are assigned: ``iou .5,.4``, the least IoU of a positive, and
-                of one that is not negative, which is also the default; ``force`` if
-                the best one is positive anyway; or ``ratio 4``, as in YOLOv5. Where
-                they are: ``offset .5`` for the middle of the cell, in place of its
-                corner.
-
-                A dict has these words as keys, as :meth:`to_dict` makes it, and may
-                have a ``name``
-
-        Returns:
-            an :class:`AnchorSet`
-
-        Raises:
-            CocoAuditError: if they cannot be understood
-        """
-        from fiftyone_coco_audit.statistics.anchor_text import read_dict, read_text
-
-        if isinstance(anchors, AnchorSet):
-            return anchors
-        if isinstance(anchors, Mapping):
-            return read_dict(anchors)
-        return read_text(str(anchors))
-
-    def __str__(self) -> str:
-        """The name of the preset, or the anchors as :meth:`parse` reads them.
-
-        To a hundredth of a pixel.
-        """
-        from fiftyone_coco_audit.statistics.anchor_presets import PRESETS
-
-        if PRESETS.get(self.name) == self:
-            return self.name
-        return " ".join(_text(word, value) for word, value in self._words().items())
-
-    def to_dict(self) -> dict[str, Any]:
-        """The anchors as a dict that JSON can hold and :meth:`parse` reads."""
-        return {"name": self.name, **self._words()}
-
-    def _words(self) -> dict[str, Any]:
-        words: dict[str, Any] = {}
-        if self.has_anchors:
-            words["anchors"] = [
-                [list(shape) for shape in level.shapes] for level in self.levels
-            ]
-        else:
-            ends = [level.reach[1] for level in self.levels if level.reach]
-            words["ranges"] = [end for end in ends if end < math.inf]
-        words["strides"] = [level.stride for level in self.levels]
-        if self.assignment.by == "ratio":
-            words["ratio"] = 1 / self.assignment.positive
-        elif self.has_anchors:
-            words["iou"] = [self.assignment.positive, self.assignment.negative]
-            if self.assignment.force_best:
-                words["force"] = True
-        words["offset"] = self.offset
-        return words
-
-    @property
-    def has_anchors(self) -> bool:
-        """Whether there are anchors, not only locations."""
-        return self.assignment.by != "distance"
-
-    @cached_property
-    def shapes(self) -> NDArray[np.float64]:
-        """``(A, 2)`` widths and heights of the anchors, level by level."""
-        shapes = [shape for level in self.levels for shape in level.shapes]
-        return np.array(shapes, np.float64).reshape(-1, 2)
-
-    @cached_property
-    def level_of(self) -> NDArray[np.int64]:
-        """``(A,)`` the level of each anchor."""
-        counts = [len(level.shapes) for level in self.levels]
-        return np.repeat(np.arange(len(self.levels)), counts)
-
-    @cached_property
-    def cost(self) -> NDArray[np.float64]:
-        """``(L,)`` the share of each level in an image's anchors, or locations."""
-        number = [max(len(lv.shapes), 1) / lv.stride**2 for lv in self.levels]
-        return np.array(number) / sum(number)
-
-
-def _text(word: str, value: Any) -> str:
-    if value is True:
-        return word
-    if not isinstance(value, list):
-        return f"{word} {_number(value)}"
-    if word == "anchors":
-        levels = [
-            ",".join(f"{_number(round(w, 2))}x{_number(round(h, 2))}" for w, h in level)
-            for level in value
-        ]
-        return f"{word} {'/'.join(levels)}"
-    return f"{word} {','.join(map(_number, value))}"
-
-
-def _number(value: float) -> str:
-    return f"{value:.10g}"
-
-
-def shapes_of_sizes(
-    sizes: Iterable[float], ratios: Iterable[float]
-) -> tuple[Shape, ...]:
-    """The anchors of one level that detectron2 and torchvision make of sizes.
-
-    Args:
-        sizes: square roots of the areas
-        ratios: heights / widths
-
-    Returns:
-        widths and heights, size by size
-
-    Raises:
-        CocoAuditError: if a ratio is not positive
-    """
-    ratios = list(ratios)
-    if not all(ratio > 0 for ratio in ratios):
-        raise CocoAuditError(
-            "anchors have a ratio (height / width) that is not positive: give some "
-            "like 'ratios .5,1,2'"
-        )
-    return tuple(
-        (size / math.sqrt(ratio), size * math.sqrt(ratio))
-        for size in sizes
-        for ratio in ratios
-    )
-
-
-def levels_of_ranges(
-    strides: Sequence[float], ends: Sequence[float]
-) -> tuple[AnchorLevel, ...]:
-    """The levels of a detector without anchors.
-
-    Args:
-        strides: of the levels
-        ends: the greatest distance of each level, at which the next one begins; that
-            of the last one may be left out
-
-    Raises:
-        CocoAuditError: if there are not as many, or they do not grow
-    """
-    bounds = [0.0, *ends, *[math.inf] * (len(ends) == len(strides) - 1)]
-    if len(bounds) != len(strides) + 1 or not (np.diff(bounds) > 0).all():
-        raise CocoAuditError(
-            f"anchors have ranges that end at {list(ends)} for {len(strides)} strides: "
-            "give one end for each stride but the last, each greater than the one "
-            "before"
-        )
-    return tuple(
-        AnchorLevel(stride, reach=reach)
-        for stride, reach in zip(
-            strides, zip(bounds[:-1], bounds[1:], strict=True), strict=True
-        )
-    )
 
 
 def boxes_at_input(
@@ -656,13 +350,6 @@ class AnchorMatches:
     def size_group(self) -> NDArray[np.int64]:
         """``(N,)`` rows of :meth:`per_size`: between which edges the size is."""
         return np.searchsorted(SIZE_EDGES, self.input_size, side="right")
-
-    @cached_property
-    def proposal(self) -> Proposal:
-        """See :func:`.anchor_fitting.propose_anchors`; takes a second at most."""
-        from fiftyone_coco_audit.statistics.anchor_fitting import propose_anchors
-
-        return propose_anchors(self.labelled, self.resize, self.anchors)
 
     def per_class(self) -> pd.DataFrame:
         """How the anchors match the objects of each class, in the dataset's order.

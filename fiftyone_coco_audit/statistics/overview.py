@@ -8,7 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from fiftyone_coco_audit.objects import LabelledImages
-from fiftyone_coco_audit.statistics.anchors import AnchorMatches, AnchorSet
+from fiftyone_coco_audit.statistics.anchor_fitting import Proposal, propose_anchors
+from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
+from fiftyone_coco_audit.statistics.anchors import AnchorMatches
 from fiftyone_coco_audit.statistics.classes import ClassStatistics
 from fiftyone_coco_audit.statistics.images import ImageStatistics
 from fiftyone_coco_audit.statistics.network_input import InputStatistics
@@ -50,6 +52,11 @@ class Statistics:
     def anchor_matches(self) -> AnchorMatches:
         """The anchors held against the objects."""
         return AnchorMatches(self.labelled, self.resize, self.anchors)
+
+    @cached_property
+    def anchor_proposal(self) -> Proposal:
+        """Better anchors, if there are any; takes a second at most."""
+        return propose_anchors(self.labelled, self.resize, self.anchors)
 
     @cached_property
     def classes(self) -> ClassStatistics:

@@ -14,7 +14,7 @@ from fiftyone_coco_audit.fields import (
     fields_of,
 )
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
-from fiftyone_coco_audit.statistics.anchors import AnchorSet
+from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
 from fiftyone_coco_audit.statistics.fields import OF_IMAGES, OF_OBJECTS, specs
 from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
@@ -116,7 +116,7 @@ def compute_statistics(
         resize: how images are resized for the network, such as ``"letterbox 640"``;
             see :class:`.statistics.resizing.ResizePolicy`
         anchors: the anchors of the detector; see
-            :class:`.statistics.anchors.AnchorSet`
+            :class:`.statistics.anchor_sets.AnchorSet`
         write_fields: whether to write the fields
         progress: whether to show progress bars, as everywhere in FiftyOne
 

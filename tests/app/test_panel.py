@@ -11,7 +11,8 @@ from playwright.sync_api import Page, expect
 
 from fiftyone_coco_audit import audit
 from fiftyone_coco_audit.demo import DemoPaths
-from fiftyone_coco_audit.statistics.anchor_presets import PRESETS
+from fiftyone_coco_audit.statistics.anchor_fitting import propose_anchors
+from fiftyone_coco_audit.statistics.anchor_sets import PRESETS
 from fiftyone_coco_audit.statistics.anchors import AnchorMatches
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 from tests.app.driver import Operators
@@ -212,8 +213,9 @@ def test_a_bar_of_anchors(panel: AuditPanel, demo_files: DemoPaths):
     page.get_by_role("button", name="Use these anchors").click()
     panel.settle()
     expect(page.get_by_text("of the objects are positive for these")).to_be_visible()
+    proposal = propose_anchors(labelled, resize, PRESETS["retinanet"])
     custom = page.get_by_role("textbox").nth(-2)
-    expect(custom).to_have_value(str(matches.proposal.anchors))
+    expect(custom).to_have_value(str(proposal.anchors))
 
 
 def test_controls_redraw_and_stay(panel: AuditPanel):

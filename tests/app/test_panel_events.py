@@ -15,7 +15,7 @@ from fiftyone.server.view import get_view
 from fiftyone_coco_audit import audit, import_coco
 from fiftyone_coco_audit.panels.selections import view_of_labels
 from fiftyone_coco_audit.panels.session import Readings
-from fiftyone_coco_audit.statistics.anchor_presets import PRESETS
+from fiftyone_coco_audit.statistics.anchor_sets import PRESETS
 from fiftyone_coco_audit.statistics.anchors import AnchorMatches
 from fiftyone_coco_audit.statistics.inputs import read_labelled_images
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy

@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Locator, Page, Response, expect
 
 from fiftyone_coco_audit import audit_augmentation
-from fiftyone_coco_audit.augmentation.pipelines import Pipeline
-from fiftyone_coco_audit.augmentation.presets import PRESETS, preset
+from fiftyone_coco_audit.augmentation.pipelines import Pipeline, preset
+from fiftyone_coco_audit.augmentation.presets import PRESETS
 from fiftyone_coco_audit.augmentation.preview import (
     draw_shots,
     label_colors,

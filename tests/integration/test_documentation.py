@@ -15,8 +15,7 @@ import pytest
 
 from fiftyone_coco_audit import cli, import_coco
 from fiftyone_coco_audit.findings import RULES
-from fiftyone_coco_audit.statistics.anchor_presets import PRESETS
-from fiftyone_coco_audit.statistics.anchors import AnchorSet
+from fiftyone_coco_audit.statistics.anchor_sets import PRESETS, AnchorSet
 from fiftyone_coco_audit.statistics.fields import OF_IMAGES, OF_OBJECTS
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 from tests.small_coco import write_small_coco

@@ -40,14 +40,15 @@ from fiftyone_coco_audit.panels.tabs.shared import (
     table,
 )
 from fiftyone_coco_audit.statistics.anchor_drawing import NO_OBJECT, anchors_over_image
-from fiftyone_coco_audit.statistics.anchor_presets import PRESETS
-from fiftyone_coco_audit.statistics.anchors import (
+from fiftyone_coco_audit.statistics.anchor_sets import (
     POSITIVE,
+    PRESETS,
     STATUSES,
     UNREACHABLE,
     AnchorLevel,
-    AnchorMatches,
 )
+from fiftyone_coco_audit.statistics.anchors import AnchorMatches
+from fiftyone_coco_audit.statistics.overview import Statistics
 from fiftyone_coco_audit.wording import counted, percent
 
 _COLORS = (BLUE, GREY, ORANGE)
@@ -57,12 +58,13 @@ _CODE_WIDTH = 56
 
 def build(reading: Reading, controls: Controls) -> Tab:
     """Which objects the anchors of a detector match at the network's input."""
-    matches = audited(reading, controls).anchor_matches
+    statistics = audited(reading, controls)
+    matches = statistics.anchor_matches
     if not len(matches):
         return Tab([Text("none", NO_OBJECTS)])
     blocks: list[Block] = [_status(matches)]
     if matches.anchors.has_anchors:
-        blocks += _proposed(matches, controls)
+        blocks += _proposed(statistics, controls)
     blocks += _drawn(reading, matches, controls.sample)
     if matches.anchors.has_anchors:
         blocks += [_score(matches), _sides(matches)]
@@ -107,7 +109,7 @@ def _status(matches: AnchorMatches) -> Plot:
     )
 
 
-def _proposed(matches: AnchorMatches, controls: Controls) -> list[Block]:
+def _proposed(statistics: Statistics, controls: Controls) -> list[Block]:
     """Better anchors, once they were asked for, or the button that asks."""
     if controls.proposed != controls.network:
         ask = Button(
@@ -117,7 +119,7 @@ def _proposed(matches: AnchorMatches, controls: Controls) -> list[Block]:
             icon="auto_fix_high",
         )
         return [Buttons("propose_anchors", [ask])]
-    proposal = matches.proposal
+    proposal = statistics.anchor_proposal
     if not proposal.is_better:
         return [Text("proposal", f"**{proposal.reason}**")]
     before, after = proposal.before, proposal.after
@@ -130,7 +132,7 @@ def _proposed(matches: AnchorMatches, controls: Controls) -> list[Block]:
         f"{counted(proposal.objects, 'object')} of "
         f"{counted(proposal.images, 'image')} held out"
     )
-    levels = zip(matches.anchors.levels, proposal.anchors.levels, strict=True)
+    levels = zip(statistics.anchors.levels, proposal.anchors.levels, strict=True)
     shapes = [
         (f"Stride {number(now.stride)}", _shapes(now), _shapes(then))
         for now, then in levels
@@ -143,7 +145,7 @@ def _proposed(matches: AnchorMatches, controls: Controls) -> list[Block]:
             + table([held_out, "Present", "Proposed"], told)
             + "\n\n"
             + table(["Anchors (px)", "Present", "Proposed"], shapes)
-            + f"\n\n```python\nAnchorSet.parse({_in_lines(text)})\n```",
+            + f"\n\n```python\nanchors = ({_in_lines(text)})\n```",
         ),
         Buttons(
             "use_anchors",

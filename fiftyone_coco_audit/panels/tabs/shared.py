@@ -9,7 +9,7 @@ from fiftyone_coco_audit.panels.controls import CUSTOM, Controls
 from fiftyone_coco_audit.panels.figures import Bins
 from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.panels.session import Reading
-from fiftyone_coco_audit.statistics.anchor_presets import PRESETS
+from fiftyone_coco_audit.statistics.anchor_sets import PRESETS
 from fiftyone_coco_audit.statistics.overview import Statistics
 
 #: Longer lists of classes are folded

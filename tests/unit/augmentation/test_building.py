@@ -8,8 +8,8 @@ from fiftyone_coco_audit.augmentation.building import (
     value_of,
 )
 from fiftyone_coco_audit.augmentation.catalog import transform_types
-from fiftyone_coco_audit.augmentation.pipelines import Pipeline
-from fiftyone_coco_audit.augmentation.presets import PRESETS, preset
+from fiftyone_coco_audit.augmentation.pipelines import Pipeline, preset
+from fiftyone_coco_audit.augmentation.presets import PRESETS
 from fiftyone_coco_audit.errors import CocoAuditError
 
 TRANSFORMS = [

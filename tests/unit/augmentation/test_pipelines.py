@@ -7,8 +7,12 @@ import albumentations as A
 import numpy as np
 import pytest
 
-from fiftyone_coco_audit.augmentation.pipelines import Pipeline, PipelineError
-from fiftyone_coco_audit.augmentation.presets import PRESETS, preset
+from fiftyone_coco_audit.augmentation.pipelines import (
+    Pipeline,
+    PipelineError,
+    preset,
+)
+from fiftyone_coco_audit.augmentation.presets import PRESETS
 from fiftyone_coco_audit.augmentation.targets import make_target, run
 from fiftyone_coco_audit.errors import CocoAuditError
 

@@ -6,8 +6,7 @@ import pytest
 
 from fiftyone_coco_audit.augmentation.damage import measure
 from fiftyone_coco_audit.augmentation.drawing import data_uri
-from fiftyone_coco_audit.augmentation.pipelines import Pipeline
-from fiftyone_coco_audit.augmentation.presets import preset
+from fiftyone_coco_audit.augmentation.pipelines import Pipeline, preset
 from fiftyone_coco_audit.augmentation.preview import (
     Subject,
     draw_shots,

@@ -8,7 +8,8 @@ import pytest
 
 from fiftyone_coco_audit.panels.controls import Controls
 from fiftyone_coco_audit.panels.session import Reading, Readings
-from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS, PRESETS
+from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
+from fiftyone_coco_audit.statistics.anchor_sets import PRESETS
 from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
 from tests.labelled import labelled
 

@@ -16,9 +16,10 @@ from fiftyone_coco_audit.panels.blocks import Buttons, Card, Plot, Row, Tab, Tex
 from fiftyone_coco_audit.panels.controls import Controls
 from fiftyone_coco_audit.panels.session import Reading
 from fiftyone_coco_audit.panels.tabs import anchors, classes, findings, images, objects
-from fiftyone_coco_audit.statistics.anchors import AnchorMatches, AnchorSet
+from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
+from fiftyone_coco_audit.statistics.anchors import AnchorMatches
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
-from tests.labelled import labelled
+from tests.labelled import labelled, statistics_of
 
 TABS = {
     "findings": findings.build,
@@ -602,9 +603,7 @@ def test_anchors_are_proposed_when_asked():
     (button,) = next(b for b in asked.blocks if isinstance(b, Buttons)).buttons
     assert not [b for b in asked.blocks if b.name == "proposal"]
     answered = build("anchors", of, anchors="yolov5", **button.sets)
-    proposal = AnchorMatches(
-        of, ResizePolicy.parse("letterbox 640"), AnchorSet.parse("yolov5")
-    ).proposal
+    proposal = statistics_of(of, anchors="yolov5").anchor_proposal
     assert proposal.is_better
     told = text(answered, "proposal")
     assert told.startswith(f"**{proposal.reason}**")
@@ -614,9 +613,9 @@ def test_anchors_are_proposed_when_asked():
     # The text to copy, as Python reads it, and the button are the same anchors
     code = told.partition("```python\n")[2].partition("```")[0]
     assert max(map(len, code.splitlines())) < 70
-    assert eval(code, {"AnchorSet": AnchorSet}) == AnchorSet.parse(
-        str(proposal.anchors)
-    )
+    pasted: dict[str, str] = {}
+    exec(code, pasted)
+    assert AnchorSet.parse(pasted["anchors"]) == AnchorSet.parse(str(proposal.anchors))
     use = next(b for b in answered.blocks if b.name == "use_anchors").buttons[0]
     used = build("anchors", of, **use.sets)
     reached = (

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from fiftyone_coco_audit.rules import anchors as rules
-from fiftyone_coco_audit.statistics.anchor_presets import PRESETS
-from fiftyone_coco_audit.statistics.anchors import AnchorSet
+from fiftyone_coco_audit.statistics.anchor_sets import PRESETS, AnchorSet
 from fiftyone_coco_audit.wording import percent
 from tests.labelled import (
     evidence_by_code,
@@ -123,7 +122,7 @@ def test_anchors_that_would_be_better():
         f"{percent(before)}."
     )
     proposed = AnchorSet.parse(evidence.figures["anchors"])
-    assert proposed == statistics_of(small).anchor_matches.proposal.anchors
+    assert proposed == statistics_of(small).anchor_proposal.anchors
     assert not found(rule, small, proposed)
     assert not found(rule, small, min_gain=after - before + 0.01)
     assert not found(rule, small, max_reach=before)
@@ -135,7 +134,7 @@ def test_anchors_that_would_be_better():
 def test_anchors_that_do_are_not_fitted():
     made = statistics_of(objects((400, "cat", COMMON)))
     assert not evidence_of(rules.better_anchors, made)
-    assert "proposal" not in vars(made.anchor_matches)
+    assert "anchor_proposal" not in vars(made)
 
 
 def test_levels_without_objects():

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from fiftyone_coco_audit.statistics.anchor_drawing import anchors_over_image
-from fiftyone_coco_audit.statistics.anchors import AnchorMatches, AnchorSet
+from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
+from fiftyone_coco_audit.statistics.anchors import AnchorMatches
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 from tests.labelled import labelled
 

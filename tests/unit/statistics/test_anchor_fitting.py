@@ -11,8 +11,9 @@ from fiftyone_coco_audit.statistics.anchor_fitting import (
     propose_anchors,
     refit_anchors,
 )
-from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS, PRESETS
-from fiftyone_coco_audit.statistics.anchors import AnchorMatches, AnchorSet
+from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
+from fiftyone_coco_audit.statistics.anchor_sets import PRESETS, AnchorSet
+from fiftyone_coco_audit.statistics.anchors import AnchorMatches
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 from tests.labelled import labelled
 

@@ -5,19 +5,20 @@ import numpy as np
 import pytest
 
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS, PRESETS
-from fiftyone_coco_audit.statistics.anchors import (
+from fiftyone_coco_audit.statistics.anchor_fitting import propose_anchors
+from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
+from fiftyone_coco_audit.statistics.anchor_sets import (
     IGNORED,
     POSITIVE,
+    PRESETS,
     STATUSES,
     UNREACHABLE,
     AnchorLevel,
-    AnchorMatches,
     AnchorSet,
     Assignment,
-    boxes_at_input,
     shapes_of_sizes,
 )
+from fiftyone_coco_audit.statistics.anchors import AnchorMatches, boxes_at_input
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 from tests.labelled import labelled
 
@@ -565,7 +566,8 @@ def test_sets_without_objects(name, sizes):
     assert found.per_level()["share"].tolist() == [0] * len(found.anchors.levels)
     assert found.per_size()["objects"].sum() == len(found.to_frame()) == 0
     assert not len(found.beyond_ratios) + len(found.shares_anchor)
-    assert not found.proposal.is_better
+    proposal = propose_anchors(found.labelled, found.resize, found.anchors)
+    assert not proposal.is_better
 
 
 def test_boxes_without_area_are_unreachable():
