@@ -8,7 +8,7 @@ own importer.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timezone
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +129,7 @@ def sample_documents(
     """
     from fiftyone.core.odm.sample import _generate_rand
 
-    now = datetime.utcnow()
+    now = datetime.now(timezone.utc)
     coco_ids = as_stored(images.ids)
     columns = {name: of.of_images(start, stop) for name, of in labels.items()}
     documents = []

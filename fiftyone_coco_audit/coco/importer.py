@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -266,7 +266,7 @@ def add_coco_predictions(
         documents = DetectionDocuments(objects, names, target.sizes)
         with staged_field(dataset, pred_field, "add_coco_predictions") as field:
             declare_attributes(dataset, field, objects, "add_coco_predictions")
-            now = datetime.utcnow()
+            now = datetime.now(timezone.utc)
             for start, stop in _portions(len(sample_ids), progress):
                 updates = [
                     UpdateOne(

@@ -45,7 +45,9 @@ class RunDry(SdkOperator):
     def open(self, ctx: ExecutionContext, value: DryRun) -> Iterator[GeneratedMessage]:
         """Opens the samples that failed or are suspicious."""
         yield ctx.ops.reload_dataset()
-        failed = ctx.dataset.match(F("dry_run_status").is_in(["failed", "suspicious"]))
+        failed = ctx.target_view().match(
+            F("dry_run_status").is_in(["failed", "suspicious"])
+        )
         if failed:
             yield ctx.ops.set_view(failed)
 
