@@ -105,6 +105,13 @@ def test_shapes_that_no_anchor_has():
     assert not found(rule, made, max_share=0.1)
     assert not found(rule, made, "sizes 32,64 ratios .1,1,10 strides 8,16")
     assert not found(rule, made, "fcos")
+    # Boxes of no width are degenerate, and have no ratio
+    flat = objects((30, "cat", (0, 200)), (30, "cat", (0.5, 200)), (30, "cat", COMMON))
+    assert not found(rule, flat)
+    both = objects((30, "cat", (0, 200)), (30, "cat", (20, 200)), (30, "cat", COMMON))
+    evidence = found(rule, both)
+    assert evidence.objects.tolist() == list(range(30, 60))
+    assert evidence.figures["median_ratio"] == pytest.approx(10)
     # A stretch may make them shorter
     assert not found(rule, made, resize="stretch 640x160")
 
