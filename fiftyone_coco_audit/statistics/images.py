@@ -21,6 +21,7 @@ from fiftyone_coco_audit.statistics.resizing import (
     ResizePolicy,
     dominant_shape,
 )
+from fiftyone_coco_audit.wording import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,22 +72,22 @@ def image_kind(aspect_ratio: NDArray[np.float64]) -> ImageKind:
     if alike >= 0.95:
         return ImageKind(
             "uniform",
-            f"{100 * alike:.0f} % of the images have about the same aspect ratio "
+            f"{percent(alike)} of the images have about the same aspect ratio "
             f"(width / height) of {dominant:.2f}.",
         )
     if far > 0.1:
         return ImageKind(
             "extremes",
-            f"{100 * far:.0f} % of the images are far from square and from the most "
+            f"{percent(far)} of the images are far from square and from the most "
             f"common aspect ratio (width / height) of {dominant:.2f}; the set ranges "
             f"{span}.",
         )
     return ImageKind(
         "bimodal",
-        f"{100 * (1 - far):.0f} % of the images are not far from square, or from the "
+        f"{percent(1 - far)} of the images are not far from square, or from the "
         f"most common aspect ratio (width / height) of {dominant:.2f}; "
-        f"{100 * (aspect_ratio > 1).mean():.0f} % are landscape and "
-        f"{100 * (aspect_ratio < 1).mean():.0f} % portrait.",
+        f"{percent((aspect_ratio > 1).mean())} are landscape and "
+        f"{percent((aspect_ratio < 1).mean())} portrait.",
     )
 
 

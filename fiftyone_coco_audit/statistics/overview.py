@@ -78,7 +78,9 @@ class Statistics:
         balance = self.classes.imbalance
         classes = counted(int(np.count_nonzero(self.classes.objects)), "class")
         balanced = f"{classes} has objects."
-        if classes != "1 class":
+        if classes != "1 class" and balance.ratio == 1:
+            balanced = f"{classes} have objects, all of them as many."
+        elif classes != "1 class":
             balanced = (
                 f"{classes} have objects; the commonest has {balance.ratio:,.0f} times "
                 "as many as the rarest, and all together are as unequal as "

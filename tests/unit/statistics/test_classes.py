@@ -259,3 +259,14 @@ def test_real_data_agree_with_a_full_table(shared_data: Path):
     classes, shown = ClassStatistics(found), dense(found) > 0
     assert (classes.cooccurrence == shown.T.astype(int) @ shown).all()
     assert classes.objects.sum() == len(found.objects)
+
+
+def test_equal_classes_are_said_to_be_equal():
+    from tests.labelled import statistics_of
+
+    rows = [(0, name, [10, 10, 50, 50]) for name in ("cat", "dog")]
+    said = statistics_of(labelled([(640, 480)], rows)).sentences()[-1]
+    assert said == "2 classes have objects, all of them as many."
+    rows.append((0, "cat", [70, 70, 50, 50]))
+    said = statistics_of(labelled([(640, 480)], rows)).sentences()[-1]
+    assert "the commonest has 2 times as many as the rarest" in said

@@ -64,6 +64,10 @@ def test_kind_says_why():
         "20 % of the images are far from square and from the most common aspect ratio "
         "(width / height) of 1.33; the set ranges from 1.33 to 5.00."
     )
+    # All but one are not all
+    assert image_kind(np.array([4 / 3] * 999 + [0.5])).reason.startswith("99.9 % of")
+    mixed = image_kind(np.array([4 / 3] * 600 + [3 / 4] * 399 + [9.0])).reason
+    assert mixed.startswith("99.9 % of the images are not far from square")
     ratios = np.array([4 / 3] * 70 + [3 / 4] * 20 + [1.0] * 5 + [5.0] * 5)
     assert image_kind(ratios).reason == (
         "95 % of the images are not far from square, or from the most common aspect "
