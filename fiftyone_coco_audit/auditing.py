@@ -142,15 +142,22 @@ class Audit:
         }
 
     def to_text(self, width: int = 100) -> str:
-        """The findings as a table for a terminal.
+        """The findings as a table for a terminal, and how the data was understood.
 
         Args:
             width: of the lines, in characters
         """
         images, objects = self.num_images, self.num_objects
         about = f"{counted(images, 'image')}, {counted(objects, 'object')}"
+        notes = [
+            line
+            for note in self.notes
+            for line in textwrap.wrap(
+                note, width, initial_indent="  ", subsequent_indent="  "
+            )
+        ]
         if not self.findings:
-            return f"{about}: no findings"
+            return "\n".join([f"{about}: no findings", *notes])
         counts = ", ".join(
             counted(count, severity) for severity, count in self.counts.items() if count
         )
@@ -174,7 +181,7 @@ class Audit:
                 initial_indent=start,
                 subsequent_indent=" " * len(start),
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, *notes])
 
     def __str__(self) -> str:
         return self.to_text()

@@ -116,8 +116,8 @@ def read_objects(
     usable = (category >= 0) & np.isfinite(labels.box).all(axis=1)
     if not usable.all():
         notes.append(
-            f"{(~usable).sum():,} labels in {field!r} have no class or no box, "
-            "and take no part."
+            f"{_labels(int((~usable).sum()), field)} no class or no box, and "
+            "no part in this."
         )
     rows = np.flatnonzero(usable)
     rows = rows[np.argsort(place[labels.sample[rows]], kind="stable")]
@@ -127,9 +127,7 @@ def read_objects(
     if masks:
         encoded, boxes = read_masks(samples, field, columns, rows, box)
         if boxes:
-            notes.append(
-                f"{boxes:,} labels in {field!r} have no mask: their box is used."
-            )
+            notes.append(f"{_labels(boxes, field)} no mask: the box is used.")
     return FieldObjects(
         objects=Objects(
             image=place[sample],
@@ -163,8 +161,7 @@ def _areas(
     if unknown.any():
         of = "mask" if masks is not None else "box"
         notes.append(
-            f"{unknown.sum():,} labels in {field!r} have no area: that of their {of} "
-            "is used."
+            f"{_labels(int(unknown.sum()), field)} no area: that of the {of} is used."
         )
     return np.where(unknown, measured, given)
 
@@ -184,7 +181,12 @@ def _scores(
     unknown = np.isnan(scores)
     if unknown.any():
         notes.append(
-            f"{unknown.sum():,} predictions in {field!r} have no confidence: they are "
-            "ranked last."
+            f"{_labels(int(unknown.sum()), field, 'prediction')} no confidence, and "
+            "the last rank."
         )
     return np.where(unknown, -np.inf, scores)
+
+
+def _labels(count: int, field: str, noun: str = "label") -> str:
+    """So many labels of a field, and that they have something."""
+    return f"{counted(count, noun)} in {field!r} {'has' if count == 1 else 'have'}"

@@ -201,6 +201,20 @@ def test_text(dataset):
     assert audit(dataset, select=["CA110"]).to_text().endswith("no findings")
 
 
+def test_text_says_what_took_no_part(dataset):
+    def has_no_class(sample: fo.Sample) -> None:
+        sample["ground_truth"].detections[0].label = None
+        sample.save()
+
+    own = dataset.clone()
+    has_no_class(
+        own.match(fo.ViewField("ground_truth.detections").length() > 1).first()
+    )
+    told = "  1 label in 'ground_truth' has no class or no box, and no part in this."
+    for rules in (["CA301"], ["CA110"]):
+        assert audit(own, select=rules).to_text().splitlines()[-1] == told
+
+
 def test_empty_sets():
     dataset = fo.Dataset()
     with pytest.raises(CocoAuditError, match="no field 'ground_truth'"):

@@ -514,7 +514,7 @@ def test_labels_without_class_box_or_confidence(dataset: fo.Dataset) -> None:
     assert marks(dataset, "ground_truth")[0] == ["tp", "fn", None, None]
     notes = " ".join(results.notes)
     assert "2 labels in 'ground_truth'" in notes
-    assert "1 predictions in 'predictions' have no confidence" in notes
+    assert "1 prediction in 'predictions' has no confidence" in notes
 
 
 @pytest.mark.parametrize(
