@@ -126,8 +126,13 @@ def test_fields_say_what_they_are_and_go_with_one_call(dataset):
     dataset.reload()
     assert "letterbox 640" in dataset.get_field(path).description
 
+    kept = [group.name for group in dataset.app_config.sidebar_groups]
+    kept.remove("statistics")
     delete_statistics(dataset)
     assert set(dataset.get_field_schema(flat=True)) == before
+    # Nor does the sidebar go on showing a group of nothing
+    dataset.reload()
+    assert [group.name for group in dataset.app_config.sidebar_groups] == kept
 
 
 def test_a_field_of_other_origin_is_not_overwritten(dataset):
