@@ -39,7 +39,6 @@ class SimulateResampling(SdkOperator):
     def to_results(self, ctx: ExecutionContext, value: Resampling) -> dict[str, Any]:
         """The classes before and after, and the side effects."""
         frame = value.classes().sort_values("images").reset_index()
-        columns = ["class", "factor", "images", "images_after", "image_gain"]
         return {
             "threshold": value.threshold,
             "epoch_growth": value.effect.epoch_growth,
@@ -47,7 +46,7 @@ class SimulateResampling(SdkOperator):
                 value.effect.classes.imbalance.ratio,
                 value.effect.imbalance_after.ratio,
             ],
-            "classes": frame[columns].to_dict("records"),
+            "classes": frame.to_dict("records"),
             "side_effects": [str(effect) for effect in value.side_effects()],
         }
 
@@ -63,10 +62,16 @@ class SimulateResampling(SdkOperator):
         )
         rows = [
             f"| {c['class']} | {c['factor']:.2f} | {c['images']:,} | "
-            f"{c['images_after']:,.0f} | {c['image_gain']:.2f} |"
+            f"{c['images_after']:,.0f} | {c['image_gain']:.2f} | {c['objects']:,} | "
+            f"{c['objects_after']:,.0f} | {c['inverse_frequency_weight']:.2f} | "
+            f"{c['effective_number_weight']:.2f} |"
             for c in results["classes"][:_MAX_CLASSES]
         ]
-        head = ["| class | factor | images | after | times |", "|---|--:|--:|--:|--:|"]
+        head = [
+            "| class | factor | images | after | times | objects | after | weight | "
+            "by effective number |",
+            "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+        ]
         outputs.md("\n".join(head + rows), name="table")
         more = len(results["classes"]) - _MAX_CLASSES
         if more > 0:

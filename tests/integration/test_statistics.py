@@ -294,6 +294,11 @@ def test_operators_are_the_functions(dataset):
         params={"threshold": 1, "exponent": 1},
     ).result
     assert [c["factor"] for c in result["classes"]] == [3, 1.5]
+    # All that the function returns, weights for the loss as well
+    frame = simulate_resampling(dataset, threshold=1, exponent=1).classes()
+    frame = frame.sort_values("images").reset_index()
+    assert result["classes"] == frame.to_dict("records")
+    assert {"objects_after", "effective_number_weight"} <= set(frame)
 
     result = foo.execute_operator(
         f"{URI}compare_sets",
