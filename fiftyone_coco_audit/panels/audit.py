@@ -28,6 +28,7 @@ from fiftyone_coco_audit.panels.blocks import (
 from fiftyone_coco_audit.panels.controls import ROWS, Controls
 from fiftyone_coco_audit.panels.session import READINGS, Reading
 from fiftyone_coco_audit.panels.tabs import anchors, classes, findings, images, objects
+from fiftyone_coco_audit.panels.tabs.shared import IMPORT
 from fiftyone_coco_audit.wording import counted
 
 _TABS: dict[str, Callable[[Reading, Controls], Tab]] = {
@@ -38,7 +39,6 @@ _TABS: dict[str, Callable[[Reading, Controls], Tab]] = {
     "anchors": anchors.build,
 }
 _DEFAULT_FIELD = "ground_truth"
-_IMPORT = "@coco-audit/coco-audit/import_coco"
 # Scrolling moves the panel, and does not zoom the plot that happens to be there
 _PLOTLY = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 _ALERTS = {"error": "error", "warning": "warning", "note": "info"}
@@ -106,7 +106,8 @@ class CocoAuditPanel(DatasetPanel):
 
     def use_view(self, ctx: ExecutionContext) -> None:
         """Audits what the grid shows now, and stays with that."""
-        ctx.panel.state.set("stages", ctx.view._serialize())
+        # A view without a stage is the whole dataset
+        ctx.panel.state.set("stages", ctx.view._serialize() or None)
 
     def recompute(self, ctx: ExecutionContext) -> None:
         """Reads the dataset again."""
@@ -141,7 +142,7 @@ class CocoAuditPanel(DatasetPanel):
         try:
             page = _page(ctx)
         except CocoAuditError as error:
-            _add_help(panel, str(error))
+            _add_help(panel, self, str(error))
         else:
             _add_header(panel, self, page)
             _add_tabs(panel, self, page)
@@ -235,16 +236,9 @@ def _page(ctx: ExecutionContext, *, anew: bool = False) -> Page:
     return Page(controls, fields, reading, build(reading, controls))
 
 
-def _add_help(panel: types.Object, message: str) -> None:
+def _add_help(panel: types.Object, owner: CocoAuditPanel, message: str) -> None:
     panel.view("message", types.Notice(label=message))
-    panel.btn(
-        "import",
-        label="Import a dataset",
-        icon="upload_file",
-        on_click=_IMPORT,
-        prompt=True,
-        variant="outlined",
-    )
+    _add_buttons(panel, owner, IMPORT)
 
 
 def _add_header(panel: types.Object, owner: CocoAuditPanel, page: Page) -> None:
@@ -382,12 +376,14 @@ def _add_block(
 def _add_buttons(body: types.Object, owner: CocoAuditPanel, block: Buttons) -> None:
     group = body.btn_group(block.name)
     for button in block.buttons:
+        is_operator = button.event.startswith("@")
         group.btn(
             button.name,
             label=button.label,
             icon=button.icon or None,
-            on_click=getattr(owner, button.event),
-            params={"sets": dict(button.sets)},
+            on_click=button.event if is_operator else getattr(owner, button.event),
+            prompt=is_operator,
+            params=None if is_operator else {"sets": dict(button.sets)},
             variant="outlined",
         )
 

@@ -122,7 +122,8 @@ class Button:
         name: a name that no other block of the tab has
         label: what is written on it
         sets: values by the names of fields of :class:`.controls.Controls`
-        event: the event of the panel that it is instead of setting controls
+        event: the event of the panel that it is instead of setting controls, or the
+            URI of an operator whose form it opens
         icon: the name of a Material icon
     """
 

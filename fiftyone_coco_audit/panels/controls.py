@@ -36,6 +36,7 @@ class Controls:
         anchors: the name of the preset whose anchors are meant, or :data:`CUSTOM`
         custom_anchors: anchors as text, where they are none of a preset
         threshold: of resampling, in per cent of the images; empty for the proposal
+        exponent: of resampling
         list_classes: whether long lists show the ``"first"`` classes, or ``"all"``
         color_by: what cells of pairs of classes show, ``"images"`` or ``"lift"``
         class_name: the class that is looked at, all by default
@@ -55,6 +56,7 @@ class Controls:
     anchors: str = field(default=str(DEFAULT_ANCHORS))
     custom_anchors: str = ""
     threshold: str = ""
+    exponent: str = "0.5"
     list_classes: str = "first"
     color_by: str = "images"
     class_name: str = ""

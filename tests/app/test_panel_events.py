@@ -211,6 +211,16 @@ def test_nothing_is_read_twice(
     assert len(reads) == 2
 
 
+def test_a_grid_of_everything_is_the_whole_dataset(make: Make):
+    dataset = make(3, [["cat"]])
+    session = Session(dataset, view=dataset.view())
+    session.send("use_view")
+    assert "The whole dataset" in session.shown
+    session.context["view"] = dataset.limit(2)
+    session.send("use_view")
+    assert "A view" in session.shown
+
+
 def test_an_empty_dataset(make: Make):
     session = Session(make(0, field="ground_truth"))
     assert "There are no objects" not in session.shown

@@ -33,11 +33,11 @@ from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.panels.session import Reading
 from fiftyone_coco_audit.panels.tabs.shared import (
     MOST_CLASSES,
-    NO_OBJECTS,
     anchors_controls,
     audited,
     resize_controls,
     table,
+    without_objects,
 )
 from fiftyone_coco_audit.statistics.anchor_drawing import NO_OBJECT, anchors_over_image
 from fiftyone_coco_audit.statistics.anchor_sets import (
@@ -61,7 +61,7 @@ def build(reading: Reading, controls: Controls) -> Tab:
     statistics = audited(reading, controls)
     matches = statistics.anchor_matches
     if not len(matches):
-        return Tab([Text("none", NO_OBJECTS)])
+        return without_objects(reading)
     blocks: list[Block] = [_status(matches)]
     if matches.anchors.has_anchors:
         blocks += _proposed(statistics, controls)

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.panels.blocks import (
     Block,
     Choice,
+    Control,
     Entry,
     Plot,
     Row,
     Tab,
-    Text,
 )
 from fiftyone_coco_audit.panels.controls import Controls
 from fiftyone_coco_audit.panels.figures import (
@@ -29,8 +29,8 @@ from fiftyone_coco_audit.panels.session import Reading
 from fiftyone_coco_audit.panels.tabs import sets, sources
 from fiftyone_coco_audit.panels.tabs.shared import (
     MOST_CLASSES,
-    NO_OBJECTS,
     audited,
+    without_objects,
 )
 from fiftyone_coco_audit.statistics.classes import ClassStatistics
 from fiftyone_coco_audit.statistics.resampling import (
@@ -40,23 +40,25 @@ from fiftyone_coco_audit.statistics.resampling import (
 from fiftyone_coco_audit.wording import counted, named, percent
 
 _SIGNIFICANT = 0.05
+# That of LVIS, and of simulate_resampling
+_DEFAULT_EXPONENT = 0.5
+_MOST_SIDE_EFFECTS = 5
 
 
 def build(reading: Reading, controls: Controls) -> Tab:
     """How many of each class, which occur together, and what resampling does."""
     statistics = audited(reading, controls).classes
     if not statistics.objects.any():
-        return Tab([Text("none", NO_OBJECTS)])
+        return without_objects(reading)
     order = np.argsort(-statistics.objects, kind="stable")
     folds = len(order) > MOST_CLASSES
-    proposed = default_threshold(statistics.presence)
-    effect, error = _resampling(statistics, controls.threshold, proposed)
+    effect, entries = _resampling(statistics, controls)
     with_area = np.flatnonzero(statistics.mean_area > 0)
     blocks: list[Block] = [
         _counts(statistics, order, folds and controls.list_classes != "all"),
         *([_areas(statistics, with_area)] if len(with_area) else []),
         _together(statistics, order[:MOST_CLASSES], controls.color_by),
-        Row("resampling", [_threshold(controls.threshold, proposed, error)]),
+        Row("resampling", entries),
         _resampled(effect, order[::-1]),
         *sources.blocks(statistics, controls),
         *sets.blocks(reading, controls),
@@ -79,34 +81,48 @@ def build(reading: Reading, controls: Controls) -> Tab:
     return Tab(blocks, [*([shown] if folds else []), pairs])
 
 
-def _threshold(text: str, proposed: float, error: str) -> Entry:
-    return Entry(
-        "threshold",
-        "Repeat the images of classes that are in under ... % of all images",
-        text or _in_percent(proposed),
-        error,
-        wide=True,
-    )
+def _resampling(
+    statistics: ClassStatistics, controls: Controls
+) -> tuple[ResamplingEffect, list[Control]]:
+    """What is set of resampling, in place of what cannot be read the proposal."""
+    exponent, exponent_error = _DEFAULT_EXPONENT, ""
+    try:
+        exponent = float(controls.exponent or _DEFAULT_EXPONENT)
+    except ValueError:
+        exponent = -1
+    if not 0 <= exponent < np.inf:
+        exponent_error = f"{controls.exponent!r} is no exponent, such as 0.5"
+        exponent = _DEFAULT_EXPONENT
+    proposed = default_threshold(statistics.presence, exponent=exponent)
+    text, threshold, error = controls.threshold, proposed, ""
+    # What was proposed is shown in fewer digits than it has
+    if text not in ("", _in_percent(proposed)):
+        try:
+            threshold = float(text.strip(" %")) / 100
+        except ValueError:
+            threshold = -1
+        if not 0 <= threshold <= 1:
+            threshold, error = proposed, f"{text!r} is no percentage, such as 5"
+    entries: list[Control] = [
+        Entry(
+            "threshold",
+            "Repeat the images of classes that are in under ... % of all images",
+            text or _in_percent(proposed),
+            error,
+            wide=True,
+        ),
+        Entry(
+            "exponent",
+            "Exponent",
+            controls.exponent or f"{_DEFAULT_EXPONENT:g}",
+            exponent_error,
+        ),
+    ]
+    return ResamplingEffect(statistics, threshold, exponent), entries
 
 
 def _in_percent(share: float) -> str:
     return number(100 * share)
-
-
-def _resampling(
-    statistics: ClassStatistics, text: str, proposed: float
-) -> tuple[ResamplingEffect, str]:
-    """The effect of a threshold in per cent, and what is wrong with its text."""
-    error = ""
-    if text in ("", _in_percent(proposed)):
-        return ResamplingEffect(statistics, proposed), error
-    try:
-        threshold = float(text.strip(" %")) / 100
-    except ValueError:
-        threshold = -1
-    if not 0 <= threshold <= 1:
-        threshold, error = proposed, f"{text!r} is no percentage, such as 5"
-    return ResamplingEffect(statistics, threshold), error
 
 
 def _images_of(statistics: ClassStatistics, category: int) -> NDArray[np.int64]:
@@ -280,18 +296,11 @@ def _dependence(statistics: ClassStatistics) -> str:
 def _resampled(effect: ResamplingEffect, rarest_first: NDArray[np.int64]) -> Plot:
     statistics = effect.classes
     shown = rarest_first[statistics.objects[rarest_first] > 0][:MOST_CLASSES]
-    side_effects = effect.side_effects()
-    effects = (
-        f"; {side_effects[0]}"
-        + (f" (and {len(side_effects) - 1} more)" if len(side_effects) > 1 else "")
-        if side_effects
-        else ""
-    )
     headline = (
         f"Repeating images of classes in fewer than {percent(effect.threshold)} of "
         f"them makes an epoch {effect.epoch_growth:.2f} times as long and the "
         f"imbalance {number(statistics.imbalance.ratio)} to 1 become "
-        f"{number(effect.imbalance_after.ratio)} to 1{effects}."
+        f"{number(effect.imbalance_after.ratio)} to 1."
     )
     hover = [
         f"{name}: repeated {factor:.2f}x, seen {gain:.2f}x"
@@ -317,4 +326,17 @@ def _resampled(effect: ResamplingEffect, rarest_first: NDArray[np.int64]) -> Plo
             number_format=",.0f",
         ),
         lambda trace, mark: Selection(images=_images_of(statistics, shown[mark // 2])),
+        _side_effects(effect),
     )
+
+
+def _side_effects(effect: ResamplingEffect) -> str:
+    """The classes that are raised although they are not rare, as a list."""
+    found = effect.side_effects()
+    if not found:
+        return "It raises no class that is not rare itself."
+    lines = [f"- {one}" for one in found[:_MOST_SIDE_EFFECTS]]
+    more = len(found) - len(lines)
+    if more:
+        lines.append(f"- and {counted(more, 'class')} more, by less")
+    return "\n".join(["Its side effects:\n", *lines])

@@ -10,12 +10,15 @@ from fiftyone_coco_audit.panels.tabs.shared import (
     anchors_controls,
     audited,
     resize_controls,
+    without_objects,
 )
 from fiftyone_coco_audit.wording import counted
 
 
 def build(reading: Reading, controls: Controls) -> Tab:
     """What the rules have found, the gravest first."""
+    if not len(reading.labelled.images):
+        return without_objects(reading)
     found = reading.findings(audited(reading, controls))
     by_severity = {
         severity: sum(finding.severity == severity for finding in found)
@@ -25,7 +28,12 @@ def build(reading: Reading, controls: Controls) -> Tab:
     cards: list[Block] = [
         Card(f"finding{n}", finding) for n, finding in enumerate(found)
     ]
+    # What takes no part, and what had to be assumed
+    understood = [
+        Text(f"note{n}", note) for n, note in enumerate(reading.labelled.notes)
+    ]
     headline = Text("headline", f"**{told or 'No findings: all rules are satisfied'}**")
     return Tab(
-        [headline, *cards], [*anchors_controls(controls), *resize_controls(controls)]
+        [headline, *understood, *cards],
+        [*anchors_controls(controls), *resize_controls(controls)],
     )

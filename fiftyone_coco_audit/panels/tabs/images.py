@@ -18,11 +18,11 @@ from fiftyone_coco_audit.panels.figures import (
 from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.panels.session import Reading
 from fiftyone_coco_audit.panels.tabs.shared import (
-    NO_IMAGES,
     audited,
     image_bins,
     resize_controls,
     table,
+    without_objects,
 )
 from fiftyone_coco_audit.statistics.images import PIXELS_4K, ImageStatistics
 from fiftyone_coco_audit.statistics.resizing import compare_policies
@@ -41,7 +41,7 @@ def build(reading: Reading, controls: Controls) -> Tab:
     """Sizes and shapes of the images, and what resizing does to them."""
     statistics = audited(reading, controls).images
     if not len(statistics):
-        return Tab([Text("none", NO_IMAGES)])
+        return without_objects(reading)
     blocks: list[Block] = [
         _shapes(statistics),
         _sizes(statistics),
@@ -149,7 +149,10 @@ def _magnification(statistics: ImageStatistics) -> Plot:
             bins,
             "factor by which things get longer",
             "images",
-            notable=bins.edges[:-1] >= 1,
+            # Images that keep their size are in one bin with the first enlarged ones
+            notable=2
+            * np.bincount(bins.index[statistics.is_enlarged], minlength=len(bins))
+            > bins.counts,
         ),
         image_bins(bins),
     )

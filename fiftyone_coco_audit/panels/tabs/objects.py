@@ -23,16 +23,17 @@ from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.panels.session import Reading
 from fiftyone_coco_audit.panels.tabs.shared import (
     MOST_CLASSES,
-    NO_OBJECTS,
     audited,
     image_bins,
     resize_controls,
     table,
+    without_objects,
 )
+from fiftyone_coco_audit.statistics.network_input import SIZES
 from fiftyone_coco_audit.statistics.overview import Statistics
 from fiftyone_coco_audit.statistics.shapes import SIZE_CLASSES, TOLERANCE
 from fiftyone_coco_audit.statistics.tiling import propose_tiling
-from fiftyone_coco_audit.wording import counted, named, percent
+from fiftyone_coco_audit.wording import counted, listed, named, percent
 
 #: Objects smaller than this at the network's input are hard to find
 SMALL_INPUT = 16
@@ -73,7 +74,7 @@ def build(reading: Reading, controls: Controls) -> Tab:
     statistics = audited(reading, controls)
     labelled = statistics.labelled
     if not len(labelled.objects):
-        return Tab([Text("none", NO_OBJECTS)])
+        return without_objects(reading)
     names = list(labelled.classes)
     present = np.flatnonzero(statistics.classes.objects)
     category = names.index(controls.class_name) if controls.class_name in names else -1
@@ -124,6 +125,8 @@ def _input_size(chosen: _Chosen) -> Plot:
             notable=bins.edges[1:] <= SMALL_INPUT,
         ),
         chosen.pick(bins.index, rows),
+        f"Under {listed([str(pixels) for pixels in SIZES], len(SIZES))} px there are "
+        f"{listed([f'{(size < pixels).sum():,}' for pixels in SIZES], len(SIZES))}.",
     )
 
 
@@ -160,6 +163,13 @@ def _alternatives(statistics: Statistics) -> Text:
     return Text("alternatives", f"**{headline}**\n\n{table(head, rows)}")
 
 
+def _hidden(shown: int, present: int) -> str:
+    """That not all classes are shown, if so."""
+    if shown == present:
+        return ""
+    return f" The {shown:,} worst of {present:,} classes are shown."
+
+
 def _smallest_input(statistics: Statistics) -> Plot | None:
     """The input that each class needs, and the objects that decide on it."""
     frame = statistics.network_input.smallest_input(SMALL_INPUT)
@@ -180,7 +190,8 @@ def _smallest_input(statistics: Statistics) -> Plot | None:
     return Plot(
         "smallest_input",
         f"{named(names[:1])} needs a side of {side[shown[0]]:,.0f} px to have 95 % of "
-        f"its objects at {SMALL_INPUT} px or more; {have} more than {present:,}.",
+        f"its objects at {SMALL_INPUT} px or more; {have} more than {present:,}."
+        f"{_hidden(len(shown), int(np.isfinite(side).sum()))}",
         bars(
             names,
             {"px": side[shown]},
@@ -208,6 +219,7 @@ def _small_by_class(statistics: Statistics) -> Plot:
         headline = (
             f"{have} objects under {SMALL_INPUT} px; of `{names[0]}` they are "
             f"{percent(share[shown[0]])}."
+            f"{_hidden(len(shown), int(np.isfinite(share).sum()))}"
         )
     small = statistics.network_input.input_size < SMALL_INPUT
     category = statistics.labelled.objects.category

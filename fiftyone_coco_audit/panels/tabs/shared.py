@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fiftyone_coco_audit.panels.blocks import Choice, Control, Entry, Pick
+from fiftyone_coco_audit.panels.blocks import (
+    Button,
+    Buttons,
+    Choice,
+    Control,
+    Entry,
+    Pick,
+    Tab,
+    Text,
+)
 from fiftyone_coco_audit.panels.controls import CUSTOM, Controls
 from fiftyone_coco_audit.panels.figures import Bins
 from fiftyone_coco_audit.panels.selections import Selection
@@ -19,8 +28,19 @@ NO_OBJECTS = (
     "**There are no objects.** Audit the whole dataset, or choose another label field."
 )
 NO_IMAGES = (
-    "**There are no images.** Import some with the operator `COCO Audit: import a "
-    "dataset`, or audit the whole dataset."
+    "**There are no images.** Import some, or, if this is a view, audit the whole "
+    "dataset."
+)
+IMPORT = Buttons(
+    "import",
+    [
+        Button(
+            "import_coco",
+            "Import a dataset",
+            event="@coco-audit/coco-audit/import_coco",
+            icon="upload_file",
+        )
+    ],
 )
 
 _MODES = (
@@ -30,6 +50,13 @@ _MODES = (
     ("stretch", "Stretch"),
     ("none", "None"),
 )
+
+
+def without_objects(reading: Reading) -> Tab:
+    """The tab of a set that has nothing to be shown, and what to do about it."""
+    if not len(reading.labelled.images):
+        return Tab([Text("none", NO_IMAGES), IMPORT])
+    return Tab([Text("none", NO_OBJECTS)])
 
 
 def audited(reading: Reading, controls: Controls) -> Statistics:

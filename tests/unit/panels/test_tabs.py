@@ -14,6 +14,7 @@ from scipy.stats import spearmanr
 from fiftyone_coco_audit.objects import LabelledImages
 from fiftyone_coco_audit.panels.blocks import Buttons, Card, Plot, Row, Tab, Text
 from fiftyone_coco_audit.panels.controls import Controls
+from fiftyone_coco_audit.panels.figures import ORANGE
 from fiftyone_coco_audit.panels.session import Reading
 from fiftyone_coco_audit.panels.tabs import anchors, classes, findings, images, objects
 from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
@@ -62,6 +63,7 @@ def reading(labelled_images: LabelledImages) -> Reading:
     read = SimpleNamespace(
         images=labelled_images,
         label_field="ground_truth",
+        notes=["2 labels in 'ground_truth' have no box."],
         sample_ids=lambda rows: [f"s{row}" for row in rows.tolist()],
         label_ids=lambda rows: [f"l{row}" for row in rows.tolist()],
     )
@@ -116,9 +118,14 @@ def test_each_tab_shows_something_sensible_of_each_set(tab: str, of: str):
             assert not re.search(r"\bnan\b", told)
         elif isinstance(block, Text):
             assert not re.search(r"\bnan\b", block.markdown)
-    if not len(SETS[of].objects) and tab in ("objects", "classes", "anchors"):
-        assert len(built.blocks) == 1
-        assert isinstance(built.blocks[0], Text)
+    if not len(SETS[of]):
+        told, offered = built.blocks
+        assert "There are no images" in told.markdown
+        (button,) = offered.buttons
+        assert button.event.endswith("/import_coco")
+    elif not len(SETS[of].objects) and tab in ("objects", "classes", "anchors"):
+        (told,) = built.blocks
+        assert "There are no objects" in told.markdown
 
 
 def marks(shown: Plot) -> list[tuple[Any, int]]:
@@ -207,6 +214,35 @@ def test_headline_of_small_objects_is_that_of_the_orange_bars():
     assert shown.headline.startswith("50 % of the objects (3 of 6) are under 16 px")
     orange = [color != "#56B4E9" for color in shown.figure.data[0]["marker"]["color"]]
     assert np.array(shown.figure.data[0]["y"])[orange].sum() == 3
+
+
+def test_the_small_objects_are_counted_by_size():
+    rows = [(0, "cat", [0, 0, side, side]) for side in (2, 5, 9, 15, 16, 31, 32, 90)]
+    shown = plot(build("objects", labelled([(640, 640)], rows)), "input_size")
+    assert shown.advice == "Under 4, 8, 16 and 32 px there are 1, 2, 4 and 6."
+
+
+def test_images_that_keep_their_size_are_not_marked_as_enlarged():
+    of = labelled([(640, 480)] * 9 + [(638, 480), (500, 400)])
+    shown = plot(build("images", of), "magnification")
+    assert "enlarges 18 %" in shown.headline
+    told = [color == ORANGE for color in shown.figure.data[0]["marker"]["color"]]
+    marked = [n for n, is_notable in enumerate(told) if is_notable]
+    opened = [shown.pick(0, n).images.tolist() for n in marked]
+    assert [10] in opened
+    assert not any(0 in images for images in opened)
+
+
+def test_classes_that_are_not_shown_are_counted():
+    tab = build("objects", SETS["of 1,200 classes"])
+    present = len(np.unique(SETS["of 1,200 classes"].objects.category))
+    for name in ("small_by_class", "smallest_input"):
+        assert plot(tab, name).headline.endswith(
+            f"The 30 worst of {present:,} classes are shown."
+        )
+    assert "are shown" not in (
+        plot(build("objects", SETS["of many images"]), "smallest_input").headline
+    )
 
 
 def test_a_class_is_looked_at_alone():
@@ -304,13 +340,53 @@ def test_resampling_shows_what_the_statistics_say():
 @pytest.mark.parametrize("text", ["much", "-3", "101"])
 def test_a_threshold_that_is_none_is_told(text: str):
     tab = build("classes", SETS["of many images"], threshold=text)
-    (entry,) = row(tab, "resampling").controls
-    assert text in entry.error
+    threshold, exponent = row(tab, "resampling").controls
+    assert text in threshold.error
+    assert not exponent.error
+
+
+def test_an_exponent_can_be_set():
+    from fiftyone_coco_audit.statistics.classes import ClassStatistics
+    from fiftyone_coco_audit.statistics.resampling import (
+        ResamplingEffect,
+        default_threshold,
+    )
+
+    of = SETS["of many images"]
+    statistics = ClassStatistics(of)
+    for exponent in (0.0, 0.5, 1.0):
+        proposed = default_threshold(statistics.presence, exponent=exponent)
+        effect = ResamplingEffect(statistics, proposed, exponent)
+        tab = build("classes", of, exponent=f"{exponent:g}")
+        after = np.array(plot(tab, "resampled").figure.data[0]["x"])[1::2]
+        assert sorted(after) == pytest.approx(sorted(effect.images_after))
+    tab = build("classes", of, exponent="much")
+    threshold, entry = row(tab, "resampling").controls
+    assert "'much' is no exponent" in entry.error
+    assert not threshold.error
+    assert (
+        plot(tab, "resampled").figure.data
+        == plot(build("classes", of), "resampled").figure.data
+    )
+
+
+def test_side_effects_are_named():
+    # 18 of 20 images with a cat show nothing else, 10 an ant as well
+    rows = [(n, "cat", [0, 0, 50, 50]) for n in range(20)]
+    rows += [(n, "bee", [0, 0, 50, 50]) for n in range(20, 60)]
+    rows += [(n, "ant", [60, 60, 50, 50]) for n in range(10)]
+    tab = build("classes", labelled([(640, 480)] * 90, rows), threshold="20")
+    factor = np.sqrt(0.2 / (10 / 90))
+    assert plot(tab, "resampled").advice.splitlines()[-1] == (
+        f"- raising `ant` {factor:.2g}x raises `cat` {(factor + 1) / 2:.2g}x"
+    )
+    tab = build("classes", labelled([(640, 480)] * 90, rows), threshold="0")
+    assert "raises no class" in plot(tab, "resampled").advice
 
 
 def test_the_threshold_that_is_shown_is_the_proposed_one():
     of = SETS["of many images"]
-    (entry,) = row(build("classes", of), "resampling").controls
+    entry = row(build("classes", of), "resampling").controls[0]
     again = build("classes", of, threshold=entry.value)
     first, second = (
         plot(tab, "resampled").figure.data[0]["x"]
@@ -414,6 +490,7 @@ def test_findings_are_those_of_the_rules_the_gravest_first():
     assert severities == sorted(severities)
     for finding in found:
         assert finding.count == len(finding.label_ids or finding.sample_ids)
+    assert text(tab, "note0") == "2 labels in 'ground_truth' have no box."
 
 
 def tagged_set() -> LabelledImages:
