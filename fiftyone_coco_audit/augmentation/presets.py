@@ -54,14 +54,14 @@ PRESETS: dict[str, Preset] = {
         Preset(
             "minimal",
             "Minimal: letterbox",
-            "The article's least pipeline: the image is scaled to fit and padded with "
+            "The least there is to do: the image is scaled to fit and padded with "
             "black, so that no label is harmed.",
             _letterbox(640),
         ),
         Preset(
             "final",
             "Final: flip, compression, light, dropout",
-            "The article's pipeline for training: the minimal one with a flip, JPEG "
+            "A moderate pipeline for training: the minimal one with a flip, JPEG "
             "compression, brightness and contrast, and dropouts of up to 32 pixels.",
             [
                 *_letterbox(640),
@@ -86,7 +86,7 @@ PRESETS: dict[str, Preset] = {
         Preset(
             "reflection_padding",
             "Bad: padding by reflection",
-            "The article's first bad example: mirrored copies of objects appear in the "
+            "A bad example: mirrored copies of objects appear in the "
             "padding, with several boxes or with none.",
             _letterbox(640, border_mode=_REFLECT),
             harmful=True,
@@ -94,7 +94,7 @@ PRESETS: dict[str, Preset] = {
         Preset(
             "rotation",
             "Bad: rotation by up to 45 degrees",
-            "The article's second bad example: a box that is rotated with its corners "
+            "A bad example: a box that is rotated with its corners "
             "is far larger than its object.",
             [
                 *_letterbox(640),
@@ -113,7 +113,7 @@ PRESETS: dict[str, Preset] = {
         Preset(
             "cropping_rotation",
             "Bad: rotation that crops its border",
-            "The article's third bad example: what the crop cuts off is lost, or keeps "
+            "A bad example: what the crop cuts off is lost, or keeps "
             "a box around almost nothing.",
             [
                 (

@@ -281,10 +281,14 @@ class DryRun:
         costs = self.throughput
         enough = costs.enough_workers()
         workers = "1 worker" if self.workers == 1 else f"{self.workers} workers"
-        said = f"{workers} put {self.rate:.0f} samples a second through"
+        process = "processes" if self.workers == 1 else "process"
+        said = f"{workers} {process} {self.rate:.0f} samples a second"
         if enough > self.workers:
             more = costs.samples_per_second(enough)
-            return f"{said}; {enough} would put some {more:.0f}, and more no more."
+            return (
+                f"{said}; {enough} would do about {more:.0f}, and more than that "
+                "would not help."
+            )
         return f"{said}; more would not be faster on {self.cores} cores."
 
     def to_dict(self) -> dict[str, Any]:

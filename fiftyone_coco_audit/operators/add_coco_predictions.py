@@ -71,4 +71,4 @@ class AddCocoPredictions(SdkOperator):
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
         """Shows what the import found."""
         describe_report(results, outputs)
-        outputs.md("Next: the operator `evaluate`", name="next")
+        outputs.md("Next: **COCO Audit: evaluate predictions**", name="next")

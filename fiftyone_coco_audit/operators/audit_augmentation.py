@@ -101,8 +101,8 @@ def _add_draws(inputs: types.Object, ctx: ExecutionContext) -> None:
         refuse(draws, "Each image is drawn once or more")
     visibility = inputs.float(
         "min_visibility",
-        label="Least visible share of a box",
-        description="In place of the pipeline's own; boxes with less are dropped",
+        label="Least visible share of a box (0 to 1)",
+        description="Boxes with less are dropped, whatever the pipeline says",
         view=types.TextFieldView(space=HALF),
     )
     if not 0 <= (ctx.params.get("min_visibility") or 0) <= 1:
@@ -110,6 +110,6 @@ def _add_draws(inputs: types.Object, ctx: ExecutionContext) -> None:
     inputs.float(
         "min_area",
         label="Least area of a box",
-        description="In square pixels, likewise",
+        description="In square pixels; likewise",
         view=types.TextFieldView(space=HALF),
     )

@@ -21,7 +21,7 @@ class RunDry(SdkOperator):
     """Puts all samples through a pipeline, and opens those that fail."""
 
     function = staticmethod(dry_run)
-    label = "COCO Audit: dry run of the loading"
+    label = "COCO Audit: dry-run the data loading"
     description = "All images through reading, decoding and a pipeline: what fails"
     icon = "speed"
     submit = "Run"

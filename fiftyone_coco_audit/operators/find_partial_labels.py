@@ -39,19 +39,19 @@ class FindPartialLabels(SdkOperator):
             "by",
             ["folder", "tags", *_fields(ctx)],
             default="folder",
-            label="Sources by",
-            description="What tells apart where images come from",
+            label="Group images by",
+            description="What tells which source an image comes from",
             space=HALF,
         )
         alpha = inputs.float(
             "alpha",
             default=0.001,
-            label="Greatest chance",
-            description="Of so few images, were the class as frequent as elsewhere",
+            label="Significance level",
+            description="Lower reports only what is less likely to be chance",
             view=types.TextFieldView(space=HALF),
         )
         if not 0 < (ctx.params.get("alpha") or 0.001) < 1:
-            refuse(alpha, "A chance is between 0 and 1")
+            refuse(alpha, "A significance level is between 0 and 1")
 
     def call(self, ctx: ExecutionContext, progress: Any) -> pd.DataFrame:
         """Finds what the form asks for."""

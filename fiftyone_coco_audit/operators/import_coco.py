@@ -93,8 +93,12 @@ class ImportCoco(SdkOperator):
         outputs.md(f"Imported as dataset **{results['dataset']}**", name="title")
         describe_report(results, outputs)
         has_predictions = bool(results["counts"]["predictions"])
-        following = "evaluate" if has_predictions else "add_coco_predictions"
-        outputs.md(f"Next: the operator `{following}`", name="next")
+        following = "evaluate predictions" if has_predictions else "add predictions"
+        outputs.md(
+            "Next: **COCO Audit: open the panel** says what is wrong with the data, "
+            f"**COCO Audit: {following}** goes on",
+            name="next",
+        )
 
 
 def _add_name(inputs: types.Object, ctx: ExecutionContext) -> None:

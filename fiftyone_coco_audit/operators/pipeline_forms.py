@@ -25,7 +25,7 @@ def add_pipeline(inputs: types.Object, ctx: ExecutionContext) -> None:
         [*choices, (_OWN, "My own")],
         default=next(iter(PRESETS)),
         label="Pipeline",
-        description="The article's presets, what detectors use, or your own",
+        description="An example, good or bad, what a detector uses, or your own",
     )
     if ctx.params.get("preset") != _OWN:
         return

@@ -20,7 +20,7 @@ def add_invalid(inputs: types.Object) -> None:
     add_choice(
         inputs,
         "invalid",
-        [("skip", "Set it aside and tell"), ("raise", "Import nothing")],
+        [("skip", "Set it aside and report it"), ("raise", "Import nothing")],
         types.RadioGroup,
         default="skip",
         label="If a record cannot be used",

@@ -83,8 +83,8 @@ class Statistics:
         elif classes != "1 class":
             balanced = (
                 f"{classes} have objects; the commonest has {balance.ratio:,.0f} times "
-                "as many as the rarest, and all together are as unequal as "
-                f"{balance.effective_classes:.1f} equal classes."
+                "as many as the rarest, and all together are as diverse as "
+                f"{balance.effective_classes:.1f} equally common classes."
             )
         return [
             self.images.kind.reason,

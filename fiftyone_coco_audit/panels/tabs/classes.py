@@ -189,8 +189,9 @@ def _balance(statistics: ClassStatistics) -> str:
     return (
         f"{commonest} has {percent(statistics.share[first])} of all objects, {rarest} "
         f"{percent(statistics.share[last])}: {number(statistics.imbalance.ratio)} to "
-        f"1. The {len(present):,} classes are as unpredictable as "
-        f"{number(statistics.imbalance.effective_classes)} equal ones.{missing}"
+        f"1. The {len(present):,} classes are as diverse as "
+        f"{number(statistics.imbalance.effective_classes)} equally common ones."
+        f"{missing}"
     )
 
 

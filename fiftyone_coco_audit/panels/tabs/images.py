@@ -147,7 +147,7 @@ def _magnification(statistics: ImageStatistics) -> Plot:
         f"factor is {number(float(np.median(factor)))}.",
         histogram(
             bins,
-            "factor by which things get longer",
+            "magnification (size at the input / size of the image)",
             "images",
             # Images that keep their size are in one bin with the first enlarged ones
             notable=2
