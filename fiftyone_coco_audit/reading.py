@@ -116,8 +116,7 @@ def read_objects(
     usable = (category >= 0) & np.isfinite(labels.box).all(axis=1)
     if not usable.all():
         notes.append(
-            f"{_labels(int((~usable).sum()), field)} no class or no box, and "
-            "no part in this."
+            f"{_labels(int((~usable).sum()), field)} no class or no box: left out."
         )
     rows = np.flatnonzero(usable)
     rows = rows[np.argsort(place[labels.sample[rows]], kind="stable")]
@@ -181,8 +180,8 @@ def _scores(
     unknown = np.isnan(scores)
     if unknown.any():
         notes.append(
-            f"{_labels(int(unknown.sum()), field, 'prediction')} no confidence, and "
-            "the last rank."
+            f"{_labels(int(unknown.sum()), field, 'prediction')} no confidence: "
+            "ranked last."
         )
     return np.where(unknown, -np.inf, scores)
 

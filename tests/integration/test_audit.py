@@ -210,7 +210,7 @@ def test_text_says_what_took_no_part(dataset):
     has_no_class(
         own.match(fo.ViewField("ground_truth.detections").length() > 1).first()
     )
-    told = "  1 label in 'ground_truth' has no class or no box, and no part in this."
+    told = "  1 label in 'ground_truth' has no class or no box: left out."
     for rules in (["CA301"], ["CA110"]):
         assert audit(own, select=rules).to_text().splitlines()[-1] == told
 
