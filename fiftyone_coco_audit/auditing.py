@@ -17,7 +17,7 @@ from fiftyone_coco_audit.coco.report import (
 )
 from fiftyone_coco_audit.coco.report import (
     Problem,
-    describe,
+    describe_record,
     import_report,
 )
 from fiftyone_coco_audit.coco.rules import MISSING_FILE
@@ -513,5 +513,8 @@ def _import_message(rule: Rule, count: int, first: Problem) -> str:
         "warning": "imported with a warning",
         "note": "noted by the import",
     }[rule.severity]
-    which = "" if count == 1 else "; the first"
-    return f"{records} {done}{which}: {describe(first)}."
+    which = "" if count == 1 else "the first, "
+    return (
+        f"{rule.explanation.rstrip('.')}: {records} of {first.file} {done}; {which}"
+        f"{describe_record(first)}."
+    )

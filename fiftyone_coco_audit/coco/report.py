@@ -102,12 +102,15 @@ class ProblemLog:
 
 def describe(problem: Problem) -> str:
     """Returns the problem as one line that names file, record and rule."""
+    what = describe_record(problem)
+    return f"{problem.file}: {what} ({problem.code} {problem.name})"
+
+
+def describe_record(problem: Problem) -> str:
+    """Returns which record of its file a problem is of, and what is wrong with it."""
     where = "" if problem.position is None else f" at position {problem.position}"
     record = "" if problem.record_id is None else f" {problem.record_id!r}"
-    return (
-        f"{problem.file}: {problem.kind}{record}{where}: {problem.reason} "
-        f"({problem.code} {problem.name})"
-    )
+    return f"{problem.kind}{record}{where}: {problem.reason}"
 
 
 @dataclass

@@ -525,6 +525,30 @@ def source_of_other_classes(
     )
 
 
+@rule(
+    "CA413",
+    "no-objects",
+    "error",
+    explanation="There is no object in the whole set, so nothing can be learnt from "
+    "it, and all other rules are silent.",
+    advice="Check whether this is the right file, label field or view.",
+    example="Of 3 images none has an object.",
+    counterexample="Of 3 images one has an object.",
+)
+def no_objects(statistics: Statistics) -> Iterator[Evidence]:
+    """Finds sets without objects, or without images."""
+    labelled = statistics.labelled
+    if len(labelled.objects):
+        return
+    yield Evidence(
+        f"None of {counted(len(labelled), 'image')} has an object."
+        if len(labelled)
+        else "There are no images.",
+        images=np.arange(len(labelled)),
+        figures={"images": len(labelled)},
+    )
+
+
 def _plain(name: str) -> str:
     folded = _SEPARATORS.sub("", unicodedata.normalize("NFKC", name).casefold())
     is_plural = folded.endswith("s") and not folded.endswith("ss")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.coco.documents import MISSING_FILE_TAG
 from fiftyone_coco_audit.findings import Evidence, rule
 from fiftyone_coco_audit.rules._shared import at
 from fiftyone_coco_audit.statistics.images import PIXELS_4K, is_far
@@ -257,11 +258,14 @@ def images_shrunk_much(
     counterexample="An image has only a crowd region.",
 )
 def image_without_objects(statistics: Statistics) -> Iterator[Evidence]:
-    """Finds images that have neither objects nor crowd regions."""
+    """Finds images that have neither objects nor crowd regions.
+
+    A set in which no image has objects is left to no-objects.
+    """
     labelled = statistics.labelled
     objects = np.bincount(labelled.objects.image, minlength=len(labelled))
     found = np.flatnonzero((objects == 0) & (labelled.crowds == 0))
-    if len(found):
+    if len(found) and len(labelled.objects):
         yield Evidence(
             f"{out_of(found, labelled, 'image')} {plural(found, 'has', 'have')} "
             "neither objects nor crowd regions.",
@@ -357,6 +361,37 @@ def duplicate_file(statistics: Statistics) -> Iterator[Evidence]:
             f"{len(found):,} samples show {counted(files, 'file')}.",
             images=found,
             figures={"files": files, "samples": len(found)},
+        )
+
+
+@rule(
+    "CA212",
+    "most-files-missing",
+    "error",
+    explanation="Most image files are not where the dataset says, so it was imported "
+    "with another folder than that of its images.",
+    advice="Import again with the folder that the file names start from, or put the "
+    "files there.",
+    example="Of 3 images 2 have the tag missing_file.",
+    counterexample="Of 4 images 2 have the tag missing_file.",
+)
+def most_files_missing(
+    statistics: Statistics, *, max_share: float = 0.5
+) -> Iterator[Evidence]:
+    """Finds sets whose import found few of the image files.
+
+    Args:
+        statistics: of the images
+        max_share: the share of the images whose files may be missing
+    """
+    labelled = statistics.labelled
+    found = np.flatnonzero([MISSING_FILE_TAG in tags for tags in labelled.tags])
+    if len(found) > max_share * len(labelled):
+        yield Evidence(
+            f"The files of {out_of(found, labelled, 'image')} are missing; the first "
+            f"is {labelled.filepaths[found[0]]}.",
+            images=found,
+            figures={"images": len(found)},
         )
 
 

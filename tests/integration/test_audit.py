@@ -178,7 +178,12 @@ def test_what_the_import_set_aside_is_found(demo_files, tmp_path):
         ("CA110", "error", 2),
         ("CA120", "warning", 1),
     ]
-    assert "2 annotation records set aside" in found["CA110"].message
+    assert found["CA110"].message == (
+        "A record refers to an image that is not there: 2 annotation records of "
+        "annotations.json set aside by the import; the first, annotation "
+        f"{coco['annotations'][7]['id']} at position 7: its `image_id` is 9999, which "
+        "names no image."
+    )
     assert coco_ids(found.view("CA120")) == [coco["images"][0]["id"]]
 
 
@@ -223,7 +228,10 @@ def test_empty_sets():
         "ground_truth", fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections
     )
     dataset.media_type = "image"
-    assert len(audit(dataset)) == 0
+    (finding,) = audit(dataset)
+    assert finding.code == "CA413"
+    assert finding.message == "There are no images."
+    assert len(finding.view(dataset)) == 0
 
 
 def test_operator_is_the_function(dataset):

@@ -336,6 +336,17 @@ def test_1200_classes_do_not_fail(code):
     assert evidence is None or len(evidence.message) < 300
 
 
+def test_no_objects():
+    rule = "CA413"
+    evidence = evidence_of(rule, statistics_of(labelled([(640, 480)] * 3)))
+    assert evidence.message == "None of 3 images has an object."
+    assert evidence.images.tolist() == [0, 1, 2]
+    none = evidence_of(rule, statistics_of(labelled([])))
+    assert none.message == "There are no images."
+    one = labelled([(640, 480)] * 3, [(1, "cat", [1, 1, 9, 9])])
+    assert evidence_of(rule, statistics_of(one)) is None
+
+
 def test_demo_has_what_was_planted_and_nothing_else(demo_files):
     made, image_ids, label_ids = read_labelled(demo_files.annotations)
     manifest = json.loads(demo_files.manifest.read_text())

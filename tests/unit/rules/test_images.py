@@ -151,8 +151,29 @@ def test_image_without_objects_has_no_crowds_either():
     assert evidence.message == "1 of 4 images has neither objects nor crowd regions."
     made = labelled([VGA] * 2, [(0, "cat", [1, 1, 9, 9])], crowds=[0, 1])
     assert not evidence_of(rule, statistics_of(made))
-    assert found(rule, [VGA]).message.startswith("1 of 1 image has neither")
-    assert found(rule, [VGA] * 2).message.startswith("2 of 2 images have neither")
+    made = labelled([VGA] * 3, [(0, "cat", [1, 1, 9, 9])])
+    message = evidence_of(rule, statistics_of(made)).message
+    assert message == "2 of 3 images have neither objects nor crowd regions."
+    # That there are no objects at all is another rule's
+    assert silent(rule, [VGA] * 2)
+
+
+def test_most_files_missing():
+    rule = rules.most_files_missing
+    lost, there = ["missing_file"], ["val"]
+
+    def of(*tags, **thresholds):
+        made = statistics_of(labelled([VGA] * len(tags), tags=tags))
+        return evidence_of(rule, made, **thresholds)
+
+    evidence = of(there, lost, lost)
+    assert evidence.images.tolist() == [1, 2]
+    assert evidence.message == (
+        "The files of 2 of 3 images are missing; the first is images/1.jpg."
+    )
+    assert of(there, there, lost, lost) is None
+    assert of(there, there, lost, lost, max_share=0.4)
+    assert of() is None
 
 
 def test_grouping_saves_padding_where_inputs_vary():
@@ -213,9 +234,9 @@ CODES = [code for code in RULES if code.startswith("CA2")]
 
 def test_codes_are_in_order():
     names = [RULES[code].name for code in CODES]
-    assert CODES == [f"CA{number}" for number in range(201, 212)]
+    assert CODES == [f"CA{number}" for number in range(201, 213)]
     assert names[0] == "extreme-image-aspect-ratio"
-    assert names[-1] == "duplicate-file"
+    assert names[-1] == "most-files-missing"
 
 
 @pytest.mark.parametrize("resize", ["letterbox 640", "stretch 640", "none"])
