@@ -85,17 +85,25 @@ def serve(
     Raises:
         CocoAuditError: if the App cannot be served there
     """
+    from fiftyone.core.service import ServiceListenTimeout
     from fiftyone.core.session import Session
 
     check_address(address, port)
-    # launch_app() would add advice on other machines, and a banner
-    session = Session(
-        view=samples.view(),
-        color_scheme=color_scheme,
-        port=port,
-        address=address,
-        remote=True,
-    )
+    print("Starting the App...", flush=True)
+    try:
+        # launch_app() would add advice on other machines, and a banner
+        session = Session(
+            view=samples.view(),
+            color_scheme=color_scheme,
+            port=port,
+            address=address,
+            remote=True,
+        )
+    except ServiceListenTimeout as error:
+        raise CocoAuditError(
+            "The App has not started within a minute, maybe because the machine is "
+            "busy; all results are kept, and `fiftyone app launch` shows them"
+        ) from error
     try:
         print(f"The App is at {session.url} (Ctrl-C ends it)", flush=True)
         session.wait(-1)

@@ -6,6 +6,7 @@ programs of the user; the demo and the tests keep to themselves.
 """
 
 import ctypes
+import fcntl
 import importlib.util
 import os
 import platform
@@ -171,6 +172,8 @@ def _wheel_files(folder: Path, project: str, part: str) -> Iterator[tuple[str, b
 def running(server: Server, folder: Path) -> Iterator[str]:
     """Runs a server on a free port of this machine alone, and stops it at the end.
 
+    A server that runs on the folder already is used, and left to whoever started it.
+
     Args:
         server: a :class:`Server`
         folder: the folder of its data and its log, made if need be
@@ -182,6 +185,11 @@ def running(server: Server, folder: Path) -> Iterator[str]:
         MongoDBError: if it does not start
     """
     folder.mkdir(parents=True, exist_ok=True)
+    told = folder / "port"
+    if _is_in_use(folder):
+        yield _uri(_port_told(told))
+        return
+    told.unlink(missing_ok=True)
     log = folder / "mongod.log"
     options = ["--bind_ip", "127.0.0.1", "--port", "0", "--nounixsocket"]
     options += ["--dbpath", str(folder), "--wiredTigerCacheSizeGB", "1"]
@@ -197,14 +205,43 @@ def running(server: Server, folder: Path) -> Iterator[str]:
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
     try:
-        yield f"mongodb://127.0.0.1:{_port(process, log)}/?{CLIENT_OPTIONS}"
+        port = _port(process, log)
+        told.write_text(str(port))
+        yield _uri(port)
     finally:
+        told.unlink(missing_ok=True)
         process.terminate()
         try:
             process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _uri(port: int) -> str:
+    return f"mongodb://127.0.0.1:{port}/?{CLIENT_OPTIONS}"
+
+
+def _is_in_use(folder: Path) -> bool:
+    """Whether a server runs on a folder: it keeps a lock on this file."""
+    try:
+        with (folder / "mongod.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _port_told(told: Path) -> int:
+    """The port of a server that another program has started, once it is ready."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        if told.exists() and (port := told.read_text()):
+            return int(port)
+        time.sleep(0.05)
+    raise MongoDBError(f"{told.parent} is in use: end the program that uses it first")
 
 
 def _end_with_parent() -> None:
@@ -220,10 +257,6 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
         if ready:
             return int(ready[1])
         time.sleep(0.05)
-    if "DBPathInUse" in log.read_text():
-        raise MongoDBError(
-            f"{log.parent} is in use: end the program that uses it first"
-        )
     raise MongoDBError(
         f"The MongoDB server does not start on {log.parent}: {log} says why; where the "
         "data come from another version of MongoDB, delete that folder"

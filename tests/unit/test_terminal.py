@@ -6,9 +6,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from fiftyone.core.service import ServiceListenTimeout
 
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.terminal import check_address, serve, worst_images
+
+
+class Shown:
+    """What can be shown: all that is asked of a dataset before the App starts."""
+
+    def view(self) -> None:
+        """Returns nothing."""
 
 
 def frame(**aps: float) -> pd.DataFrame:
@@ -60,6 +68,18 @@ def test_a_port_that_is_taken():
             with pytest.raises(CocoAuditError, match=f"Port {port} .*in use.*--port"):
                 refused("127.0.0.1", port)
     check_address("127.0.0.1", port)
+
+
+def test_an_app_that_does_not_start(monkeypatch: pytest.MonkeyPatch):
+    def never(*_: object, **__: object) -> None:
+        raise ServiceListenTimeout("server", 5151)
+
+    # No machine can be made so busy, but by chance
+    monkeypatch.setattr("fiftyone.core.session.Session", never)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with pytest.raises(CocoAuditError, match="has not started within a minute.*kept"):
+        serve(Shown(), port=port)
 
 
 @pytest.mark.parametrize(
