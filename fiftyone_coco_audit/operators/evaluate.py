@@ -25,6 +25,7 @@ from fiftyone_coco_audit.operators.forms import (
     refuse,
     require_dataset,
 )
+from fiftyone_coco_audit.wording import counted
 
 
 class Evaluate(SdkOperator):
@@ -53,9 +54,11 @@ class Evaluate(SdkOperator):
         return evaluate(ctx.target_view(), **arguments, progress=progress)
 
     def to_results(self, ctx: ExecutionContext, value: Any) -> dict[str, Any]:
-        """The evaluation key, the 12 numbers and the notes."""
+        """The evaluation key, what was evaluated, the 12 numbers and the notes."""
         return {
             "eval_key": value.key,
+            "fields": [value.config.pred_field, value.config.gt_field],
+            "images": [len(value.per_image()), len(value.samples._root_dataset)],
             "summary": value.summary(),
             "notes": list(value.notes),
         }
@@ -68,6 +71,14 @@ class Evaluate(SdkOperator):
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
         """Shows the 12 numbers."""
         key = results["eval_key"]
+        evaluated, total = results["images"]
+        predictions, truth = results["fields"]
+        some = f"{evaluated:,} of " if evaluated < total else ""
+        outputs.md(
+            f"**{key}**: `{predictions}` against `{truth}`, "
+            f"{some}{counted(total, 'image')}",
+            name="about",
+        )
         outputs.md(_table(results["summary"]), name="numbers")
         for n, note in enumerate(results["notes"]):
             outputs.view(f"note{n}", types.Notice(label=note))
@@ -137,10 +148,20 @@ def _add_key(inputs: types.Object, ctx: ExecutionContext) -> None:
     )
     if check(prop, lambda: check_names_are_free(ctx.dataset, key, *fields)):
         if key in ctx.dataset.list_evaluations():
-            inputs.view(
-                "replaces",
-                types.Notice(label=f"The evaluation '{key}' will be replaced"),
-            )
+            inputs.view("replaces", _told_of_replacement(ctx, key))
+
+
+def _told_of_replacement(ctx: ExecutionContext, key: str) -> types.View:
+    """Says what is lost of the evaluation of that name."""
+    replaced = f"The evaluation '{key}' will be replaced"
+    evaluated, total = len(ctx.target_view()), len(ctx.dataset)
+    if evaluated == total:
+        return types.Notice(label=replaced)
+    return types.Warning(
+        label=f"{replaced} by one of {evaluated:,} of {counted(total, 'image')}",
+        description="All other images lose its values: choose another name to keep "
+        "them.",
+    )
 
 
 def _add_settings(inputs: types.Object, ctx: ExecutionContext) -> None:

@@ -104,11 +104,14 @@ class TestExecuteOperator:
         assert result["eval_key"] == "mine"
         assert result["summary"] == expected.summary()
         assert result["notes"] == list(expected.notes)
+        assert result["fields"] == ["predictions", "ground_truth"]
+        assert result["images"] == [4, 4]
 
     def test_evaluate_a_view(self, dataset):
         view = dataset.match_tags("none", bool=False).limit(2)
         result = execute("evaluate", {"view": view})
         assert result["summary"] == evaluate(view, eval_key="same").summary()
+        assert result["images"] == [2, 4]
         assert dataset.count("eval_status") == 2
 
     def test_evaluate_a_selection(self, dataset):
@@ -350,7 +353,15 @@ class TestForms:
         assert "replaces" not in form("evaluate", params, dataset_name=dataset.name)
         evaluate(dataset)
         replaces = form("evaluate", params, dataset_name=dataset.name)["replaces"]
-        assert "'eval' will be replaced" in replaces.view.label
+        assert replaces.view.label == "The evaluation 'eval' will be replaced"
+        replaces = form(
+            "evaluate",
+            params | {"view_target": "SELECTED_SAMPLES"},
+            dataset_name=dataset.name,
+            selected=dataset.limit(2).values("id"),
+        )["replaces"]
+        assert isinstance(replaces.view, types.Warning)
+        assert "replaced by one of 2 of 4 images" in replaces.view.label
 
     def test_evaluate_says_where_there_are_no_masks(self, dataset):
         sample = dataset.first()
