@@ -236,7 +236,8 @@ def pixel_boxes(
     """
     raw = box * np.tile(size, 2)
     rounding_error = 4 * np.spacing(np.abs(raw))
-    single = raw.astype(np.float32).astype(np.float64)
+    with np.errstate(over="ignore"):  # such a number is not of single precision
+        single = raw.astype(np.float32).astype(np.float64)
     decimal = np.round(raw, 10)
     near_single = np.abs(single - raw) <= rounding_error
     near_decimal = np.abs(decimal - raw) <= rounding_error

@@ -123,25 +123,42 @@ def _shown_masks(
 def _encode(
     mask: NDArray[np.bool_] | None, box: NDArray[np.float64], size: list[int]
 ) -> RLE:
-    """Lays a mask, or the box where there is none, into an image of a size."""
-    import cv2
+    """Lays a mask, or the box where there is none, into an image of a size.
+
+    Only what lies in the image is ever made: a box may be as large as it likes.
+    """
     from pycocotools import mask as mask_utils
 
     # The pixels of a box as in FiftyOne's importer, which made the crop
-    left, top, right, bottom = np.rint(
-        [box[0], box[1], box[0] + box[2], box[1] + box[3]]
-    ).astype(int)
-    shape = max(bottom - top, 1), max(right - left, 1)
-    if mask is None:
-        crop = np.ones(shape, np.uint8)
-    else:
-        crop = (np.asarray(mask) > 0).astype(np.uint8)
-        if crop.shape != shape:
-            crop = cv2.resize(crop, shape[::-1], interpolation=cv2.INTER_NEAREST)
+    left, top = np.rint(box[:2])
+    right, bottom = np.rint(box[:2] + box[2:])
+    height, width = size
+    rows, in_crop_rows = _span(top, bottom, height)
+    columns, in_crop_columns = _span(left, right, width)
 
     canvas = np.zeros(size, np.uint8, order="F")
-    inside = canvas[max(top, 0) : top + shape[0], max(left, 0) : left + shape[1]]
-    inside[:] = crop[max(-top, 0) :, max(-left, 0) :][
-        : inside.shape[0], : inside.shape[1]
-    ]
+    if mask is None:
+        canvas[rows, columns] = 1
+    else:
+        crop = np.asarray(mask) > 0
+        from_rows = _nearest(in_crop_rows, bottom - top, crop.shape[0])
+        from_columns = _nearest(in_crop_columns, right - left, crop.shape[1])
+        canvas[rows, columns] = crop[np.ix_(from_rows, from_columns)]
     return mask_utils.encode(canvas)
+
+
+def _span(
+    low: np.float64, high: np.float64, size: int
+) -> tuple[slice, NDArray[np.float64]]:
+    """The pixels of an image that a side of a box covers, and their places on it."""
+    high = max(high, low + 1)
+    first, last = int(np.clip(low, 0, size)), int(np.clip(high, 0, size))
+    return slice(first, last), np.arange(first, last, dtype=np.float64) - low
+
+
+def _nearest(
+    places: NDArray[np.float64], length: np.float64, size: int
+) -> NDArray[np.int64]:
+    """The pixels of a mask that is stretched over a length, as OpenCV chooses them."""
+    scale = 1 / (max(length, 1) / size)
+    return np.minimum(np.floor(places * scale).astype(np.int64), size - 1)
