@@ -605,7 +605,10 @@ def _attributes(
         present.pop(type(None), None)
         if not present:
             continue
-        name = f"coco_{key}" if key in reserved else key
+        name = key
+        # Two keys never share a name: `tags` may stand beside `coco_tags`
+        while name in reserved or name in attributes or name != key and name in columns:
+            name = f"coco_{name}"
         if set(present) == {int, float}:
             values = [None if v is None else _number(v) for v in values]
         elif not (

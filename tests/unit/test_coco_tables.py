@@ -18,7 +18,10 @@ from fiftyone_coco_audit.coco.tables import (
     read_objects,
 )
 
-RESERVED = {"area", "iscrowd", "rle", "coco_id", "tags", "label", "mask", "index"}
+RESERVED = {
+    *("area", "iscrowd", "rle", "coco_id"),
+    *("id", "tags", "label", "mask", "index"),
+}
 POLYGON = [[10, 10, 30, 10, 30, 40, 10, 40]]
 
 
@@ -485,6 +488,24 @@ def test_extra_keys_of_one_type_are_kept(log):
         "truncated": [None, False, None],
     }
     assert not log.problems
+
+
+def test_keys_never_share_a_name(log):
+    records = [annotation(id=1, tags="t", coco_tags="u", attributes={"coco_id": 2})]
+    objects = read(records, log)
+
+    assert objects.attributes == {
+        "coco_coco_id": [2],
+        "coco_coco_tags": ["t"],
+        "coco_tags": ["u"],
+    }
+
+
+def test_a_key_that_would_take_the_place_of_the_id(log):
+    objects = read([annotation(id=1, attributes={"id": 1.5})], log)
+
+    assert objects.attributes == {"coco_coco_id": [1.5]}
+    assert objects.ids == [1]
 
 
 def test_a_prediction_keeps_its_own_area_beside_ours(log):
