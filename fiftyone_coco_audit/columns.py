@@ -236,9 +236,9 @@ def pixel_boxes(
     """
     raw = box * np.tile(size, 2)
     rounding_error = 4 * np.spacing(np.abs(raw))
-    with np.errstate(over="ignore"):  # such a number is not of single precision
+    with np.errstate(over="ignore"):  # what is too large for one is not taken for it
         single = raw.astype(np.float32).astype(np.float64)
-    decimal = np.round(raw, 10)
+        decimal = np.round(raw, 10)
     near_single = np.abs(single - raw) <= rounding_error
     near_decimal = np.abs(decimal - raw) <= rounding_error
     return np.where(near_decimal, decimal, np.where(near_single, single, raw))

@@ -46,6 +46,7 @@ from fiftyone_coco_audit.coco.tables import (
     Objects,
     read_categories,
     read_ids,
+    read_image_names,
     read_images,
     read_objects,
 )
@@ -128,8 +129,7 @@ def import_coco(
     import fiftyone as fo
 
     _check_invalid(invalid)
-    if not isinstance(persistent, bool):
-        raise CocoAuditError(f"persistent must be True or False, not {persistent!r}")
+    _check_flags(overwrite=overwrite, persistent=persistent)
     name = fo.get_default_dataset_name() if name is None else name
     check_dataset_name(name, overwrite=overwrite)
     check_label_field(label_field)
@@ -240,6 +240,7 @@ def add_coco_predictions(
     from pymongo import UpdateOne
 
     _check_invalid(invalid)
+    _check_flags(overwrite=overwrite)
     check_label_field(pred_field)
     if not isinstance(dataset, fo.Dataset) or dataset.media_type != "image":
         raise CocoAuditError(
@@ -292,6 +293,12 @@ def add_coco_predictions(
 def _check_invalid(invalid: str) -> None:
     if invalid not in ("skip", "raise"):
         raise CocoAuditError(f"invalid must be 'skip' or 'raise', not {invalid!r}")
+
+
+def _check_flags(**flags: Any) -> None:
+    for name, value in flags.items():
+        if not isinstance(value, bool):  # "no" would replace a dataset
+            raise CocoAuditError(f"{name} must be True or False, not {value!r}")
 
 
 def _portions(count: int, progress: Progress) -> Iterator[tuple[int, int]]:
@@ -356,6 +363,7 @@ def _read_predictions(
         kind="prediction",
         reserved=reserved_attributes(),
         unknown_image=match.unknown_image,
+        unknown_category=match.unknown_category,
     )
     if records and not len(objects):
         first = next(p for p in log.problems if p.kind == "prediction")
@@ -375,12 +383,14 @@ class _Match:
         category_rows: the row in ``names`` by the category id that they use
         names: the name of each category
         unknown_image: words the reason for an id that is not in ``image_rows``
+        unknown_category: words the reason for one that is not in ``category_rows``
     """
 
     image_rows: dict[Id, int]
     category_rows: dict[Id, int]
     names: list[str]
     unknown_image: Callable[[Id | None], str]
+    unknown_category: Callable[[Id | None], str]
 
 
 def _match_by_id(file: ResultsFile, target: _Target, log: ProblemLog) -> _Match:
@@ -419,33 +429,27 @@ def _match_by_id(file: ResultsFile, target: _Target, log: ProblemLog) -> _Match:
             f"its `image_id` is {id_!r}, which names no image of {target.name}; that "
             f"has {example!r}, for example"
         ),
+        unknown_category=lambda id_: (
+            f"its `category_id` is {id_!r}, which names no category of {target.name}"
+        ),
     )
 
 
 def _match_by_name(file: CocoFile, target: _Target, log: ProblemLog) -> _Match:
     """Matches a COCO file with ids of its own, by file and category names."""
-    ids, _ = read_ids(
-        [i.get("id") if isinstance(i, dict) else None for i in file.images]
+    named, image_rows = read_image_names(
+        file.images, lambda names: match_file_names(names, target.filepaths), log
     )
-    named = {
-        id_: image["file_name"]
-        for id_, image in zip(ids, file.images, strict=True)
-        if id_ is not None and isinstance(image.get("file_name"), str)
-    }
-    rows = match_file_names(list(named.values()), target.filepaths)
     categories = read_categories(file.categories, log)
     names = categories.names
     if target.categories is not None:
         names = list(target.categories.values())
     row_of = {name: row for row, name in enumerate(names)}
+    called = dict(zip(categories.ids, categories.names, strict=True))
     return _Match(
-        image_rows={
-            id_: row for id_, row in zip(named, rows, strict=True) if row is not None
-        },
+        image_rows=image_rows,
         category_rows={
-            id_: row_of[name]
-            for id_, name in zip(categories.ids, categories.names, strict=True)
-            if name in row_of
+            id_: row_of[name] for id_, name in called.items() if name in row_of
         },
         names=names,
         unknown_image=lambda id_: (
@@ -453,5 +457,11 @@ def _match_by_name(file: CocoFile, target: _Target, log: ProblemLog) -> _Match:
             f"{target.filepaths[0]!r}, for example"
             if id_ in named
             else f"its `image_id` is {id_!r}, which names no image of {file.name}"
+        ),
+        unknown_category=lambda id_: (
+            f"its category {called[id_]!r} is not in {target.name}, which has "
+            f"{next(iter(names), None)!r}, for example"
+            if id_ in called
+            else f"its `category_id` is {id_!r}, which names no category of {file.name}"
         ),
     )

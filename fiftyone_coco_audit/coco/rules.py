@@ -159,7 +159,8 @@ DUPLICATE_FILE_NAME = Rule(
     "CA121",
     "duplicate-file-name",
     "warning",
-    "Two images name the same file, so its objects are split between two samples.",
+    "Two images name the same file, so its objects are split between two samples, or "
+    "its predictions put together on one.",
     "Merge the two records unless the split is intended.",
     example='The images `{"file_name": "a.jpg"}` and `{"file_name": "./a.jpg"}`.',
     counterexample='The images `{"file_name": "a.jpg"}` and `{"file_name": "b.jpg"}`.',

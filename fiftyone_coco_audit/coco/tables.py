@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Container, Iterator, Mapping, 
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,7 +177,7 @@ def read_images(records: list[Any], folder: ImageFolder, log: ProblemLog) -> Ima
 
     for record, id_, add in _identified(records, "image", kept, log):
         file_name = record.get("file_name")
-        if not (isinstance(file_name, str) and file_name and is_storable(file_name)):
+        if not _is_file_name(file_name):
             reason = f"its `file_name` is {_show(record, 'file_name')}"
             add(rules.IMAGE_WITHOUT_FILE_NAME, reason)
             continue
@@ -218,7 +218,54 @@ def read_images(records: list[Any], folder: ImageFolder, log: ProblemLog) -> Ima
     )
 
 
+def read_image_names(
+    records: list[Any],
+    find: Callable[[list[str]], list[int | None]],
+    log: ProblemLog,
+) -> tuple[dict[Id, str], dict[Id, int]]:
+    """Reads the list ``images`` of predictions that name images of another file.
+
+    Args:
+        records: the raw records
+        find: gives the row of each of several file names, ``None`` where there is none
+        log: takes the problems
+
+    Returns:
+        a tuple of the file name of each image, and the row of those that are found,
+        by the id that the predictions use
+    """
+    named: dict[Id, str] = {}
+    positions: dict[Id, _Add] = {}
+    for record, id_, add in _identified(records, "image", named, log):
+        file_name = record.get("file_name")
+        if not _is_file_name(file_name):
+            reason = f"its `file_name` is {_show(record, 'file_name')}"
+            add(rules.IMAGE_WITHOUT_FILE_NAME, reason)
+            continue
+        named[id_] = file_name
+        positions[id_] = add
+
+    rows: dict[Id, int] = {}
+    taken: set[int] = set()
+    for id_, row in zip(named, find(list(named.values())), strict=True):
+        if row is None:
+            continue
+        if row in taken:
+            reason = (
+                f"an earlier image means the same file as {named[id_]!r}, and has the "
+                "predictions of both"
+            )
+            positions[id_](rules.DUPLICATE_FILE_NAME, reason)
+        taken.add(row)
+        rows[id_] = row
+    return named, rows
+
+
 _Add = Callable[[Rule, str], None]
+
+
+def _is_file_name(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and bool(value) and is_storable(value)
 
 
 def _identified(
@@ -315,6 +362,9 @@ def read_objects(
     unknown_image: Callable[
         [Id | None], str
     ] = "its `image_id` is {!r}, which names no image".format,
+    unknown_category: Callable[
+        [Id | None], str
+    ] = "its `category_id` is {!r}, which names no category".format,
 ) -> Objects:
     """Reads annotations or predictions.
 
@@ -328,6 +378,7 @@ def read_objects(
             ``"prediction"`` needs scores and may have a mask for a box
         reserved: names that an attribute cannot have; it gets the prefix ``coco_``
         unknown_image: words the reason for an image that is not there
+        unknown_category: words the reason for a category that is not there
 
     Returns:
         an :class:`Objects`
@@ -360,8 +411,9 @@ def read_objects(
         rules.UNKNOWN_CATEGORY,
         category < 0,
         lambda row: (
-            f"its `category_id` is {_show(raw[row], 'category_id')}, which names no "
-            "category"
+            f"its `category_id` is {_show(raw[row], 'category_id')}"
+            if category_ids[row] is None
+            else unknown_category(category_ids[row])
         ),
     )
 

@@ -410,6 +410,7 @@ def test_a_warning_is_no_reason_to_raise(images_dir):
         ({"name": "\ud800x"}, "choose another dataset name"),
         ({"name": 3}, "choose another dataset name"),
         ({"persistent": "x"}, "persistent must be True or False"),
+        ({"overwrite": "no"}, "overwrite must be True or False"),
         ({"label_field": "coco_id"}, "cannot be called 'coco_id'"),
         ({"label_field": "metadata"}, "cannot be called 'metadata'"),
         ({"label_field": "a.b"}, "'a.b' has a '.' in it"),
@@ -719,6 +720,7 @@ def test_full_predictions_with_ids_of_their_own(images_dir):
     report = import_report(dataset)
     assert report.set_aside == {"CA110": 2, "CA111": 1}
     assert "elsewhere.png" in report.problems[0].reason
+    assert "its category 'whale' is not in" in report.problems[2].reason
 
     # The same on a dataset that knows nothing of COCO.
     other = fo.Dataset()
@@ -735,6 +737,32 @@ def test_full_predictions_with_ids_of_their_own(images_dir):
     assert import_report(other).predictions == {"predictions": 3}
     with pytest.raises(CocoAuditError, match="import its COCO file"):
         add_quietly(other, results(), pred_field="more")
+
+
+def test_full_predictions_whose_images_are_not_told_apart(images_dir):
+    content = {
+        "images": [
+            {"id": 1, "file_name": "a.png"},
+            {"id": 1, "file_name": "b.png"},
+            {"id": 2, "file_name": "val/a.png"},
+            {"id": 3, "file_name": "./a.png"},
+            {"id": 4},
+        ],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [
+            {"image_id": n, "category_id": 1, "bbox": [1, 2, 3, 4], "score": n / 10}
+            for n in (1, 3)
+        ],
+    }
+    dataset = import_quietly(coco(), images_dir, predictions=content)
+
+    # The first of an id counts; what two records call the same file is said
+    assert dataset.values("predictions.detections.confidence") == [[0.1, 0.3], [], []]
+    report = import_report(dataset)
+    assert report.set_aside == {"CA103": 1, "CA104": 1}
+    assert report.warnings == {"CA121": 1}
+    problem = next(p for p in report.problems if p.code == "CA121")
+    assert (problem.record_id, problem.position) == (3, 3)
 
 
 def test_predictions_named_by_file_stem(images_dir):
