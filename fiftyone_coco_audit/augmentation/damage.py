@@ -28,8 +28,8 @@ class Thresholds:
 
     Attributes:
         pixels: objects that would have fewer pixels in the output, were they whole,
-            are not judged, as a pixel more or less decides; nor are fewer pixels
-            called unlabelled
+            can be shrunk, but are not judged else, as a pixel more or less decides; nor
+            are fewer pixels called unlabelled
         visible: the share of an object that must be seen to miss its box
         unlabelled: the share of an object that is seen outside its boxes
         looseness: how many times larger a box is than it could be; at 1.5 its IoU with
@@ -140,9 +140,11 @@ class DamageTable:
         Returns:
             ``(R,)`` for each of :data:`KINDS`
         """
-        judged = self.judged & (self.whole >= thresholds.pixels)
+        large = self.judged & (self.whole >= thresholds.pixels)
         return {
-            name: judged & kind.found(self, thresholds) for name, kind in KINDS.items()
+            name: (self.judged if kind.of_few_pixels else large)
+            & kind.found(self, thresholds)
+            for name, kind in KINDS.items()
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -216,10 +218,13 @@ class Kind:
     Attributes:
         explanation: what it is, in one sentence
         found: tells it of the rows of a table
+        of_few_pixels: whether it is also told of objects that have fewer pixels than
+            :attr:`Thresholds.pixels`
     """
 
     explanation: str
     found: Callable[[DamageTable, Thresholds], NDArray[np.bool_]]
+    of_few_pixels: bool = False
 
 
 def _dropped(table: DamageTable, limits: Thresholds) -> NDArray[np.bool_]:
@@ -259,10 +264,13 @@ KINDS: dict[str, Kind] = {
         lambda table, limits: (table.boxes > 0) & (table.truncated >= limits.truncated),
     ),
     "shrunk": Kind(
-        "The object is resized to next to nothing.",
+        "The object is resized to next to nothing, and the box is left.",
         lambda table, limits: (
-            (table.size < limits.size) & (table.area >= limits.size**2)
+            (table.boxes > 0)
+            & (table.size < limits.size)
+            & (table.area >= limits.size**2)
         ),
+        of_few_pixels=True,
     ),
     "occluded": Kind(
         "A dropout has overwritten much of the object, and the box is left.",

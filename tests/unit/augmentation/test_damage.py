@@ -296,6 +296,25 @@ def test_an_object_resized_to_next_to_nothing_is_shrunk():
     assert kinds(table, 2, **limit) == set()
 
 
+def test_what_is_shrunk_needs_no_other_limits():
+    # By a tenth, to 3 px and to 6 px across, and one that was as small before
+    boxes = [[100, 100, 30, 30], [300, 100, 60, 60], [200, 300, 3, 3]]
+    table, _ = damage(A.Resize(48, 64, p=1), boxes)
+    assert kinds(table, 0) == {"shrunk"}
+    assert kinds(table, 1) == kinds(table, 2) == set()
+    assert table.shares().loc["shrunk", "count"] == 1
+
+
+def test_what_has_lost_its_box_is_not_shrunk():
+    transforms = A.Compose(
+        [A.Resize(48, 64, p=1)],
+        bbox_params=A.BboxParams("coco", min_width=4, min_height=4),
+    )
+    table, drawn = damage(transforms, [[100, 100, 30, 30], [300, 100, 60, 60]])
+    np.testing.assert_array_equal(drawn.object, [1])
+    assert kinds(table, 0) == kinds(table, 1) == set()
+
+
 def test_a_box_that_is_next_to_a_line_is_degenerate():
     table, _ = damage(A.Crop(0, 0, 200, 480, p=1), [[199.5, 50, 100, 90]])
     assert table.thinnest[0] == pytest.approx(0.5, abs=1e-4)
