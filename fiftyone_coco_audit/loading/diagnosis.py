@@ -54,6 +54,12 @@ _RIGHT_BY_CONTAINER = {
 }
 
 
+# DETR divides boxes by the size of their image before the images of a batch are padded
+# to the size of the largest, and masks the padding
+_DETR = ("cxcywh", "normalised without padding")
+_OF_DETR = ("class_labels", "torchvision")
+
+
 @dataclass(frozen=True)
 class LoaderCheck:
     """The targets of a loader, held against the labels of the dataset.
@@ -195,10 +201,16 @@ class TargetChecker:
         classes, encoding = self._classes(judged)
         found += classes
         agreeing = sum(one.reading == expected for one in judged)
+        notes = list(self._notes(wrong, found))
+        if expected is not None and (expected.box_format, expected.space) == _DETR:
+            notes.append(
+                "The boxes are relative to their images without the padding, as DETR "
+                "takes them with the mask of the padding; other models need it added."
+            )
         known = expected is not None and any(one.reading is not None for one in judged)
         return LoaderCheck(
             diagnoses=tuple(sorted(found, key=lambda one: -one.share)),
-            notes=tuple(self._notes(wrong, found)),
+            notes=tuple(notes),
             box_format=str(expected) if known else "",
             label_encoding=encoding,
             num_samples=self._count,
@@ -211,6 +223,8 @@ class TargetChecker:
         if not judged:
             return None
         usual = self._stated or _RIGHT_BY_CONTAINER[judged[0].sample.sample.container]
+        if self._stated is None and _padded_in_batches(judged):
+            usual = [*usual, _DETR]
         options = [
             Reading(name, False, space, "with the image") for name, space in usual
         ]
@@ -227,7 +241,8 @@ class TargetChecker:
                 for option in options
             ]
             if max(found) >= 0.5:
-                return options[int(np.argmax(found))]
+                # What is usual decides between readings that are the same here
+                return options[int(np.argmax(np.round(found, 6)))]
         # Where nothing fits, the first is what is usual most often
         return options[0]
 
@@ -239,6 +254,7 @@ class TargetChecker:
             return
         compared = puzzling[:: max(len(puzzling) // MOST_COMPARED, 1)]
         image = self.labelled.objects.image
+        truth = corners(self.labelled.objects.box, "xywh")
         foreign = []
         for one in compared:
             raw = one.sample.sample.boxes
@@ -247,11 +263,13 @@ class TargetChecker:
                 for canvas in one.sample.canvases
                 for boxes in read_boxes(raw, expected, canvas, one.truth)
             ]
+            size = np.tile(one.sample.canvases[0].size, 2)
             best = 0.0
             for boxes in units:
                 best = max(best, _best_of_images(boxes, self._truth, image))
+                # In pixels of the other image, resized and turned as this one
+                best = max(best, _best_of_images(boxes * size, truth, image))
             pixels = corners(raw, expected.box_format)
-            truth = corners(self.labelled.objects.box, "xywh")
             best = max(best, _best_of_images(pixels, truth, image))
             if best >= AGREES and best > one.right + CLEARLY and len(raw) > 1:
                 foreign.append(one)
@@ -433,6 +451,14 @@ class TargetChecker:
         unplaced = self._count - len(self._held) - self._holder.unknown_ids
         if unplaced > 0:
             yield f"Nothing says which images {unplaced:,} samples are."
+
+
+def _padded_in_batches(judged: Sequence[Held]) -> bool:
+    """Whether they are targets of DETR's kind, padded at the right and the bottom."""
+    return judged[0].sample.sample.container in _OF_DETR and all(
+        any(canvas.place[:2] == (0.0, 0.0) for canvas in one.sample.canvases)
+        for one in judged
+    )
 
 
 def _disagreeing(number: int, count: int) -> str:

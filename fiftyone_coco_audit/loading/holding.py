@@ -132,7 +132,10 @@ class Holder:
             pixels = "same" if likeness.turns else "altered"
             if likeness.turns:
                 colour = likeness.colour
-                canvases = (Canvas(size, delivered, likeness.place, likeness.turns),)
+                canvases = tuple(
+                    Canvas(size, delivered, place, likeness.turns)
+                    for place in (likeness.place, *likeness.others)
+                )
         if not canvases:
             shape = image if image.ndim == 3 else image[..., None]
             canvases = tuple(

@@ -304,8 +304,8 @@ def _forth(
         boxes = boxes[:, [1, 0, 3, 2]]
     scaled = boxes * np.tile(canvas.place[2:], 2)
     if expected.space == "normalised":
-        scaled = scaled / np.tile(canvas.delivered, 2)
-    return scaled
+        return scaled / np.tile(canvas.delivered, 2)
+    return boxes if expected.space == "normalised without padding" else scaled
 
 
 def positions(held: Iterable[Held]) -> NDArray[np.int64]:

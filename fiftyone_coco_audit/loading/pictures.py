@@ -18,6 +18,8 @@ SIDE = 16
 SAME = 0.85
 #: Ways of turning that are this much worse than the best are not the right one
 CLEARLY_WORSE = 0.04
+#: Places in the delivered image whose correlations differ by less are alike
+NEARLY_SAME = 0.01
 #: Standard deviation of grey values, in [0, 255], under which nothing can be told
 FLAT = 1.0
 
@@ -58,6 +60,7 @@ class Likeness:
         turns: the ways of turning that it may be; several if the image is symmetric;
             none if it is not that image, or not as a whole
         place: where in the delivered image it is
+        others: where it may as well be, as far as can be told: next to little padding
         correlation: of the thumbnails
         colour: the correlation of red minus blue with that of the file: -1 where the
             channels are swapped; NaN where there is no colour
@@ -67,6 +70,7 @@ class Likeness:
     place: Place
     correlation: float
     colour: float = np.nan
+    others: tuple[Place, ...] = ()
 
 
 def read_reference(filepath: str, size: tuple[float, float]) -> Reference | None:
@@ -126,6 +130,7 @@ def compare(
     """
     image = image if image.ndim == 3 else image[..., None]
     found: dict[Turn, tuple[float, Place, NDArray[np.float32]]] = {}
+    values: list[tuple[Turn, Place, float]] = []
     for transposed in (False, True):
         rows = [row for row, turn in enumerate(TURNS) if turn[0] == transposed]
         dimensions = size[::-1] if transposed else size
@@ -136,8 +141,9 @@ def compare(
                 continue
             likeness = reference.grey[rows] @ _standardised(grey.reshape(1, -1))[0]
             for row, value in zip(rows, likeness.tolist(), strict=True):
+                values.append((TURNS[row], place, value))
                 # The first place of several alike is the simplest
-                if value > found.get(TURNS[row], (-1.0,))[0] + 0.01:
+                if value > found.get(TURNS[row], (-1.0,))[0] + NEARLY_SAME:
                     found[TURNS[row]] = value, place, thumbnail
     if not found:
         return Likeness((), (0, 0, image.shape[1], image.shape[0]), 0.0)
@@ -151,7 +157,12 @@ def compare(
     colour = (
         _colour(thumbnail, turn_array(reference.thumbnail, best)) if turns else np.nan
     )
-    return Likeness(turns, place, correlation, colour)
+    alike = dict.fromkeys(
+        other
+        for turn, other, value in values
+        if turn == best and other != place and value > correlation - NEARLY_SAME
+    )
+    return Likeness(turns, place, correlation, colour, tuple(alike))
 
 
 def places(image: NDArray[Any], size: tuple[float, float]) -> Iterator[Place]:
@@ -163,25 +174,36 @@ def places(image: NDArray[Any], size: tuple[float, float]) -> Iterator[Place]:
 
     Yields:
         all of it; without padding in the middle, or at the right and the bottom, with
-        the image as large as fits, or as it was; or without a border of one colour
+        the image as large as fits, or as it was; likewise at the left, at the top or
+        both, where a flip has come after the padding; or without a border of one colour
     """
     height, width = image.shape[:2]
     scale = min(width / size[0], height / size[1])
     fit = size[0] * scale, size[1] * scale
     yield 0.0, 0.0, float(width), float(height)
     if abs(fit[0] - width) > 1 or abs(fit[1] - height) > 1:
-        yield (width - fit[0]) / 2, (height - fit[1]) / 2, *fit
-        yield 0.0, 0.0, *fit
+        yield from _padded((width, height), fit)
     elif (width, height) == size:
         return
     if size[0] <= width and size[1] <= height:
-        yield (width - size[0]) / 2, (height - size[1]) / 2, *size
-        yield 0.0, 0.0, *size
+        yield from _padded((width, height), size)
     trimmed = _without_border(image)
     if trimmed is not None:
         ratio = trimmed[2] / trimmed[3] * size[1] / size[0]
         if 0.97 < ratio < 1.03:
             yield trimmed
+
+
+def _padded(
+    delivered: tuple[float, float], size: tuple[float, float]
+) -> Iterator[Place]:
+    """Where an image of a size can be in a larger one."""
+    left, top = delivered[0] - size[0], delivered[1] - size[1]
+    yield left / 2, top / 2, *size
+    yield 0.0, 0.0, *size
+    for x, y in dict.fromkeys([(left, 0.0), (0.0, top), (left, top)]):
+        if (x, y) != (0.0, 0.0):
+            yield x, y, *size
 
 
 def thumbnails(image: NDArray[Any]) -> list[NDArray[np.float32]]:

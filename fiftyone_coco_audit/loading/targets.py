@@ -136,8 +136,15 @@ def unpack_batch(batch: Any) -> list[LoadedSample]:
 def _are_images(value: Any) -> bool:
     """Whether it is several images: stacked, or in a list."""
     if isinstance(value, (tuple, list)):
-        return bool(value) and all(_is_array(one) and _ndim(one) >= 2 for one in value)
+        arrays = all(_is_array(one) and _ndim(one) >= 2 for one in value)
+        return bool(value) and arrays and not _are_image_and_boxes(value)
     return _is_array(value) and _ndim(value) == 4
+
+
+def _are_image_and_boxes(value: Sequence[Any]) -> bool:
+    """Whether it is one sample, an image and rows of its boxes."""
+    rows = [_ndim(one) == 2 and as_array(one).shape[1] in (4, 5) for one in value[:2]]
+    return rows == [False, True]
 
 
 def _ndim(value: Any) -> int:

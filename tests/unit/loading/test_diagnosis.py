@@ -332,3 +332,80 @@ def test_real_images_and_small_objects(shared_data, resize):
     for mistake in ("x and y are swapped", "BGR for RGB", "a class is lost"):
         plant, name = MISTAKES[mistake]
         assert names(check(sound.with_mistake(plant), category_ids=None)) == [name]
+
+
+def padded(image, boxes, size):
+    """Padded at the right and the bottom to a multiple of 32."""
+    height, width = (-(-side // 32) * 32 for side in image.shape[:2])
+    canvas = np.zeros((height, width, 3), np.uint8)
+    canvas[: image.shape[0], : image.shape[1]] = image
+    return canvas, boxes
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_padding_and_then_a_flip_are_sound(labels, axis):
+    def pad_and_flip(scene, labels):
+        image, boxes = padded(scene.image, scene.boxes.copy(), None)
+        if scene.position % 2:
+            image = np.flip(image, axis)
+            places = [1, 3] if axis == 0 else [0, 2]
+            boxes[:, places] = image.shape[axis] - boxes[:, places[::-1]]
+        return replace(scene, image=image, boxes=boxes)
+
+    found = check(Reader(labels, mistake=pad_and_flip))
+    assert (names(found), found.notes) == ([], ())
+    assert found.num_agreeing == len(labels)
+
+
+def test_little_padding_is_not_taken_for_resizing(labels):
+    """Where thumbnails cannot tell the one from the other, boxes do."""
+
+    def pad(scene, labels):
+        image = np.pad(scene.image, ((0, 0), (0, 4), (0, 0)))
+        return replace(scene, image=image)
+
+    found = check(Reader(labels, mistake=pad))
+    assert (names(found), found.notes) == ([], ())
+    assert found.num_agreeing == len(labels)
+
+
+def test_boxes_without_the_padding_of_batches_are_those_of_detr(labels):
+    def detr(scene):
+        image, target = scenes.detr(scene)
+        return np.pad(image, ((0, 0), (0, 60), (0, 40))), target
+
+    found = check(Reader(labels, pack=detr))
+    assert names(found) == []
+    assert found.num_agreeing == len(labels)
+    assert found.box_format == "cxcywh normalised without padding"
+    assert "as DETR takes them with the mask" in found.notes[0]
+
+    # Padding at the left is none of DETR's
+    def centred(scene):
+        image, target = scenes.detr(scene)
+        return np.pad(image, ((0, 0), (60, 60), (40, 40))), target
+
+    assert names(check(Reader(labels, pack=centred))) == ["padding-forgotten"]
+
+
+@pytest.mark.parametrize("resize", [None, "stretch", "letterbox"])
+def test_labels_of_other_images_are_resized_and_turned_with_the_image(labels, resize):
+    """Boxes are looked up by the wrong index, in pixels of images of other sizes."""
+
+    def plant(scene, labels):
+        height, width = scene.image.shape[:2]
+        size = labels.size[scene.position]
+        boxes = scenes.neighbour(scene, labels)
+        factor = np.array([width, height]) / size
+        if resize == "letterbox":
+            factor = np.full(2, factor.min())
+        left = np.tile((np.array([width, height]) - size * factor) / 2, 2)
+        boxes = boxes * np.tile(factor, 2) + left
+        image = scene.image
+        if scene.position % 2:
+            image = np.ascontiguousarray(image[:, ::-1])
+            boxes[:, [0, 2]] = width - boxes[:, [2, 0]]
+        classes = scenes.neighbours_classes(scene, labels)
+        return replace(scene, image=image, boxes=boxes, classes=classes)
+
+    assert names(check(Reader(labels, resize, mistake=plant))) == ["shuffled-labels"]

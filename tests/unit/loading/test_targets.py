@@ -217,3 +217,14 @@ def test_channels_are_where_numpy_has_them():
     grey = np.zeros((3, 50))
     assert channels_last(grey) is grey
     assert as_array([Tensor([1, 2]), Tensor([3, 4])]).tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("columns", [4, 5])
+def test_lists_of_images_with_rows_are_samples(columns):
+    """As collate_fn=list gives them: neither is an image of another batch."""
+    batch = [(np.zeros((60, 80, 3)), np.ones((n, columns))) for n in (1, 3)]
+    assert [len(one.boxes) for one in unpack_batch(batch)] == [1, 3]
+    # Two images are, also without colours
+    images = [np.zeros((60, 80)), np.zeros((60, 80))]
+    targets = [{"boxes": np.ones((n, 4))} for n in (1, 3)]
+    assert [len(one.boxes) for one in unpack_batch((images, targets))] == [1, 3]
