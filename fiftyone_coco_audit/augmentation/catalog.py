@@ -18,10 +18,17 @@ from fiftyone_coco_audit.errors import CocoAuditError
 
 Kind = Literal["integer", "number", "boolean", "choice", "text", "range", "other"]
 
-#: Abstract bases, the needs of other data than images and their labels, files
-_NOT_OFFERED = {
+# Bases of transforms, which do nothing by themselves
+_ABSTRACT = {
+    "BaseCompose",
+    "BasicTransform",
     "DualTransform",
     "ImageOnlyTransform",
+    "Transform3D",
+}
+#: Abstract bases, the needs of other data than images and their labels, files
+_NOT_OFFERED = {
+    *_ABSTRACT,
     "Lambda",
     "MaskDropout",
     "MaxSizeTransform",
@@ -467,6 +474,7 @@ def transform_class(name: str, where: str) -> Any:
     known = isinstance(cls, type) and issubclass(cls, (A.BasicTransform, A.BaseCompose))
     if not (
         known
+        and short not in _ABSTRACT
         and cls.__module__.split(".")[0] == "albumentations"
         and cls.is_serializable()
     ):

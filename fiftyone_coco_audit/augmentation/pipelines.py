@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import random
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,6 +43,10 @@ _LIMITS = {"min_visibility": 1, "min_area": inf, "min_width": inf, "min_height":
 IDS, CLASSES, KEYPOINT_IDS = "label_ids", "label_classes", "keypoint_ids"
 
 _FILES = (".json", ".yaml", ".yml")
+# What pipelines begin with in Python, which is pasted where their JSON is meant
+_CODE = re.compile(
+    r"\b(A|albumentations)\.[A-Z]\w*\(|^\s*(import|from) albumentations\b"
+)
 _ONE_AT_A_TIME = threading.RLock()
 
 _Compiled = tuple[Any, list[tuple[str, Any]]]
@@ -120,6 +125,15 @@ class Pipeline:
             CocoAuditError: if it is none of these, or a transform or a parameter of it
                 cannot be
         """
+        try:
+            return cls._read(source, name)
+        except RecursionError:
+            raise CocoAuditError(
+                "The pipeline is nested too deep to be read, or holds itself"
+            ) from None
+
+    @classmethod
+    def _read(cls, source: Any, name: str | None) -> Pipeline:
         if isinstance(source, Pipeline):
             return source if name is None else replace(source, name=name)
         if isinstance(source, str):
@@ -440,6 +454,11 @@ def _read_file(path: Path, name: str | None) -> Pipeline:
 
 def _read_document(text: str, what: str, name: str) -> Pipeline:
     load = _load_json if text.startswith(("{", "[")) else _load_yaml
+    if _CODE.search(text) and load is _load_yaml:
+        raise CocoAuditError(
+            f"{what} is Python code, which is not evaluated: give what "
+            "json.dumps(A.to_dict(transform)) makes of it"
+        )
     document = load(text, what)
     if isinstance(document, (Mapping, list)) and document:
         return Pipeline.parse(document, name=name)
@@ -457,6 +476,14 @@ def _load_json(text: str, what: str) -> Any:
             f"{what} is no valid JSON in line {error.lineno}, column {error.colno}: "
             f"{error.msg[:1].lower()}{error.msg[1:]}"
         ) from None
+    except ValueError as error:
+        # Such as numbers of thousands of digits
+        raise CocoAuditError(f"{what} is no valid JSON: {_first_part(error)}") from None
+
+
+def _first_part(error: Exception) -> str:
+    text = str(error).partition(";")[0].strip()
+    return f"{text[:1].lower()}{text[1:]}"
 
 
 def _load_yaml(text: str, what: str) -> Any:
@@ -469,6 +496,9 @@ def _load_yaml(text: str, what: str) -> Any:
         place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "it cannot be read"
         raise CocoAuditError(f"{what} is no valid YAML{place}: {problem}") from None
+    except ValueError as error:
+        # Such as days that no month has
+        raise CocoAuditError(f"{what} is no valid YAML: {_first_part(error)}") from None
 
 
 def _read_record(record: Mapping[str, Any], name: str) -> Pipeline:
