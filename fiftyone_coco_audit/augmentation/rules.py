@@ -44,7 +44,7 @@ RULE_OF_KIND = {
         "Boxes become far larger than what is left of their objects, so the network "
         "is taught to draw loose boxes.",
         "Rotate by multiples of 90 degrees (RandomRotate90) or by a few degrees only, "
-        "and clip boxes before they are filtered.",
+        "pad with a constant (border_mode=0), and clip boxes before they are filtered.",
         "Rotate by 45 degrees: the box around a rotated box is up to twice as large.",
         "RandomRotate90, which keeps boxes tight.",
     ),

@@ -135,7 +135,8 @@ class AugmentationAudit:
         labelled: its images and objects
         pipeline: the pipeline
         table: measures of all objects and draws
-        failures: sentences on samples that failed, by position
+        failures: sentences on samples that failed, with the paths of their images, by
+            position
         thresholds: from where on a measure is damage
         min_share: the least share of objects and draws that makes a finding
         num_draws: how often each sample was drawn
@@ -391,9 +392,11 @@ class AugmentationAudit:
         lines = [about if self.complete else f"{about}, interrupted"]
         if self.failures:
             first = next(iter(self.failures.values()))
-            lines.append(f"  {counted(len(self.failures), 'image')} failed: {first}")
+            number = counted(len(self.failures), "image")
+            lines.append(f"  {number} failed: the first is {first}")
         nothing = "no findings" if len(self.table) else "nothing was measured"
         lines += [f"  {finding}" for finding in self.findings] or [f"  {nothing}"]
+        lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines)
 
 
@@ -469,7 +472,7 @@ def audit_augmentation(
     (table, failures), complete = _measure_all(
         draws, labelled, executor=executor, workers=workers, progress=progress
     )
-    notes = []
+    notes = labelled.left_out
     if labelled.images.objects.masks is None:
         notes.append(
             f"The labels in {label_field!r} have no masks: boxes are taken for the "
@@ -557,9 +560,9 @@ def _measure_all(
         try:
             for position, found in results:
                 if isinstance(found, WorkerDied):
-                    failures[position] = f"The process died: {found.message}"
-                elif isinstance(found, str):
-                    failures[position] = found
+                    found = f"The process died: {found.message}"
+                if isinstance(found, str):
+                    failures[position] = f"{items[position].filepath}: {found}"
                 else:
                     tables[position] = found
                 bar.update()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.loading.stages import STAGES
 from fiftyone_coco_audit.loading.throughput import Throughput
+from fiftyone_coco_audit.wording import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +44,9 @@ class Bottleneck:
             "decode": "decoding",
             "labels": "the labels (converting, filtering and checking boxes)",
         }.get(self.kind, f"`{self.name}`")
-        return f"Most of the time, {self.share:.0%}, goes to {where}."
+        return (
+            f"{percent(self.share)} of the time goes to {where}, more than elsewhere."
+        )
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class DryRun:
         wall_seconds: from the start of the work to its end, starting workers included
         rate: samples per second as measured, without the start of workers
         complete: False if it was interrupted
+        notes: sentences on how the data was understood
     """
 
     filepaths: Sequence[str]
@@ -92,6 +96,7 @@ class DryRun:
     wall_seconds: float
     rate: float
     complete: bool
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.filepaths)
@@ -275,7 +280,7 @@ class DryRun:
         if self.bottleneck is not None:
             said.append(f"{self.bottleneck} {self.bottleneck.advice}")
             said.append(self._speed())
-        return said
+        return [*said, *self.notes]
 
     def _speed(self) -> str:
         costs = self.throughput

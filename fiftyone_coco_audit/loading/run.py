@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,7 @@ def dry_run(
             workers=workers,
             progress=report,
         )
+    result = replace(result, notes=tuple(labelled.left_out))
     if write_fields:
         _write(samples, labelled, result, progress)
     return result

@@ -19,6 +19,7 @@ from fiftyone_coco_audit.operators.forms import HALF, refuse
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
 from fiftyone_coco_audit.operators.pipeline_forms import add_pipeline, pipeline_of
 from fiftyone_coco_audit.operators.reports import describe_findings, findings_as_json
+from fiftyone_coco_audit.wording import counted
 
 
 class AuditAugmentation(SdkOperator):
@@ -72,7 +73,10 @@ class AuditAugmentation(SdkOperator):
         describe_findings(results, outputs, nothing)
         failures = results["failures"]
         if failures:
-            outputs.md(f"{len(failures):,} images failed: {failures[0]}", name="failed")
+            outputs.md(
+                f"{counted(len(failures), 'image')} failed: the first is {failures[0]}",
+                name="failed",
+            )
         if results["findings"]:
             outputs.md(
                 "The grid shows the labels of the first, the worst images first; the "

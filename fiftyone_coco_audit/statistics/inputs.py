@@ -45,6 +45,18 @@ class LabelledSamples:
     label_field: str
     notes: list[str]
 
+    @property
+    def left_out(self) -> list[str]:
+        """A sentence on labels that are no objects, as no class or no box is known."""
+        total = len(self.columns.labels[self.label_field])
+        count = total - len(self.rows) - int(self.images.crowds.sum())
+        if not count:
+            return []
+        return [
+            f"{counted(count, 'label')} in {self.label_field!r} with no class or no "
+            f"box {'takes' if count == 1 else 'take'} no part."
+        ]
+
     def sample_ids(self, images: NDArray[np.int64]) -> list[str]:
         """The ids of the samples at some positions."""
         return [str(self.columns.ids[image]) for image in images.tolist()]

@@ -81,7 +81,8 @@ def test_damage_is_found_on_the_labels_that_have_it(dataset):
     assert found.findings[0].classes == ("left",)
     # The file that is not there is attributed, and does not end the run
     assert list(found.failures) == [5]
-    assert "cannot be read" in found.failures[5]
+    assert found.failures[5].startswith(f"{dataset.last().filepath}: The image cannot")
+    assert f"1 image failed: the first is {found.failures[5]}" in str(found)
     assert "1 image failed" in str(found)
     shares = found.by_class()["share"]
     assert shares["left", "gone"] == 1
@@ -133,6 +134,7 @@ def test_boxes_without_masks_are_judged_with_a_note(dataset):
     found = audit_augmentation(dataset, "minimal", n_seeds=1, workers=1)
     assert found.findings == ()
     assert "upper bound" in found.notes[0]
+    assert found.notes[0] in str(found)
 
 
 def test_a_pipeline_that_is_none(dataset):
@@ -154,6 +156,15 @@ def test_dry_run(dataset):
     assert all(second > 0 for second in dataset.values("dry_run_seconds")[:5])
     delete_dry_run(dataset)
     assert not dataset.has_field("dry_run_status")
+
+
+def test_labels_that_take_no_part_are_told(dataset):
+    sample = dataset.first()
+    sample.ground_truth.detections[0].bounding_box = [float("nan"), 0.1, 0.2, 0.2]
+    sample.save()
+    told = "1 label in 'ground_truth' with no class or no box takes no part."
+    assert told in dry_run(dataset, "minimal", workers=1).sentences()
+    assert told in audit_augmentation(dataset, "minimal", workers=1).notes
 
 
 def fails_on_dark(image, boxes, ids):
