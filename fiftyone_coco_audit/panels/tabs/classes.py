@@ -106,7 +106,7 @@ def _resampling(
     entries: list[Control] = [
         Entry(
             "threshold",
-            "Repeat the images of classes that are in under ... % of all images",
+            "Repeat classes in under ... % of images",
             text or _in_percent(proposed),
             error,
             wide=True,
