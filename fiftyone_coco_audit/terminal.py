@@ -27,18 +27,24 @@ def worst_images(
         count: the number of images
 
     Returns:
-        lines of text; images without an AP are left out
+        lines of text; images without an AP are left out, and so are those with an AP
+        of 1, which are not bad at all
     """
-    worst = scores.dropna(subset="ap").sort_values(
+    rated = scores.dropna(subset="ap")
+    worst = rated[rated["ap"] < 1].sort_values(
         ["ap", "fn", "fp"], ascending=[True, False, False], kind="stable"
     )[:count]
+    if not len(worst):
+        return "  No image has an AP below 1" if len(rated) else "  No image has an AP"
     folder = os.path.expanduser(images_dir)
     files = [_shorten(os.path.relpath(path, folder)) for path in worst["filepath"]]
     width = max(map(len, [*files, "file"]))
     lines = [f"{'file':<{width}}  {'status':<15}{'AP':>6}{'tp':>5}{'fp':>5}{'fn':>5}"]
     for file, row in zip(files, worst.itertuples(), strict=True):
         counts = f"{row.tp:5}{row.fp:5}{row.fn:5}"
-        lines.append(f"{file:<{width}}  {row.status:<15}{row.ap:6.3f}{counts}")
+        # What is not perfect does not look it, even by rounding
+        ap = min(row.ap, 0.999)
+        lines.append(f"{file:<{width}}  {row.status:<15}{ap:6.3f}{counts}")
     return "\n".join(f"  {line}" for line in lines)
 
 

@@ -131,7 +131,7 @@ def _run(arguments: argparse.Namespace) -> int:
     print(findings.to_text(shutil.get_terminal_size((100, 24)).columns))
     print()
     results.print_summary()
-    print("\nThe ten worst images")
+    print("\nThe worst images")
     print(worst_images(results.per_image(), paths.images))
     print(_NEXT.format(key=_EVAL_KEY, manifest=paths.manifest))
     if arguments.app:

@@ -38,6 +38,16 @@ def test_worst_first_and_the_more_misses_of_two():
     assert names == ["file", "b.png", "a.png", "good.png"]
 
 
+def test_perfect_images_are_not_the_worst():
+    lines = worst_images(frame(perfect=1.0, good=0.9999), "/data/images").splitlines()
+    assert [line.split()[0] for line in lines] == ["file", "good.png"]
+    assert lines[1].split()[2] == "0.999"
+    assert (
+        worst_images(frame(a=1.0, b=np.nan), "/data") == "  No image has an AP below 1"
+    )
+    assert worst_images(frame(b=np.nan), "/data") == "  No image has an AP"
+
+
 def test_as_many_as_asked_for():
     lines = worst_images(frame(a=0.1, b=0.2, c=0.3), "/data", count=2).splitlines()
     assert [line.split()[0] for line in lines[1:]] == ["images/a.png", "images/b.png"]
