@@ -86,10 +86,12 @@ def _parser() -> argparse.ArgumentParser:
 
     dataset = parser.add_argument_group("dataset")
     dataset.add_argument(
-        "--name", help="its name; by default that of the COCO file or its folder"
+        "--name",
+        help="its name; by default that of the COCO file or its folder, with "
+        "a number where a dataset has that name already",
     )
     dataset.add_argument(
-        "--overwrite", action="store_true", help="replace a dataset of that name"
+        "--overwrite", action="store_true", help="replace the dataset that --name names"
     )
     dataset.add_argument(
         "--invalid",
@@ -183,7 +185,10 @@ def _run(arguments: argparse.Namespace) -> int:
         import_report,
         worst_first,
     )
-    from fiftyone_coco_audit.coco.names import default_dataset_name
+    from fiftyone_coco_audit.coco.names import (
+        dataset_of_that_name,
+        default_dataset_name,
+    )
     from fiftyone_coco_audit.evaluation.views import outcome_colors
     from fiftyone_coco_audit.terminal import check_address, serve, worst_images
 
@@ -196,6 +201,13 @@ def _run(arguments: argparse.Namespace) -> int:
             f"There is a dataset {name!r} already; choose another name with --name, or "
             "replace it with --overwrite"
         )
+    if arguments.name is None:
+        there = dataset_of_that_name(arguments.annotations)
+        if there is not None:
+            print(
+                f"There is a dataset {there!r} already; this is a new one, {name!r} "
+                f"(--name {shlex.quote(there)} --overwrite replaces the other)"
+            )
     print(f"Importing {arguments.annotations}...")
     dataset = import_coco(
         arguments.annotations,

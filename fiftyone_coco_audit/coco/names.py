@@ -41,17 +41,38 @@ def default_dataset_name(annotations: str | os.PathLike[str]) -> str:
     Returns:
         a name that no dataset has
     """
-    import fiftyone as fo
-
-    path = Path(annotations).absolute()
-    candidates = [path.name.split(".")[0].strip("_ "), *(p.name for p in path.parents)]
-    name = next(filter(_says_something, candidates), "coco")
-    taken = {dataset_slug(other) for other in fo.list_datasets()}
+    name = _name_of(annotations)
     unique, number = name, 1
+    taken = _slugs()
     while dataset_slug(unique) in taken:
         number += 1
         unique = f"{name}-{number}"
     return unique
+
+
+def dataset_of_that_name(annotations: str | os.PathLike[str]) -> str | None:
+    """The dataset for which :func:`default_dataset_name` has to add a number.
+
+    Args:
+        annotations: the path of the COCO file
+
+    Returns:
+        its name; None where the name of the file or its folder is free
+    """
+    return _slugs().get(dataset_slug(_name_of(annotations)))
+
+
+def _name_of(annotations: str | os.PathLike[str]) -> str:
+    path = Path(annotations).absolute()
+    candidates = [path.name.split(".")[0].strip("_ "), *(p.name for p in path.parents)]
+    return next(filter(_says_something, candidates), "coco")
+
+
+def _slugs() -> dict[str, str]:
+    """The names of all datasets by what the App's address has of them."""
+    import fiftyone as fo
+
+    return {dataset_slug(name): name for name in fo.list_datasets()}
 
 
 def _says_something(name: str) -> bool:

@@ -64,9 +64,15 @@ def test_names(arguments, capsys):
     assert "There is a dataset 'my data' already" in error
     assert "--overwrite" in error
     assert main([*arguments, "--name", "my data", "--overwrite"]) == 0
-    # Without a name, another each time
+    # Without a name, another each time, which is said
+    capsys.readouterr()
     assert main(arguments) == 0
+    assert "already" not in capsys.readouterr().out
     assert main(arguments) == 0
+    assert capsys.readouterr().out.splitlines()[0] == (
+        "There is a dataset 'small' already; this is a new one, 'small-2' "
+        "(--name small --overwrite replaces the other)"
+    )
     assert {"small", "small-2"} < set(fo.list_datasets())
 
 
