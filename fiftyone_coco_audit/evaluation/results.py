@@ -116,10 +116,10 @@ class CocoResults(COCODetectionResults):
         return self._images
 
     def print_summary(self) -> None:
-        """Prints the 12 COCO numbers, and how the data was understood."""
-        print(format_summary(self._evaluation))
+        """Prints how the data was understood, and the 12 COCO numbers."""
         for note in self._notes:
             print(f"Note: {note}")
+        print(format_summary(self._evaluation))
 
 
 def format_summary(evaluation: Evaluation) -> str:

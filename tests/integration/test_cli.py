@@ -54,6 +54,10 @@ def test_masks(arguments, coco, capsys):
     assert main([*arguments, *predictions, "--iou-type", "segm"]) == 0
     config = fo.load_dataset("small").get_evaluation_info("eval").config
     assert config.use_masks
+    # What the numbers are of is said before they are
+    printed = capsys.readouterr().out
+    note = "Note: 3 labels in 'predictions' have no mask: the box is used.\n"
+    assert -1 < printed.find(note) < printed.find("  AP ")
 
 
 def test_names(arguments, capsys):
