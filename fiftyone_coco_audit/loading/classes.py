@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.loading.mistakes import Diagnosis
+from fiftyone_coco_audit.wording import percent
 
 #: Share of labels that must be so for a way of writing classes to be the loader's
 NEARLY_ALL = 0.98
@@ -79,8 +80,8 @@ def diagnose_classes(
         return [
             _diagnosis(
                 "mixed-classes",
-                f"{wrong.mean():.0%} of the labels have the class of another object, "
-                "in no order.",
+                f"{percent(wrong.mean())} of the labels have the class of another "
+                "object, in no order.",
                 "Look for boxes and labels that are filtered or sorted apart.",
                 wrong,
                 images,
@@ -148,7 +149,7 @@ def _permuted(
     by_name = ", as if the classes were sorted by name" if is_sorted else ""
     return _diagnosis(
         "permuted-classes",
-        f"{wrong.mean():.0%} of the labels have another class{by_name}: "
+        f"{percent(wrong.mean())} of the labels have another class{by_name}: "
         f"{', '.join(shown)}{more}.",
         "Let the loader and the dataset take their classes from the same list.",
         wrong,

@@ -36,7 +36,7 @@ from fiftyone_coco_audit.loading.misreading import (
 from fiftyone_coco_audit.loading.mistakes import Diagnosis
 from fiftyone_coco_audit.loading.targets import LoadedSample
 from fiftyone_coco_audit.objects import LabelledImages
-from fiftyone_coco_audit.wording import named
+from fiftyone_coco_audit.wording import named, percent
 
 #: The share of samples up to which boxes of no known kind are a note only
 FEW = 0.05
@@ -277,7 +277,8 @@ class TargetChecker:
             share = len(foreign) / len(compared) * len(puzzling) / total
             yield Diagnosis(
                 "shuffled-labels",
-                f"The boxes of {share:.0%} of the samples are those of other images.",
+                f"The boxes of {percent(share)} of the samples are those of other "
+                "images.",
                 "Look for a list that is sorted or filtered apart from the other, or "
                 "labels that are looked up by the wrong index.",
                 share,
@@ -313,8 +314,8 @@ class TargetChecker:
         share = len(swapped) / len(known)
         yield Diagnosis(
             "swapped-channels",
-            f"The channels of {share:.0%} of the images are in the order {got}, not "
-            f"{meant}.",
+            f"The channels of {percent(share)} of the images are in the order {got}, "
+            f"not {meant}.",
             "Convert what OpenCV reads by cv2.cvtColor(image, cv2.COLOR_BGR2RGB)."
             if sign == 1
             else "Leave out the conversion to RGB.",
@@ -350,7 +351,7 @@ class TargetChecker:
         images = np.unique(self.labelled.objects.image[gone])
         yield Diagnosis(
             "lost-labels",
-            f"{len(gone):,} of {total:,} labels ({len(gone) / total:.1%}) in "
+            f"{len(gone):,} of {total:,} labels ({percent(len(gone) / total)}) in "
             f"{len(images):,} images are lost"
             f"{self._what_is_lost(gone, stayed, whole)}.",
             "Look for filters by class or size, and for boxes that are dropped or "

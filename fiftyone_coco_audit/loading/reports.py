@@ -274,8 +274,8 @@ class DryRun:
         if len(self.lost):
             share = len(self.lost) / self.num_objects
             said.append(
-                f"{len(self.lost):,} of {self.num_objects:,} objects ({share:.1%}) "
-                "went in and did not come out of the pipeline."
+                f"{len(self.lost):,} of {self.num_objects:,} objects "
+                f"({percent(share)}) went in and did not come out of the pipeline."
             )
         if self.bottleneck is not None:
             said.append(f"{self.bottleneck} {self.bottleneck.advice}")

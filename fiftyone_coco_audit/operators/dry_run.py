@@ -15,6 +15,7 @@ from fiftyone_coco_audit.loading.run import dry_run
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
 from fiftyone_coco_audit.operators.pipeline_forms import add_pipeline, pipeline_of
+from fiftyone_coco_audit.wording import percent
 
 
 class RunDry(SdkOperator):
@@ -57,7 +58,7 @@ class RunDry(SdkOperator):
             "\n".join(f"- {sentence}" for sentence in results["sentences"]), name="text"
         )
         rows = [
-            f"| {name} | {times['share']:.0%} | {times['mean']:.2f} | "
+            f"| {name} | {percent(times['share'])} | {times['mean']:.2f} | "
             f"{times['p50']:.2f} | {times['p95']:.2f} | {times['max']:.2f} |"
             for part in ("stages", "transforms")
             for name, times in results[part].items()

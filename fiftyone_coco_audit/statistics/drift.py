@@ -451,8 +451,8 @@ class Comparison:
         before, after = self.share[:, row]
         yield (
             f"Classes are distributed differently (Cramer's V {self.class_drift:.2f}): "
-            f"`{self.classes[row]}` has {before:.1%} of the objects in "
-            f"{self.names[0]} and {after:.1%} in {self.names[1]}.".replace("%", " %")
+            f"`{self.classes[row]}` has {100 * before:.1f} % of the "
+            f"objects in {self.names[0]} and {100 * after:.1f} % in {self.names[1]}."
         )
 
     def _drifted_properties(self, least: float, max_p_value: float) -> Iterator[str]:

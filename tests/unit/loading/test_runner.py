@@ -19,6 +19,7 @@ from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.loading.pipelines import AlbumentationsPipeline
 from fiftyone_coco_audit.loading.runner import run_pipeline
 from fiftyone_coco_audit.loading.stages import Decoding, SamplePasser, Task
+from fiftyone_coco_audit.wording import percent
 from tests.unit.loading.scenes import make_set
 
 COUNT = 10
@@ -332,6 +333,7 @@ def test_a_slow_transform_is_the_bottleneck(labels):
     assert (times["p50"] <= times["p95"]).all() and (times["p95"] <= times["max"]).all()
     assert run.bottleneck.kind == "transform"
     assert run.bottleneck.name.startswith("Slow")
+    assert f"Most of the time, {percent(run.bottleneck.share)}, " in str(run.bottleneck)
     assert run.stage_times()["share"].sum() == pytest.approx(1)
     # Of the parts of a sample nothing is missing and nothing counted twice
     inside = np.nansum(run.transform_seconds, axis=1)
