@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Sized
 
+_LONGEST_NAME = 40  # in characters, of a class for example
+
 
 def percent(share: float) -> str:
     """A share as a percentage, which is 0 % or 100 % only where it is none or all.
@@ -49,6 +51,51 @@ def listed(items: Sequence[str], most: int = 3) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
+def shortened(name: str, most: int) -> str:
+    """A name without its middle, as many differ at their ends alone.
+
+    Args:
+        name: the name
+        most: how many characters it may have
+
+    Examples::
+
+        >>> shortened("n02129165_lion", 14), shortened("n02129165_lion", 9)
+        ('n02129165_lion', 'n021…lion')
+    """
+    if len(name) <= most:
+        return name
+    head = most // 2
+    return f"{name[:head]}…{name[head + 1 - most :]}"
+
+
+def quoted(name: str) -> str:
+    """A name of any length and any characters, as a sentence or a card can hold it.
+
+    Backticks would end the quotation, and line breaks the paragraph.
+
+    Examples::
+
+        >>> quoted("cat"), quoted("a `big` cat ")
+        ('`cat`', "`a 'big' cat `")
+        >>> quoted("n" * 300 + "02129165")
+        '`nnnnnnnnnnnnnnnnnnnn…nnnnnnnnnnn02129165`'
+    """
+    words = " ".join(name.splitlines()).replace("`", "'")
+    return f"`{shortened(words, _LONGEST_NAME) or ' '}`"
+
+
+def in_cell(name: str) -> str:
+    r"""The same in a cell of a table in Markdown.
+
+    Examples::
+
+        >>> in_cell("cat|dog")
+        '`cat\\|dog`'
+    """
+    return quoted(name).replace("|", "\\|")
+
+
 def named(
     names: Sequence[str],
     notes: Iterable[object] | None = None,
@@ -68,11 +115,10 @@ def named(
         >>> named(["cat", "dog"]), named(["cat", "dog"], [9, 1])
         ('`cat` and `dog`', '`cat` (9) and `dog` (1)')
     """
-    quoted = [f"`{name}`" for name in names]
+    said = [quoted(name) for name in names]
     if notes is not None:
-        pairs = zip(quoted, notes, strict=True)
-        quoted = [form.format(name, note) for name, note in pairs]
-    return listed(quoted, most)
+        said = [form.format(name, note) for name, note in zip(said, notes, strict=True)]
+    return listed(said, most)
 
 
 def out_of(found: Sized, things: Sized, noun: str) -> str:

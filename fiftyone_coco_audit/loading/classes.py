@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.loading.mistakes import Diagnosis
-from fiftyone_coco_audit.wording import percent
+from fiftyone_coco_audit.wording import percent, quoted
 
 #: Share of labels that must be so for a way of writing classes to be the loader's
 NEARLY_ALL = 0.98
@@ -67,7 +67,7 @@ def diagnose_classes(
         return [
             _diagnosis(
                 "shifted-classes",
-                f"All labels are {by} than meant ({base}): `{classes[0]}` is "
+                f"All labels are {by} than meant ({base}): {quoted(classes[0])} is "
                 f"{known[base][0] + shift}.",
                 "Look for a background class that is counted on one side only.",
                 wrong,
@@ -139,7 +139,10 @@ def _permuted(
         value = int(found[counts.argmax()])
         if value != codes[row]:
             changed[classes[row]] = name_of.get(value, str(value))
-    shown = [f"`{one}` becomes `{other}`" for one, other in list(changed.items())[:3]]
+    shown = [
+        f"{quoted(one)} becomes {quoted(other)}"
+        for one, other in list(changed.items())[:3]
+    ]
     more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
     alphabetical = dict(zip(classes, sorted(classes), strict=True))
     in_alphabet = {name: row for row, name in enumerate(sorted(classes))}

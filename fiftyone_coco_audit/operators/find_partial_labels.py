@@ -14,6 +14,7 @@ from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import HALF, add_choice, refuse
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
 from fiftyone_coco_audit.statistics.comparing import find_partial_labels
+from fiftyone_coco_audit.wording import in_cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,8 +78,8 @@ class FindPartialLabels(SdkOperator):
             outputs.view("message", types.Success(label=message))
             return
         rows = [
-            f"| {gap['class']} | {gap['source']} | {gap['images']:,} | "
-            f"{gap['expected']:.1f} | {gap['found']:,} |"
+            f"| {in_cell(gap['class'])} | {in_cell(gap['source'])} | "
+            f"{gap['images']:,} | {gap['expected']:.1f} | {gap['found']:,} |"
             for gap in gaps[:_MOST_ROWS]
         ]
         head = [

@@ -11,6 +11,7 @@ from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import HALF, refuse
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
 from fiftyone_coco_audit.statistics.sampling import Resampling, simulate_resampling
+from fiftyone_coco_audit.wording import in_cell
 
 _MAX_CLASSES = 20
 
@@ -61,7 +62,7 @@ class SimulateResampling(SdkOperator):
             name="sentence",
         )
         rows = [
-            f"| {c['class']} | {c['factor']:.2f} | {c['images']:,} | "
+            f"| {in_cell(c['class'])} | {c['factor']:.2f} | {c['images']:,} | "
             f"{c['images_after']:,.0f} | {c['image_gain']:.2f} | {c['objects']:,} | "
             f"{c['objects_after']:,.0f} | {c['inverse_frequency_weight']:.2f} | "
             f"{c['effective_number_weight']:.2f} |"

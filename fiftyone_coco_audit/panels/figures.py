@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.wording import shortened
+
 #: Colours of Okabe and Ito, which the colour-blind tell apart, and their uses
 BLUE, ORANGE, RED = "#56B4E9", "#E69F00", "#D55E00"
 YELLOW, PURPLE = "#F0E442", "#CC79A7"
@@ -489,19 +491,11 @@ def _with_gaps(values: NDArray[np.float64]) -> list[Any]:
 def _names_axis(names: Sequence[str]) -> dict[str, Any]:
     return {
         "tickvals": list(range(len(names))),
-        "ticktext": [_cut(name, 24) for name in names],
+        "ticktext": [shortened(name, 24) for name in names],
         "range": [len(names) - 0.4, -0.6],
         "showgrid": False,
         "zeroline": False,
     }
-
-
-def _cut(name: str, most: int) -> str:
-    """A name without its middle: many differ at their end alone."""
-    if len(name) <= most:
-        return name
-    head = most // 2
-    return f"{name[:head]}…{name[head + 1 - most :]}"
 
 
 def _legend_entry(name: str, color: str) -> dict[str, Any]:
@@ -688,7 +682,7 @@ def heat_map(
         elif names is not None:
             ticks = {
                 "tickvals": list(range(len(names))),
-                "ticktext": [_cut(name, 16) for name in names],
+                "ticktext": [shortened(name, 16) for name in names],
             }
         return {"title": _axis(title), "showgrid": False, "zeroline": False, **ticks}
 

@@ -16,7 +16,7 @@ from fiftyone_coco_audit.statistics.resampling import (
     default_threshold,
 )
 from fiftyone_coco_audit.statistics.sources import SourceGaps, folders, tagged
-from fiftyone_coco_audit.wording import counted, named, out_of, percent, plural
+from fiftyone_coco_audit.wording import counted, named, out_of, percent, plural, quoted
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.overview import Statistics
@@ -347,8 +347,8 @@ def missing_in_source(
         others = len(missing) - 1
         yield Evidence(
             f"{named([labelled.classes[category]])} is labelled in none of the "
-            f"{count:,} images of the {kind} `{sources.names[source]}`, where at the "
-            f"rate of all others some {expected:,.0f} would show it"
+            f"{count:,} images of the {kind} {quoted(sources.names[source])}, where at "
+            f"the rate of all others some {expected:,.0f} would show it"
             + (f", and {counted(others, 'similar gap')} more" if others else "")
             + "; which ones do is not known, so all images are listed.",
             images=images,

@@ -11,7 +11,7 @@ from fiftyone_coco_audit.findings import Evidence, rule
 from fiftyone_coco_audit.rules._shared import WorstClasses, at_input
 from fiftyone_coco_audit.statistics.network_input import with_side
 from fiftyone_coco_audit.statistics.tiling import propose_tiling
-from fiftyone_coco_audit.wording import counted, named, out_of, percent, plural
+from fiftyone_coco_audit.wording import counted, named, out_of, percent, plural, quoted
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.overview import Statistics
@@ -125,7 +125,7 @@ def class_small_at_input(
     if not len(worst):
         return
     sentence = (
-        f"{percent(worst.share[0])} of `{worst.names[0]}` objects "
+        f"{percent(worst.share[0])} of {quoted(worst.names[0])} objects "
         f"({worst.affected[0]:,} of {worst.count[0]:,}) are under {min_px:g} px "
         f"{at_input(statistics.resize)}"
     )

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.wording import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -438,8 +439,8 @@ class Comparison:
             rows = np.flatnonzero((self.images[there] == 0) & (chance <= least))
             for row in rows[np.argsort(-self.objects[here][rows], kind="stable")]:
                 yield (
-                    f"`{self.classes[row]}` has {self.objects[here, row]:,} objects in "
-                    f"{self.names[here]} and none in {self.names[there]}."
+                    f"{quoted(self.classes[row])} has {self.objects[here, row]:,} "
+                    f"objects in {self.names[here]} and none in {self.names[there]}."
                 )
 
     def _drifted_classes(self, least: float, max_p_value: float) -> Iterator[str]:
@@ -451,7 +452,7 @@ class Comparison:
         before, after = self.share[:, row]
         yield (
             f"Classes are distributed differently (Cramer's V {self.class_drift:.2f}): "
-            f"`{self.classes[row]}` has {100 * before:.1f} % of the "
+            f"{quoted(self.classes[row])} has {100 * before:.1f} % of the "
             f"objects in {self.names[0]} and {100 * after:.1f} % in {self.names[1]}."
         )
 

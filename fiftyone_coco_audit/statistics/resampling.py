@@ -24,6 +24,7 @@ from fiftyone_coco_audit.statistics.classes import (
     Imbalance,
     Presence,
 )
+from fiftyone_coco_audit.wording import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -158,8 +159,8 @@ class SideEffect:
     def __str__(self) -> str:
         others = " and others" if self.through_share < 0.5 else ""
         return (
-            f"raising `{self.through}` {self.through_gain:.2g}x{others} raises "
-            f"`{self.name}` {self.gain:.2g}x"
+            f"raising {quoted(self.through)} {self.through_gain:.2g}x{others} raises "
+            f"{quoted(self.name)} {self.gain:.2g}x"
         )
 
 

@@ -49,7 +49,7 @@ from fiftyone_coco_audit.statistics.anchor_sets import (
 )
 from fiftyone_coco_audit.statistics.anchors import AnchorMatches
 from fiftyone_coco_audit.statistics.overview import Statistics
-from fiftyone_coco_audit.wording import counted, percent
+from fiftyone_coco_audit.wording import counted, percent, quoted
 
 _COLORS = (BLUE, GREY, ORANGE)
 _SCORE_BINS = 20
@@ -189,7 +189,7 @@ def _drawn(reading: Reading, matches: AnchorMatches, sample: str) -> list[Block]
     what = "anchor" if matches.anchors.has_anchors else "location"
     unreachable = status == UNREACHABLE
     headline = (
-        f"`{os.path.basename(path)}`: {int(matched.sum()):,} of "
+        f"{quoted(os.path.basename(path))}: {int(matched.sum()):,} of "
         f"{counted(len(rows), 'object')} {'is' if len(rows) == 1 else 'are'} positive, "
         f"{int(unreachable.sum()):,} unreachable."
     )
@@ -362,8 +362,8 @@ def _by_class(matches: AnchorMatches) -> Plot:
     headline = f"Objects of all classes can be reached.{hidden}"
     if unreachable[worst] > 0:
         headline = (
-            f"Of `{frame.index[worst]}`, {percent(float(unreachable[worst]))} are "
-            f"unreachable.{hidden}"
+            f"Of {quoted(frame.index[worst])}, {percent(float(unreachable[worst]))} "
+            f"are unreachable.{hidden}"
         )
     return _stacked(
         "by_class",

@@ -37,7 +37,7 @@ from fiftyone_coco_audit.statistics.resampling import (
     ResamplingEffect,
     default_threshold,
 )
-from fiftyone_coco_audit.wording import counted, named, percent
+from fiftyone_coco_audit.wording import counted, named, percent, quoted
 
 _SIGNIFICANT = 0.05
 # That of LVIS, and of simulate_resampling
@@ -180,7 +180,7 @@ def _balance(statistics: ClassStatistics) -> str:
     first, last = present[counts.argmax()], present[counts.argmin()]
     absent = len(statistics.objects) - len(present)
     missing = f" {counted(absent, 'class')} without any object." if absent else ""
-    commonest, rarest = (f"`{name}`" for name in statistics.names_of([first, last]))
+    commonest, rarest = map(quoted, statistics.names_of([first, last]))
     if len(present) == 1:
         return f"All objects are {commonest}.{missing}"
     if statistics.imbalance.ratio == 1:

@@ -33,7 +33,7 @@ from fiftyone_coco_audit.statistics.network_input import SIZES
 from fiftyone_coco_audit.statistics.overview import Statistics
 from fiftyone_coco_audit.statistics.shapes import SIZE_CLASSES, TOLERANCE
 from fiftyone_coco_audit.statistics.tiling import propose_tiling
-from fiftyone_coco_audit.wording import counted, listed, named, percent
+from fiftyone_coco_audit.wording import counted, listed, named, percent, quoted
 
 #: Objects smaller than this at the network's input are hard to find
 SMALL_INPUT = 16
@@ -62,7 +62,7 @@ class _Chosen:
     def name(self) -> str:
         if self.category is None:
             return "objects"
-        return f"`{self.statistics.labelled.classes[self.category]}` objects"
+        return f"{quoted(self.statistics.labelled.classes[self.category])} objects"
 
     def pick(self, group: NDArray[np.int64], rows: NDArray[np.int64]) -> Pick:
         """A selection of the rows whose group is the mark."""
@@ -217,7 +217,7 @@ def _small_by_class(statistics: Statistics) -> Plot:
     if affected:
         have = f"{counted(affected, 'class')} {'has' if affected == 1 else 'have'}"
         headline = (
-            f"{have} objects under {SMALL_INPUT} px; of `{names[0]}` they are "
+            f"{have} objects under {SMALL_INPUT} px; of {quoted(names[0])} they are "
             f"{percent(share[shown[0]])}."
             f"{_hidden(len(shown), int(np.isfinite(share).sum()))}"
         )

@@ -23,6 +23,7 @@ from fiftyone_coco_audit.statistics.drift import (
     PROPERTIES,
     Comparison,
 )
+from fiftyone_coco_audit.wording import quoted
 
 _NO_SETS = (
     "**There are no two sets to compare.** Tag the images for training and for "
@@ -122,7 +123,7 @@ class _Compared:
         if len(shown):
             before, after = 100 * share[:, shown[0]]
             headline = (
-                f"`{names[0]}` differs most: {before:.1f} % of the objects in "
+                f"{quoted(names[0])} differs most: {before:.1f} % of the objects in "
                 f"{self.names[0]}, {after:.1f} % in {self.names[1]}."
             )
         return Plot(

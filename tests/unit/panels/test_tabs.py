@@ -103,6 +103,30 @@ def cells(tab: Tab, name: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("tab", TABS)
+def test_names_of_any_length_and_signs_fit_in(tab: str):
+    long = "`" + 400 * "w"
+    images = replace(
+        crowded(60, 9),
+        classes=[f"{long}\n{n}" for n in range(9)],
+        filepaths=[f"folder_{n % 2}/{n}.jpg" for n in range(60)],
+        tags=[["train" if n < 30 else "val"] for n in range(60)],
+    )
+    few = {"anchors": "custom", "custom_anchors": "sizes 8 ratios 1 strides 8"}
+    told = []
+    for block in build(tab, images, **few).blocks:
+        if isinstance(block, Plot):
+            told += [block.headline, block.advice]
+        elif isinstance(block, Card):
+            told.append(block.finding.message)
+            # What programs go by is whole
+            assert set(block.finding.classes) <= set(images.classes)
+    assert tab == "images" or any("w…w" in text for text in told)
+    for text in told:
+        assert text.count("`") % 2 == 0
+        assert 50 * "w" not in text
+
+
+@pytest.mark.parametrize("tab", TABS)
 @pytest.mark.parametrize("of", SETS)
 def test_each_tab_shows_something_sensible_of_each_set(tab: str, of: str):
     built = build(tab, SETS[of])
