@@ -42,7 +42,7 @@ from fiftyone_coco_audit.statistics.inputs import (
 )
 from fiftyone_coco_audit.statistics.overview import Statistics
 from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
-from fiftyone_coco_audit.wording import counted
+from fiftyone_coco_audit.wording import counted, counted_objects
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -68,6 +68,7 @@ class Audit:
         num_objects: the number of objects, crowd regions aside
         created: when it was made, in UTC
         notes: sentences on how the data was understood
+        num_crowds: the number of crowd regions, which are not among the objects
     """
 
     findings: tuple[Finding, ...]
@@ -79,6 +80,7 @@ class Audit:
     num_objects: int
     created: datetime
     notes: tuple[str, ...] = ()
+    num_crowds: int = 0  # audits that were stored before have none
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)
@@ -136,6 +138,7 @@ class Audit:
             "anchors": self.anchors,
             "num_images": self.num_images,
             "num_objects": self.num_objects,
+            "num_crowds": self.num_crowds,
             "created": self.created.isoformat(),
             "notes": list(self.notes),
             "findings": [asdict(finding) for finding in self.findings],
@@ -147,8 +150,8 @@ class Audit:
         Args:
             width: of the lines, in characters
         """
-        images, objects = self.num_images, self.num_objects
-        about = f"{counted(images, 'image')}, {counted(objects, 'object')}"
+        objects = counted_objects(self.num_objects, self.num_crowds)
+        about = f"{counted(self.num_images, 'image')}, {objects}"
         notes = [
             line
             for note in self.notes
@@ -242,6 +245,7 @@ def audit(
         num_objects=len(labelled.images.objects),
         created=datetime.now(timezone.utc),
         notes=tuple(labelled.notes),
+        num_crowds=int(labelled.images.crowds.sum()),
     )
     _store(samples._root_dataset, made)
     return made

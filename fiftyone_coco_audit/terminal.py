@@ -39,9 +39,9 @@ def worst_images(
     folder = os.path.expanduser(images_dir)
     files = [_shorten(os.path.relpath(path, folder)) for path in worst["filepath"]]
     width = max(map(len, [*files, "file"]))
-    lines = [f"{'file':<{width}}  {'status':<15}{'AP':>6}{'tp':>5}{'fp':>5}{'fn':>5}"]
+    lines = [f"{'file':<{width}}  {'status':<15}{'AP':>6}{'tp':>6}{'fp':>6}{'fn':>6}"]
     for file, row in zip(files, worst.itertuples(), strict=True):
-        counts = f"{row.tp:5}{row.fp:5}{row.fn:5}"
+        counts = f"{row.tp:6,}{row.fp:6,}{row.fn:6,}"
         # What is not perfect does not look it, even by rounding
         ap = min(row.ap, 0.999)
         lines.append(f"{file:<{width}}  {row.status:<15}{ap:6.3f}{counts}")

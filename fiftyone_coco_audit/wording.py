@@ -37,6 +37,18 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{ending}"
 
 
+def counted_objects(objects: int, crowds: int) -> str:
+    """A number of objects, and of crowd regions beside them if there are any.
+
+    Examples::
+
+        >>> counted_objects(1746, 0), counted_objects(619, 5)
+        ('1,746 objects', '619 objects and 5 crowd regions')
+    """
+    told = counted(objects, "object")
+    return f"{told} and {counted(crowds, 'crowd region')}" if crowds else told
+
+
 def listed(items: Sequence[str], most: int = 3) -> str:
     """Some items, and how many more there are.
 

@@ -11,6 +11,7 @@ from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.findings import RULES, Rule
 from fiftyone_coco_audit.runs import load_run, save_run
+from fiftyone_coco_audit.wording import counted
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -187,9 +188,11 @@ class ImportReport:
     def __str__(self) -> str:
         lines = []
         if self.images:
-            lines.append(f"{self.images:,} images, {self.objects:,} objects")
+            lines.append(
+                f"{counted(self.images, 'image')}, {counted(self.objects, 'object')}"
+            )
         for name, count in self.predictions.items():
-            lines.append(f"{count:,} predictions in {name!r}")
+            lines.append(f"{counted(count, 'prediction')} in {name!r}")
         for title, counts in (
             ("Set aside", self.set_aside),
             ("Warnings", self.warnings),

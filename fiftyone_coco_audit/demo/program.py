@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 
 from fiftyone_coco_audit.demo.dataset import DemoPaths, generate, parameters
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.wording import counted, counted_objects
 
 if TYPE_CHECKING:
     import fiftyone as fo
+
+    from fiftyone_coco_audit.auditing import Audit
 
 _EVAL_KEY = "eval"
 _NEXT = """
@@ -102,7 +105,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if paths.parameters() == wanted:
         print(f"Using the demo in {paths.root}")
     else:
-        print(f"Generating {arguments.num_images} images in {paths.root}...")
+        print(f"Generating {counted(arguments.num_images, 'image')} in {paths.root}...")
         generate(
             paths.root,
             num_images=arguments.num_images,
@@ -127,7 +130,7 @@ def _run(arguments: argparse.Namespace) -> int:
     print("Evaluating...")
     results = evaluate(dataset, eval_key=_EVAL_KEY, iou_type="bbox")
 
-    print(f"\nDataset {dataset.name!r}: {_describe(dataset)}\n")
+    print(f"\nDataset {dataset.name!r}: {_describe(dataset, findings)}\n")
     print(findings.to_text(shutil.get_terminal_size((100, 24)).columns))
     print()
     results.print_summary()
@@ -156,9 +159,7 @@ def _check_name(name: str) -> None:
         )
 
 
-def _describe(dataset: fo.Dataset) -> str:
-    truth, predictions = (
-        dataset.count(f"{field}.detections")
-        for field in ("ground_truth", "predictions")
-    )
-    return f"{len(dataset)} images, {truth} objects, {predictions} predictions"
+def _describe(dataset: fo.Dataset, audited: Audit) -> str:
+    objects = counted_objects(audited.num_objects, audited.num_crowds)
+    predictions = counted(dataset.count("predictions.detections"), "prediction")
+    return f"{counted(audited.num_images, 'image')}, {objects}, {predictions}"

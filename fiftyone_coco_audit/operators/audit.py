@@ -40,6 +40,7 @@ class RunAudit(SdkOperator):
         return {
             "num_images": value.num_images,
             "num_objects": value.num_objects,
+            "num_crowds": value.num_crowds,
             "counts": value.counts,
             **findings_as_json(value.to_frame(), value.notes),
         }

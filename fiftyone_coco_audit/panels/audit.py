@@ -29,7 +29,7 @@ from fiftyone_coco_audit.panels.controls import ROWS, Controls
 from fiftyone_coco_audit.panels.session import READINGS, Reading
 from fiftyone_coco_audit.panels.tabs import anchors, classes, findings, images, objects
 from fiftyone_coco_audit.panels.tabs.shared import IMPORT
-from fiftyone_coco_audit.wording import counted
+from fiftyone_coco_audit.wording import counted, counted_objects
 
 _TABS: dict[str, Callable[[Reading, Controls], Tab]] = {
     "findings": findings.build,
@@ -247,7 +247,8 @@ def _add_header(panel: types.Object, owner: CocoAuditPanel, page: Page) -> None:
     what = "The whole dataset" if controls.stages is None else "A view"
     told = (
         f"**{what}**: {counted(len(labelled), 'image')}, "
-        f"{counted(len(labelled.objects), 'object')} · computed "
+        f"{counted_objects(len(labelled.objects), int(labelled.crowds.sum()))} "
+        "· computed "
         f"{reading.read_at:%H:%M}"
     )
     stale = reading.is_stale()

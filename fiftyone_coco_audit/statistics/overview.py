@@ -16,7 +16,7 @@ from fiftyone_coco_audit.statistics.images import ImageStatistics
 from fiftyone_coco_audit.statistics.network_input import InputStatistics
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 from fiftyone_coco_audit.statistics.shapes import SIZE_CLASSES, ShapeStatistics
-from fiftyone_coco_audit.wording import counted, listed, percent
+from fiftyone_coco_audit.wording import counted, counted_objects, listed, percent
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,11 @@ class Statistics:
 
     def sentences(self) -> list[str]:
         """What there is to know first: images, objects, network input, classes."""
+        crowds = int(self.labelled.crowds.sum())
         if not len(self.labelled.objects):
-            return [self.images.kind.reason, "There are no objects."]
+            only = f", only {counted(crowds, 'crowd region')}" if crowds else ""
+            return [self.images.kind.reason, f"There are no objects{only}."]
+        numbers = counted_objects(len(self.labelled.objects), crowds)
         sizes = np.bincount(self.shapes.size_class, minlength=len(SIZE_CLASSES))
         shares = [
             f"{percent(share)} {name}"
@@ -88,6 +91,11 @@ class Statistics:
             )
         return [
             self.images.kind.reason,
+            *(
+                [f"There are {numbers}; all figures are of the objects."]
+                if crowds
+                else []
+            ),
             f"Objects by COCO's classes of area: {listed(shares)}.",
             f"At the network's input ({self.resize}) the median object is {median:.0f} "
             f"px across; {percent(below[16])} of the objects are under 16 px and "

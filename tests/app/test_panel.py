@@ -73,7 +73,9 @@ def test_each_tab(
     panel = AuditPanel(open_app(demo_dataset), demo_dataset)
     panel.open_from_palette()
     page = panel.page
-    expect(page.get_by_text("200 images, 1,746 objects")).to_be_visible()
+    expect(
+        page.get_by_text("200 images, 1,746 objects and 4 crowd regions")
+    ).to_be_visible()
     for name in ("Findings", "Images", "Objects", "Classes", "Anchors"):
         panel.tab(name)
         content = page.get_by_test_id("panel-content-coco_audit")
@@ -272,7 +274,9 @@ def test_what_the_grid_shows_is_audited_when_asked(
     page = panel.page
     panel.click(panel.plot("The images are of"), 24, 100)
     # A click alone changes nothing
-    expect(page.get_by_text("200 images, 1,746 objects")).to_be_visible()
+    expect(
+        page.get_by_text("200 images, 1,746 objects and 4 crowd regions")
+    ).to_be_visible()
     page.get_by_role("button", name="Audit what the grid shows").click()
     panel.settle()
     expect(page.get_by_text("A view")).to_be_visible()
@@ -280,7 +284,9 @@ def test_what_the_grid_shows_is_audited_when_asked(
     screenshot("view")
     page.get_by_role("button", name="Audit the whole dataset").click()
     panel.settle()
-    expect(page.get_by_text("200 images, 1,746 objects")).to_be_visible()
+    expect(
+        page.get_by_text("200 images, 1,746 objects and 4 crowd regions")
+    ).to_be_visible()
 
 
 def test_a_changed_dataset_is_told(panel: AuditPanel, screenshot: Screenshot):
@@ -296,4 +302,6 @@ def test_a_changed_dataset_is_told(panel: AuditPanel, screenshot: Screenshot):
     page.get_by_role("button", name="Recompute").click()
     panel.settle()
     expect(page.get_by_text("changed since")).not_to_be_visible()
-    expect(page.get_by_text("200 images, 1,746 objects")).not_to_be_visible()
+    expect(
+        page.get_by_text("200 images, 1,746 objects and 4 crowd regions")
+    ).not_to_be_visible()

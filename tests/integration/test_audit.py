@@ -1,13 +1,22 @@
 """Audits of datasets: what is found, stored and opened."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
 
-from fiftyone_coco_audit import CocoAuditError, audit, import_coco, load_audit
+from fiftyone_coco_audit import (
+    CocoAuditError,
+    audit,
+    compute_statistics,
+    import_coco,
+    load_audit,
+)
+from fiftyone_coco_audit.auditing import RUN_KEY
+from fiftyone_coco_audit.runs import save_run
 
 URI = "@coco-audit/coco-audit/"
 
@@ -200,10 +209,38 @@ def test_real_data_have_no_errors(shared_data: Path, folder: str):
 def test_text(dataset):
     found = audit(dataset)
     lines = found.to_text(120).splitlines()
-    assert lines[0] == "200 images, 1,746 objects: 3 errors, 5 warnings, 3 notes"
+    assert lines[0] == (
+        "200 images, 1,746 objects and 4 crowd regions: 3 errors, 5 warnings, 3 notes"
+    )
     assert max(map(len, lines)) <= 120
     assert "8 of 1,746 boxes reach over the border" in str(found)
     assert audit(dataset, select=["CA110"]).to_text().endswith("no findings")
+
+
+def test_crowd_regions_are_told_beside_the_objects(demo_files, dataset):
+    manifest = json.loads(demo_files.manifest.read_text())
+    crowds = len(manifest["crowd_annotation_ids"])
+    found = audit(dataset, select=["CA301"])
+    assert found.num_crowds == crowds > 1
+    assert found.num_objects + crowds == dataset.count("ground_truth.detections")
+    assert f"{found.num_objects:,} objects and {crowds} crowd regions: " in str(found)
+    assert json.loads(found.to_json())["num_crowds"] == crowds
+    (said,) = [
+        sentence
+        for sentence in compute_statistics(
+            dataset, write_fields=False
+        ).statistics.sentences()
+        if "crowd" in sentence
+    ]
+    assert f"{found.num_objects:,} objects and {crowds} crowd regions; " in said
+
+
+def test_audits_stored_without_a_number_of_crowds_can_be_loaded(dataset):
+    found = audit(dataset, select=["CA301"])
+    stored = found._as_dict()
+    del stored["num_crowds"]
+    save_run(dataset, RUN_KEY, "audit", audit=stored)
+    assert load_audit(dataset) == replace(found, num_crowds=0)
 
 
 def test_text_says_what_took_no_part(dataset):
@@ -250,3 +287,4 @@ def test_operator_is_the_function(dataset):
     ]
     assert load_audit(dataset).findings == expected.findings
     assert result["num_objects"] == expected.num_objects
+    assert result["num_crowds"] == expected.num_crowds
