@@ -247,24 +247,32 @@ def audit(
         notes=tuple(labelled.notes),
         num_crowds=int(labelled.images.crowds.sum()),
     )
-    _store(samples._root_dataset, made)
+    _store(made, [rule.code for rule in rules], changed)
     return made
 
 
-def _store(dataset: fo.Dataset, made: Audit) -> None:
+def _store(
+    made: Audit, codes: list[str], thresholds: Mapping[str, Mapping[str, Any]]
+) -> None:
+    dataset, samples = made.samples._root_dataset, made.samples
     settings = {name: getattr(made, name) for name in _SETTINGS}
     config = dataset.init_run(
-        method="audit", created=made.created.isoformat(), **settings
+        method="audit",
+        created=made.created.isoformat(),
+        left_out=sorted(set(RULES) - set(codes)),
+        thresholds=dict(thresholds),
+        **settings,
     )
     if dataset.has_run(RUN_KEY):
         dataset.update_run_config(RUN_KEY, config)
     else:
         dataset.register_run(RUN_KEY, config)
-    save_run(dataset, RUN_KEY, "audit", audit=made._as_dict())
+    stages = None if samples is dataset else samples._serialize()
+    save_run(dataset, RUN_KEY, "audit", audit=made._as_dict(), stages=stages)
 
 
 def load_audit(dataset: fo.Dataset) -> Audit:
-    """Returns the last audit of a dataset.
+    """Returns the last audit of a dataset, or of a view of it as it was then.
 
     Args:
         dataset: a dataset that :func:`audit` was run on, or on a view of it
@@ -275,11 +283,14 @@ def load_audit(dataset: fo.Dataset) -> Audit:
     Raises:
         CocoAuditError: if there is none
     """
+    import fiftyone as fo
+
     run = load_run(dataset, RUN_KEY)
     if run is None:
         raise CocoAuditError(
             f"Dataset {dataset.name!r} holds no audit: run audit(dataset) first"
         )
+    stages = getattr(run, "stages", None)  # audits that were stored before have none
     stored = dict(run.audit)
     del stored["dataset"]
     findings = tuple(
@@ -295,7 +306,7 @@ def load_audit(dataset: fo.Dataset) -> Audit:
     )
     return Audit(
         findings=findings,
-        samples=dataset,
+        samples=dataset if stages is None else fo.DatasetView._build(dataset, stages),
         created=datetime.fromisoformat(stored.pop("created")),
         notes=tuple(stored.pop("notes")),
         **stored,
@@ -311,12 +322,16 @@ class AuditSettings:
         resize: how images are resized for the network, as text
         anchors: the anchors of the detector, as text
         created: when the audit was made, in UTC as ISO 8601
+        left_out: codes of the rules that were not run
+        thresholds: thresholds that were not the default, by code
     """
 
     label_field: str
     resize: str
     anchors: str
     created: str
+    left_out: tuple[str, ...] = ()
+    thresholds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def audit_settings(dataset: fo.Dataset) -> AuditSettings | None:
@@ -332,7 +347,13 @@ def audit_settings(dataset: fo.Dataset) -> AuditSettings | None:
         return None
     config = dataset.get_run_info(RUN_KEY).config
     settings = {name: getattr(config, name) for name in _SETTINGS}
-    return AuditSettings(created=config.created, **settings)
+    return AuditSettings(
+        created=config.created,
+        # Audits that were stored before have neither
+        left_out=tuple(getattr(config, "left_out", None) or ()),
+        thresholds=getattr(config, "thresholds", None) or {},
+        **settings,
+    )
 
 
 def examine(

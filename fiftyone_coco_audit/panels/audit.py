@@ -211,7 +211,8 @@ def _controls(ctx: ExecutionContext) -> Controls:
     settings = audit_settings(ctx.dataset)
     if settings is not None and state.audit != settings.created:
         network = Controls.of_network(settings.resize, settings.anchors)
-        _set(ctx, {"label_field": settings.label_field, **network})
+        rules = Controls.of_rules(settings.left_out, settings.thresholds)
+        _set(ctx, {"label_field": settings.label_field, **network, **rules})
         state.set("audit", settings.created)
     return Controls.of({**_values(ctx), "tab": state.tab, "stages": state.stages})
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,8 @@ class Controls:
         compared: what is compared, one of :data:`.drift.PROPERTIES`
         sample: the id of the sample that anchors are drawn over
         proposed: what anchors were asked to be proposed for, as :meth:`network`
+        left_out: codes of the rules that are not run, with commas between them
+        thresholds: thresholds that are not the default, by code, as JSON
     """
 
     tab: str = "findings"
@@ -66,6 +69,8 @@ class Controls:
     compared: str = "size"
     sample: str = ""
     proposed: str = ""
+    left_out: str = ""
+    thresholds: str = ""
 
     @classmethod
     def of(cls, state: Mapping[str, Any] | None) -> Controls:
@@ -104,6 +109,26 @@ class Controls:
         if anchors in PRESETS:
             return {"anchors": anchors}
         return {"anchors": CUSTOM, "custom_anchors": anchors}
+
+    @staticmethod
+    def of_rules(
+        left_out: Sequence[str], thresholds: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, str]:
+        """What is to be set for the rules that are run.
+
+        Args:
+            left_out: codes of those that are not
+            thresholds: thresholds that are not the default, by code
+        """
+        return {
+            "left_out": ",".join(left_out),
+            "thresholds": json.dumps(thresholds) if thresholds else "",
+        }
+
+    def rules(self) -> tuple[list[str], dict[str, dict[str, Any]]]:
+        """What :meth:`of_rules` was given."""
+        left_out = self.left_out.split(",") if self.left_out else []
+        return left_out, json.loads(self.thresholds or "{}")
 
     @property
     def network(self) -> str:

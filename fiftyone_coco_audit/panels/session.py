@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -16,7 +16,7 @@ from fiftyone_coco_audit.auditing import (
     import_findings,
     selected_rules,
 )
-from fiftyone_coco_audit.findings import Finding, severest_first
+from fiftyone_coco_audit.findings import RULES, Finding, severest_first
 from fiftyone_coco_audit.statistics.inputs import LabelledSamples, read_labelled_images
 from fiftyone_coco_audit.statistics.overview import Statistics
 
@@ -49,7 +49,7 @@ class Reading:
     version: Version
     read_at: datetime
     _statistics: Statistics | None = field(default=None, init=False)
-    _findings: tuple[Statistics, tuple[Finding, ...]] | None = field(
+    _findings: tuple[tuple[Any, ...], tuple[Finding, ...]] | None = field(
         default=None, init=False
     )
 
@@ -63,12 +63,28 @@ class Reading:
         self._statistics = found
         return found
 
-    def findings(self, statistics: Statistics) -> tuple[Finding, ...]:
-        """What the rules find in statistics of this reading, the gravest first."""
-        if self._findings is None or self._findings[0] is not statistics:
-            found = examine(self.labelled, statistics, selected_rules())
-            self._findings = statistics, severest_first([*self._of_import, *found])
-        return self._findings[1]
+    def findings(
+        self,
+        statistics: Statistics,
+        left_out: Sequence[str] = (),
+        thresholds: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> tuple[Finding, ...]:
+        """What the rules find in statistics of this reading, the gravest first.
+
+        Args:
+            statistics: the statistics
+            left_out: codes of rules that are not run
+            thresholds: thresholds that are not to be the default, by code
+        """
+        asked = statistics, left_out, thresholds
+        kept = self._findings
+        if kept is None or kept[0][0] is not statistics or kept[0][1:] != asked[1:]:
+            rules = selected_rules(ignore=[code for code in left_out if code in RULES])
+            found = examine(self.labelled, statistics, rules, thresholds)
+            of_import = [f for f in self._of_import if f.code not in left_out]
+            self._findings = asked, severest_first([*of_import, *found])
+            return self._findings[1]
+        return kept[1]
 
     @cached_property
     def _of_import(self) -> list[Finding]:

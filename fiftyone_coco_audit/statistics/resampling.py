@@ -115,6 +115,8 @@ def default_threshold(
 ) -> float:
     """Proposes a threshold for a set: half of the classes are below it.
 
+    Where more than half are equally rare, it is the next number of images above theirs.
+
     LVIS's own 0.001 is of use to sets of its size only: among 1,000 images no class
     is rarer than that. Where the rarest class would be repeated more than
     ``max_factor`` times, which at an exponent of 0.5 the rarest classes of LVIS come
@@ -132,7 +134,10 @@ def default_threshold(
     images = images[images > 0]
     if not len(images):
         return 0.0
+    above_the_rarest = images[images > images.min()]
     wanted = np.median(images)
+    if len(above_the_rarest):
+        wanted = max(wanted, above_the_rarest.min())
     if exponent > 0:
         wanted = min(wanted, images.min() * max_factor ** (1 / exponent))
     return float(wanted / presence.num_images)

@@ -95,6 +95,22 @@ def test_findings_are_those_of_an_audit(demo_dataset: fo.Dataset):
             assert session.view.values(path) == view.values(path)
 
 
+def test_the_panel_runs_the_rules_of_the_last_audit(demo_dataset: fo.Dataset):
+    tuned = {"CA309": {"max_deviation": 4}}
+    expected = audit(demo_dataset, ignore=["CA2", "CA408"], thresholds=tuned)
+    session = Session(demo_dataset)
+    for finding in expected:
+        assert repr(finding.message)[1:-1] in session.shown
+    assert not any(code in session.shown for code in ("CA201:", "CA408:"))
+    assert "rules left out, other thresholds for CA309" in session.shown
+
+    everything = {"left_out": "", "thresholds": ""}
+    session.send("set_controls", sets=everything)
+    for finding in audit(demo_dataset):
+        assert repr(finding.message)[1:-1] in session.shown
+    assert "As in the last audit" not in session.shown
+
+
 def test_the_panel_starts_from_the_last_audit(demo_dataset: fo.Dataset):
     settings = {"resize": "letterbox 1280", "anchors": "yolov5"}
     audit(demo_dataset, select=["CA2"], **settings)

@@ -96,6 +96,16 @@ def test_an_audit_is_stored(dataset):
     assert [f.code for f in load_audit(dataset.clone())] == ["CA302"]
 
 
+def test_an_audit_of_a_view_is_stored_with_it(dataset):
+    found = audit(dataset.limit(40))
+    again = load_audit(fo.load_dataset(dataset.name))
+    assert again == found
+    whole = next(finding for finding in again if not finding.subject)
+    assert len(again.view(whole)) == 40
+    for finding in found:
+        assert again.view(finding).values("id") == found.view(finding).values("id")
+
+
 def test_rules_are_selected_ignored_and_tuned(dataset):
     assert [f.code for f in audit(dataset, select=["CA3"], ignore=["CA309"])] == [
         "CA301",

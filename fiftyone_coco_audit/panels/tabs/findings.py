@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from fiftyone_coco_audit.findings import SEVERITIES
-from fiftyone_coco_audit.panels.blocks import Block, Card, Tab, Text
+from fiftyone_coco_audit.panels.blocks import (
+    Block,
+    Button,
+    Buttons,
+    Card,
+    Tab,
+    Text,
+)
 from fiftyone_coco_audit.panels.controls import Controls
 from fiftyone_coco_audit.panels.session import Reading
 from fiftyone_coco_audit.panels.tabs.shared import (
@@ -12,14 +19,14 @@ from fiftyone_coco_audit.panels.tabs.shared import (
     resize_controls,
     without_objects,
 )
-from fiftyone_coco_audit.wording import counted
+from fiftyone_coco_audit.wording import counted, listed
 
 
 def build(reading: Reading, controls: Controls) -> Tab:
     """What the rules have found, the gravest first."""
     if not len(reading.labelled.images):
         return without_objects(reading)
-    found = reading.findings(audited(reading, controls))
+    found = reading.findings(audited(reading, controls), *controls.rules())
     by_severity = {
         severity: sum(finding.severity == severity for finding in found)
         for severity in SEVERITIES
@@ -34,6 +41,23 @@ def build(reading: Reading, controls: Controls) -> Tab:
     ]
     headline = Text("headline", f"**{told or 'No findings: all rules are satisfied'}**")
     return Tab(
-        [headline, *understood, *cards],
+        [headline, *_rules(controls), *understood, *cards],
         [*anchors_controls(controls), *resize_controls(controls)],
     )
+
+
+def _rules(controls: Controls) -> list[Block]:
+    """That not all rules are run as they are by default, and how to have them all."""
+    left_out, thresholds = controls.rules()
+    told = []
+    if left_out:
+        told.append(f"{counted(len(left_out), 'rule')} left out")
+    if thresholds:
+        told.append(f"other thresholds for {listed(sorted(thresholds))}")
+    if not told:
+        return []
+    everything = Button("all", "Run all rules", Controls.of_rules([], {}))
+    return [
+        Text("rules", f"As in the last audit: {', '.join(told)}."),
+        Buttons("all_rules", [everything]),
+    ]

@@ -224,6 +224,17 @@ def test_default_threshold_is_the_median():
     assert default_threshold(KITCHEN.presence) == 4 / 16
 
 
+def test_default_threshold_repeats_classes_that_are_rarest_together():
+    # Images with each class: 1, 1, 1 and 8 of 10
+    classes = scene([["a", "b", "c"], *[["d"]] * 8, []])
+    threshold = default_threshold(classes.presence)
+    assert threshold == 8 / 10
+    repeated = repeat_factors(classes.presence, threshold).category > 1
+    assert repeated.tolist() == [True, True, True, False]
+    # All are as rare: there is nothing to be gained
+    assert default_threshold(scene([["a"], ["b"], []]).presence) == 1 / 3
+
+
 def test_default_threshold_spares_the_rarest():
     classes = scene([["rare"], *[["a", "b"]] * 999])
     threshold = default_threshold(classes.presence, max_factor=5)
