@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.errors import CocoAuditError
@@ -121,3 +121,23 @@ def outcome_colors(
             for field, colors in ((gt_field, _TRUTH), (pred_field, _PREDICTIONS))
         ],
     )
+
+
+def is_outcome_colors(scheme: fo.ColorScheme) -> bool:
+    """Whether a color scheme is as :func:`outcome_colors` makes it for some evaluation.
+
+    Args:
+        scheme: the color scheme
+    """
+    fields = scheme.fields or []
+    if len(fields) != 2:
+        return False
+    truth, predictions = fields
+    made = outcome_colors(
+        predictions.get("path"), truth.get("path"), truth.get("colorByAttribute")
+    )
+    return _content(scheme) == _content(made)
+
+
+def _content(scheme: fo.ColorScheme) -> dict[str, Any]:
+    return {name: value for name, value in scheme.to_dict().items() if name != "_id"}

@@ -12,7 +12,11 @@ from fiftyone.operators.message import GeneratedMessage
 from fiftyone_coco_audit.evaluation.fields import check_names_are_free
 from fiftyone_coco_audit.evaluation.run import evaluate
 from fiftyone_coco_audit.evaluation.settings import Settings
-from fiftyone_coco_audit.evaluation.views import worst_first
+from fiftyone_coco_audit.evaluation.views import (
+    is_outcome_colors,
+    outcome_colors,
+    worst_first,
+)
 from fiftyone_coco_audit.masks import has_masks
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import (
@@ -47,11 +51,19 @@ class Evaluate(SdkOperator):
             _add_fields(inputs, ctx, fields)
             _add_settings(inputs, ctx)
             _add_key(inputs, ctx)
+            _add_colors(inputs, ctx)
 
     def call(self, ctx: ExecutionContext, progress: Any) -> Any:
         """Evaluates what the form asks for."""
         arguments = self.arguments(ctx) | _numbers(ctx)
-        return evaluate(ctx.target_view(), **arguments, progress=progress)
+        results = evaluate(ctx.target_view(), **arguments, progress=progress)
+        if ctx.params.get("color_labels"):
+            config = results.config
+            ctx.dataset.app_config.color_scheme = outcome_colors(
+                config.pred_field, config.gt_field, results.key
+            )
+            ctx.dataset.save()
+        return results
 
     def to_results(self, ctx: ExecutionContext, value: Any) -> dict[str, Any]:
         """The evaluation key, what was evaluated, the 12 numbers and the notes."""
@@ -65,7 +77,11 @@ class Evaluate(SdkOperator):
 
     def open(self, ctx: ExecutionContext, value: Any) -> Iterator[GeneratedMessage]:
         """Sorts the images that were evaluated, the worst first."""
-        yield ctx.ops.reload_dataset()
+        if ctx.params.get("color_labels"):
+            # The App reads a dataset's colours only as it opens the dataset
+            yield ctx.ops.open_dataset(ctx.dataset.name)
+        else:
+            yield ctx.ops.reload_dataset()
         yield ctx.ops.set_view(worst_first(ctx.target_view(), value.key))
 
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
@@ -161,6 +177,21 @@ def _told_of_replacement(ctx: ExecutionContext, key: str) -> types.View:
         label=f"{replaced} by one of {evaluated:,} of {counted(total, 'image')}",
         description="All other images lose its values: choose another name to keep "
         "them.",
+    )
+
+
+def _add_colors(inputs: types.Object, ctx: ExecutionContext) -> None:
+    """Adds the choice of outcome colours, off where they would replace a user's."""
+    scheme = ctx.dataset.app_config.color_scheme
+    is_own = scheme is not None and not is_outcome_colors(scheme)
+    replaced = ". Replaces the colour scheme of this dataset" * is_own
+    inputs.bool(
+        "color_labels",
+        default=not is_own,
+        label="Colour labels by outcome",
+        description="Objects: green if found, red if missed; predictions: orange if "
+        "right, turquoise if wrong. The App opens the dataset anew, which closes "
+        f"panels{replaced}",
     )
 
 

@@ -17,6 +17,12 @@ EVALUATE = "COCO Audit: evaluate predictions"
 IMPORT = "COCO Audit: import a dataset"
 ADD = "COCO Audit: add predictions"
 
+#: The colour of objects that were found, on the entry of their field in the sidebar
+FOUND = "rgb(63, 163, 77)"
+SHOWS_COLOR = """color => [...document.querySelectorAll("*")].some(
+    element => getComputedStyle(element).backgroundColor === color
+)"""
+
 OpenApp = Callable[[fo.Dataset], Page]
 Screenshot = Callable[[str], None]
 
@@ -48,8 +54,11 @@ def test_evaluate(
     page = open_app(demo_dataset)
     operators.open(EVALUATE)
     screenshot("form")
+    assert not page.evaluate(SHOWS_COLOR, FOUND)
     with page.expect_response(asks_for_sorted_samples) as sorted_samples:
         shown = operators.submit("Evaluate")
+    # Without opening the page again
+    page.wait_for_function(SHOWS_COLOR, arg=FOUND)
 
     demo_dataset.reload()
     expected = evaluate(demo_dataset, eval_key="again").summary()
@@ -66,6 +75,26 @@ def test_evaluate(
     assert len(given) > 10
     assert given == worst[: len(given)]
     expect(page.get_by_text("200 samples")).to_be_visible()
+    screenshot("colors")
+
+
+def test_evaluate_keeps_the_colors_that_a_dataset_has(
+    demo_dataset: fo.Dataset,
+    open_app: OpenApp,
+    operators: Operators,
+    screenshot: Screenshot,
+):
+    demo_dataset.app_config.color_scheme = fo.ColorScheme(color_pool=["#123456"])
+    demo_dataset.save()
+    open_app(demo_dataset)
+    form = operators.open(EVALUATE)
+    expect(form.get_by_role("checkbox")).not_to_be_checked()
+    expect(form).to_contain_text("Replaces the colour scheme of this dataset")
+    screenshot("form")
+    operators.submit("Evaluate")
+    demo_dataset.reload()
+    assert demo_dataset.app_config.color_scheme.color_pool == ["#123456"]
+    assert demo_dataset.app_config.color_scheme.fields is None
 
 
 def test_evaluate_offers_the_selection(

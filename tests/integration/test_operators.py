@@ -21,6 +21,7 @@ from fiftyone_coco_audit import (
     evaluate,
     import_coco,
     import_report,
+    outcome_colors,
     worst_first,
 )
 from tests.small_coco import APS, SmallCoco, write_small_coco
@@ -241,6 +242,23 @@ class TestApp:
         assert filenames(view) == list(APS)
         assert told[-1][1]["results"]["summary"] == evaluate(dataset).summary()
 
+    def test_evaluate_colors_labels_only_if_asked(self, dataset):
+        request = {"dataset_name": dataset.name}
+        told = ask_as_app("evaluate", {**FIELDS, "eval_key": "one"}, **request)
+        assert "open_dataset" not in [uri.rpartition("/")[2] for uri, _ in told]
+        dataset.reload()
+        assert dataset.app_config.color_scheme is None
+        asked = {**FIELDS, "eval_key": "two", "color_labels": True}
+        told = ask_as_app("evaluate", asked, **request)
+        opened = [params for uri, params in told if uri.endswith("open_dataset")]
+        assert opened == [{"dataset": dataset.name}]
+        dataset.reload()
+        truth, predictions = dataset.app_config.color_scheme.fields
+        assert (truth["path"], predictions["path"]) == ("ground_truth", "predictions")
+        assert truth["colorByAttribute"] == predictions["colorByAttribute"] == "two"
+        dataset.delete_evaluation("two")
+        assert len(dataset.app_config.color_scheme.fields) == 2
+
     def test_evaluate_a_view_that_hides_fields(self, dataset):
         view = dataset.select_fields(["predictions", "ground_truth"])
         told = ask_as_app(
@@ -347,6 +365,20 @@ class TestForms:
         prop = form("evaluate", params | {name: value}, dataset_name=dataset.name)[name]
         assert prop.invalid
         assert message in prop.error_message
+
+    def test_evaluate_colors_where_the_dataset_has_no_colors_of_its_own(self, dataset):
+        def chosen() -> bool:
+            return form("evaluate", {}, dataset_name=dataset.name)[
+                "color_labels"
+            ].default
+
+        assert chosen()
+        dataset.app_config.color_scheme = outcome_colors(eval_key="other")
+        dataset.save()
+        assert chosen()
+        dataset.app_config.color_scheme.opacity = 0.9
+        dataset.save()
+        assert not chosen()
 
     def test_evaluate_says_what_is_replaced(self, dataset):
         params = FIELDS | {"eval_key": "eval"}
