@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import chain
@@ -53,6 +54,7 @@ from fiftyone_coco_audit.coco.tables import (
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import check_writable
 from fiftyone_coco_audit.memory import garbage_collection_paused
+from fiftyone_coco_audit.wording import quoted
 
 if TYPE_CHECKING:
     import os
@@ -64,6 +66,10 @@ Invalid = Literal["skip", "raise"]
 Progress = bool | Callable[[Any], None] | None
 
 _IMAGES_AT_ONCE = 250
+_OR_BY_NAMES = (
+    "or give the predictions as a COCO file with `images` and `categories`, which is "
+    "matched by names"
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,9 @@ class _Target:
         filepaths: ``N`` paths of the images
         sizes: ``(N, 2)`` width and height of each image in pixels
         categories: the name of each category by its id, ``None`` if not known
+        info_categories: the categories that FiftyOne's importer left in
+            ``dataset.info``, ``None`` if there are none
+        label_classes: the classes of the labels of each field of detections
     """
 
     name: str
@@ -83,6 +92,8 @@ class _Target:
     filepaths: list[str]
     sizes: NDArray[np.int64]
     categories: dict[Id, str] | None
+    info_categories: Any = None
+    label_classes: Sequence[Sequence[str]] = ()
 
 
 def import_coco(
@@ -213,9 +224,10 @@ def add_coco_predictions(
     """Adds a file of predictions to a dataset, as a new label field.
 
     A list of COCO results is matched by the ids of images and categories that
-    :func:`import_coco` stored. A COCO file with its own ids is matched by file names
-    and category names, on any dataset of images. The field appears whole, or not at
-    all.
+    :func:`import_coco` stored, or FiftyOne's own importer with ``include_id=True``:
+    ``coco_id`` of the samples and ``dataset.info["categories"]``. A COCO file with its
+    own ids is matched by file names and category names, on any dataset of images. The
+    field appears whole, or not at all.
 
     Args:
         dataset: the dataset
@@ -332,8 +344,19 @@ def _target_of(dataset: fo.Dataset) -> tuple[list[str], _Target]:
         filepaths=filepaths,
         sizes=np.array([widths, heights], dtype=np.int64).T,
         categories=None if stored is None else {c["id"]: c["name"] for c in stored},
+        info_categories=dataset.info.get("categories"),
+        label_classes=[] if stored is not None else _label_classes(dataset),
     )
     return sample_ids, target
+
+
+def _label_classes(dataset: fo.Dataset) -> list[list[str]]:
+    """The classes of the labels of each field of detections that has any."""
+    import fiftyone as fo
+
+    fields = dataset.get_field_schema(embedded_doc_type=fo.Detections)
+    found = [dataset.distinct(f"{field}.detections.label") for field in fields]
+    return [classes for classes in found if classes]
 
 
 def _read_predictions(
@@ -401,12 +424,23 @@ def _match_by_id(file: ResultsFile, target: _Target, log: ProblemLog) -> _Match:
     by_id: dict[Id, int] = {
         id_: row for row, id_ in enumerate(target.ids) if id_ is not None
     }
-    if not by_id or target.categories is None:
+    if not by_id:
         raise CocoAuditError(
-            f"{file.name} refers to images and categories by their COCO ids, which "
-            f"{target.name} does not have; import its COCO file with import_coco, or "
-            "give the predictions as a COCO file with `images` and `categories`"
+            f"{file.name} refers to images by their COCO ids, but the samples of "
+            f"{target.name} have no `coco_id`: import its COCO file with import_coco, "
+            f"or with FiftyOne's importer and include_id=True, {_OR_BY_NAMES}"
         )
+    if len(by_id) < sum(id_ is not None for id_ in target.ids):
+        counts = Counter(id_ for id_ in target.ids if id_ is not None)
+        twice = counts.most_common(1)[0][0]
+        raise CocoAuditError(
+            f"{file.name} refers to images by their COCO ids, but {target.name} has "
+            f"several images of one `coco_id`, such as {twice!r}, as if it was made of "
+            f"several COCO files: import each as a dataset of its own, {_OR_BY_NAMES}"
+        )
+    categories = target.categories
+    if categories is None:
+        categories = _categories_of_info(file, target)
     stems = unique_stems(target.filepaths)
     texts = [
         id_
@@ -423,8 +457,8 @@ def _match_by_id(file: ResultsFile, target: _Target, log: ProblemLog) -> _Match:
     example = next(iter(by_id))
     return _Match(
         image_rows=dict(chain(stems.items(), by_id.items())),
-        category_rows={id_: row for row, id_ in enumerate(target.categories)},
-        names=list(target.categories.values()),
+        category_rows={id_: row for row, id_ in enumerate(categories)},
+        names=list(categories.values()),
         unknown_image=lambda id_: (
             f"its `image_id` is {id_!r}, which names no image of {target.name}; that "
             f"has {example!r}, for example"
@@ -433,6 +467,37 @@ def _match_by_id(file: ResultsFile, target: _Target, log: ProblemLog) -> _Match:
             f"its `category_id` is {id_!r}, which names no category of {target.name}"
         ),
     )
+
+
+def _categories_of_info(file: ResultsFile, target: _Target) -> dict[Id, str]:
+    """The names of categories by their ids, as FiftyOne's importer has stored them.
+
+    Raises:
+        CocoAuditError: if it has not, or they are not those of the labels
+    """
+    needs = f"{file.name} refers to categories by their COCO ids, "
+    set_them = (
+        'set dataset.info["categories"] to the `categories` of its COCO file, such as '
+        f'[{{"id": 1, "name": "cat"}}], {_OR_BY_NAMES}'
+    )
+    stored = target.info_categories
+    if not stored or not isinstance(stored, list):
+        raise CocoAuditError(
+            f"{needs}and which category has which id is not known of {target.name}: "
+            f"import its COCO file with import_coco, or {set_them}"
+        )
+    log = ProblemLog(f'the info["categories"] of {target.name}', "")
+    categories = read_categories(stored, log)
+    if log.problems:
+        raise CocoAuditError(f"{needs}but {describe(log.problems[0])}: {set_them}")
+    known = set(categories.names)
+    others = [sorted(set(classes) - known) for classes in target.label_classes]
+    if others and all(others):
+        raise CocoAuditError(
+            f'{needs}but the info["categories"] of {target.name} are not those of its '
+            f"labels, as {quoted(others[0][0])} is not among them: {set_them}"
+        )
+    return dict(zip(categories.ids, categories.names, strict=True))
 
 
 def _match_by_name(file: CocoFile, target: _Target, log: ProblemLog) -> _Match:

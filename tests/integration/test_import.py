@@ -22,6 +22,8 @@ from fiftyone_coco_audit.coco.importer import add_coco_predictions, import_coco
 from fiftyone_coco_audit.coco.names import default_dataset_name
 from fiftyone_coco_audit.coco.report import import_report
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.evaluation.run import evaluate
+from tests.reference import run_cocoeval
 
 POLYGON = [[10.5, 10, 30, 10, 30, 40, 10, 40]]
 
@@ -37,6 +39,19 @@ def new_datasets():
     yield names
     for name in names():
         fo.delete_dataset(name)
+
+
+def import_as_fiftyone_does(annotations, images_dir, **options):
+    """Imports boxes by FiftyOne's own importer."""
+    return fo.Dataset.from_dir(
+        dataset_type=fo.types.COCODetectionDataset,
+        data_path=str(images_dir),
+        labels_path=str(annotations),
+        label_field={"detections": "ground_truth", "coco_id": "coco_id"},
+        label_types="detections",
+        progress=False,
+        **{"include_id": True, **options},
+    )
 
 
 @pytest.fixture
@@ -985,3 +1000,79 @@ def test_an_addition_that_is_killed(replacing, when, images_dir):
         assert dataset.count("predictions.detections") in (1, 3)
     for sample in dataset:
         assert sample.more is not None
+
+
+def test_results_for_a_dataset_that_fiftyone_has_imported(demo_files):
+    stock = import_as_fiftyone_does(demo_files.annotations, demo_files.images)
+    report = add_coco_predictions(stock, str(demo_files.predictions), progress=False)
+    truth = json.loads(demo_files.annotations.read_text())
+    results = json.loads(demo_files.predictions.read_text())
+    assert report.predictions == {"predictions": len(results)}
+    assert not report.problems
+    evaluated = evaluate(stock, progress=False)
+    found = evaluated.summary()
+    assert found["AP"] == pytest.approx(run_cocoeval(truth, results).stats[0], abs=1e-9)
+    # FiftyOne's importer leaves areas out, on which sizes depend: this is said
+    assert any("no area: that of the box is used" in note for note in evaluated.notes)
+    for annotation in truth["annotations"]:
+        _, _, width, height = annotation["bbox"]
+        annotation["area"] = width * height
+    expected = run_cocoeval(truth, results).stats.tolist()
+    assert list(found.values()) == pytest.approx(expected, abs=1e-9)
+    assert min(expected) > 0.1
+
+
+def stock_dataset(images_dir, tmp_path, **options):
+    path = tmp_path / "gt.json"
+    path.write_text(json.dumps(coco()))
+    return import_as_fiftyone_does(path, images_dir, **options)
+
+
+RESULTS = [{"image_id": 7, "category_id": 0, "bbox": [10, 10, 20, 30], "score": 0.5}]
+
+
+def test_categories_that_are_not_known_are_asked_for(images_dir, tmp_path):
+    stock = stock_dataset(images_dir, tmp_path)
+    categories = stock.info.pop("categories")
+    stock.save()
+    with pytest.raises(CocoAuditError, match="which category has which id is not"):
+        add_coco_predictions(stock, RESULTS)
+    # What the sentence says is enough
+    stock.info["categories"] = categories
+    stock.save()
+    assert not add_coco_predictions(stock, RESULTS, progress=False).problems
+    assert stock.distinct("predictions.detections.label") == ["cat"]
+
+
+@pytest.mark.parametrize(
+    ("categories", "reason"),
+    [
+        ([{"id": 0, "name": "cat"}, {"id": 0, "name": "dog"}], "CA109"),
+        ([{"id": 0, "name": "cat"}, {"id": 1, "name": "cat"}], "CA123"),
+        ([{"id": 0}], "category .* its `name` is missing"),
+        ([{"id": 0, "name": "cat"}], "`dog` is not among them"),
+        (["cat", "dog"], "category"),
+    ],
+)
+def test_categories_that_cannot_be_those_of_the_labels(
+    images_dir, tmp_path, categories, reason
+):
+    stock = stock_dataset(images_dir, tmp_path)
+    stock.info["categories"] = categories
+    stock.save()
+    with pytest.raises(CocoAuditError, match=reason) as refused:
+        add_coco_predictions(stock, RESULTS)
+    assert 'set dataset.info["categories"]' in str(refused.value)
+    assert not stock.has_field("predictions")
+
+
+def test_images_without_an_id_or_with_that_of_another(images_dir, tmp_path):
+    stock = stock_dataset(images_dir, tmp_path)
+    first = stock.first()
+    first["coco_id"] = stock.last()["coco_id"]
+    first.save()
+    with pytest.raises(CocoAuditError, match="several images of one `coco_id`"):
+        add_coco_predictions(stock, RESULTS)
+    stock.delete_sample_field("coco_id")
+    with pytest.raises(CocoAuditError, match="no `coco_id`: .* include_id=True"):
+        add_coco_predictions(stock, RESULTS)
