@@ -34,6 +34,7 @@ from fiftyone_coco_audit.evaluation.per_image import score_images
 from fiftyone_coco_audit.evaluation.per_label import label_outcomes
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.evaluation.views import showing_all_fields
+from fiftyone_coco_audit.interrupts import interrupts_held
 from fiftyone_coco_audit.memory import garbage_collection_paused
 
 if TYPE_CHECKING:
@@ -157,13 +158,8 @@ def evaluate(
         logger.info("Writing results...")
         _save(samples, inputs.columns, results, key, of_samples, of_labels, progress)
         if replaces:
-            old = dataset.get_evaluation_info(eval_key).config
-            _delete(dataset, eval_key, old.pred_field, old.gt_field)
-            # Its fields have moved if a label field was renamed meanwhile
-            delete_fields(dataset, eval_key, pred_field, gt_field)
-            dataset.rename_evaluation(key, eval_key)
-            # FiftyOne has renamed these where it finds the plugin
-            rename_additional_fields(dataset, key, eval_key, pred_field, gt_field)
+            with interrupts_held():
+                _replace(dataset, key, eval_key, pred_field, gt_field)
     return results
 
 
@@ -206,6 +202,19 @@ def _save(
     except BaseException:
         _delete(dataset, key, *fields)
         raise
+
+
+def _replace(
+    dataset: fo.Dataset, key: str, eval_key: str, pred_field: str, gt_field: str
+) -> None:
+    """Puts the whole evaluation under ``key`` in the place of an older one."""
+    old = dataset.get_evaluation_info(eval_key).config
+    _delete(dataset, eval_key, old.pred_field, old.gt_field)
+    # Its fields have moved if a label field was renamed meanwhile
+    delete_fields(dataset, eval_key, pred_field, gt_field)
+    dataset.rename_evaluation(key, eval_key)
+    # FiftyOne has renamed these where it finds the plugin
+    rename_additional_fields(dataset, key, eval_key, pred_field, gt_field)
 
 
 def _delete(dataset: fo.Dataset, key: str, pred_field: str, gt_field: str) -> None:

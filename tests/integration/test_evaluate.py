@@ -295,6 +295,26 @@ def test_a_failure_leaves_the_old_evaluation(dataset: fo.Dataset) -> None:
     assert dataset.get_evaluation_info("eval").config.iou == 0.5
 
 
+def test_an_interruption_of_the_replacement(
+    dataset: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate(dataset)
+    schema = set(dataset.get_field_schema(flat=True))
+    delete = fo.Dataset.delete_evaluation
+
+    def interrupted(*args: Any) -> None:
+        delete(*args)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(fo.Dataset, "delete_evaluation", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(dataset, iou_thresholds=[0.9])
+    assert dataset.list_evaluations() == ["eval"]
+    assert dataset.get_evaluation_info("eval").config.iou == 0.9
+    assert set(dataset.get_field_schema(flat=True)) == schema
+    assert marks(dataset, "predictions")[0] == ["fp", "fp", "fp"]
+
+
 @pytest.mark.parametrize("key", ["eval", "other"])
 def test_a_killed_process_leaves_the_old_evaluation(
     dataset: fo.Dataset, key: str
