@@ -329,6 +329,11 @@ def _target_of(dataset: fo.Dataset) -> tuple[list[str], _Target]:
     sample_ids, filepaths, widths, heights = dataset.values(
         ["id", "filepath", "metadata.width", "metadata.height"]
     )
+    if not sample_ids:
+        raise CocoAuditError(
+            f"Dataset {dataset.name!r} has no samples, so there is nothing to add "
+            "predictions to; add its images first"
+        )
     if None in widths or None in heights:
         raise CocoAuditError(
             f"Some samples of dataset {dataset.name!r} have no metadata, so the size "
@@ -393,6 +398,12 @@ def _read_predictions(
         raise CocoAuditError(
             f"None of the {len(records):,} predictions of {file.name} can be used with "
             f"{target.name}; this is the first: {first.reason}"
+        )
+    if isinstance(file, CocoFile) and file.images and not match.image_rows:
+        raise CocoAuditError(
+            f"None of the {len(file.images):,} images of {file.name} is in "
+            f"{target.name}, which has {target.filepaths[0]!r}, for example; give the "
+            "predictions for its images"
         )
     return objects, match.names
 

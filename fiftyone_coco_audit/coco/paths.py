@@ -41,7 +41,7 @@ class ImageFolder:
         path: the folder
 
     Raises:
-        CocoAuditError: if there is no such folder
+        CocoAuditError: if there is no such folder, or it cannot be read
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -51,6 +51,13 @@ class ImageFolder:
                 f"There is no folder of images {self.path}; give the folder that the "
                 "file names of the annotations are relative to"
             )
+        try:
+            os.scandir(self.path).close()
+        except OSError as error:
+            raise CocoAuditError(
+                f"The folder of images {self.path} cannot be read ({error.strerror}); "
+                "check who may read it"
+            ) from error
         if not is_storable(self.path):
             raise CocoAuditError(
                 f"The folder of images {self.path!r} has a name that is not UTF-8, so "

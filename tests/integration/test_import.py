@@ -780,6 +780,21 @@ def test_full_predictions_whose_images_are_not_told_apart(images_dir):
     assert (problem.record_id, problem.position) == (3, 3)
 
 
+def test_full_predictions_of_other_images(images_dir):
+    content = {"images": [{"id": 1, "file_name": "c.png"}], "annotations": []}
+
+    with pytest.raises(CocoAuditError, match="None of the 1 images of .* is in"):
+        import_quietly(coco(), images_dir, predictions=content)
+
+
+def test_predictions_for_a_dataset_without_samples(images_dir):
+    dataset = import_quietly(coco(), images_dir)
+    dataset.delete_samples(dataset)
+
+    with pytest.raises(CocoAuditError, match="has no samples"):
+        add_quietly(dataset, {"images": [], "annotations": []})
+
+
 def test_predictions_named_by_file_stem(images_dir):
     predictions = [{**results()[0], "image_id": "b"}, {**results()[0], "image_id": "7"}]
     dataset = import_quietly(coco(), images_dir, predictions=predictions)

@@ -1,6 +1,11 @@
 """Matching of predictions to images by their file names."""
 
-from fiftyone_coco_audit.coco.paths import match_file_names, unique_stems
+import os
+
+import pytest
+
+from fiftyone_coco_audit import CocoAuditError
+from fiftyone_coco_audit.coco.paths import ImageFolder, match_file_names, unique_stems
 
 PATHS = [
     "/data/a.jpg",
@@ -27,3 +32,12 @@ def test_names_of_no_image_or_of_two():
 
 def test_stems_that_two_images_share_are_left_out():
     assert unique_stems(PATHS) == {"b": 2}
+
+
+def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(CocoAuditError, match=r"cannot be read \(Permission denied\)"):
+        ImageFolder(tmp_path)
