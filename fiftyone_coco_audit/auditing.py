@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import fiftyone_coco_audit.rules  # noqa: F401  (fills the registry)
+from fiftyone_coco_audit.brief import Brief, of_samples
 from fiftyone_coco_audit.coco.documents import MISSING_FILE_TAG
 from fiftyone_coco_audit.coco.report import (
     RUN_KEY as IMPORT_KEY,
@@ -54,8 +55,8 @@ RUN_KEY = "coco_audit_audit"
 _SETTINGS = ("label_field", "resize", "anchors")
 
 
-@dataclass(frozen=True)
-class Audit:
+@dataclass(frozen=True, repr=False)
+class Audit(Brief):
     """What an audit has found.
 
     Args:
@@ -81,6 +82,16 @@ class Audit:
     created: datetime
     notes: tuple[str, ...] = ()
     num_crowds: int = 0  # audits that were stored before have none
+
+    def _about(self) -> str:
+        found = ", ".join(
+            counted(count, severity) for severity, count in self.counts.items() if count
+        )
+        return (
+            f"{of_samples(self.samples)}: {counted(self.num_images, 'image')}, "
+            f"{counted_objects(self.num_objects, self.num_crowds)}, "
+            f"{found or 'no findings'}"
+        )
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)

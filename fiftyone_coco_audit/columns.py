@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.names import kind_of
@@ -33,8 +34,8 @@ _DOCUMENTS_AT_ONCE = 500
 _WRITERS = 2
 
 
-@dataclass(frozen=True)
-class LabelColumns:
+@dataclass(frozen=True, repr=False)
+class LabelColumns(Brief):
     """The labels of one field, one row each, in the order of the samples.
 
     Attributes:
@@ -62,8 +63,8 @@ class LabelColumns:
         return replace(self, label=[], box=self.box[:0], numbers={}, texts={})
 
 
-@dataclass(frozen=True)
-class SampleColumns:
+@dataclass(frozen=True, repr=False)
+class SampleColumns(Brief):
     """Samples and the labels of some of their fields, as columns.
 
     Attributes:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.views import view_of_labels
+from fiftyone_coco_audit.wording import counted
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -22,8 +24,8 @@ Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
-@dataclass(frozen=True)
-class Evidence:
+@dataclass(frozen=True, repr=False)
+class Evidence(Brief):
     """What a check has found: a finding, before samples and labels have ids.
 
     Args:
@@ -39,6 +41,9 @@ class Evidence:
     objects: NDArray[np.int64] | None = None
     classes: tuple[str, ...] = ()
     figures: Mapping[str, float | int | str] = field(default_factory=dict)
+
+    def _about(self) -> str:
+        return f"of {self.message!r}"
 
 
 Check = Callable[..., Iterable[Evidence]]
@@ -138,8 +143,8 @@ def rule(
     return register
 
 
-@dataclass(frozen=True)
-class Finding:
+@dataclass(frozen=True, repr=False)
+class Finding(Brief):
     """Something that a rule has found in a dataset.
 
     Args:
@@ -167,6 +172,10 @@ class Finding:
     label_field: str
     sample_ids: tuple[str, ...] = ()
     label_ids: tuple[str, ...] = ()
+
+    def _about(self) -> str:
+        what = counted(self.count, self.subject) if self.subject else "the whole set"
+        return f"{self.code} {self.name}: {self.severity}, {what}"
 
     @property
     def subject(self) -> str:

@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.brief import Brief
+from fiftyone_coco_audit.wording import counted, counted_objects
+
 #: A COCO run-length encoding, ``{"size": [height, width], "counts": ...}``
 RLE = dict[str, object]
 
 
-@dataclass(frozen=True)
-class Objects:
+@dataclass(frozen=True, repr=False)
+class Objects(Brief):
     """Ground-truth or predicted objects, one row each, grouped by image.
 
     Attributes:
@@ -89,8 +92,8 @@ class Objects:
         )
 
 
-@dataclass(frozen=True)
-class LabelledImages:
+@dataclass(frozen=True, repr=False)
+class LabelledImages(Brief):
     """A set of images with their ground-truth objects: what statistics are about.
 
     Crowd regions are no single objects and are not among them, as detectors are not
@@ -115,6 +118,10 @@ class LabelledImages:
     filepaths: Sequence[str]
     tags: Sequence[Sequence[str]]
     tight_box: NDArray[np.float64] | None = None
+
+    def _about(self) -> str:
+        objects = counted_objects(len(self.objects), int(self.crowds.sum()))
+        return f"of {counted(len(self), 'image')}, {objects}"
 
     def __len__(self) -> int:
         return len(self.size)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.columns import (
     LabelColumns,
     Progress,
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     import fiftyone as fo
 
 
-@dataclass(frozen=True)
-class FieldObjects:
+@dataclass(frozen=True, repr=False)
+class FieldObjects(Brief):
     """The usable objects of one label field.
 
     Attributes:

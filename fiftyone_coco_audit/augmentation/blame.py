@@ -15,13 +15,15 @@ from fiftyone_coco_audit.augmentation.damage import (
     Thresholds,
 )
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
+from fiftyone_coco_audit.brief import Told
+from fiftyone_coco_audit.wording import counted, percent
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
-class Blame:
+@dataclass(frozen=True, repr=False)
+class Blame(Told):
     """What the transforms of a pipeline do together, one left out, and each alone.
 
     Attributes:
@@ -35,6 +37,9 @@ class Blame:
     together: DamageTable
     without: dict[int, DamageTable]
     alone: dict[int, DamageTable]
+
+    def _about(self) -> str:
+        return f"of {counted(len(self.pipeline), 'transform')}"
 
     def to_frame(self, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> pd.DataFrame:
         """The damage that each transform is to blame for.
@@ -82,16 +87,34 @@ class Blame:
         Returns:
             the number; None where there is no such damage, or no transform causes it
         """
-        frame = self.to_frame(thresholds)
-        if not len(frame):
-            return None
-        of_kind = frame.xs(kind, level="kind")
-        if not of_kind["together"].iloc[0]:
-            return None
-        by = "blame" if of_kind["blame"].max() > 0 else "alone"
-        if of_kind[by].max() <= 0:
-            return None
-        return int(of_kind[by].idxmax())
+        return _worst(self.to_frame(thresholds), kind)
+
+    def sentences(self) -> list[str]:
+        """What each kind of damage is due to, the most frequent first."""
+        frame = self.to_frame()
+        whole = _shares(self.together, DEFAULT_THRESHOLDS)
+        said = []
+        for kind in sorted(KINDS, key=lambda kind: -whole[kind]):
+            if whole[kind]:
+                number = _worst(frame, kind)
+                due = "none alone" if number is None else self.pipeline.step(number)
+                said.append(
+                    f"{kind}: {percent(whole[kind])} of objects and draws, most due to "
+                    f"{due}"
+                )
+        return said or ["There is no damage."]
+
+
+def _worst(frame: pd.DataFrame, kind: str) -> int | None:
+    if not len(frame):
+        return None
+    of_kind = frame.xs(kind, level="kind")
+    if not of_kind["together"].iloc[0]:
+        return None
+    by = "blame" if of_kind["blame"].max() > 0 else "alone"
+    if of_kind[by].max() <= 0:
+        return None
+    return int(of_kind[by].idxmax())
 
 
 def _shares(table: DamageTable, thresholds: Thresholds) -> dict[str, float]:

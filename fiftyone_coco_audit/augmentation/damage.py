@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.augmentation.targets import Draw, Map, Target, window
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.evaluation.overlaps import paired_box_iou
 from fiftyone_coco_audit.evaluation.settings import AREA_RANGES
+from fiftyone_coco_audit.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,8 +60,8 @@ class Thresholds:
 DEFAULT_THRESHOLDS = Thresholds()
 
 
-@dataclass(frozen=True)
-class DamageTable:
+@dataclass(frozen=True, repr=False)
+class DamageTable(Brief):
     """Measures of objects, one row an object and draw.
 
     "Whole" below is the number of pixels that the object would have in the output if
@@ -116,6 +118,10 @@ class DamageTable:
     size: NDArray[np.float64]
     thinnest: NDArray[np.float64]
     swapped: NDArray[np.bool_]
+
+    def _about(self) -> str:
+        samples = counted(len(np.unique(self.sample)), "sample")
+        return f"of {counted(len(self), 'object')} in draws of {samples}"
 
     def __len__(self) -> int:
         return len(self.sample)

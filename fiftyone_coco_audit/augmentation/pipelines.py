@@ -30,7 +30,9 @@ from fiftyone_coco_audit.augmentation.catalog import (
     transform_types,
 )
 from fiftyone_coco_audit.augmentation.presets import PRESETS
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.wording import counted, shortened
 
 _CLASS = "__class_fullname__"
 _COMPOSE = ("Compose", "ReplayCompose", "Sequential")
@@ -85,8 +87,8 @@ class Step:
         return f"{self.number}. {self.name}"
 
 
-@dataclass(frozen=True)
-class Pipeline:
+@dataclass(frozen=True, repr=False)
+class Pipeline(Brief):
     """An Albumentations pipeline that was checked, and that can be taken apart.
 
     It is read by :meth:`parse`. It can be sent to other processes; threads wait for
@@ -106,6 +108,13 @@ class Pipeline:
     box_params: Mapping[str, Any] = field(default_factory=dict)
     keypoint_params: Mapping[str, Any] = field(default_factory=dict)
     name: str = "pipeline"
+
+    def _about(self) -> str:
+        name = repr(shortened(self.name, 40))
+        return f"{name} of {counted(len(self), 'transform')}"
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.name}:", *(f"  {step}" for step in self.steps)])
 
     @classmethod
     def parse(cls, source: Any, *, name: str | None = None) -> Pipeline:

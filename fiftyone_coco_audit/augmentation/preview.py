@@ -19,6 +19,7 @@ from fiftyone_coco_audit.augmentation.drawing import (
 )
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.targets import Draw, Target, make_target, run
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.columns import read_columns, require_detections
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.loading.stages import Decoding
@@ -44,8 +45,8 @@ _TOLD = {
 }
 
 
-@dataclass(frozen=True)
-class Subject:
+@dataclass(frozen=True, repr=False)
+class Subject(Brief):
     """A sample as it is looked at.
 
     Attributes:
@@ -68,6 +69,9 @@ class Subject:
     crowd: NDArray[np.bool_]
     notes: tuple[str, ...] = ()
 
+    def _about(self) -> str:
+        return f"of {self}"
+
     def __str__(self) -> str:
         """Such as ``"street.jpg (640 x 480, 9 objects)"``."""
         height, width = self.target.image.shape[:2]
@@ -75,8 +79,8 @@ class Subject:
         return f"{os.path.basename(self.filepath)} ({width} x {height}, {objects})"
 
 
-@dataclass(frozen=True)
-class Shot:
+@dataclass(frozen=True, repr=False)
+class Shot(Brief):
     """A sample after a pipeline, or after some of its transforms.
 
     Attributes:
@@ -90,6 +94,12 @@ class Shot:
     drawn: Draw
     table: DamageTable
     changed: bool = True
+
+    def _about(self) -> str:
+        return f"{self.title!r}: {self.figures()}"
+
+    def __str__(self) -> str:
+        return f"{self.title}: {self.figures()}"
 
     @property
     def lost(self) -> NDArray[np.bool_]:

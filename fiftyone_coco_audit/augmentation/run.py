@@ -24,6 +24,7 @@ from fiftyone_coco_audit.augmentation.handover import Preview, hand_over
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.rules import RULE_OF_KIND
 from fiftyone_coco_audit.augmentation.targets import make_target, run
+from fiftyone_coco_audit.brief import Brief, of_samples
 from fiftyone_coco_audit.columns import (
     Progress,
     SampleColumns,
@@ -46,7 +47,7 @@ from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
     read_labelled_images,
 )
-from fiftyone_coco_audit.wording import counted, listed, percent
+from fiftyone_coco_audit.wording import counted, listed, percent, shortened
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -62,8 +63,8 @@ FIELD = "augmentation_damage"
 Measured = tuple[DamageTable, dict[int, str]]
 
 
-@dataclass(frozen=True)
-class Item:
+@dataclass(frozen=True, repr=False)
+class Item(Brief):
     """A sample as it is sent to a worker.
 
     Args:
@@ -126,8 +127,8 @@ def _words(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-@dataclass(frozen=True)
-class AugmentationAudit:
+@dataclass(frozen=True, repr=False)
+class AugmentationAudit(Brief):
     """What a pipeline did to the labels of a dataset.
 
     Args:
@@ -156,6 +157,14 @@ class AugmentationAudit:
     seed: int
     complete: bool
     notes: tuple[str, ...] = ()
+
+    def _about(self) -> str:
+        return (
+            f"{of_samples(self.samples)} by {shortened(self.pipeline.name, 40)!r}: "
+            f"{counted(len(np.unique(self.table.sample)), 'image')}, "
+            f"{counted(self.num_draws, 'draw')} of each, "
+            f"{counted(len(self.findings), 'finding')}"
+        )
 
     @cached_property
     def kinds(self) -> dict[str, NDArray[np.bool_]]:

@@ -24,8 +24,10 @@ from fiftyone_coco_audit.augmentation.pipelines import (
     Pipeline,
     PipelineError,
 )
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.coco import rle
 from fiftyone_coco_audit.objects import RLE
+from fiftyone_coco_audit.wording import counted
 
 Map = NDArray[np.uint8]
 #: Rows and columns of an image
@@ -39,8 +41,8 @@ _RULE = 64
 _COUNTABLE = 2**24
 
 
-@dataclass(frozen=True)
-class Target:
+@dataclass(frozen=True, repr=False)
+class Target(Brief):
     """A sample as a pipeline is given it; made by :func:`make_target`.
 
     Attributes:
@@ -71,12 +73,16 @@ class Target:
     keypoints: NDArray[np.float64]
     notes: tuple[str, ...] = ()
 
+    def _about(self) -> str:
+        height, width = self.image.shape[:2]
+        return f"of {width} x {height} pixels, {counted(len(self), 'object')}"
+
     def __len__(self) -> int:
         return len(self.box)
 
 
-@dataclass(frozen=True)
-class Magnification:
+@dataclass(frozen=True, repr=False)
+class Magnification(Brief):
     """How many times larger than in the source the area of things is, where.
 
     Attributes:
@@ -106,8 +112,8 @@ class Magnification:
         return float(np.median(local)) if len(local) else self.overall
 
 
-@dataclass(frozen=True)
-class Draw:
+@dataclass(frozen=True, repr=False)
+class Draw(Brief):
     """What a pipeline made of a sample, once.
 
     Attributes:
@@ -133,6 +139,10 @@ class Draw:
     maps: tuple[Map, ...] = ()
     covered: Map | None = None
     magnification: Magnification = Magnification(float("nan"))
+
+    def _about(self) -> str:
+        height, width = self.image.shape[:2]
+        return f"of {width} x {height} pixels, {counted(len(self.box), 'box')}"
 
     def object_mask(self, target: Target, row: int) -> NDArray[np.bool_]:
         """``(H, W)`` where an object is seen; what a dropout has overwritten is not."""

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.coco.rules import MISSING_FILE
 from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.errors import CocoAuditError
@@ -114,8 +115,8 @@ def describe_record(problem: Problem) -> str:
     return f"{problem.kind}{record}{where}: {problem.reason}"
 
 
-@dataclass
-class ImportReport:
+@dataclass(repr=False)
+class ImportReport(Brief):
     """What was imported, what was set aside and why.
 
     Attributes:
@@ -129,6 +130,14 @@ class ImportReport:
     objects: int = 0
     predictions: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+
+    def _about(self) -> str:
+        predictions = sum(self.predictions.values())
+        return (
+            f"of {counted(self.images, 'image')}, {counted(self.objects, 'object')}, "
+            f"{counted(predictions, 'prediction')}, "
+            f"{counted(len(self.problems), 'remark')}"
+        )
 
     @property
     def set_aside(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.evaluation.matching import rank_in_groups
 
 #: COCO's 101 recall values, exactly as ``pycocotools.cocoeval.Params`` has them
@@ -19,8 +20,8 @@ RECALL_LEVELS = np.linspace(0.0, 1.0, 101)
 RECALL_LEVELS.flags.writeable = False
 
 
-@dataclass(frozen=True)
-class Curves:
+@dataclass(frozen=True, repr=False)
+class Curves(Brief):
     """The precision-recall curves of ``T`` thresholds and ``G`` groups.
 
     One row for each true positive, by threshold, group and rank.

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.evaluation.overlaps import (
     paired_box_iou,
     paired_mask_iou,
@@ -30,8 +31,8 @@ UNMATCHED = -1
 _IMAGES_AT_ONCE = 5_000
 
 
-@dataclass(frozen=True)
-class Matches:
+@dataclass(frozen=True, repr=False)
+class Matches(Brief):
     """Which ground-truth object each prediction was matched to.
 
     ``A`` is the number of area ranges, ``T`` the number of IoU thresholds,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.evaluation.average_precision import (
     Curves,
     precision_recall_curves,
@@ -19,6 +20,7 @@ from fiftyone_coco_audit.evaluation.average_precision import (
 from fiftyone_coco_audit.evaluation.matching import UNMATCHED, Matches, match
 from fiftyone_coco_audit.evaluation.settings import AREA_SUFFIXES, Settings
 from fiftyone_coco_audit.objects import Objects
+from fiftyone_coco_audit.wording import counted
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ def coco_metrics(settings: Settings) -> list[Metric]:
     ]
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, repr=False)
+class Evaluation(Brief):
     """What an evaluation of columns found.
 
     ``A`` area ranges, ``T`` IoU thresholds, ``K`` classes, ``L`` limits on the
@@ -102,6 +104,13 @@ class Evaluation:
     recall: NDArray[np.float64]
     curves: Curves
     curve_scores: NDArray[np.float64]
+
+    def _about(self) -> str:
+        return (
+            f"of {counted(self.num_images, 'image')}, "
+            f"{counted(len(self.truth), 'object')}, "
+            f"{counted(len(self.predictions), 'prediction')}"
+        )
 
     def by_class(self) -> dict[str, NDArray[np.float64]]:
         """The COCO numbers of each class.

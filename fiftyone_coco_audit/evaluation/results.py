@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 from fiftyone.utils.eval.coco import COCODetectionResults, COCOEvaluationConfig
 
+from fiftyone_coco_audit.brief import of_samples
 from fiftyone_coco_audit.evaluation.average_precision import RECALL_LEVELS
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, coco_metrics
 from fiftyone_coco_audit.evaluation.settings import Settings
+from fiftyone_coco_audit.wording import counted
 
 #: The operator that takes our fields along when FiftyOne renames or deletes a run
 FIELDS_OPERATOR = "@coco-audit/coco-audit/evaluation_fields"
@@ -117,9 +119,20 @@ class CocoResults(COCODetectionResults):
 
     def print_summary(self) -> None:
         """Prints how the data was understood, and the 12 COCO numbers."""
-        for note in self._notes:
-            print(f"Note: {note}")
-        print(format_summary(self._evaluation))
+        print(self)
+
+    def __repr__(self) -> str:
+        numbers = self.summary()
+        ap = numbers["AP"]
+        return (
+            f"<{type(self).__name__} {self.key!r} {of_samples(self.samples)}: "
+            f"{counted(len(self._images), 'image')}, "
+            f"AP {f'{ap:.4f}' if ap >= 0 else 'n/a'}>"
+        )
+
+    def __str__(self) -> str:
+        notes = [f"Note: {note}" for note in self._notes]
+        return "\n".join([*notes, format_summary(self._evaluation)])
 
 
 def format_summary(evaluation: Evaluation) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.brief import Told
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.loading.classes import diagnose_classes
 from fiftyone_coco_audit.loading.geometry import (
@@ -36,7 +37,7 @@ from fiftyone_coco_audit.loading.misreading import (
 from fiftyone_coco_audit.loading.mistakes import Diagnosis
 from fiftyone_coco_audit.loading.targets import LoadedSample
 from fiftyone_coco_audit.objects import LabelledImages
-from fiftyone_coco_audit.wording import named, percent
+from fiftyone_coco_audit.wording import counted, named, percent
 
 #: The share of samples up to which boxes of no known kind are a note only
 FEW = 0.05
@@ -60,8 +61,8 @@ _DETR = ("cxcywh", "normalised without padding")
 _OF_DETR = ("class_labels", "torchvision")
 
 
-@dataclass(frozen=True)
-class LoaderCheck:
+@dataclass(frozen=True, repr=False)
+class LoaderCheck(Told):
     """The targets of a loader, held against the labels of the dataset.
 
     Attributes:
@@ -82,6 +83,13 @@ class LoaderCheck:
     num_samples: int
     num_held: int
     num_agreeing: int
+
+    def _about(self) -> str:
+        return (
+            f"of {counted(self.num_samples, 'sample')}: "
+            f"{self.num_agreeing:,} of {self.num_held:,} agree, "
+            f"{counted(len(self.diagnoses), 'mistake')}"
+        )
 
     def sentences(self) -> list[str]:
         """What is worth saying, the most important first."""

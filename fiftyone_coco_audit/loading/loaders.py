@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.brief import Told
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.loading.diagnosis import LoaderCheck, TargetChecker
 from fiftyone_coco_audit.loading.targets import unpack_batch, unpack_sample
@@ -44,8 +45,8 @@ class LoaderFailure:
     message: str
 
 
-@dataclass(frozen=True)
-class LoaderRun:
+@dataclass(frozen=True, repr=False)
+class LoaderRun(Told):
     """What a loader of the user's own gave, and how long it took.
 
     Attributes:
@@ -67,6 +68,14 @@ class LoaderRun:
     failures: tuple[LoaderFailure, ...]
     check: LoaderCheck
     complete: bool
+
+    def _about(self) -> str:
+        samples = counted(int(self.batch_samples.sum()), "sample")
+        return (
+            f"of {samples} in {counted(len(self.batch_seconds), 'batch')}: "
+            f"{counted(len(self.failures), 'failure')}, "
+            f"{counted(len(self.check.diagnoses), 'mistake')}"
+        )
 
     def sentences(self) -> list[str]:
         """What is worth saying, the most important first."""

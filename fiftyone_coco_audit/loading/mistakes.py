@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.brief import Brief
+from fiftyone_coco_audit.wording import counted
 
-@dataclass(frozen=True)
-class Diagnosis:
+
+@dataclass(frozen=True, repr=False)
+class Diagnosis(Brief):
     """A mistake that a loader makes.
 
     Attributes:
@@ -30,3 +33,9 @@ class Diagnosis:
     images: NDArray[np.int64]
     figures: Mapping[str, float | int | str] = field(default_factory=dict)
     objects: NDArray[np.int64] | None = None
+
+    def _about(self) -> str:
+        return f"{self.name}: {counted(len(self.images), 'image')}"
+
+    def __str__(self) -> str:
+        return f"{self.sentence} {self.advice}"

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.brief import Told
 from fiftyone_coco_audit.loading.stages import STAGES
 from fiftyone_coco_audit.loading.throughput import Throughput
-from fiftyone_coco_audit.wording import percent
+from fiftyone_coco_audit.wording import counted, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,8 +50,8 @@ class Bottleneck:
         )
 
 
-@dataclass(frozen=True)
-class DryRun:
+@dataclass(frozen=True, repr=False)
+class DryRun(Told):
     """What became of ``M`` samples that were put through, and how long it took.
 
     Attributes:
@@ -97,6 +98,11 @@ class DryRun:
     rate: float
     complete: bool
     notes: tuple[str, ...] = ()
+
+    def _about(self) -> str:
+        counts = [f"{n:,} {status}" for status, n in self.counts().items() if n]
+        samples = counted(len(self), "sample")
+        return f"of {samples}: {', '.join(counts)}" if counts else f"of {samples}"
 
     def __len__(self) -> int:
         return len(self.filepaths)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.evaluation.overlaps import paired_box_iou
 from fiftyone_coco_audit.statistics.anchor_sets import POSITIVE
 from fiftyone_coco_audit.statistics.anchors import (
@@ -23,8 +24,8 @@ from fiftyone_coco_audit.statistics.anchors import (
 NO_OBJECT = -1
 
 
-@dataclass(frozen=True)
-class DrawnAnchors:
+@dataclass(frozen=True, repr=False)
+class DrawnAnchors(Brief):
     """Anchors to be drawn over an image: first those of its objects, then samples.
 
     Attributes:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.statistics.anchor_text import (
     EXAMPLE,
@@ -18,6 +19,7 @@ from fiftyone_coco_audit.statistics.anchor_text import (
     read_words,
     write_words,
 )
+from fiftyone_coco_audit.wording import counted, shortened
 
 #: Width and height in pixels of the network's input
 Shape = tuple[float, float]
@@ -111,8 +113,8 @@ class Assignment:
         return status
 
 
-@dataclass(frozen=True)
-class AnchorSet:
+@dataclass(frozen=True, repr=False)
+class AnchorSet(Brief):
     """The anchors of a detector.
 
     Sets are equal if they do the same, whatever they are called.
@@ -131,6 +133,9 @@ class AnchorSet:
     levels: tuple[AnchorLevel, ...]
     assignment: Assignment
     offset: float = 0.0
+
+    def _about(self) -> str:
+        return f"{shortened(self.name, 40)!r} of {counted(len(self.levels), 'level')}"
 
     def __post_init__(self) -> None:
         strides = [level.stride for level in self.levels]

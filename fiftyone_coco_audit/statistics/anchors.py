@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.objects import LabelledImages
 from fiftyone_coco_audit.statistics.anchor_sets import (
     POSITIVE,
@@ -108,8 +109,8 @@ def anchor_ratio(sides: NDArray[np.float64], shape: Shape) -> NDArray[np.float64
     return (np.minimum(sides, anchor) / np.maximum(sides, anchor)).min(axis=0)
 
 
-@dataclass(frozen=True)
-class AnchorMatches:
+@dataclass(frozen=True, repr=False)
+class AnchorMatches(Brief):
     """How well the anchors match the objects at the network's input.
 
     Of all places of an anchor the nearest to an object's centre is the best, as the
@@ -128,6 +129,9 @@ class AnchorMatches:
     labelled: LabelledImages
     resize: ResizePolicy
     anchors: AnchorSet
+
+    def _about(self) -> str:
+        return self.labelled._about()
 
     def __len__(self) -> int:
         return len(self.labelled.objects)

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csr_array
 
 
-@dataclass(frozen=True)
-class Presence:
+@dataclass(frozen=True, repr=False)
+class Presence(Brief):
     """Which classes each image shows: one row for each such image and class.
 
     A table of all images by all classes would be mostly empty: 200,000 images and
@@ -36,6 +38,10 @@ class Presence:
     num_objects: NDArray[np.int64]
     num_images: int
     num_classes: int
+
+    def _about(self) -> str:
+        images = counted(self.num_images, "image")
+        return f"of {counted(self.num_classes, 'class')} in {images}"
 
     @classmethod
     def of(cls, labelled: LabelledImages) -> Presence:
@@ -157,8 +163,8 @@ class Correlation:
         )
 
 
-@dataclass(frozen=True)
-class ClassStatistics:
+@dataclass(frozen=True, repr=False)
+class ClassStatistics(Brief):
     """The classes of a set, their balance, and which occur together.
 
     Args:
@@ -166,6 +172,9 @@ class ClassStatistics:
     """
 
     labelled: LabelledImages
+
+    def _about(self) -> str:
+        return self.labelled._about()
 
     @cached_property
     def presence(self) -> Presence:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fiftyone_coco_audit.brief import Brief, Told
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.objects import LabelledImages
-from fiftyone_coco_audit.wording import quoted
+from fiftyone_coco_audit.wording import counted, quoted, shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,8 +45,8 @@ _SAYINGS = {
 }
 
 
-@dataclass(frozen=True)
-class KolmogorovSmirnov:
+@dataclass(frozen=True, repr=False)
+class KolmogorovSmirnov(Brief):
     """Two-sample Kolmogorov-Smirnov tests, one a group.
 
     Attributes:
@@ -179,8 +180,8 @@ def _chi_square(counts: NDArray[np.float64]) -> float:
     return float(((counts - expected) ** 2 / expected).sum())
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Told):
     """Two sets compared, property by property and class by class.
 
     Args:
@@ -192,6 +193,17 @@ class Comparison:
     first: LabelledImages
     second: LabelledImages
     names: tuple[str, str] = ("first", "second")
+
+    def _about(self) -> str:
+        first, second = (
+            f"{shortened(name, 40)!r} ({counted(len(one), 'image')})"
+            for name, one in zip(self.names, self._sets, strict=True)
+        )
+        return f"of {first} and {second}"
+
+    def __str__(self) -> str:
+        nothing = "Nothing differs by more than may be chance"
+        return super().__str__() if self.sentences() else f"{nothing}: {self!r}"
 
     def __post_init__(self) -> None:
         if self.names[0] == self.names[1]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.statistics import resizing
 from fiftyone_coco_audit.statistics.batching import (
     BatchPadding,
@@ -21,7 +22,7 @@ from fiftyone_coco_audit.statistics.resizing import (
     ResizePolicy,
     dominant_shape,
 )
-from fiftyone_coco_audit.wording import percent
+from fiftyone_coco_audit.wording import counted, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,8 +125,8 @@ def _factor(values: NDArray[np.float64], other: float) -> NDArray[np.float64]:
     return np.maximum(values / other, other / values)
 
 
-@dataclass(frozen=True)
-class ImageStatistics:
+@dataclass(frozen=True, repr=False)
+class ImageStatistics(Brief):
     """Sizes and shapes of images, and what resizing does to them.
 
     Args:
@@ -135,6 +136,9 @@ class ImageStatistics:
 
     size: NDArray[np.float64]
     resize: ResizePolicy
+
+    def _about(self) -> str:
+        return f"of {counted(len(self), 'image')} at {self.resize}"
 
     def __len__(self) -> int:
         return len(self.size)

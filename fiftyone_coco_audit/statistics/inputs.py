@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.columns import (
     Progress,
     SampleColumns,
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     import fiftyone as fo
 
 
-@dataclass(frozen=True)
-class LabelledSamples:
+@dataclass(frozen=True, repr=False)
+class LabelledSamples(Brief):
     """Samples as labelled images, and how to come back from these to the dataset.
 
     Attributes:
@@ -44,6 +45,9 @@ class LabelledSamples:
     rows: NDArray[np.int64]
     label_field: str
     notes: list[str]
+
+    def _about(self) -> str:
+        return self.images._about()
 
     @property
     def left_out(self) -> list[str]:

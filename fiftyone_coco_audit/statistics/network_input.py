@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.objects import LabelledImages
 from fiftyone_coco_audit.statistics.resizing import SIZE_MULTIPLE, ResizePolicy
 from fiftyone_coco_audit.statistics.shapes import quantiles_per_class
@@ -68,8 +69,8 @@ def with_side(resize: ResizePolicy, side: int) -> ResizePolicy:
     )
 
 
-@dataclass(frozen=True)
-class InputStatistics:
+@dataclass(frozen=True, repr=False)
+class InputStatistics(Brief):
     """How large objects are when the network gets to see them.
 
     Args:
@@ -79,6 +80,9 @@ class InputStatistics:
 
     labelled: LabelledImages
     resize: ResizePolicy
+
+    def _about(self) -> str:
+        return self.labelled._about()
 
     def __len__(self) -> int:
         return len(self.labelled.objects)

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from fiftyone_coco_audit.brief import Told
 from fiftyone_coco_audit.objects import LabelledImages
 from fiftyone_coco_audit.statistics.anchor_fitting import Proposal, propose_anchors
 from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
@@ -19,8 +20,8 @@ from fiftyone_coco_audit.statistics.shapes import SIZE_CLASSES, ShapeStatistics
 from fiftyone_coco_audit.wording import counted, counted_objects, listed, percent
 
 
-@dataclass(frozen=True)
-class Statistics:
+@dataclass(frozen=True, repr=False)
+class Statistics(Told):
     """All statistics of a set of images, each computed when it is first asked for.
 
     Args:
@@ -32,6 +33,9 @@ class Statistics:
     labelled: LabelledImages
     resize: ResizePolicy
     anchors: AnchorSet
+
+    def _about(self) -> str:
+        return f"{self.labelled._about()} at {self.resize}"
 
     @cached_property
     def images(self) -> ImageStatistics:

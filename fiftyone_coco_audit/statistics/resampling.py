@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fiftyone_coco_audit.brief import Brief, Told
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.files import write_text
 from fiftyone_coco_audit.statistics.classes import (
@@ -24,7 +25,7 @@ from fiftyone_coco_audit.statistics.classes import (
     Imbalance,
     Presence,
 )
-from fiftyone_coco_audit.wording import quoted
+from fiftyone_coco_audit.wording import percent, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 NO_CLASS = -1
 
 
-@dataclass(frozen=True)
-class RepeatFactors:
+@dataclass(frozen=True, repr=False)
+class RepeatFactors(Brief):
     """How often classes and images are to be repeated, 1 being not at all.
 
     Attributes:
@@ -169,8 +170,8 @@ class SideEffect:
         )
 
 
-@dataclass(frozen=True)
-class ResamplingEffect:
+@dataclass(frozen=True, repr=False)
+class ResamplingEffect(Told):
     """What repeating images does to all classes, per epoch and in expectation.
 
     A sampler repeats an image ``floor(r)`` times, and once more with the probability
@@ -186,6 +187,9 @@ class ResamplingEffect:
     classes: ClassStatistics
     threshold: float
     exponent: float = 0.5
+
+    def _about(self) -> str:
+        return f"{self.classes._about()} at a threshold of {percent(self.threshold)}"
 
     @cached_property
     def factors(self) -> RepeatFactors:
@@ -255,6 +259,22 @@ class ResamplingEffect:
         if not additional.size:
             return np.zeros(0, np.int64)
         return np.where(additional.any(axis=0), additional.argmax(axis=0), NO_CLASS)
+
+    def sentences(self) -> list[str]:
+        """What it does to an epoch, and to classes that are not rare."""
+        if self.epoch_growth == 1:
+            return [
+                f"No image is repeated at a threshold of {percent(self.threshold)}: no "
+                "class is in so few images."
+            ]
+        before, after = self.classes.imbalance.ratio, self.imbalance_after.ratio
+        return [
+            f"Repeating images of classes in fewer than {percent(self.threshold)} of "
+            f"them makes an epoch {self.epoch_growth:.2f} times as long; the commonest "
+            f"class has {before:.3g} times the objects of the rarest before, and "
+            f"{after:.3g} times after.",
+            *(f"As a side effect, {effect}." for effect in self.side_effects()[:5]),
+        ]
 
     def raised(self, min_gain: float = 1.05) -> NDArray[np.int64]:
         """The positions of classes that are raised although their own factor is 1.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fiftyone_coco_audit.brief import Told
 from fiftyone_coco_audit.columns import Progress, write_columns
 from fiftyone_coco_audit.fields import (
     check_paths_are_free,
@@ -31,8 +32,8 @@ _FUNCTION = "compute_statistics"
 SIDEBAR_GROUP = "statistics"
 
 
-@dataclass(frozen=True)
-class DatasetStatistics:
+@dataclass(frozen=True, repr=False)
+class DatasetStatistics(Told):
     """The statistics of a dataset, as frames.
 
     What is not in a frame is in :attr:`statistics`: heat maps, co-occurrence,
@@ -45,6 +46,13 @@ class DatasetStatistics:
 
     statistics: Statistics
     labelled: LabelledSamples
+
+    def _about(self) -> str:
+        return self.statistics._about()
+
+    def sentences(self) -> list[str]:
+        """What there is to know first, and how the data was understood."""
+        return [*self.statistics.sentences(), *self.labelled.notes]
 
     def images(self) -> pd.DataFrame:
         """The images, by sample id, in the order of the samples."""

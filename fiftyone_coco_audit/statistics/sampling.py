@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fiftyone_coco_audit.brief import Told
 from fiftyone_coco_audit.columns import Progress, write_columns
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free, declare_fields
@@ -32,8 +33,8 @@ _FUNCTION = "simulate_resampling"
 _FIELD = "repeat_factor"
 
 
-@dataclass(frozen=True)
-class Resampling:
+@dataclass(frozen=True, repr=False)
+class Resampling(Told):
     """What repeating the images of rare classes does to a dataset.
 
     Args:
@@ -43,6 +44,13 @@ class Resampling:
 
     effect: ResamplingEffect
     labelled: LabelledSamples
+
+    def _about(self) -> str:
+        return self.effect._about()
+
+    def sentences(self) -> list[str]:
+        """What it does to an epoch, and to classes that are not rare."""
+        return self.effect.sentences()
 
     @property
     def threshold(self) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.evaluation.overlaps import paired_box_iou
 from fiftyone_coco_audit.objects import LabelledImages, Objects
 
@@ -136,8 +137,8 @@ def duplicate_pairs(
     return pairs[np.lexsort(pairs.T[::-1])]
 
 
-@dataclass(frozen=True)
-class ShapeStatistics:
+@dataclass(frozen=True, repr=False)
+class ShapeStatistics(Brief):
     """Sizes, shapes and places of objects.
 
     Args:
@@ -145,6 +146,9 @@ class ShapeStatistics:
     """
 
     labelled: LabelledImages
+
+    def _about(self) -> str:
+        return self.labelled._about()
 
     def __len__(self) -> int:
         return len(self.labelled.objects)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.statistics.classes import Presence
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 _MAX_SOURCES = 20
 
 
-@dataclass(frozen=True)
-class Sources:
+@dataclass(frozen=True, repr=False)
+class Sources(Brief):
     """Where images are from. An image may be of several sources, or of none.
 
     Attributes:
@@ -110,8 +111,8 @@ def tagged(tags: Sequence[Sequence[str]], max_sources: int = _MAX_SOURCES) -> So
     return Sources.of(tags)
 
 
-@dataclass(frozen=True)
-class SourceGaps:
+@dataclass(frozen=True, repr=False)
+class SourceGaps(Brief):
     """How often sources show classes, against how often all other images do.
 
     Args:

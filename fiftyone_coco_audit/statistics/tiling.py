@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.objects import LabelledImages
 from fiftyone_coco_audit.statistics.network_input import (
@@ -103,8 +104,8 @@ def plan_tiles(size: NDArray[np.float64], tile: int, overlap: int) -> TilePlan:
     return TilePlan(size, tile, overlap)
 
 
-@dataclass(frozen=True)
-class TilingEffect:
+@dataclass(frozen=True, repr=False)
+class TilingEffect(Brief):
     """What cutting images into tiles does to the objects.
 
     Attributes:

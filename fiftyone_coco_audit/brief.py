@@ -1,0 +1,47 @@
+"""Results as notebooks and terminals show them: a line, and sentences if printed."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+from typing import TYPE_CHECKING
+
+from fiftyone_coco_audit.wording import counted, shortened
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+
+class Brief:
+    """What holds ids or arrays by the thousand, and is shown as one line.
+
+    A dataclass of this kind is made with ``repr=False``: the ``repr`` of dataclasses
+    shows all that they hold.
+    """
+
+    def _about(self) -> str:
+        """What it is of, such as ``"of 200 images"``."""
+        return f"of {counted(len(self), 'row')}" if isinstance(self, Sized) else ""
+
+    def __repr__(self) -> str:
+        return f"<{f'{type(self).__name__} {self._about()}'.rstrip()}>"
+
+
+class Told(Brief):
+    """What can be told in sentences, and is when it is printed."""
+
+    def sentences(self) -> list[str]:
+        """What there is to know."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return "\n".join(self.sentences()) or repr(self)
+
+
+def of_samples(samples: fo.SampleCollection) -> str:
+    """Which dataset or view something is of, such as ``"of 'street'"``."""
+    import fiftyone as fo
+
+    # Of a deleted dataset nothing can be asked but its name
+    whole = isinstance(samples, fo.Dataset)
+    dataset = samples if whole else samples._root_dataset
+    return f"of {'' if whole else 'a view of '}{shortened(dataset.name, 40)!r}"
