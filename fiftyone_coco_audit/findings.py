@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+#: Where the pages of our own rules are
+PAGES = "https://github.com/coco-audit/fiftyone-coco-audit/blob/main/docs/rules"
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,6 +105,19 @@ class Rule:
 
 
 RULES: dict[str, Rule] = {}
+
+
+def rule_page(code: str) -> str | None:
+    """The address of the page of a rule, None for a rule that others have added.
+
+    Args:
+        code: the code of the rule
+
+    Examples::
+
+        >>> rule_page("OWN1")
+    """
+    return f"{PAGES}/{code}.md" if re.fullmatch(r"CA\d{3}", code) else None
 
 
 def register_rules(*rules: Rule) -> None:

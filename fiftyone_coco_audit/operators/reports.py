@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fiftyone.operators import types
 
 from fiftyone_coco_audit.coco.report import ImportReport, describe
-from fiftyone_coco_audit.findings import RULES
+from fiftyone_coco_audit.findings import RULES, rule_page
 from fiftyone_coco_audit.operators.forms import add_choice
 
 if TYPE_CHECKING:
@@ -95,8 +95,14 @@ def describe_findings(
     if not results["findings"]:
         outputs.view("message", types.Success(label=none_found))
     lines = [
-        f"- **{f['code']}** {f['severity']}: {f['message']} *{f['advice']}*"
+        f"- **{_linked(f['code'])}** {f['severity']}: {f['message']} *{f['advice']}*"
         for f in results["findings"]
     ]
     lines += [f"- {note}" for note in results["notes"]]
     outputs.md("\n".join(lines), name="text")
+
+
+def _linked(code: str) -> str:
+    """The code of a rule as Markdown, a link if the rule has a page."""
+    page = rule_page(code)
+    return f"[{code}]({page})" if page else code

@@ -12,6 +12,7 @@ from fiftyone.operators.executor import ExecutionContext
 
 from fiftyone_coco_audit.auditing import audit_settings
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.findings import Finding, rule_page
 from fiftyone_coco_audit.operators.forms import detections_fields
 from fiftyone_coco_audit.panels.base import DatasetPanel
 from fiftyone_coco_audit.panels.blocks import (
@@ -398,7 +399,7 @@ def _add_card(body: types.Object, owner: CocoAuditPanel, block: Card) -> None:
         severity=_ALERTS[finding.severity],
     )
     card.view("heading", heading)
-    card.md(f"**{finding.message}**\n\n{finding.advice}", name="text")
+    card.md(_text_of(finding), name="text")
     if finding.subject:
         card.btn(
             "open",
@@ -408,3 +409,10 @@ def _add_card(body: types.Object, owner: CocoAuditPanel, block: Card) -> None:
             params={"card": block.name},
             variant="outlined",
         )
+
+
+def _text_of(finding: Finding) -> str:
+    """What a card says, as Markdown."""
+    page = rule_page(finding.code)
+    more = f" [What is this rule?]({page})" if page else ""
+    return f"**{finding.message}**\n\n{finding.advice}{more}"

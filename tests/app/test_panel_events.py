@@ -13,6 +13,7 @@ from fiftyone.operators.operations import _serialize_view
 from fiftyone.server.view import get_view
 
 from fiftyone_coco_audit import audit, import_coco
+from fiftyone_coco_audit.findings import RULES, Evidence, Rule, rule_page
 from fiftyone_coco_audit.panels.selections import view_of_labels
 from fiftyone_coco_audit.panels.session import Readings
 from fiftyone_coco_audit.statistics.anchor_sets import PRESETS
@@ -109,6 +110,22 @@ def test_the_panel_runs_the_rules_of_the_last_audit(demo_dataset: fo.Dataset):
     for finding in audit(demo_dataset):
         assert repr(finding.message)[1:-1] in session.shown
     assert "As in the last audit" not in session.shown
+
+
+def test_a_finding_links_the_page_of_its_rule(demo_dataset: fo.Dataset, monkeypatch):
+    def check(statistics: object) -> Iterator[Evidence]:
+        yield Evidence("Something of our own is wrong.")
+
+    own = Rule("OWN1", "own", "warning", "", "Change it.", check=check)
+    monkeypatch.setitem(RULES, own.code, own)
+    session = Session(demo_dataset)
+    found = audit(demo_dataset)
+    assert "OWN1" in [finding.code for finding in found]
+    for finding in found:
+        link = f"{finding.advice} [What is this rule?]({rule_page(finding.code)})"
+        assert (repr(link)[1:-1] in session.shown) == (finding.code != "OWN1")
+    assert "Change it." in session.shown
+    assert "None)" not in session.shown
 
 
 def test_the_panel_starts_from_the_last_audit(demo_dataset: fo.Dataset):

@@ -12,6 +12,7 @@ from fiftyone_coco_audit import (
     compare_sets,
     simulate_resampling,
 )
+from fiftyone_coco_audit.findings import rule_page
 from tests.app.driver import Operators
 
 pytestmark = pytest.mark.browser
@@ -41,7 +42,8 @@ def test_audit(
     shown = operators.submit("Audit")
     expected = audit(demo_dataset, resize="letterbox 1280")
     for finding in expected:
-        expect(shown).to_contain_text(finding.code)
+        link = shown.get_by_role("link", name=finding.code)
+        expect(link.first).to_have_attribute("href", rule_page(finding.code))
     screenshot("results")
     shown.get_by_role("button", name="Done").click()
     expect(page.get_by_text("COCO Audit", exact=True).first).to_be_visible()

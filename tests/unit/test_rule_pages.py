@@ -7,8 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from fiftyone_coco_audit.findings import RULES, SEVERITIES, Evidence, Rule
+from fiftyone_coco_audit.findings import (
+    PAGES,
+    RULES,
+    SEVERITIES,
+    Evidence,
+    Rule,
+    rule_page,
+)
 from rule_pages import (
     FOLDER,
     SUBJECTS,
@@ -24,6 +32,20 @@ each_rule = pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rul
 
 def test_the_pages_are_current() -> None:
     assert outdated_pages(render_pages(RULES.values()), FOLDER) == []
+
+
+def test_the_address_of_a_page() -> None:
+    plugin = yaml.safe_load((FOLDER.parents[1] / "fiftyone.yml").read_text())
+    assert PAGES == f"{plugin['url']}/blob/main/docs/rules"
+    for code in RULES:
+        page = rule_page(code)
+        assert page == f"{PAGES}/{code}.md"
+        assert (FOLDER / page.rpartition("/")[2]).is_file()
+
+
+@pytest.mark.parametrize("code", ["OWN1", "CAT1", "CA1", "XCA101"])
+def test_a_rule_of_somebody_else_has_no_page(code: str) -> None:
+    assert rule_page(code) is None
 
 
 @each_rule
