@@ -17,6 +17,16 @@ from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import PRESETS, AnchorSet
 from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
 
+#: What detectors are usually trained with
+_POLICIES = [
+    "letterbox 640",
+    "letterbox 1280",
+    "stretch 512x512",
+    "longest_side 1024",
+    "shortest_side 800 max 1333",
+    "none",
+]
+
 
 def add_ground_truth(inputs: types.Object, ctx: ExecutionContext) -> bool:
     """Adds the choice of the ground truth.
@@ -50,9 +60,8 @@ def add_network(inputs: types.Object, ctx: ExecutionContext) -> None:
         "resize",
         default=str(DEFAULT_RESIZE),
         label="Resizing for the network",
-        description="letterbox 640, stretch 300x200, longest_side 1024, "
-        "shortest_side 800 max 1333, or none",
-        view=types.TextFieldView(space=HALF),
+        description="One of the list, or such as: stretch 300x200",
+        view=_suggestions(_POLICIES),
     )
     anchors = inputs.str(
         "anchors",
