@@ -14,9 +14,10 @@ from fiftyone_coco_audit.auditing import audit_settings
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.findings import Finding, rule_page
 from fiftyone_coco_audit.operators.forms import detections_fields
-from fiftyone_coco_audit.panels.base import DatasetPanel
+from fiftyone_coco_audit.panels.base import DatasetPanel, require_images
 from fiftyone_coco_audit.panels.blocks import (
     Block,
+    Button,
     Buttons,
     Card,
     Choice,
@@ -90,6 +91,9 @@ class CocoAuditPanel(DatasetPanel):
         rows: dict[str, Any] = {row: {} for row in ROWS}
         ctx.panel.state.set({"dataset": name, "stages": None, "audit": None, **rows})
 
+    def on_change_group_slice(self, ctx: ExecutionContext) -> None:
+        """Draws the page anew: it may name the slice that the grid shows."""
+
     def set_controls(self, ctx: ExecutionContext) -> None:
         """Sets what a button is for."""
         _set(ctx, ctx.params["sets"])
@@ -107,8 +111,11 @@ class CocoAuditPanel(DatasetPanel):
 
     def use_view(self, ctx: ExecutionContext) -> None:
         """Audits what the grid shows now, and stays with that."""
+        view = ctx.view
+        if view.media_type == "group":
+            view = view.select_group_slices(_slice(ctx))
         # A view without a stage is the whole dataset
-        ctx.panel.state.set("stages", ctx.view._serialize() or None)
+        ctx.panel.state.set("stages", view._serialize() or None)
 
     def recompute(self, ctx: ExecutionContext) -> None:
         """Reads the dataset again."""
@@ -143,7 +150,8 @@ class CocoAuditPanel(DatasetPanel):
         try:
             page = _page(ctx)
         except CocoAuditError as error:
-            _add_help(panel, self, str(error))
+            panel.view("message", types.Notice(label=str(error)))
+            _add_buttons(panel, self, _ways_out(ctx))
         else:
             _add_header(panel, self, page)
             _add_tabs(panel, self, page)
@@ -221,6 +229,7 @@ def _controls(ctx: ExecutionContext) -> Controls:
 def _page(ctx: ExecutionContext, *, anew: bool = False) -> Page:
     if ctx.dataset is None:
         raise CocoAuditError("No dataset is open: choose one above")
+    require_images(ctx.dataset, "audited")
     fields = detections_fields(ctx.dataset)
     if not fields:
         raise CocoAuditError(
@@ -233,14 +242,45 @@ def _page(ctx: ExecutionContext, *, anew: bool = False) -> Page:
         first = _DEFAULT_FIELD if _DEFAULT_FIELD in fields else fields[0]
         controls = controls.with_field(first)
     samples = controls.samples(ctx.dataset)
+    if samples.media_type == "group":
+        raise CocoAuditError(_about_groups(ctx))
     build = _TABS.get(controls.tab, findings.build)
     reading = READINGS.get(samples, controls.label_field, anew=anew)
     return Page(controls, fields, reading, build(reading, controls))
 
 
-def _add_help(panel: types.Object, owner: CocoAuditPanel, message: str) -> None:
-    panel.view("message", types.Notice(label=message))
-    _add_buttons(panel, owner, IMPORT)
+def _about_groups(ctx: ExecutionContext) -> str:
+    """What to do where samples are grouped."""
+    shown = f"the grid shows {_slice(ctx)!r}"
+    if not _has_images_in_slice(ctx):
+        shown += ", which has no images"
+    return (
+        f"Dataset {ctx.dataset.name!r} is grouped, and one slice of images is audited "
+        f"at a time; {shown}: choose another slice above the grid"
+        f"{' if need be' * _has_images_in_slice(ctx)}"
+    )
+
+
+def _slice(ctx: ExecutionContext) -> str:
+    """The slice of groups that the grid shows."""
+    return str(ctx.group_slice or ctx.dataset.default_group_slice)
+
+
+def _has_images_in_slice(ctx: ExecutionContext) -> bool:
+    return ctx.dataset.group_media_types.get(_slice(ctx)) == "image"
+
+
+def _ways_out(ctx: ExecutionContext) -> Buttons:
+    """What to do where there is nothing to audit."""
+    grouped = ctx.dataset is not None and ctx.dataset.media_type == "group"
+    if not grouped or not detections_fields(ctx.dataset):
+        return IMPORT
+    if not _has_images_in_slice(ctx):
+        return Buttons("slice", [])
+    label = f"Audit the slice {_slice(ctx)}"
+    return Buttons(
+        "slice", [Button("slice", label, event="use_view", icon="visibility")]
+    )
 
 
 def _add_header(panel: types.Object, owner: CocoAuditPanel, page: Page) -> None:

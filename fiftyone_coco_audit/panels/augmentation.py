@@ -36,7 +36,7 @@ from fiftyone_coco_audit.augmentation.preview import (
 )
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.operators.forms import detections_fields
-from fiftyone_coco_audit.panels.base import DatasetPanel
+from fiftyone_coco_audit.panels.base import DatasetPanel, require_images
 
 _DEFAULT_FIELD = "ground_truth"
 #: In place of the name of a preset
@@ -314,6 +314,12 @@ def _fill(
 ) -> None:
     if ctx.dataset is None:
         raise CocoAuditError("No dataset is open: choose one above")
+    require_images(ctx.dataset, "augmented")
+    if ctx.dataset.media_type == "group":
+        raise CocoAuditError(
+            f"Dataset {ctx.dataset.name!r} is grouped, and its samples cannot be "
+            "augmented here: open a dataset of single images above"
+        )
     fields = detections_fields(ctx.dataset)
     if not fields:
         raise CocoAuditError(

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import fiftyone.operators as foo
 from fiftyone.operators.executor import ExecutionContext
+
+from fiftyone_coco_audit.errors import CocoAuditError
+
+if TYPE_CHECKING:
+    import fiftyone as fo
 
 
 class DatasetPanel(foo.Panel):
@@ -23,3 +30,21 @@ class DatasetPanel(foo.Panel):
 
     def change(self, ctx: ExecutionContext) -> None:
         """Draws the page with what was set, which the App has kept already."""
+
+
+def require_images(dataset: fo.Dataset, purpose: str) -> None:
+    """Checks that a panel has images to be about; groups may have some.
+
+    Args:
+        dataset: the dataset of the App
+        purpose: what the panel does with images, such as ``"audited"``
+
+    Raises:
+        CocoAuditError: if it has none
+    """
+    if dataset.media_type not in (None, "image", "group"):
+        raise CocoAuditError(
+            f"Only images can be {purpose}, and the samples of dataset "
+            f"{dataset.name!r} are of type {dataset.media_type!r}: open a dataset of "
+            "images above"
+        )

@@ -104,8 +104,14 @@ def version_of(dataset: fo.Dataset) -> Version:
     Returns:
         the number of its samples, and the time of the newest change of one of them
     """
-    newest = dataset.sort_by("last_modified_at", reverse=True).limit(1)
-    return len(dataset), next(iter(newest.values("last_modified_at")), None)
+    samples: fo.SampleCollection = dataset
+    if dataset.media_type == "group":
+        # Whatever slice is active now
+        kinds = dataset.group_media_types
+        images = [name for name, kind in kinds.items() if kind == "image"]
+        samples = dataset.select_group_slices(images)
+    newest = samples.sort_by("last_modified_at", reverse=True).limit(1)
+    return len(samples), next(iter(newest.values("last_modified_at")), None)
 
 
 class Readings:

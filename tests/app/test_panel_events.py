@@ -313,6 +313,74 @@ def test_1200_classes(make: Make):
     assert "1 of 1" in session.shown or "0 of 1" in session.output
 
 
+@pytest.fixture
+def grouped(make: Make) -> fo.Dataset:
+    """Two groups of a left and a right image, and of a scan without any."""
+    dataset = make(0)
+    dataset.add_group_field("group", default="left")
+    samples = []
+    for n in range(2):
+        group = fo.Group()
+        for name, labels in (("left", ["cat"]), ("right", ["cat", "dog"])):
+            samples.append(
+                fo.Sample(
+                    filepath=f"/images/{name}{n}.jpg",
+                    metadata=fo.ImageMetadata(width=640, height=480),
+                    group=group.element(name),
+                    ground_truth=fo.Detections(
+                        detections=[
+                            fo.Detection(label=label, bounding_box=[0.1, 0.1, 0.2, 0.3])
+                            for label in labels
+                        ]
+                    ),
+                )
+            )
+        scan = fo.Sample(filepath=f"/images/{n}.pcd", group=group.element("scan"))
+        samples.append(scan)
+    dataset.add_samples(samples, progress=False)
+    return dataset
+
+
+def test_a_slice_of_groups_is_audited(grouped: fo.Dataset):
+    session = Session(grouped, view=grouped.view(), group_slice="left")
+    assert "one slice of images is audited at a time" in session.shown
+    assert "select_group_slices" not in session.shown
+    assert "import_coco" not in session.shown
+    assert "Audit the slice left" in session.shown
+    session.context["group_slice"] = "right"
+    session.send("on_change_group_slice")
+    assert "Audit the slice right" in session.shown
+    session.send("use_view")
+    assert "A view**: 2 images, 4 objects" in session.shown
+    session.turn_to("classes")
+    opened = session.click("classes.counts", 0)
+    right = grouped.select_group_slices("right")
+    expected = right.filter_labels("ground_truth", F("label") == "cat")
+    assert opened == expected.values("ground_truth.detections.id", unwind=True)
+    # The slice that the grid shows now is another one; nothing has changed
+    session.context["group_slice"] = "left"
+    session.send("on_change_group_slice")
+    assert "2 images, 4 objects" in session.shown
+    assert "has changed" not in session.shown
+    session.send("use_dataset")
+    assert "Audit the slice left" in session.shown
+
+
+def test_a_slice_without_images_is_not_offered(grouped: fo.Dataset):
+    session = Session(grouped, view=grouped.view(), group_slice="scan")
+    assert "which has no images: choose another slice above the grid" in session.shown
+    assert "Audit the slice" not in session.shown
+
+
+def test_videos_are_none_to_audit(make: Make):
+    dataset = make(0)
+    dataset.add_sample(fo.Sample(filepath="/videos/1.mp4"))
+    session = Session(dataset)
+    assert "Only images can be audited" in session.shown
+    assert "'video'" in session.shown
+    assert "has no field" not in session.shown
+
+
 def test_another_dataset_begins_anew(demo_dataset: fo.Dataset, make: Make):
     session = Session(demo_dataset, view=demo_dataset.limit(3))
     session.send("use_view")

@@ -295,6 +295,16 @@ def test_nothing_to_show(demo_dataset: fo.Dataset):
     bare.add_sample(fo.Sample(filepath="/images/none.jpg"))
     assert "has no field of detections to augment" in Session(bare).shown
     bare.delete()
+    video = fo.Dataset()
+    video.add_sample(fo.Sample(filepath="/videos/none.mp4"))
+    assert "Only images can be augmented" in Session(video).shown
+    video.delete()
+    groups = fo.Dataset()
+    groups.add_group_field("group", default="left")
+    sample = fo.Sample(filepath="/images/none.jpg", group=fo.Group().element("left"))
+    groups.add_sample(sample)
+    assert "is grouped, and its samples cannot be augmented" in Session(groups).shown
+    groups.delete()
 
 
 def test_a_sample_without_labels(demo_dataset: fo.Dataset):
