@@ -12,6 +12,7 @@ from fiftyone_coco_audit import (
     compare_sets,
     simulate_resampling,
 )
+from fiftyone_coco_audit.auditing import audit_settings
 from fiftyone_coco_audit.findings import rule_page
 from tests.app.driver import Operators
 
@@ -31,20 +32,23 @@ def test_audit(
     page = open_app(demo_dataset)
     form = operators.open("COCO Audit: audit the dataset")
     button = form.get_by_role("button", name="Audit", exact=True)
-    resize = form.get_by_label("Resizing for the network")
+    resize = form.get_by_role("combobox").nth(1)
     resize.fill("bigger")
-    expect(form).to_contain_text("resize is 'bigger'")
+    expect(form).to_contain_text("resize mode 'bigger' is none of")
     expect(button).to_be_disabled()
     screenshot("refused")
-    resize.fill("letterbox 1200")
-    expect(button).to_be_enabled()
     resize.fill("")
-    screenshot("policies")
     page.get_by_role("option", name="letterbox 1280").click()
+    expect(resize).to_have_value("letterbox 1280")
+    expect(button).to_be_enabled()
+    # One that is not in the list
+    resize.fill("letterbox 1200")
     expect(button).to_be_enabled()
     screenshot("form")
     shown = operators.submit("Audit")
-    expected = audit(demo_dataset, resize="letterbox 1280")
+    demo_dataset.reload()
+    assert audit_settings(demo_dataset).resize == "letterbox 1200"
+    expected = audit(demo_dataset, resize="letterbox 1200")
     for finding in expected:
         link = shown.get_by_role("link", name=finding.code)
         expect(link.first).to_have_attribute("href", rule_page(finding.code))
