@@ -22,6 +22,46 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@dataclass(frozen=True)
+class Cause:
+    """The transform that one kind of damage is due to, and the figures that show it.
+
+    Attributes:
+        kind: the kind of damage
+        transform: the number of the transform; None where it is due to none, or where
+            there is no such damage
+        name: the name of the transform; empty where there is none
+        together: the share of objects and draws with that damage, of 1, by the whole
+            pipeline
+        without: the same without the transform; None where there is none
+        alone: the same by the transform alone; likewise
+        images: how many images were measured for these shares
+    """
+
+    kind: str
+    transform: int | None
+    name: str
+    together: float
+    without: float | None
+    alone: float | None
+    images: int
+
+    def __str__(self) -> str:
+        images = counted(self.images, "image")
+        if not self.together:
+            return f"not seen again in the {images} that were searched for its cause"
+        if self.without is None or self.alone is None:
+            return (
+                f"due to no single transform: {percent(self.together)} with all, on "
+                f"{images}"
+            )
+        return (
+            f"due to {self.transform}. {self.name}: {percent(self.together)} with it, "
+            f"{percent(self.without)} without, {percent(self.alone)} by it alone, on "
+            f"{images}"
+        )
+
+
 @dataclass(frozen=True, repr=False)
 class Blame(Told):
     """What the transforms of a pipeline do together, one left out, and each alone.
@@ -87,34 +127,46 @@ class Blame(Told):
         Returns:
             the number; None where there is no such damage, or no transform causes it
         """
-        return _worst(self.to_frame(thresholds), kind)
+        frame = self.to_frame(thresholds)
+        if not len(frame):
+            return None
+        of_kind = frame.xs(kind, level="kind")
+        if not of_kind["together"].iloc[0]:
+            return None
+        by = "blame" if of_kind["blame"].max() > 0 else "alone"
+        if of_kind[by].max() <= 0:
+            return None
+        return int(of_kind[by].idxmax())
+
+    def cause(self, kind: str, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> Cause:
+        """The transform that :meth:`worst` names, with the figures that show it.
+
+        Args:
+            kind: the kind of damage
+            thresholds: from where on a measure is damage
+        """
+        number = self.worst(kind, thresholds)
+        without = alone = None
+        if number is not None:
+            without = _shares(self.without[number], thresholds)[kind]
+            alone = _shares(self.alone[number], thresholds)[kind]
+        return Cause(
+            kind=kind,
+            transform=number,
+            name="" if number is None else self.pipeline.step(number).name,
+            together=_shares(self.together, thresholds)[kind],
+            without=without,
+            alone=alone,
+            images=len(np.unique(self.together.sample)),
+        )
 
     def sentences(self) -> list[str]:
         """What each kind of damage is due to, the most frequent first."""
-        frame = self.to_frame()
-        whole = _shares(self.together, DEFAULT_THRESHOLDS)
-        said = []
-        for kind in sorted(KINDS, key=lambda kind: -whole[kind]):
-            if whole[kind]:
-                number = _worst(frame, kind)
-                due = "none alone" if number is None else self.pipeline.step(number)
-                said.append(
-                    f"{kind}: {percent(whole[kind])} of objects and draws, most due to "
-                    f"{due}"
-                )
-        return said or ["There is no damage."]
-
-
-def _worst(frame: pd.DataFrame, kind: str) -> int | None:
-    if not len(frame):
-        return None
-    of_kind = frame.xs(kind, level="kind")
-    if not of_kind["together"].iloc[0]:
-        return None
-    by = "blame" if of_kind["blame"].max() > 0 else "alone"
-    if of_kind[by].max() <= 0:
-        return None
-    return int(of_kind[by].idxmax())
+        share = _shares(self.together, DEFAULT_THRESHOLDS)
+        seen = [kind for kind in sorted(KINDS, key=lambda k: -share[k]) if share[k]]
+        return [f"{kind}: {self.cause(kind)}" for kind in seen] or [
+            "There is no damage."
+        ]
 
 
 def _shares(table: DamageTable, thresholds: Thresholds) -> dict[str, float]:

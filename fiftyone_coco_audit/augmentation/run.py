@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.augmentation.blame import Blame, apportion
+from fiftyone_coco_audit.augmentation.blame import Blame, Cause, apportion
 from fiftyone_coco_audit.augmentation.damage import (
     DEFAULT_THRESHOLDS,
     KINDS,
@@ -144,6 +144,7 @@ class AugmentationAudit(Brief):
         seed: of the whole run
         complete: False if it was interrupted
         notes: sentences on how the data was understood
+        causes: what each finding is due to, by its code, where that was asked for
     """
 
     samples: fo.SampleCollection
@@ -157,6 +158,7 @@ class AugmentationAudit(Brief):
     seed: int
     complete: bool
     notes: tuple[str, ...] = ()
+    causes: Mapping[str, Cause] = field(default_factory=dict)
 
     def _about(self) -> str:
         return (
@@ -205,7 +207,8 @@ class AugmentationAudit(Brief):
         Returns:
             a :class:`.blame.Blame`
         """
-        items = _items(self.labelled)
+        # What fails in the whole only would make the shares those of other samples
+        items = [i for i in _items(self.labelled) if i.position not in self.failures]
         if len(items) > max_samples:
             chosen = np.linspace(0, len(items) - 1, max_samples).round().astype(int)
             items = [items[position] for position in chosen.tolist()]
@@ -216,6 +219,22 @@ class AugmentationAudit(Brief):
             return DamageTable.concatenate(t for t in found if not isinstance(t, str))
 
         return apportion(self.pipeline, audit)
+
+    def with_causes(self, max_samples: int = 100) -> AugmentationAudit:
+        """The same with what each of the findings is due to, as :attr:`causes`.
+
+        Args:
+            max_samples: how many samples to draw again, evenly spread
+        """
+        if not self.findings:
+            return self
+        blame = self.blame(max_samples)
+        kind_of_code = {rule.code: kind for kind, rule in RULE_OF_KIND.items()}
+        causes = {
+            finding.code: blame.cause(kind_of_code[finding.code], self.thresholds)
+            for finding in self.findings
+        }
+        return replace(self, causes=causes)
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -404,7 +423,12 @@ class AugmentationAudit(Brief):
             number = counted(len(self.failures), "image")
             lines.append(f"  {number} failed: the first is {first}")
         nothing = "no findings" if len(self.table) else "nothing was measured"
-        lines += [f"  {finding}" for finding in self.findings] or [f"  {nothing}"]
+        for finding in self.findings:
+            lines.append(f"  {finding}")
+            if finding.code in self.causes:
+                lines.append(f"    {self.causes[finding.code]}")
+        if not self.findings:
+            lines.append(f"  {nothing}")
         lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines)
 
@@ -420,6 +444,7 @@ def audit_augmentation(
     min_area: float | None = None,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
     min_share: float = 0.002,
+    blame: bool = False,
     write_fields: bool = False,
     executor: Executor | None = None,
     workers: int | None = None,
@@ -446,6 +471,8 @@ def audit_augmentation(
         min_area: the area in square pixels that a box must have, likewise
         thresholds: from where on a measure is damage
         min_share: the share of objects and draws above which damage is a finding
+        blame: whether to find the transform that each finding is due to, by leaving
+            out each in turn, on up to 100 samples; see :attr:`AugmentationAudit.causes`
         write_fields: whether to write the fields ``augmentation_damage``
         executor: what runs it, such as a Dask client's ``get_executor()``; by default
             processes of this machine
@@ -506,6 +533,12 @@ def audit_augmentation(
         complete=complete,
         notes=tuple(notes),
     )
+    if blame and complete:
+        try:
+            audit = audit.with_causes()
+        except KeyboardInterrupt:
+            note = "The search for the transforms to blame was interrupted."
+            audit = replace(audit, notes=(*audit.notes, note))
     if write_fields:
         audit.write_fields(progress=progress)
     return audit

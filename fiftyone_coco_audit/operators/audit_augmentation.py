@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.message import GeneratedMessage
 
+from fiftyone_coco_audit.augmentation.blame import Cause
 from fiftyone_coco_audit.augmentation.run import (
     FIELD,
     AugmentationAudit,
@@ -19,7 +21,7 @@ from fiftyone_coco_audit.operators.forms import HALF, refuse
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
 from fiftyone_coco_audit.operators.pipeline_forms import add_pipeline, pipeline_of
 from fiftyone_coco_audit.operators.reports import describe_findings, findings_as_json
-from fiftyone_coco_audit.wording import counted
+from fiftyone_coco_audit.wording import counted, percent
 
 
 class AuditAugmentation(SdkOperator):
@@ -36,6 +38,12 @@ class AuditAugmentation(SdkOperator):
         if add_ground_truth(inputs, ctx):
             add_pipeline(inputs, ctx)
             _add_draws(inputs, ctx)
+            inputs.bool(
+                "blame",
+                default=False,
+                label="Find the transform to blame",
+                description="Leaves out each transform in turn; takes longer",
+            )
 
     def call(self, ctx: ExecutionContext, progress: Any) -> AugmentationAudit:
         """Measures what the form asks for."""
@@ -50,6 +58,7 @@ class AuditAugmentation(SdkOperator):
         return {
             "pipeline": value.pipeline.name,
             **findings_as_json(value.to_frame(), value.notes),
+            "causes": {code: asdict(cause) for code, cause in value.causes.items()},
             "failures": list(value.failures.values()),
             "complete": value.complete,
         }
@@ -71,6 +80,8 @@ class AuditAugmentation(SdkOperator):
         """Shows the findings."""
         nothing = f"{results['pipeline']} does no harm to labels"
         describe_findings(results, outputs, nothing)
+        if results["causes"]:
+            outputs.md(_table_of_causes(results), name="causes")
         failures = results["failures"]
         if failures:
             outputs.md(
@@ -84,6 +95,25 @@ class AuditAugmentation(SdkOperator):
                 f"`{FIELD}` of samples and labels says which are harmed, and how.",
                 name="next",
             )
+
+
+def _table_of_causes(results: dict[str, Any]) -> str:
+    lines = [
+        "| Finding | Due to | With it | Without it | It alone |",
+        "|---|---|---|---|---|",
+    ]
+    causes = {code: Cause(**cause) for code, cause in results["causes"].items()}
+    for code, cause in causes.items():
+        if cause.without is None or cause.alone is None:
+            why = "no single transform" if cause.together else "not seen again"
+            lines.append(f"| {code} | {why} | {percent(cause.together)} | | |")
+            continue
+        shares = (cause.together, cause.without, cause.alone)
+        figures = " | ".join(percent(share) for share in shares)
+        lines.append(f"| {code} | {cause.transform}. {cause.name} | {figures} |")
+    images = max(cause.images for cause in causes.values())
+    lines += ["", f"Shares of the objects and draws of {counted(images, 'image')}."]
+    return "\n".join(lines)
 
 
 def _add_draws(inputs: types.Object, ctx: ExecutionContext) -> None:

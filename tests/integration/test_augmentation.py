@@ -1,6 +1,8 @@
 """Pipelines and datasets: damage to labels, dry runs, loaders."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import albumentations as A
@@ -9,6 +11,8 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import numpy as np
 import pytest
+from fiftyone.operators import types
+from fiftyone.operators.executor import ExecutionContext
 
 from fiftyone_coco_audit import (
     CocoAuditError,
@@ -19,6 +23,8 @@ from fiftyone_coco_audit import (
     delete_dry_run,
     dry_run,
 )
+from fiftyone_coco_audit.augmentation.run import AugmentationAudit
+from fiftyone_coco_audit.wording import percent
 
 URI = "@coco-audit/coco-audit/"
 
@@ -112,6 +118,61 @@ def test_blame(dataset):
     blame = found.blame()
     assert blame.worst("loose") == 2
     assert blame.to_frame()["blame"][1, "loose"] == 0
+
+
+def test_each_finding_names_the_transform_to_blame(dataset):
+    pipeline = [
+        A.Rotate((45, 45), border_mode=0, p=1),
+        A.PadIfNeeded(240, 360, border_mode=cv2.BORDER_REFLECT_101, p=1),
+    ]
+    plain = audit_augmentation(dataset, pipeline, n_seeds=2, workers=1)
+    assert plain.causes == {} and "due to" not in str(plain)
+    found = audit_augmentation(dataset, pipeline, n_seeds=2, workers=1, blame=True)
+    assert found.findings == plain.findings
+    assert list(found.causes) == [f.code for f in found.findings]
+    frame = found.blame().to_frame()
+    for code, cause in found.causes.items():
+        shares = frame.loc[cause.transform, cause.kind]
+        assert (
+            cause.together == shares["together"] == found.shares()["share"][cause.kind]
+        )
+        assert (cause.without, cause.alone) == (shares["without"], shares["alone"])
+        assert cause.images == 5
+        lines = str(found).splitlines()
+        (place,) = [n for n, line in enumerate(lines) if code in line]
+        assert lines[place + 1] == f"    {cause}"
+    # The rotation makes boxes loose, the padding makes copies
+    assert {code: cause.name for code, cause in found.causes.items()} == {
+        "CA603": "PadIfNeeded",
+        "CA604": "Rotate",
+    }
+    assert all(c.without == 0 and c.alone == 1 for c in found.causes.values())
+
+
+def test_blame_leaves_out_what_failed(dataset):
+    # The image that is twice as large can be cropped
+    cut = [A.RandomCrop(100, 100, p=1), A.CenterCrop(50, 50, p=1)]
+    big = dataset.first()
+    cv2.imwrite(big.filepath, np.full((160, 240, 3), 9, np.uint8))
+    big.metadata = fo.ImageMetadata(width=240, height=160)
+    big.save()
+    found = audit_augmentation(dataset, cut, n_seeds=1, workers=1, blame=True)
+    assert sorted(found.failures) == [1, 2, 3, 4, 5]
+    assert {cause.images for cause in found.causes.values()} == {1}
+    blame = found.blame()
+    for table in (blame.together, *blame.without.values(), *blame.alone.values()):
+        assert set(table.sample) == {0}
+
+
+def test_ctrl_c_in_the_search_for_blame_keeps_what_was_measured(dataset, monkeypatch):
+    def interrupted(self, max_samples=100):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(AugmentationAudit, "blame", interrupted)
+    found = audit_augmentation(dataset, LEFT_HALF_CUT, workers=1, blame=True)
+    assert [f.code for f in found.findings] == ["CA607"]
+    assert found.causes == {}
+    assert "The search for the transforms to blame was interrupted." in str(found)
 
 
 def test_damage_as_fields(dataset):
@@ -348,6 +409,7 @@ def test_operators(dataset):
         f.message for f in expected.findings
     ]
     assert result["failures"] == list(expected.failures.values())
+    assert result["causes"] == {}
     assert dataset.has_field("augmentation_damage")
 
     result = foo.execute_operator(
@@ -355,3 +417,37 @@ def test_operators(dataset):
     ).result
     assert result["failed"] == 1
     assert dataset.values("dry_run_status")[5] == "failed"
+
+
+def test_the_operator_names_the_transforms_to_blame(dataset):
+    pipeline = [
+        {"transform": "HorizontalFlip", "params": {"p": 1}},
+        {
+            "transform": "Rotate",
+            "params": {"limit": [45, 45], "border_mode": 0, "p": 1},
+        },
+    ]
+    params = {"pipeline": json.dumps(pipeline), "n_seeds": 1, "blame": True}
+    name = f"{URI}audit_augmentation"
+    result = foo.execute_operator(name, {"dataset": dataset}, params=params).result
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    expected = audit_augmentation(dataset, pipeline, n_seeds=1, workers=1, blame=True)
+    assert result["causes"] == {c: asdict(v) for c, v in expected.causes.items()}
+    cause = result["causes"]["CA604"]
+    assert (cause["transform"], cause["name"]) == (2, "Rotate")
+    outputs = types.Object()
+    foo.get_operator(name).describe(result, outputs)
+    table = outputs.properties["causes"].default
+    shares = " | ".join(percent(cause[k]) for k in ("together", "without", "alone"))
+    assert f"| CA604 | 2. Rotate | {shares} |" in table
+    assert table.endswith("Shares of the objects and draws of 5 images.")
+    foo.get_operator(name).describe({**result, "causes": {}}, plain := types.Object())
+    assert "causes" not in plain.properties
+
+
+def test_the_form_asks_whether_to_find_the_blame(dataset):
+    ctx = ExecutionContext({"dataset_name": dataset.name, "params": {}})
+    operator = foo.get_operator(f"{URI}audit_augmentation")
+    asked = operator.resolve_input(ctx).type.properties["blame"]
+    assert asked.default is False
+    assert asked.view.label == "Find the transform to blame"
