@@ -519,7 +519,7 @@ def _magnification(
     if not len(seen):
         return Magnification(float("nan"))
     middle = float(np.median(seen))
-    if middle == distance**2:
+    if middle == distance**2 and np.mean(seen == middle) >= 0.5:
         # Nothing was resized, whatever is seen where copies meet
         return Magnification(1.0)
     like = seen[np.abs(seen - middle) <= 0.1 * middle]
