@@ -7,14 +7,18 @@ TORCH := $(VENV)/.torch
 DEMO := .cache/demo
 WITH_MONGODB := $(BIN)/python scripts/with_mongodb.py
 
+# What test-albumentations installs beside .venv
+PACKAGE ?= albumentations
+OTHER = .cache/$(PACKAGE)-$(VERSION)
+
 APP ?= 1
 ARGS ?=
 
-.PHONY: help demo app test lint format bench clean
+.PHONY: help demo app test test-albumentations lint format bench clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' Makefile
 
 demo: $(INSTALLED) ## the main job on generated data, then the App; APP=0 stops before it
 	$(WITH_MONGODB) $(DEMO) -- $(BIN)/python -m fiftyone_coco_audit.demo \
@@ -27,6 +31,15 @@ app: $(INSTALLED) ## the App alone, on what the demo left
 test: $(INSTALLED) $(TORCH) ## all tests; ARGS="-k word" for some
 	$(BIN)/python scripts/browser.py
 	$(BIN)/pytest $(ARGS)
+
+# Its own packages come first, those of .venv after them; albumentationsx needs PyTorch
+test-albumentations: $(INSTALLED) $(TORCH) ## those of augmentation with VERSION=1.4.24
+	$(BIN)/python -m venv $(OTHER)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> $$($(OTHER)/bin/python -c \
+			'import sysconfig; print(sysconfig.get_path("purelib"))')/venv.pth
+	$(OTHER)/bin/python -m pip install --quiet '$(PACKAGE)==$(VERSION)'
+	NO_ALBUMENTATIONS_UPDATE=1 $(OTHER)/bin/python -m pytest tests/unit/augmentation $(ARGS)
 
 lint: $(INSTALLED) ## style and types
 	$(BIN)/ruff check

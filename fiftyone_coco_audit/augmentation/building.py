@@ -10,6 +10,8 @@ from typing import Any
 from fiftyone_coco_audit.augmentation.catalog import (
     Parameter,
     TransformType,
+    spelled,
+    transform_class,
     transform_types,
 )
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
@@ -23,6 +25,15 @@ _FIRST_OF = {
     "num_grid_xy": [4, 4],
     "percent": 0.1,
     "size": [512, 512],
+}
+# Transforms that by default do nothing, or cannot be
+_FIRST_OF_TRANSFORM = {
+    "XYMasking": {
+        "num_masks_x": [1, 1],
+        "num_masks_y": [1, 1],
+        "mask_x_length": [16, 32],
+        "mask_y_length": [16, 32],
+    }
 }
 # OpenCV's numbers, by what they number
 _NUMBERED = {
@@ -95,6 +106,8 @@ class Draft:
             for one in transform_types()[name].parameters
             if one.required or (one.default is None and one.name in _FIRST_OF)
         }
+        cls = transform_class(name, "The transform")
+        values |= spelled(cls, _FIRST_OF_TRANSFORM.get(name, {}))
         return self._with([*self.records, {_CLASS: name, "p": 1.0, **values}])
 
     def remove(self, place: int) -> Draft:
@@ -180,13 +193,14 @@ def options_of(parameter: Parameter) -> list[tuple[str, str]]:
     """
     if parameter.kind == "boolean":
         return [("true", "yes"), ("false", "no")]
-    if parameter.kind != "choice":
-        return []
     numbered = _NUMBERED.get(parameter.name.removeprefix("mask_"), ())
-    return [
-        (text_of(choice), str(_called(choice, numbered)))
-        for choice in parameter.choices
-    ]
+    choices = parameter.choices
+    if parameter.kind == "integer" and numbered:
+        # Up to 2.0, Albumentations did not say which there are; it takes these always
+        choices = tuple(range(5))
+    elif parameter.kind != "choice":
+        return []
+    return [(text_of(choice), str(_called(choice, numbered))) for choice in choices]
 
 
 def _called(choice: Any, numbered: tuple[str, ...]) -> Any:

@@ -142,7 +142,7 @@ def transform_types() -> dict[str, TransformType]:
     return found
 
 
-def _left_out(cls: type) -> bool:
+def _left_out(cls: Any) -> bool:
     import albumentations as A
 
     name = cls.__name__
@@ -150,6 +150,9 @@ def _left_out(cls: type) -> bool:
         return True
     parameters = init_parameters(cls)
     if {"reference_images", "metadata_key"} & set(parameters) or "p" not in parameters:
+        return True
+    # Such as one that holds an image, which no text can
+    if not cls.is_serializable():
         return True
     return issubclass(cls, A.DualTransform) and not _knows_boxes(cls)
 

@@ -11,6 +11,7 @@ from fiftyone_coco_audit.augmentation.catalog import transform_types
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline, preset
 from fiftyone_coco_audit.augmentation.presets import PRESETS
 from fiftyone_coco_audit.errors import CocoAuditError
+from tests.transforms import made
 
 TRANSFORMS = [
     A.HorizontalFlip(p=0.5),
@@ -49,17 +50,20 @@ def test_all_transforms_can_be_removed():
 
 
 def test_values_are_set_and_left_to_their_defaults():
-    draft = built(*TRANSFORMS).set(1, "limit", [-5, 30])
-    assert draft.pipeline().step(2).params["limit"] == [-5, 30]
-    default = transform_types()["Rotate"].parameters[0].default
-    draft = draft.set(1, "limit", None)
-    assert draft.pipeline().step(2).params["limit"] == default
-    with pytest.raises(CocoAuditError, match="Transform 2, Rotate cannot have limit"):
-        draft.set(1, "limit", "wide").pipeline()
+    # By the name of the installed version: "limit" or "angle_range"
+    limit = transform_types()["Rotate"].parameters[0].name
+    draft = built(*TRANSFORMS).set(1, limit, [-5, 30])
+    assert draft.pipeline().step(2).params[limit] == [-5, 30]
+    draft = draft.set(1, limit, None)
+    assert draft.pipeline().step(2).params[limit] == [-90, 90]
+    with pytest.raises(CocoAuditError, match=f"2, Rotate cannot have {limit}='wide'"):
+        draft.set(1, limit, "wide").pipeline()
 
 
 def test_boxes_are_filtered_as_set():
-    draft = built(*TRANSFORMS, bbox_params=A.BboxParams("coco", min_area=9))
+    draft = built(
+        *TRANSFORMS, bbox_params=made(A.BboxParams, format="coco", min_area=9)
+    )
     draft = draft.set_box_param("min_visibility", 0.3)
     params = draft.pipeline().box_params
     assert (params["min_area"], params["min_visibility"]) == (9, 0.3)
@@ -107,5 +111,5 @@ def test_numbers_of_opencv_have_names():
     rotate = {one.name: one for one in transform_types()["Rotate"].parameters}
     assert ("2", "reflect") in options_of(rotate["border_mode"])
     assert ("0", "nearest") in options_of(rotate["interpolation"])
-    assert options_of(rotate["limit"]) == []
+    assert options_of(transform_types()["Rotate"].parameters[0]) == []
     assert options_of(rotate["crop_border"]) == [("true", "yes"), ("false", "no")]

@@ -18,6 +18,7 @@ from fiftyone_coco_audit.augmentation.preview import (
     summary,
 )
 from fiftyone_coco_audit.augmentation.targets import make_target, run
+from tests.transforms import made
 
 
 def subject(*boxes, height=100, width=200):
@@ -108,14 +109,15 @@ def test_figures_of_lost_and_cut_objects():
 
 
 def test_figures_of_an_object_that_is_seen_without_its_box():
-    pipeline = of(CROP_LEFT, bbox_params=A.BboxParams("coco", min_visibility=0.9))
+    params = made(A.BboxParams, format="coco", min_visibility=0.9)
+    pipeline = of(CROP_LEFT, bbox_params=params)
     (shot,) = draw_shots(pipeline, subject((80, 10, 40, 40)), seed=0, num_draws=1)
     assert shot.figures() == "0 of 1 kept, 1 lost, 1 unlabelled"
     assert shot.flags() == ["no box"]
 
 
 def test_figures_of_a_loose_box():
-    pipeline = of(A.Rotate((45, 45), rotate_method="largest_box", p=1))
+    pipeline = of(A.Rotate((45, 45), border_mode=0, rotate_method="largest_box", p=1))
     sample = subject((80, 30, 40, 40))
     # A disc, so that the box around its turned box is twice as large as need be
     y, x = np.mgrid[:100, :200]
