@@ -163,10 +163,9 @@ class Blame(Told):
     def sentences(self) -> list[str]:
         """What each kind of damage is due to, the most frequent first."""
         share = _shares(self.together, DEFAULT_THRESHOLDS)
-        seen = [kind for kind in sorted(KINDS, key=lambda k: -share[k]) if share[k]]
-        return [f"{kind}: {self.cause(kind)}" for kind in seen] or [
-            "There is no damage."
-        ]
+        kinds = sorted(filter(share.get, KINDS), key=lambda kind: -share[kind])
+        said = [f"{kind}: {self.cause(kind)}" for kind in kinds]
+        return said or ["There is no damage."]
 
 
 def _shares(table: DamageTable, thresholds: Thresholds) -> dict[str, float]:
