@@ -22,6 +22,7 @@ class Dataset:
     def __init__(self, name: str = "one", num_samples: int = 3) -> None:
         self._root_dataset = self
         self._doc = SimpleNamespace(id=name)
+        self.media_type = "image"
         self.num_samples = num_samples
         self.modified = NOON
 
