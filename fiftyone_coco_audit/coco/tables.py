@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Container, Iterator, Mapping, 
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal, TypeGuard
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,12 +175,7 @@ def read_images(records: list[Any], folder: ImageFolder, log: ProblemLog) -> Ima
     seen_paths: set[str] = set()
     sizes_read = 0
 
-    for record, id_, add in _identified(records, "image", kept, log):
-        file_name = record.get("file_name")
-        if not _is_file_name(file_name):
-            reason = f"its `file_name` is {_show(record, 'file_name')}"
-            add(rules.IMAGE_WITHOUT_FILE_NAME, reason)
-            continue
+    for record, id_, file_name, add in _named_images(records, kept, log):
         path, exists = folder.find(file_name)
         if path is None:
             reason = f"its `file_name` {file_name!r} leads out of the image folder"
@@ -236,12 +231,7 @@ def read_image_names(
     """
     named: dict[Id, str] = {}
     positions: dict[Id, _Add] = {}
-    for record, id_, add in _identified(records, "image", named, log):
-        file_name = record.get("file_name")
-        if not _is_file_name(file_name):
-            reason = f"its `file_name` is {_show(record, 'file_name')}"
-            add(rules.IMAGE_WITHOUT_FILE_NAME, reason)
-            continue
+    for _, id_, file_name, add in _named_images(records, named, log):
         named[id_] = file_name
         positions[id_] = add
 
@@ -264,8 +254,17 @@ def read_image_names(
 _Add = Callable[[Rule, str], None]
 
 
-def _is_file_name(value: Any) -> TypeGuard[str]:
-    return isinstance(value, str) and bool(value) and is_storable(value)
+def _named_images(
+    records: list[Any], kept: Container[Id], log: ProblemLog
+) -> Iterator[tuple[dict[str, Any], Id, str, _Add]]:
+    """As :func:`_identified`, with the file name, and without images that have none."""
+    for record, id_, add in _identified(records, "image", kept, log):
+        name = record.get("file_name")
+        if isinstance(name, str) and name and is_storable(name):
+            yield record, id_, name, add
+        else:
+            reason = f"its `file_name` is {_show(record, 'file_name')}"
+            add(rules.IMAGE_WITHOUT_FILE_NAME, reason)
 
 
 def _identified(
