@@ -155,23 +155,10 @@ class CocoAuditPanel(DatasetPanel):
         else:
             _add_header(panel, self, page)
             _add_tabs(panel, self, page)
-            _add_body(panel, self, ctx, page)
-        _forget_plots(ctx)
+            _add_body(panel, self, page, _revision(ctx))
         return types.Property(
             panel, view=types.GridView(orientation="vertical", gap=2, pad=2)
         )
-
-
-def _forget_plots(ctx: ExecutionContext) -> None:
-    """Removes the App's copies of plots from the panel's state.
-
-    It makes them whenever a control changes, sends them with all events to come, and
-    mixes them, element by element, into the plots that it is given anew.
-    """
-    places = [_stack(tab, row) for tab in _TABS for row in ROWS]
-    copied = [name for name in places if ctx.panel.state.get(name) is not None]
-    if copied:
-        ctx.panel.state.set(dict.fromkeys(copied))
 
 
 def _stack(tab: str, row: str) -> str:
@@ -334,7 +321,7 @@ def _add_tabs(panel: types.Object, owner: CocoAuditPanel, page: Page) -> None:
 
 
 def _add_body(
-    panel: types.Object, owner: CocoAuditPanel, ctx: ExecutionContext, page: Page
+    panel: types.Object, owner: CocoAuditPanel, page: Page, revision: int
 ) -> None:
     """The controls of the tab, and its blocks; a row among these begins a new stack."""
     field = Choice(
@@ -346,11 +333,11 @@ def _add_body(
     first = Row(ROWS[0], [field, *page.tab.controls])
     for block in (first, *page.tab.blocks):
         if isinstance(block, Row):
-            _add_row(panel, owner, block, _revision(ctx))
+            _add_row(panel, owner, block, revision)
             name = _stack(page.controls.tab, block.name)
             body = panel.v_stack(name, gap=2, width="100%")
         else:
-            _add_block(body, owner, ctx, name, block)
+            _add_block(body, owner, block)
 
 
 def _add_row(
@@ -390,24 +377,20 @@ def _add_choice(
     )
 
 
-def _add_block(
-    body: types.Object,
-    owner: CocoAuditPanel,
-    ctx: ExecutionContext,
-    tab: str,
-    block: Block,
-) -> None:
+def _add_block(body: types.Object, owner: CocoAuditPanel, block: Block) -> None:
     if isinstance(block, Plot):
         advice = f"\n\n{block.advice}" if block.advice else ""
         body.md(f"**{block.headline}**{advice}", name=f"{block.name}_headline")
+        # With the form, not as data of the panel: for each piece of these the App draws
+        # all plots anew, and it copies them into the state that every event sends
         body.plot(
             block.name,
+            data=block.figure.data,
             layout=block.figure.layout,
             config=_PLOTLY,
             on_click=owner.open_mark,
             height=f"{block.figure.height}px",
         )
-        ctx.panel.set_data(f"{tab}.{block.name}", block.figure.data)
     elif isinstance(block, Card):
         _add_card(body, owner, block)
     elif isinstance(block, Buttons):

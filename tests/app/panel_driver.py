@@ -1,7 +1,7 @@
 """What a person does in our panels, and what the App tells them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +29,25 @@ _PLACE = """(plot, [x, y]) => {
 }"""
 _DRAWN = "plot => plot._fullLayout !== undefined && plot.data !== undefined"
 
+# A notice goes away by itself, which on a busy machine may be before one looks
+_KEEP_NOTICES = """() => {
+    const told = window.noticesTold = [];
+    const notices = '#notistack-snackbar';
+    new MutationObserver(changes => {
+        for (const node of changes.flatMap(change => [...change.addedNodes]))
+            if (node instanceof Element && (node.matches(notices)
+                    || node.querySelector(notices)))
+                told.push(node.textContent);
+    }).observe(document.body, {childList: true, subtree: true});
+}"""
+_TOLD = "words => window.noticesTold.some(told => told.includes(words))"
+
 
 class PanelSession:
-    """What the App keeps of an open panel, and what it is told."""
+    """What the App keeps of an open panel, and what it is told.
+
+    ``plots`` has the data of the plots of the page, by their paths.
+    """
 
     uri: str
 
@@ -53,16 +69,15 @@ class PanelSession:
             },
         )
         self.output: str | None = None
-        self.data: dict[str, Any] = {}
+        self.plots: dict[str, list[dict[str, Any]]] = {}
         self.view: fo.DatasetView | None = None
         for request in result.executor._requests:
             name = request.operator_uri.rpartition("/")[2]
             if name == "patch_panel_state":
                 self.state.update(request.params["state"])
-            elif name == "patch_panel_data":
-                self.data.update(request.params["data"])
             elif name == "show_panel_output":
                 self.output = str(request.params["output"])
+                self.plots = dict(_plots(request.params["output"]))
             elif name == "set_view":
                 self.view = get_view(
                     self.context["dataset"], stages=request.params["view"]
@@ -73,6 +88,16 @@ class PanelSession:
         """The page, which the event must have drawn anew."""
         assert self.output is not None
         return self.output
+
+
+def _plots(
+    shown: Mapping[str, Any], path: str = ""
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The data of the plots of a page, by their paths."""
+    for name, field in shown["type"].get("properties", {}).items():
+        if field["view"]["name"] == "PlotlyView":
+            yield f"{path}{name}", field["view"]["data"]
+        yield from _plots(field, f"{path}{name}.")
 
 
 @dataclass(frozen=True)
@@ -98,6 +123,7 @@ class AuditPanel:
         page.on("request", lambda request: self._count(request, 1))
         page.on("requestfinished", lambda request: self._count(request, -1))
         page.on("requestfailed", lambda request: self._count(request, -1))
+        page.evaluate(_KEEP_NOTICES)
 
     def _count(self, request: Request, change: int) -> None:
         if request.url.endswith("/operators/execute"):
@@ -130,6 +156,10 @@ class AuditPanel:
         """Turns to a tab."""
         self.page.get_by_role("tab", name=name, exact=True).click()
         self.settle()
+
+    def wait_for_notice(self, words: str) -> None:
+        """Waits until the App has told something, be it gone again."""
+        self.page.wait_for_function(_TOLD, arg=words)
 
     def plot(self, headline: str) -> Locator:
         """The plot under the headline that contains some words."""
