@@ -121,7 +121,7 @@ def test_a_bar_of_a_histogram(panel: AuditPanel):
     assert "5 to 5.2" in told and "2 images" in told
     opened = panel.click(plot, 24, 100)
     shows_samples(opened, ids[(ratio >= 5) & (ratio < 5.2)].tolist())
-    expect(panel.page.get_by_text("The grid shows 2 images")).to_be_visible()
+    panel.wait_for_notice("The grid shows 2 images")
 
     opened = panel.click(panel.plot("have the most common size"), 3840, 2160)
     large = panel.dataset.match(F("metadata.width") == 3840)
