@@ -27,7 +27,7 @@ from fiftyone_coco_audit.panels.blocks import (
     Tab,
     Text,
 )
-from fiftyone_coco_audit.panels.controls import ROWS, Controls
+from fiftyone_coco_audit.panels.controls import CONTROLS, ENTRIES, ROWS, Controls
 from fiftyone_coco_audit.panels.session import READINGS, Reading
 from fiftyone_coco_audit.panels.tabs import anchors, classes, findings, images, objects
 from fiftyone_coco_audit.panels.tabs.shared import IMPORT
@@ -89,7 +89,16 @@ class CocoAuditPanel(DatasetPanel):
         """Begins anew with another dataset."""
         name = ctx.dataset.name if ctx.dataset is not None else None
         rows: dict[str, Any] = {row: {} for row in ROWS}
-        ctx.panel.state.set({"dataset": name, "stages": None, "audit": None, **rows})
+        ctx.panel.state.set(
+            {
+                "dataset": name,
+                "tab": ctx.panel.state.tab or Controls.tab,
+                "stages": None,
+                "audit": None,
+                "filled": None,
+                **rows,
+            }
+        )
 
     def on_change_group_slice(self, ctx: ExecutionContext) -> None:
         """Draws the page anew: it may name the slice that the grid shows."""
@@ -172,33 +181,29 @@ def _set(ctx: ExecutionContext, values: Mapping[str, str]) -> None:
     A line of text goes on showing what it was given at first, so that of another
     revision takes its place.
     """
-    ctx.panel.state.set(
-        {
-            "controls": {**_values(ctx), **values},
-            "revision": _revision(ctx) + 1,
-        }
-    )
+    revision = _revision(ctx) + 1
+    named = {
+        _name_of(name, revision): value
+        for name, value in {**_values(ctx), **values}.items()
+    }
+    ctx.panel.state.set({ROWS[0]: named, "revision": revision})
 
 
 def _revision(ctx: ExecutionContext) -> int:
     return ctx.panel.state.revision or 0
 
 
-def _entry_name(name: str, revision: int) -> str:
-    return f"{name}_{revision}"
+def _name_of(name: str, revision: int) -> str:
+    """The name of a control in the panel's form and state."""
+    return f"{name}_{revision}" if name in ENTRIES else name
 
 
 def _values(ctx: ExecutionContext) -> dict[str, Any]:
     """What is set, by the names of the controls."""
     rows = [ctx.panel.state.get(row) or {} for row in ROWS]
     values = {name: value for row in rows for name, value in row.items()}
-    suffix = _entry_name("", _revision(ctx))
-    written = {
-        name.removesuffix(suffix): value
-        for name, value in values.items()
-        if name.endswith(suffix)
-    }
-    return {**values, **written}
+    named = {name: _name_of(name, _revision(ctx)) for name in CONTROLS}
+    return {name: values[own] for name, own in named.items() if own in values}
 
 
 def _controls(ctx: ExecutionContext) -> Controls:
@@ -233,7 +238,28 @@ def _page(ctx: ExecutionContext, *, anew: bool = False) -> Page:
         raise CocoAuditError(_about_groups(ctx))
     build = _TABS.get(controls.tab, findings.build)
     reading = READINGS.get(samples, controls.label_field, anew=anew)
+    if ctx.panel.state.filled != _revision(ctx):
+        _fill_in(ctx, reading, controls)
     return Page(controls, fields, reading, build(reading, controls))
+
+
+def _fill_in(ctx: ExecutionContext, reading: Reading, controls: Controls) -> None:
+    """Sets all controls of all tabs, with what they show at first.
+
+    The App does so itself for each that is not set when it is first shown, by an event
+    of its own. With every change of the state it draws the labels in the grid anew, and
+    they vanish for good if it does so twice within a second.
+    """
+    revision = _revision(ctx)
+    rows: dict[str, dict[str, Any]] = {row: {} for row in ROWS}
+    for name in CONTROLS:
+        rows[ROWS[0]][_name_of(name, revision)] = getattr(controls, name)
+    for build in _TABS.values():
+        tab = build(reading, controls)
+        for row in (Row(ROWS[0], tab.controls), *tab.rows()):
+            for control in row.controls:
+                rows[row.name][_name_of(control.name, revision)] = control.value
+    ctx.panel.state.set({**rows, "filled": revision})
 
 
 def _about_groups(ctx: ExecutionContext) -> str:
@@ -350,7 +376,7 @@ def _add_row(
             _add_choice(grid, owner, control, width)
         else:
             grid.str(
-                _entry_name(control.name, revision),
+                _name_of(control.name, revision),
                 label=control.label,
                 default=control.value,
                 view=types.LazyFieldView(width=width),

@@ -162,6 +162,10 @@ class Tab:
     blocks: Sequence[Block]
     controls: Sequence[Control] = ()
 
+    def rows(self) -> list[Row]:
+        """The rows of controls among the blocks."""
+        return [block for block in self.blocks if isinstance(block, Row)]
+
     def plot(self, name: str) -> Plot | None:
         """A plot by its name, None if the tab has none of that name."""
         plots = (block for block in self.blocks if isinstance(block, Plot))

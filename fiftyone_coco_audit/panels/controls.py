@@ -21,6 +21,9 @@ CUSTOM = "custom"
 #: What the panel's state holds of rows of controls, each by their names
 ROWS = ("controls", "resampling", "sources", "sets")
 
+#: Those that are lines of text
+ENTRIES = ("resize_size", "custom_anchors", "threshold", "exponent")
+
 _MODE, _, _SIZE = str(DEFAULT_RESIZE).partition(" ")
 
 
@@ -174,3 +177,9 @@ class Controls:
             return AnchorSet.parse(self.custom_anchors if custom else self.anchors), ""
         except CocoAuditError as error:
             return DEFAULT_ANCHORS, str(error)
+
+
+#: What can be set below the tabs
+CONTROLS = tuple(
+    one.name for one in fields(Controls) if one.name not in ("tab", "stages")
+)

@@ -9,9 +9,11 @@ import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.server.view import get_view
 from playwright.sync_api import Locator, Page, Request, Response, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 # In milliseconds; the App sends the change of a control a quarter of a second later
 _QUIET, _STEP = 600, 50
+_PATIENCE = 10_000
 
 # A tab of ten plots takes a browser some seconds on a machine with other work
 expect.set_options(timeout=30_000)
@@ -46,10 +48,11 @@ _TOLD = "words => window.noticesTold.some(told => told.includes(words))"
 class PanelSession:
     """What the App keeps of an open panel, and what it is told.
 
-    ``plots`` has the data of the plots of the page, by their paths.
+    ``form`` is the page, and ``plots`` has the data of its plots, by their paths.
     """
 
     uri: str
+    form: Mapping[str, Any]
 
     def __init__(self, dataset: fo.Dataset, **context: Any) -> None:
         self.context: dict[str, Any] = {"dataset": dataset, **context}
@@ -76,8 +79,9 @@ class PanelSession:
             if name == "patch_panel_state":
                 self.state.update(request.params["state"])
             elif name == "show_panel_output":
-                self.output = str(request.params["output"])
-                self.plots = dict(_plots(request.params["output"]))
+                self.form = request.params["output"]
+                self.output = str(self.form)
+                self.plots = dict(_plots(self.form))
             elif name == "set_view":
                 self.view = get_view(
                     self.context["dataset"], stages=request.params["view"]
@@ -186,14 +190,30 @@ class AuditPanel:
 
     def click(self, plot: Locator, x: float, y: float) -> Opened:
         """Clicks a mark of a plot at a place of its axes."""
-        self.hover(plot, x, y)
-        left, top = plot.evaluate(_PLACE, [x, y])
-        return self.opened_by(lambda: self.page.mouse.click(left, top))
+
+        def act() -> None:
+            self.hover(plot, x, y)
+            left, top = plot.evaluate(_PLACE, [x, y])
+            self.page.mouse.click(left, top)
+
+        return self.opened_by(act)
 
     def opened_by(self, act: Callable[[], None]) -> Opened:
-        """What the grid shows after something was done."""
-        with self.page.expect_response(_fills_the_grid) as response:
-            act()
+        """What the grid shows after something was done.
+
+        It is done again if nothing comes of it: where the page is drawn anew in that
+        moment, a click is lost.
+        """
+        for patience in (_PATIENCE, None):
+            try:
+                with self.page.expect_response(
+                    _fills_the_grid, timeout=patience
+                ) as response:
+                    act()
+                break
+            except PlaywrightTimeout:
+                if patience is None:
+                    raise
         answer = response.value
         variables = json.loads(answer.request.post_data or "{}")["variables"]
         edges = answer.json()["data"]["samples"]["edges"]

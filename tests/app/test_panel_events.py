@@ -14,6 +14,7 @@ from fiftyone.server.view import get_view
 
 from fiftyone_coco_audit import audit, import_coco
 from fiftyone_coco_audit.findings import RULES, Evidence, Rule, rule_page
+from fiftyone_coco_audit.panels.controls import ENTRIES, ROWS
 from fiftyone_coco_audit.panels.selections import view_of_labels
 from fiftyone_coco_audit.panels.session import Readings
 from fiftyone_coco_audit.statistics.anchor_sets import PRESETS
@@ -35,8 +36,30 @@ class Session(PanelSession):
 
     def turn_to(self, tab: str, **controls: Any) -> None:
         self.state["tab"] = tab
-        self.state["controls"] = {**(self.state.get("controls") or {}), **controls}
+        for name, value in controls.items():
+            self.state[self.row_of(name)][self.name_of(name)] = value
         self.send("change", path="tab", value=tab)
+
+    def name_of(self, control: str) -> str:
+        revision = self.state.get("revision", 0)
+        return f"{control}_{revision}" if control in ENTRIES else control
+
+    def row_of(self, control: str) -> str:
+        name = self.name_of(control)
+        return [row for row in ROWS if name in self.state[row]][-1]
+
+    def value_of(self, control: str) -> str:
+        return self.state[self.row_of(control)][self.name_of(control)]
+
+    def controls(self) -> dict[str, Any]:
+        """What controls show as long as they are not set: the tab, and rows of them."""
+        shown = {"tab": self.form["type"]["properties"]["tab"]["default"]}
+        for row in ROWS:
+            fields = self.form["type"]["properties"].get(row)
+            if fields is not None:
+                parts = fields["type"]["properties"].items()
+                shown[row] = {name: part["default"] for name, part in parts}
+        return shown
 
     def click(self, path: str, mark: Any, trace: int = 0) -> list[str]:
         """Clicks a mark, and returns the labels that are opened."""
@@ -152,8 +175,8 @@ def test_the_panel_starts_from_the_last_audit(demo_dataset: fo.Dataset):
     audit(demo_dataset, "predictions", resize="none", anchors=text, select=["CA2"])
     session.send("change")
     assert "these anchors at `none`" in session.shown
-    assert session.state["controls"]["label_field"] == "predictions"
-    assert session.state["controls"]["custom_anchors"] == text
+    assert session.value_of("label_field") == "predictions"
+    assert session.value_of("custom_anchors") == text
 
 
 def test_what_an_import_set_aside_is_among_the_findings(tmp_path: Path, mongodb: str):
@@ -177,7 +200,7 @@ def test_what_an_import_set_aside_is_among_the_findings(tmp_path: Path, mongodb:
 
 def test_buttons_set_controls_and_lines_of_text_follow(demo_dataset: fo.Dataset):
     session = Session(demo_dataset)
-    session.turn_to("classes", threshold_0="5", resize_size_0="320")
+    session.turn_to("classes", threshold="5", resize_size="320")
     assert "fewer than 5 %" in session.shown
     session.turn_to("anchors")
     assert "at `letterbox 320`" in session.shown
@@ -388,6 +411,29 @@ def test_another_dataset_begins_anew(demo_dataset: fo.Dataset, make: Make):
     session.context = {"dataset": make(2, [["cat"]])}
     session.send("on_change_dataset")
     assert "The whole dataset**: 2 images, 2 objects" in session.shown
+
+
+def test_every_control_is_set_from_the_beginning(make: Make):
+    names = [[f"class {40 * n + k}" for k in range(40)] for n in range(30)]
+    dataset = make(30, names)
+    dataset[:20].tag_samples("train")
+    dataset[20:].tag_samples("val")
+    session = Session(dataset)
+    for _ in range(2):
+        before = json.dumps(session.state)
+        for tab in TABS:
+            session.turn_to(tab)
+            shown = session.controls()
+            assert shown["tab"] == session.state["tab"]
+            assert len(shown["controls"]) >= 2
+            for row in ROWS:
+                set_now = session.state[row].items()
+                assert shown.get(row, {}).items() <= set_now
+        session.turn_to("findings")
+        assert json.dumps(session.state) == before
+        session.send("set_controls", sets={"anchors": "custom"})
+        session.turn_to("findings", resize_mode="none")
+        session.turn_to("findings", resize_mode="letterbox")
 
 
 def test_plots_are_not_in_the_state(demo_dataset: fo.Dataset):
