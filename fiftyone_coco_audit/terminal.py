@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from threading import Timer
 from typing import TYPE_CHECKING
+
+import psutil
 
 from fiftyone_coco_audit.errors import CocoAuditError
 
@@ -13,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _WIDEST_NAME = 50
+_PATIENCE = 5.0  # seconds
 
 
 def worst_images(
@@ -116,4 +122,28 @@ def serve(
     except KeyboardInterrupt:
         print()
     finally:
+        _close(session)
+
+
+def _close(session: fo.Session) -> None:
+    """Ends the App, also where somebody still looks at it.
+
+    With Python 3.12 and later FiftyOne's server would wait for the last browser to
+    leave, and FiftyOne for its server.
+    """
+    from fiftyone.core.session.session import _server_services
+
+    service = _server_services.get(session.server_port)
+    processes = service.child.children(recursive=True) if service else []
+    leave = Timer(_PATIENCE, _kill, [processes])
+    leave.start()
+    try:
         session.close()
+    finally:
+        leave.cancel()
+
+
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()

@@ -1,12 +1,16 @@
 """The command line, from files to a dataset in the database."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack, closing
+from http.client import HTTPResponse
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import fiftyone as fo
 import pytest
@@ -152,6 +156,17 @@ def test_help_and_version(capsys):
         assert words in capsys.readouterr().out
 
 
+def _look_at(app: str) -> closing[HTTPResponse]:
+    """Listens to what the App tells, as a browser does as long as it shows it."""
+    listens = {"subscription": "browser", "initializer": None, "events": ["refresh"]}
+    request = Request(
+        f"{app}/events",
+        json.dumps({**listens, "polling": False}).encode(),
+        {"Accept": "text/event-stream", "Content-Type": "application/json"},
+    )
+    return closing(urlopen(request))
+
+
 def test_launch_serves_the_app_until_it_is_interrupted(arguments, coco, tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -168,11 +183,12 @@ def test_launch_serves_the_app_until_it_is_interrupted(arguments, coco, tmp_path
         text=True,
     )
     assert process.stdout is not None
-    with process:
+    with process, ExitStack() as stack:
         printed = ""
         for line in process.stdout:
             printed += line
             if "The App is at" in line:
+                stack.enter_context(_look_at(f"http://127.0.0.1:{port}"))
                 process.send_signal(signal.SIGINT)
                 break
         rest = process.stdout.read()
