@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.augmentation.drawing import as_rgb
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.preview import Subject, read_subject
-from fiftyone_coco_audit.augmentation.targets import Draw, run
+from fiftyone_coco_audit.augmentation.targets import Draw, draw_name, run
 from fiftyone_coco_audit.columns import Progress, require_detections
 from fiftyone_coco_audit.errors import CocoAuditError, check_count
 from fiftyone_coco_audit.fields import (
@@ -152,7 +152,7 @@ class _Recipe:
                 self.pipeline,
                 subject.target,
                 seed=self.seed,
-                sample=subject.sample_id,
+                sample=draw_name(subject.filepath),
                 draw=draw,
             )
         except CocoAuditError as error:

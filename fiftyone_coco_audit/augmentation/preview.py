@@ -18,7 +18,13 @@ from fiftyone_coco_audit.augmentation.drawing import (
     picture_before,
 )
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
-from fiftyone_coco_audit.augmentation.targets import Draw, Target, make_target, run
+from fiftyone_coco_audit.augmentation.targets import (
+    Draw,
+    Target,
+    draw_name,
+    make_target,
+    run,
+)
 from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.columns import read_columns, require_detections
 from fiftyone_coco_audit.errors import CocoAuditError
@@ -50,8 +56,8 @@ class Subject(Brief):
     """A sample as it is looked at.
 
     Attributes:
-        sample_id: the id of the sample, which decides on what is drawn
-        filepath: the path of its image
+        sample_id: the id of the sample
+        filepath: the path of its image, whose end decides on what is drawn
         target: the sample, ready to go through pipelines
         names: the name of the class of each object
         colors: RGB of each object
@@ -191,7 +197,8 @@ def _shot(
     title: str, pipeline: Pipeline, subject: Subject, seed: int, draw: int
 ) -> Shot:
     target = subject.target
-    drawn = run(pipeline, target, seed=seed, sample=subject.sample_id, draw=draw)
+    name = draw_name(subject.filepath)
+    drawn = run(pipeline, target, seed=seed, sample=name, draw=draw)
     return Shot(title, drawn, measure(target, drawn, draw=draw))
 
 

@@ -23,7 +23,7 @@ from fiftyone_coco_audit.augmentation.damage import (
 from fiftyone_coco_audit.augmentation.handover import Preview, hand_over
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.rules import RULE_OF_KIND
-from fiftyone_coco_audit.augmentation.targets import make_target, run
+from fiftyone_coco_audit.augmentation.targets import draw_name, make_target, run
 from fiftyone_coco_audit.brief import Brief, of_samples
 from fiftyone_coco_audit.columns import (
     Progress,
@@ -69,7 +69,7 @@ class Item(Brief):
 
     Args:
         position: of the sample
-        name: its id, which decides on what is drawn
+        name: what decides on the draws
         filepath: of the image
         box: ``(N, 4)`` boxes ``[x, y, width, height]`` in pixels
         category: ``(N,)`` position of each object's class
@@ -570,7 +570,7 @@ def _items(labelled: LabelledSamples) -> list[Item]:
     return [
         Item(
             position=position,
-            name=str(labelled.columns.ids[position]),
+            name=draw_name(images.filepaths[position]),
             filepath=images.filepaths[position],
             box=objects.box[first:last],
             category=objects.category[first:last],

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
+from pathlib import Path
 from typing import Any, cast
 
 import cv2
@@ -368,6 +369,21 @@ def _cell(height: int, width: int) -> int:
 
 def _columns(width: int, cell: int) -> int:
     return -(-width // cell)
+
+
+def draw_name(filepath: str) -> str:
+    """What decides on the draws of a sample: the end of the path of its image.
+
+    The id of the sample would be another one after each import, the whole path on each
+    machine; and the names of files alone may be all the same.
+
+    Args:
+        filepath: the path of the image
+
+    Returns:
+        the name of the file and of the two folders around it
+    """
+    return "/".join(Path(filepath).parts[-3:])
 
 
 def run(

@@ -70,8 +70,10 @@ def test_the_figures_are_those_of_the_sample(demo_dataset: fo.Dataset):
     session.set(pipeline="cropping_rotation", seed=5, draws=3)
     subject = read_subject(demo_dataset, demo_dataset.first().id)
     shots = draw_shots(preset("cropping_rotation"), subject, seed=5, num_draws=3)
-    places = [session.shown.index(shot.figures()) for shot in shots]
-    assert places == sorted(places)
+    told = session.shown
+    for shot in shots:
+        _, found, told = told.partition(shot.figures())
+        assert found
     assert subject.filepath.rpartition("/")[2] in session.shown
 
 

@@ -18,7 +18,7 @@ from fiftyone_coco_audit.augmentation.preview import (
     read_subject,
     rgb,
 )
-from fiftyone_coco_audit.augmentation.targets import run
+from fiftyone_coco_audit.augmentation.targets import draw_name, run
 
 URI = "@coco-audit/coco-audit/apply_augmentation"
 FLIP = [{"transform": "HorizontalFlip", "params": {"p": 1}}]
@@ -138,7 +138,7 @@ def test_they_can_be_made_again(dataset: fo.Dataset, tmp_path: Path):
             Pipeline.parse(sample.augmentation),
             subject.target,
             seed=sample.augmentation_seed,
-            sample=sample.augmented_from,
+            sample=draw_name(dataset[sample.augmented_from].filepath),
             draw=sample.augmentation_draw,
         )
         image = cv2.imread(sample.filepath)[..., ::-1]

@@ -1,6 +1,7 @@
 """Pipelines and datasets: damage to labels, dry runs, loaders."""
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -109,6 +110,27 @@ def test_the_same_seed_gives_the_same_numbers_in_any_number_of_processes(dataset
     )
     assert one.objects().equals(two.objects())
     assert not one.objects().equals(other.objects())
+
+
+def test_another_import_gives_the_same_numbers(dataset, tmp_path):
+    copied = dataset.clone()
+    for sample in copied.iter_samples(autosave=True):
+        folder = tmp_path / "elsewhere" / "/".join(Path(sample.filepath).parts[-3:-1])
+        folder.mkdir(parents=True, exist_ok=True)
+        if Path(sample.filepath).exists():
+            shutil.copy(sample.filepath, folder)
+        sample.filepath = str(folder / Path(sample.filepath).name)
+    again = fo.Dataset()
+    again.add_samples([sample.copy() for sample in copied])
+    assert not set(again.values("id")) & set(dataset.values("id"))
+    one, two = (
+        audit_augmentation(samples, "rotation", n_seeds=2, workers=1)
+        .objects()
+        .reset_index(drop=True)
+        for samples in (dataset, again)
+    )
+    assert one.equals(two)
+    assert one["looseness"].nunique() > 10
 
 
 def test_blame(dataset):

@@ -17,7 +17,7 @@ from fiftyone_coco_audit.augmentation.preview import (
     step_shots,
     summary,
 )
-from fiftyone_coco_audit.augmentation.targets import make_target, run
+from fiftyone_coco_audit.augmentation.targets import draw_name, make_target, run
 from tests.transforms import made
 
 
@@ -58,8 +58,9 @@ def test_draws_are_those_of_the_audit():
     sample, pipeline = subject(LEFT, RIGHT), preset("rotation")
     shots = draw_shots(pipeline, sample, seed=7, num_draws=3)
     assert [shot.title for shot in shots] == ["Draw 1", "Draw 2", "Draw 3"]
+    name = draw_name(sample.filepath)
     for draw, shot in enumerate(shots):
-        expected = run(pipeline, sample.target, seed=7, sample="0123", draw=draw)
+        expected = run(pipeline, sample.target, seed=7, sample=name, draw=draw)
         np.testing.assert_array_equal(shot.drawn.image, expected.image)
         np.testing.assert_array_equal(shot.drawn.box, expected.box)
         table = measure(sample.target, expected, draw=draw)
