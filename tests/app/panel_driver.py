@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import fiftyone as fo
 import fiftyone.operators as foo
+import numpy as np
 from fiftyone.server.view import get_view
 from playwright.sync_api import Locator, Page, Request, Response, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
@@ -155,6 +157,22 @@ class AuditPanel:
         while quiet < _QUIET:
             self.page.wait_for_timeout(_STEP)
             quiet = 0 if self._under_way else quiet + _STEP
+
+    def labelled(self) -> float:
+        """The share of the first image in the grid that is in the colour of labels."""
+        data = np.frombuffer(
+            self.page.get_by_test_id("looker").first.screenshot(), "u1"
+        )
+        blue, green, red = np.moveaxis(cv2.imdecode(data, cv2.IMREAD_COLOR), 2, 0)
+        return float(((red < 40) & (green > 90) & (blue > 110)).mean())
+
+    def wait_for_labels(self) -> None:
+        """Waits until the App has drawn the labels in the grid."""
+        for _ in range(_PATIENCE // _STEP):
+            if self.labelled() > 0.05:
+                return
+            self.page.wait_for_timeout(_STEP)
+        raise AssertionError("There are no labels in the grid")
 
     def tab(self, name: str) -> None:
         """Turns to a tab."""
