@@ -32,7 +32,7 @@ app: $(INSTALLED) ## the App alone, on what the demo left
 # first, as they are collected
 test: $(INSTALLED) $(TORCH) ## all tests; ARGS="-k word" for some
 	$(BIN)/python scripts/browser.py
-	$(BIN)/pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 # Its own packages come first, those of .venv after them; albumentationsx needs PyTorch
 test-albumentations: $(INSTALLED) $(TORCH) ## those of augmentation with VERSION=1.4.24

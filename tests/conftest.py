@@ -6,7 +6,7 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -35,15 +35,25 @@ if WORKER:
     os.environ["FIFTYONE_DATABASE_NAME"] += f"_{WORKER}"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Says which tests one process runs, and leaves out those on real data if need be.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Says which tests one of several processes runs.
 
     A module stays together, for its fixtures are dear; so do all tests of the App, two
     of which at once would be too much for a machine of two cores.
     """
-    for item in items:
-        in_app = item.path.is_relative_to(ROOT / "tests" / "app")
-        item.add_marker(pytest.mark.xdist_group("app" if in_app else str(item.path)))
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module = super()._split_scope(nodeid)
+            return "app" if module.startswith("tests/app/") else module
+
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves out the tests on real data where there are none."""
     data = _real_data()
     if data.is_dir():
         return
