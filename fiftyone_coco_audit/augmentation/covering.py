@@ -26,7 +26,7 @@ _DROPOUTS = {
     "XYMasking",
 }
 _DROPOUT_FILLS = ("fill_mask", "mask_fill_value")
-_MASK_FILLS = ("fill_mask", "mask_value", "cval_mask")
+_MASK_FILLS = ("fill_mask", "mask_value", "cval_mask", "pad_cval_mask")
 
 
 class Covering(A.BaseCompose):

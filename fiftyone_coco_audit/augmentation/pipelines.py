@@ -394,9 +394,7 @@ def _seeded(drawing: Sequence[tuple[str, Any]], prefix: str) -> Iterator[None]:
                 np.random.Generator(np.random.Philox(key=number)),
                 random.Random(number),
             )
-        yield
-        return
-    # Before 1.4.21, Albumentations drew from the sources that all Python shares
+    # Where Albumentations before 1.4.21 drew from, and a user's own transform may
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
         random.seed(_number(prefix))

@@ -1,5 +1,6 @@
 import json
 import pickle
+import random
 import subprocess
 import sys
 
@@ -296,6 +297,27 @@ def test_the_same_arguments_draw_the_same_in_whatever_order():
     assert same(expected, images(pickle.loads(pickle.dumps(pipeline))))
     assert not same(expected, images(pipeline, seed=1))
     assert len({image.tobytes() for image in expected.values()}) > 6
+
+
+class Own(A.ImageOnlyTransform):
+    """Draws from what all Python shares, as a user's own transform may."""
+
+    def apply(self, img, **params):
+        shift = random.randrange(200) + np.random.randint(50)  # noqa: NPY002
+        return np.full_like(img, shift)
+
+
+def test_a_transform_that_draws_from_shared_sources_draws_the_same_too():
+    pipeline = Pipeline.parse([Own(p=1)])
+
+    def drawn(draw):
+        return run(pipeline, target(), seed=1, sample="a", draw=draw).image[0, 0, 0]
+
+    before = random.getstate()
+    values = [drawn(draw) for draw in range(5)]
+    assert [drawn(draw) for draw in range(5)] == values
+    assert len(set(values)) > 1
+    assert random.getstate() == before
 
 
 def test_another_process_draws_the_same():

@@ -82,6 +82,19 @@ def pipeline(*transforms, **box_params):
     return AlbumentationsPipeline(Pipeline.parse(composed))
 
 
+def test_images_without_labels_draw_by_their_pixels():
+    brighten = pipeline(A.RandomBrightnessContrast(p=1))
+    none = np.zeros((0, 4)), np.zeros(0, np.int64)
+
+    def gains():
+        images = [np.full((64, 64, 3), 100 + n, np.uint8) for n in range(5)]
+        return [int(brighten(i, *none)[0][0, 0, 0]) - int(i[0, 0, 0]) for i in images]
+
+    found = gains()
+    assert len(set(found)) > 3
+    assert gains() == found
+
+
 def rows_of(labels, position):
     return np.flatnonzero(labels.objects.image == position)
 
