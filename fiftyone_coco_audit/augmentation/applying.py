@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.augmentation.drawing import as_rgb
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.preview import Subject, read_subject
-from fiftyone_coco_audit.augmentation.targets import Draw, draw_name, run
+from fiftyone_coco_audit.augmentation.targets import Draw, draw_name, pixels_of, run
 from fiftyone_coco_audit.columns import Progress, require_detections
 from fiftyone_coco_audit.errors import CocoAuditError, check_count
 from fiftyone_coco_audit.fields import (
@@ -27,6 +27,7 @@ from fiftyone_coco_audit.fields import (
     declare_fields,
     delete_fields,
 )
+from fiftyone_coco_audit.interrupts import interrupts_held
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -65,7 +66,8 @@ def apply_augmentation(
     Everything is written, or nothing.
 
     Args:
-        samples: a dataset or a view of whole images
+        samples: a dataset or a view of whole images; of a view that hides labels, only
+            those that it shows are taken
         pipeline: an Albumentations pipeline that can be written as text; see
             :meth:`.pipelines.Pipeline.parse`
         output_dir: the folder for the images
@@ -99,14 +101,16 @@ def apply_augmentation(
     made: list[fo.Sample] = []
     with (
         _staging(output_dir) as (folder, staging),
-        fou.ProgressBar(total=len(samples), progress=progress) as bar,
+        fou.ProgressBar(progress=progress) as bar,
     ):
-        for sample_id in bar(samples.values("id")):
+        # A view can hold a sample more than once
+        for sample_id in bar(list(dict.fromkeys(samples.values("id")))):
             subject = read_subject(samples, sample_id, label_field, crowds=True)
             labels = {one.id: one for one in _labels(dataset, sample_id, label_field)}
             for draw in range(n):
                 made.append(recipe.make(subject, labels, draw, folder, staging))
-        _publish(dataset, made, staging)
+        with interrupts_held():
+            _publish(dataset, made, staging)
     return dataset.select([sample.id for sample in made])
 
 
@@ -217,10 +221,8 @@ def _detection(
 
 def _crop(subject: Subject, drawn: Draw, place: int, row: int) -> NDArray[np.bool_]:
     """The pixels of an object in its box, cut where FiftyOne shows them."""
-    x, y, w, h = drawn.box[place].tolist()
-    left, top, right, bottom = np.rint([x, y, x + w, y + h]).astype(int).tolist()
     layer = drawn.maps[subject.target.map_of[row]]
-    inside = layer[top : max(bottom, top + 1), left : max(right, left + 1)]
+    inside = layer[pixels_of(drawn.box[place], layer.shape)]
     return np.asarray(inside == subject.target.number[row])
 
 
@@ -232,7 +234,10 @@ def _write_image(path: Path, image: NDArray[np.uint8]) -> int:
 
 @contextmanager
 def _staging(output_dir: str | os.PathLike[str]) -> Iterator[tuple[Path, Path]]:
-    """A folder, and one in it that is gone afterwards; the first too, if it is new."""
+    """A folder, and one in it whose files are to be moved to the first.
+
+    Where that fails, the second is deleted, and the first too, if it is new.
+    """
     folder = Path(output_dir).expanduser().absolute()
     is_new = not folder.exists()
     try:
@@ -245,14 +250,15 @@ def _staging(output_dir: str | os.PathLike[str]) -> Iterator[tuple[Path, Path]]:
     try:
         yield folder, staging
     except BaseException as error:
-        shutil.rmtree(folder if is_new else staging)
+        # Once published, it is gone
+        if staging.exists():
+            shutil.rmtree(folder if is_new else staging)
         if isinstance(error, OSError):
             raise CocoAuditError(
                 f"The images cannot be written to {folder}: {error.strerror}; nothing "
                 "was written"
             ) from error
         raise
-    staging.rmdir()
 
 
 def _publish(dataset: fo.Dataset, made: Sequence[fo.Sample], staging: Path) -> None:
@@ -275,3 +281,4 @@ def _publish(dataset: fo.Dataset, made: Sequence[fo.Sample], staging: Path) -> N
         for path in moved:
             path.unlink()
         raise
+    staging.rmdir()

@@ -18,6 +18,7 @@ from fiftyone_coco_audit.augmentation.drawing import (
     picture_before,
 )
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
+from fiftyone_coco_audit.augmentation.reading import read_image
 from fiftyone_coco_audit.augmentation.targets import (
     Draw,
     Target,
@@ -28,7 +29,6 @@ from fiftyone_coco_audit.augmentation.targets import (
 from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.columns import read_columns, require_detections
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.loading.stages import Decoding
 from fiftyone_coco_audit.masks import has_masks
 from fiftyone_coco_audit.reading import class_names, read_objects
 from fiftyone_coco_audit.wording import counted, listed, percent
@@ -282,7 +282,7 @@ def read_subject(
     """Reads a sample and its image.
 
     Args:
-        samples: the dataset or view
+        samples: the dataset, or a view of whole images, of which the labels are taken
         sample_id: the id of the sample
         label_field: the field of the ground truth
         crowds: whether crowd regions are among the objects
@@ -294,21 +294,18 @@ def read_subject(
         CocoAuditError: if the field holds no detections, or the image cannot be read
     """
     dataset = samples._root_dataset
-    require_detections(dataset, label_field)
-    view = dataset.select(sample_id)
+    require_detections(samples, label_field)
+    # A view can hold a sample more than once
+    view = samples.select(sample_id).limit(1)
     filepath = next(iter(view.values("filepath")), None)
     if filepath is None:
         raise CocoAuditError("This sample is no longer in the dataset: choose another")
-    image = _read_image(filepath)
     columns = read_columns(view, {label_field: _ATTRIBUTES}, progress=False)
+    try:
+        image = read_image(filepath, columns.size[0].tolist())
+    except CocoAuditError as error:
+        raise CocoAuditError(f"{filepath}: {error}") from error
     size = np.array([[image.shape[1], image.shape[0]]], np.float64)
-    if not np.isnan(columns.size).any() and (columns.size != size).any():
-        stored = " x ".join(f"{side:g}" for side in columns.size[0])
-        raise CocoAuditError(
-            f"{filepath} has {image.shape[1]} x {image.shape[0]} pixels, but its "
-            f"sample says {stored}, so its labels may be elsewhere: check them after "
-            "dataset.compute_metadata(overwrite=True)"
-        )
     # Where the size was not known, it is not written either
     columns = replace(columns, size=size)
     notes: list[str] = []
@@ -335,18 +332,6 @@ def read_subject(
         crowd=objects.crowd,
         notes=(*notes, *target.notes),
     )
-
-
-def _read_image(filepath: str) -> Picture:
-    try:
-        with open(filepath, "rb") as file:
-            return Decoding()(file.read())
-    except Exception as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise CocoAuditError(
-            f"The image {filepath} cannot be read: {reason}; repair it, or choose "
-            "another sample"
-        ) from None
 
 
 def label_colors(

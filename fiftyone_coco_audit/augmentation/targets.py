@@ -176,6 +176,27 @@ def window(box: Sequence[float], shape: Sequence[int]) -> Place:
     return slice(top, min(bottom, shape[0])), slice(left, min(right, shape[1]))
 
 
+def pixels_of(box: NDArray[np.float64], shape: Sequence[int]) -> Place:
+    """The pixels whose centres are in a box, but at least one.
+
+    Args:
+        box: ``[x, y, width, height]`` in pixels
+        shape: height and width of the image
+
+    Returns:
+        slices of rows and columns
+    """
+    slices = []
+    for start, extent, limit in (
+        (box[1], box[3], shape[0]),
+        (box[0], box[2], shape[1]),
+    ):
+        first = min(round(float(start)), limit - 1)
+        last = min(max(round(float(start + extent)), first + 1), limit)
+        slices.append(slice(first, last))
+    return slices[0], slices[1]
+
+
 def make_target(
     image: NDArray[np.uint8],
     box: NDArray[np.float64],
@@ -271,7 +292,7 @@ class _Packing:
     def add(self, box: NDArray[np.float64], place: Place, shape: Map | None) -> None:
         from_box = shape is None or not shape.any()
         if shape is None or from_box:
-            place = _pixels_of(box, self.size)
+            place = pixels_of(box, self.size)
             rows, columns = place
             size = rows.stop - rows.start, columns.stop - columns.start
             shape = np.ones(size, np.uint8)
@@ -304,16 +325,6 @@ class _Packing:
         self.pixels.append(pixels)
         self.tight.append(tight)
         self.from_box.append(from_box)
-
-
-def _pixels_of(box: NDArray[np.float64], size: tuple[int, int]) -> Place:
-    """The pixels whose centres are in a box, but at least one."""
-    slices = []
-    for start, extent, limit in ((box[1], box[3], size[0]), (box[0], box[2], size[1])):
-        first = min(round(float(start)), limit - 1)
-        last = min(max(round(float(start + extent)), first + 1), limit)
-        slices.append(slice(first, last))
-    return slices[0], slices[1]
 
 
 def _shapes(

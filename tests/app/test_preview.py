@@ -282,12 +282,12 @@ def test_an_image_that_cannot_be_read(demo_dataset: fo.Dataset, tmp_path: Path):
     sample.filepath = str(bad)
     sample.save()
     session = Session(demo_dataset)
-    assert "bad.jpg cannot be read" in session.shown
+    assert "bad.jpg: The image cannot be read" in session.shown
     session.send("next_sample")
     assert len(session.pictures()) == 9
     bad.unlink()
     session.send("previous_sample")
-    assert "bad.jpg cannot be read: No such file" in session.shown
+    assert "bad.jpg: The image cannot be read: No such file" in session.shown
 
 
 def test_nothing_to_show(demo_dataset: fo.Dataset):

@@ -1,5 +1,6 @@
 """Augmented samples: what is written, what it is linked to, and nothing if it fails."""
 
+import signal
 from pathlib import Path
 
 import albumentations as A
@@ -18,7 +19,7 @@ from fiftyone_coco_audit.augmentation.preview import (
     read_subject,
     rgb,
 )
-from fiftyone_coco_audit.augmentation.targets import draw_name, run
+from fiftyone_coco_audit.augmentation.targets import draw_name, pixels_of, run
 
 URI = "@coco-audit/coco-audit/apply_augmentation"
 FLIP = [{"transform": "HorizontalFlip", "params": {"p": 1}}]
@@ -227,7 +228,7 @@ def test_nothing_is_written_where_an_image_is_corrupt(
 ):
     (tmp_path / "empty.png").write_bytes(b"no image")
     before = state(dataset)
-    with pytest.raises(CocoAuditError, match="empty.png cannot be read"):
+    with pytest.raises(CocoAuditError, match="empty.png: The image cannot be read"):
         apply_augmentation(dataset, FLIP, output_dir=tmp_path / "new")
     nothing_written(dataset, before, tmp_path / "new")
 
@@ -334,6 +335,41 @@ def test_an_image_of_another_size_than_its_sample_says(dataset: fo.Dataset):
     sample.save()
     with pytest.raises(CocoAuditError, match=r"80 x 60 pixels.*says 81 x 60"):
         read_subject(dataset, sample.id)
+
+
+def test_of_a_view_only_the_labels_that_it_shows_are_taken(dataset, tmp_path):
+    view = dataset.filter_labels("ground_truth", fo.ViewField("label") == "cat")
+    new = apply_augmentation(view, FLIP, output_dir=tmp_path / "new")
+    assert new.values("ground_truth.detections.label") == [["cat"]]
+    assert len(dataset.first().ground_truth.detections) == 3
+
+
+def test_a_sample_that_a_view_has_twice_is_drawn_once(dataset, tmp_path):
+    view = dataset.concat(dataset.limit(1))
+    assert len(view) == 3
+    assert len(apply_augmentation(view, FLIP, output_dir=tmp_path / "new")) == 2
+
+
+def test_ctrl_c_while_samples_are_added_leaves_them_whole(
+    dataset, tmp_path, monkeypatch
+):
+    added = fo.Dataset.add_samples
+
+    def interrupted(self, *args, **kwargs):
+        signal.raise_signal(signal.SIGINT)
+        return added(self, *args, **kwargs)
+
+    monkeypatch.setattr(fo.Dataset, "add_samples", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        apply_augmentation(dataset, FLIP, output_dir=tmp_path / "new")
+    new = dataset.match_tags("augmented")
+    assert len(new) == 2 and all(Path(path).exists() for path in new.values("filepath"))
+
+
+def test_a_mask_at_the_border_has_pixels():
+    box = np.array([79.6, 59.6, 0.4, 0.4])
+    rows, columns = pixels_of(box, (60, 80))
+    assert (rows, columns) == (slice(59, 60), slice(79, 80))
 
 
 def test_a_sample_that_is_gone(dataset: fo.Dataset):

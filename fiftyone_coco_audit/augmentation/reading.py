@@ -1,0 +1,42 @@
+"""The image of a sample, as the labels of the sample are of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.loading.stages import Decoding
+
+
+def read_image(filepath: str, size: Sequence[float]) -> NDArray[np.uint8]:
+    """Reads an image, whose labels are those of an image of some size.
+
+    Args:
+        filepath: the path of the image
+        size: the width and height that its sample has; NaN where it has none
+
+    Returns:
+        ``(H, W, 3)`` the image, RGB
+
+    Raises:
+        CocoAuditError: if it cannot be read, or has another size
+    """
+    try:
+        with open(filepath, "rb") as file:
+            image = Decoding()(file.read())
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise CocoAuditError(
+            f"The image cannot be read: {reason or type(error).__name__}"
+        ) from error
+    height, width = image.shape[:2]
+    if not np.isnan(size).any() and tuple(size) != (width, height):
+        raise CocoAuditError(
+            f"The image has {width} x {height} pixels, but its sample says "
+            f"{size[0]:g} x {size[1]:g}, so its labels may be elsewhere: check them "
+            "after dataset.compute_metadata(overwrite=True)"
+        )
+    return image
