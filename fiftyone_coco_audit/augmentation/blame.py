@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,9 +33,11 @@ class Cause:
         name: the name of the transform; empty where there is none
         together: the share of objects and draws with that damage, of 1, by the whole
             pipeline
-        without: the same without the transform; None where there is none
+        without: the same without the transform; None where there is none, or where
+            nothing goes through the others without it
         alone: the same by the transform alone; likewise
-        images: how many images were measured for these shares
+        images: how many images were measured for these shares: where there is a
+            transform, those that go through the pipeline with it and without it, if any
     """
 
     kind: str
@@ -48,17 +50,22 @@ class Cause:
 
     def __str__(self) -> str:
         images = counted(self.images, "image")
-        if not self.together:
+        if not self.together > 0:
             return f"not seen again in the {images} that were searched for its cause"
-        if self.without is None or self.alone is None:
+        if self.transform is None:
             return (
                 f"due to no single transform: {percent(self.together)} with all, on "
                 f"{images}"
             )
+        without = "the others fail without"
+        if self.without is not None:
+            without = f"{percent(self.without)} without"
+        alone = "it fails alone"
+        if self.alone is not None:
+            alone = f"{percent(self.alone)} by it alone"
         return (
             f"due to {self.transform}. {self.name}: {percent(self.together)} with it, "
-            f"{percent(self.without)} without, {percent(self.alone)} by it alone, on "
-            f"{images}"
+            f"{without}, {alone}, on {images}"
         )
 
 
@@ -84,6 +91,10 @@ class Blame(Told):
     def to_frame(self, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> pd.DataFrame:
         """The damage that each transform is to blame for.
 
+        A transform can be what lets others work at all, as one that makes images large
+        enough to be cropped. So what is without it is compared on the images that go
+        through both ways.
+
         Args:
             thresholds: from where on a measure is damage
 
@@ -91,28 +102,35 @@ class Blame(Told):
             a frame by number of the transform and kind of damage: its ``name``, the
             share of objects and draws with that damage ``together``, ``without`` the
             transform and by it ``alone``, and its ``blame``, the share that there would
-            not be without it; below 0 where it prevents some
+            not be without it; below 0 where it prevents some; NaN where no image goes
+            through. ``images`` is how many these shares are of
         """
         import pandas as pd
 
-        whole = _shares(self.together, thresholds)
         rows = []
         for step in self.pipeline.steps:
-            without = _shares(self.without[step.number], thresholds)
-            alone = _shares(self.alone[step.number], thresholds)
+            without, alone = self.without[step.number], self.alone[step.number]
+            both = np.intersect1d(self.together.sample, without.sample)
+            # Else there is nothing to compare with
+            base = both if len(both) else self.together.sample
+            whole = _shares(self.together.of_samples(base), thresholds)
+            less = _shares(without.of_samples(base), thresholds)
+            by_it = _shares(alone.of_samples(base), thresholds)
             rows += [
                 {
                     "transform": step.number,
                     "kind": kind,
                     "name": step.name,
                     "together": whole[kind],
-                    "without": without[kind],
-                    "alone": alone[kind],
-                    "blame": whole[kind] - without[kind],
+                    "without": less[kind],
+                    "alone": by_it[kind],
+                    "blame": whole[kind] - less[kind],
+                    "images": len(np.unique(base)),
                 }
                 for kind in KINDS
             ]
-        columns = ["transform", "kind", "name", "together", "without", "alone", "blame"]
+        columns = ["transform", "kind", "name"]
+        columns += ["together", "without", "alone", "blame", "images"]
         frame = pd.DataFrame(rows, columns=columns)
         return frame.set_index(["transform", "kind"])
 
@@ -131,12 +149,12 @@ class Blame(Told):
         if not len(frame):
             return None
         of_kind = frame.xs(kind, level="kind")
-        if not of_kind["together"].iloc[0]:
+        if not _shares(self.together, thresholds)[kind] > 0:
             return None
-        by = "blame" if of_kind["blame"].max() > 0 else "alone"
-        if of_kind[by].max() <= 0:
-            return None
-        return int(of_kind[by].idxmax())
+        for by in ("blame", "alone"):
+            if of_kind[by].max() > 0:
+                return int(of_kind[by].idxmax())
+        return None
 
     def cause(self, kind: str, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> Cause:
         """The transform that :meth:`worst` names, with the figures that show it.
@@ -146,40 +164,53 @@ class Blame(Told):
             thresholds: from where on a measure is damage
         """
         number = self.worst(kind, thresholds)
-        without = alone = None
-        if number is not None:
-            without = _shares(self.without[number], thresholds)[kind]
-            alone = _shares(self.alone[number], thresholds)[kind]
+        if number is None:
+            return Cause(
+                kind=kind,
+                transform=None,
+                name="",
+                together=float(np.nan_to_num(_shares(self.together, thresholds)[kind])),
+                without=None,
+                alone=None,
+                images=len(np.unique(self.together.sample)),
+            )
+        figures = self.to_frame(thresholds).loc[(number, kind)]
+        without, alone = (
+            None if np.isnan(share) else float(share)
+            for share in (figures["without"], figures["alone"])
+        )
         return Cause(
             kind=kind,
             transform=number,
-            name="" if number is None else self.pipeline.step(number).name,
-            together=_shares(self.together, thresholds)[kind],
+            name=str(figures["name"]),
+            together=float(figures["together"]),
             without=without,
             alone=alone,
-            images=len(np.unique(self.together.sample)),
+            images=int(figures["images"]),
         )
 
     def sentences(self) -> list[str]:
         """What each kind of damage is due to, the most frequent first."""
         share = _shares(self.together, DEFAULT_THRESHOLDS)
-        kinds = sorted(filter(share.get, KINDS), key=lambda kind: -share[kind])
+        seen = [kind for kind in KINDS if share[kind] > 0]
+        kinds = sorted(seen, key=lambda kind: -share[kind])
         said = [f"{kind}: {self.cause(kind)}" for kind in kinds]
         return said or ["There is no damage."]
 
 
 def _shares(table: DamageTable, thresholds: Thresholds) -> dict[str, float]:
-    judged = max(int(table.judged.sum()), 1)
+    """The share of each kind of damage; NaN where nothing was judged."""
+    judged = int(table.judged.sum())
     return {
-        kind: float(np.count_nonzero(found) / judged)
+        kind: float(np.count_nonzero(found) / judged) if judged else float("nan")
         for kind, found in table.kinds(thresholds).items()
     }
 
 
 def apportion(
     pipeline: Pipeline,
-    audit: Callable[[Pipeline], DamageTable],
-    together: DamageTable | None = None,
+    together: DamageTable,
+    measure: Callable[[Sequence[Pipeline]], Sequence[DamageTable]],
 ) -> Blame:
     """Finds out what each transform of a pipeline contributes to the damage.
 
@@ -188,17 +219,20 @@ def apportion(
 
     Args:
         pipeline: the pipeline
-        audit: measures the damage of a pipeline, on the same samples with the same
-            seeds each time
-        together: the damage of the whole pipeline, if it is known already
+        together: the damage of the whole pipeline
+        measure: measures the damage of some pipelines, on the same samples with the
+            same seeds; samples that fail are left out
 
     Returns:
         a :class:`Blame`
     """
     numbers = [step.number for step in pipeline.steps]
+    without = [pipeline.without(number) for number in numbers]
+    alone = [pipeline.only(number) for number in numbers]
+    tables = measure([*without, *alone])
     return Blame(
         pipeline=pipeline,
-        together=audit(pipeline) if together is None else together,
-        without={number: audit(pipeline.without(number)) for number in numbers},
-        alone={number: audit(pipeline.only(number)) for number in numbers},
+        together=together,
+        without=dict(zip(numbers, tables[: len(numbers)], strict=True)),
+        alone=dict(zip(numbers, tables[len(numbers) :], strict=True)),
     )

@@ -135,6 +135,11 @@ class DamageTable(Brief):
             columns = [[np.zeros(0, _dtype(str(one.type)))] for one in fields(cls)]
         return cls(*(np.concatenate(column) for column in columns))
 
+    def of_samples(self, samples: NDArray[np.int64]) -> DamageTable:
+        """The rows of some samples, by their positions."""
+        rows = np.isin(self.sample, samples)
+        return type(self)(*(getattr(self, one.name)[rows] for one in fields(self)))
+
     def kinds(
         self, thresholds: Thresholds = DEFAULT_THRESHOLDS
     ) -> dict[str, NDArray[np.bool_]]:

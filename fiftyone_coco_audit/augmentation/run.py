@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -22,8 +22,14 @@ from fiftyone_coco_audit.augmentation.damage import (
 )
 from fiftyone_coco_audit.augmentation.handover import Preview, hand_over
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
+from fiftyone_coco_audit.augmentation.reading import read_image
 from fiftyone_coco_audit.augmentation.rules import RULE_OF_KIND
-from fiftyone_coco_audit.augmentation.targets import draw_name, make_target, run
+from fiftyone_coco_audit.augmentation.targets import (
+    Target,
+    draw_name,
+    make_target,
+    run,
+)
 from fiftyone_coco_audit.brief import Brief, of_samples
 from fiftyone_coco_audit.columns import (
     Progress,
@@ -40,7 +46,6 @@ from fiftyone_coco_audit.fields import (
     fields_of,
 )
 from fiftyone_coco_audit.findings import Finding, findings_frame, severest_first
-from fiftyone_coco_audit.loading.stages import Decoding
 from fiftyone_coco_audit.objects import RLE, LabelledImages
 from fiftyone_coco_audit.parallel import WorkerDied, map_items
 from fiftyone_coco_audit.statistics.inputs import (
@@ -59,8 +64,8 @@ _TOLERANCE = 0.01
 #: The name of the field of samples, and of that of labels
 FIELD = "augmentation_damage"
 
-#: What is measured of some pipeline, by the positions of samples
-Measured = tuple[DamageTable, dict[int, str]]
+# What was measured of some pipelines, or why not, by the positions of samples
+Found = dict[int, list[DamageTable | str]]
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,6 +76,7 @@ class Item(Brief):
         position: of the sample
         name: what decides on the draws
         filepath: of the image
+        size: width and height of the image as the sample says
         box: ``(N, 4)`` boxes ``[x, y, width, height]`` in pixels
         category: ``(N,)`` position of each object's class
         masks: of each object, or None where there are only boxes
@@ -79,6 +85,7 @@ class Item(Brief):
     position: int
     name: str
     filepath: str
+    size: tuple[float, float]
     box: NDArray[np.float64]
     category: NDArray[np.int64]
     masks: Sequence[RLE] | None
@@ -86,45 +93,45 @@ class Item(Brief):
 
 @dataclass(frozen=True)
 class Draws:
-    """Draws from a pipeline, measured; what workers run.
+    """Draws from some pipelines, measured; what workers run.
 
     Args:
-        pipeline: the pipeline
-        num_draws: how often each sample is drawn
+        pipelines: the pipelines
+        num_draws: how often each sample is drawn from each of them
         seed: of the whole run
     """
 
-    pipeline: Pipeline
+    pipelines: Sequence[Pipeline]
     num_draws: int
     seed: int
 
-    def __call__(self, item: Item) -> DamageTable | str:
+    def __call__(self, item: Item) -> list[DamageTable | str]:
         """Measures the draws of one sample.
 
         Returns:
-            a :class:`.damage.DamageTable`; a sentence if the image or a transform
-            failed
+            a :class:`.damage.DamageTable` for each pipeline; a sentence where the image
+            or a transform failed
         """
         try:
-            with open(item.filepath, "rb") as file:
-                image = Decoding()(file.read())
-        except Exception as error:
-            return f"The image cannot be read: {_words(error)}"
+            image = read_image(item.filepath, item.size)
+        except CocoAuditError as error:
+            return [str(error)] * len(self.pipelines)
         target = make_target(image, item.box, item.masks, category=item.category)
+        return [self._measure(one, item, target) for one in self.pipelines]
+
+    def _measure(
+        self, pipeline: Pipeline, item: Item, target: Target
+    ) -> DamageTable | str:
         tables = []
         for draw in range(self.num_draws):
             try:
                 drawn = run(
-                    self.pipeline, target, seed=self.seed, sample=item.name, draw=draw
+                    pipeline, target, seed=self.seed, sample=item.name, draw=draw
                 )
             except CocoAuditError as error:
                 return str(error)
             tables.append(measure(target, drawn, sample=item.position, draw=draw))
         return DamageTable.concatenate(tables)
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 @dataclass(frozen=True, repr=False)
@@ -198,37 +205,57 @@ class AugmentationAudit(Brief):
         )
         return frame.drop(columns=["sample", "object", "draw", "category"])
 
-    def blame(self, max_samples: int = 100) -> Blame:
+    def blame(
+        self,
+        max_samples: int = 100,
+        *,
+        executor: Executor | None = None,
+        workers: int | None = None,
+        progress: Progress = None,
+    ) -> Blame:
         """What each transform contributes, by leaving it out and alone.
 
         Args:
             max_samples: how many samples to draw again, evenly spread
+            executor: what runs it, as for :func:`audit_augmentation`
+            workers: the number of processes, likewise
+            progress: whether to show a progress bar, as everywhere in FiftyOne
 
         Returns:
             a :class:`.blame.Blame`
         """
-        # What fails in the whole only would make the shares those of other samples
-        items = [i for i in _items(self.labelled) if i.position not in self.failures]
-        if len(items) > max_samples:
-            chosen = np.linspace(0, len(items) - 1, max_samples).round().astype(int)
-            items = [items[position] for position in chosen.tolist()]
+        # What fails in the whole cannot be compared with
+        positions = np.array(
+            [n for n in range(len(self.labelled.images)) if n not in self.failures],
+            np.int64,
+        )
+        if len(positions) > max_samples:
+            spread = np.linspace(0, len(positions) - 1, max_samples)
+            positions = positions[spread.round().astype(int)]
+        items = _items(self.labelled, positions)
 
-        def audit(pipeline: Pipeline) -> DamageTable:
-            draws = Draws(pipeline, self.num_draws, self.seed)
-            found = map(draws, items)
-            return DamageTable.concatenate(t for t in found if not isinstance(t, str))
+        def measure_all(pipelines: Sequence[Pipeline]) -> list[DamageTable]:
+            draws = Draws(pipelines, self.num_draws, self.seed)
+            measured: Found = {}
+            with closing(
+                _measured(draws, items, executor, workers, progress)
+            ) as results:
+                measured.update(results)
+            return [_tables(measured, n) for n in range(len(pipelines))]
 
-        return apportion(self.pipeline, audit)
+        together = self.table.of_samples(positions)
+        return apportion(self.pipeline, together, measure_all)
 
-    def with_causes(self, max_samples: int = 100) -> AugmentationAudit:
+    def with_causes(self, max_samples: int = 100, **options: Any) -> AugmentationAudit:
         """The same with what each of the findings is due to, as :attr:`causes`.
 
         Args:
             max_samples: how many samples to draw again, evenly spread
+            **options: ``executor``, ``workers`` and ``progress`` of :meth:`blame`
         """
         if not self.findings:
             return self
-        blame = self.blame(max_samples)
+        blame = self.blame(max_samples, **options)
         kind_of_code = {rule.code: kind for kind, rule in RULE_OF_KIND.items()}
         causes = {
             finding.code: blame.cause(kind_of_code[finding.code], self.thresholds)
@@ -504,10 +531,15 @@ def audit_augmentation(
         sizes_required=False,
         progress=False,
     )
-    draws = Draws(parsed, n_seeds, seed)
-    (table, failures), complete = _measure_all(
-        draws, labelled, executor=executor, workers=workers, progress=progress
-    )
+    draws = Draws([parsed], n_seeds, seed)
+    items = _items(labelled, np.arange(len(labelled.images)))
+    measured: Found = {}
+    complete = True
+    with closing(_measured(draws, items, executor, workers, progress)) as results:
+        try:
+            measured.update(results)
+        except KeyboardInterrupt:
+            complete = False
     notes = labelled.left_out
     if labelled.images.objects.masks is None:
         notes.append(
@@ -524,8 +556,12 @@ def audit_augmentation(
         samples=samples,
         labelled=labelled,
         pipeline=parsed,
-        table=table,
-        failures=failures,
+        table=_tables(measured, 0),
+        failures={
+            position: f"{labelled.images.filepaths[position]}: {found}"
+            for position, (found,) in sorted(measured.items())
+            if isinstance(found, str)
+        },
         thresholds=thresholds,
         min_share=min_share,
         num_draws=n_seeds,
@@ -535,7 +571,9 @@ def audit_augmentation(
     )
     if blame and complete:
         try:
-            audit = audit.with_causes()
+            audit = audit.with_causes(
+                executor=executor, workers=workers, progress=progress
+            )
         except KeyboardInterrupt:
             note = "The search for the transforms to blame was interrupted."
             audit = replace(audit, notes=(*audit.notes, note))
@@ -564,52 +602,48 @@ def _reaching_out(images: LabelledImages) -> int:
     return int(outside.any(axis=1).sum())
 
 
-def _items(labelled: LabelledSamples) -> list[Item]:
+def _items(labelled: LabelledSamples, positions: NDArray[np.int64]) -> list[Item]:
     images, objects = labelled.images, labelled.images.objects
-    ends = np.searchsorted(objects.image, np.arange(len(images) + 1)).tolist()
+    first = np.searchsorted(objects.image, positions).tolist()
+    last = np.searchsorted(objects.image, positions, side="right").tolist()
     return [
         Item(
             position=position,
             name=draw_name(images.filepaths[position]),
             filepath=images.filepaths[position],
-            box=objects.box[first:last],
-            category=objects.category[first:last],
-            masks=None if objects.masks is None else objects.masks[first:last],
+            size=(float(images.size[position, 0]), float(images.size[position, 1])),
+            box=objects.box[start:stop],
+            category=objects.category[start:stop],
+            masks=None if objects.masks is None else objects.masks[start:stop],
         )
-        for position, (first, last) in enumerate(zip(ends[:-1], ends[1:], strict=True))
+        for position, start, stop in zip(positions.tolist(), first, last, strict=True)
     ]
 
 
-def _measure_all(
-    draws: Callable[[Item], DamageTable | str],
-    labelled: LabelledSamples,
-    *,
+def _measured(
+    draws: Draws,
+    items: Sequence[Item],
     executor: Executor | None,
     workers: int | None,
     progress: Progress,
-) -> tuple[Measured, bool]:
+) -> Generator[tuple[int, list[DamageTable | str]], None, None]:
+    """Measures items, and yields the position of a sample with what was found of it."""
     import fiftyone.core.utils as fou
 
-    tables: dict[int, DamageTable] = {}
-    failures: dict[int, str] = {}
-    complete = True
-    items = _items(labelled)
     results = map_items(draws, items, executor=executor, workers=workers)
     with (
         closing(results),
         fou.ProgressBar(total=len(items), progress=progress) as bar,
     ):
-        try:
-            for position, found in results:
-                if isinstance(found, WorkerDied):
-                    found = f"The process died: {found.message}"
-                if isinstance(found, str):
-                    failures[position] = f"{items[position].filepath}: {found}"
-                else:
-                    tables[position] = found
-                bar.update()
-        except KeyboardInterrupt:
-            complete = False
-    # As they would be in order, whoever was ready first
-    table = DamageTable.concatenate(tables[position] for position in sorted(tables))
-    return (table, dict(sorted(failures.items()))), complete
+        for place, found in results:
+            if isinstance(found, WorkerDied):
+                died = f"The process died: {found.message}"
+                found = [died] * len(draws.pipelines)
+            yield items[place].position, found
+            bar.update()
+
+
+def _tables(found: Found, pipeline: int) -> DamageTable:
+    """What was measured of one pipeline, by sample, whoever was ready first."""
+    tables = [found[position][pipeline] for position in sorted(found)]
+    return DamageTable.concatenate(t for t in tables if isinstance(t, DamageTable))

@@ -104,12 +104,12 @@ def _table_of_causes(results: dict[str, Any]) -> str:
     ]
     causes = {code: Cause(**cause) for code, cause in results["causes"].items()}
     for code, cause in causes.items():
-        if cause.without is None or cause.alone is None:
+        if cause.transform is None:
             why = "no single transform" if cause.together else "not seen again"
             lines.append(f"| {code} | {why} | {percent(cause.together)} | | |")
             continue
         shares = (cause.together, cause.without, cause.alone)
-        figures = " | ".join(percent(share) for share in shares)
+        figures = " | ".join("fails" if s is None else percent(s) for s in shares)
         lines.append(f"| {code} | {cause.transform}. {cause.name} | {figures} |")
     images = max(cause.images for cause in causes.values())
     lines += ["", f"Shares of the objects and draws of {counted(images, 'image')}."]

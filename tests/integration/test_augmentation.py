@@ -182,12 +182,42 @@ def test_blame_leaves_out_what_failed(dataset):
     assert sorted(found.failures) == [1, 2, 3, 4, 5]
     assert {cause.images for cause in found.causes.values()} == {1}
     blame = found.blame()
+    assert set(blame.to_frame()["images"]) == {1}
     for table in (blame.together, *blame.without.values(), *blame.alone.values()):
         assert set(table.sample) == {0}
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_nothing_is_blamed_for_the_failures_that_it_prevents(dataset, workers):
+    # Without the first, no image can be cropped, so that nothing is harmed
+    pipeline = [
+        A.Resize(300, 450, p=1),
+        A.RandomCrop(300, 300, p=1),
+        A.Rotate((45, 45), border_mode=0, p=1),
+    ]
+    found = audit_augmentation(
+        dataset, pipeline, n_seeds=2, workers=workers, blame=True
+    )
+    assert found.causes["CA604"].name == "Rotate"
+    assert "Resize" not in {cause.name for cause in found.causes.values()}
+    blame = found.blame(workers=workers)
+    assert np.isnan(blame.to_frame().loc[1, "without"]).all()
+    assert blame.to_frame().loc[3, "without"].notna().all()
+
+
+def test_images_of_another_size_than_their_samples_say_are_failures(dataset):
+    sample = dataset.first()
+    cv2.imwrite(sample.filepath, np.full((160, 240, 3), 9, np.uint8))
+    found = audit_augmentation(dataset, "minimal", n_seeds=1, workers=1)
+    assert list(found.failures) == [0, 5]
+    assert found.failures[0].startswith(
+        f"{sample.filepath}: The image has 240 x 160 pixels, but its sample says "
+        "120 x 80"
+    )
+
+
 def test_ctrl_c_in_the_search_for_blame_keeps_what_was_measured(dataset, monkeypatch):
-    def interrupted(self, max_samples=100):
+    def interrupted(self, max_samples=100, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(AugmentationAudit, "blame", interrupted)

@@ -1,3 +1,5 @@
+from dataclasses import fields
+
 import albumentations as A
 import numpy as np
 import pytest
@@ -12,22 +14,27 @@ TARGET = make_target(
     np.full((200, 300, 3), 255, np.uint8),
     np.array([[20, 20, 60, 60], [150, 80, 80, 40.0], [220, 10, 70, 70]]),
 )
-audited = []
 
 
-def audit(pipeline):
-    audited.append(pipeline.name)
-    return DamageTable.concatenate(
-        measure(TARGET, run(pipeline, TARGET, draw=draw), draw=draw)
-        for draw in range(10)
-    )
+def damage(pipelines):
+    return [
+        DamageTable.concatenate(
+            measure(TARGET, run(pipeline, TARGET, draw=draw), draw=draw)
+            for draw in range(10)
+        )
+        for pipeline in pipelines
+    ]
+
+
+def blame_of(transforms):
+    pipeline = Pipeline.parse(transforms)
+    return apportion(pipeline, damage([pipeline])[0], damage)
 
 
 def test_the_transform_that_does_the_damage_is_blamed():
-    pipeline = Pipeline.parse(
+    blame = blame_of(
         [A.HorizontalFlip(p=0.5), A.Rotate((45, 45), border_mode=0, p=0.5), A.Blur(p=1)]
     )
-    blame = apportion(pipeline, audit)
     frame = blame.to_frame()
     loose = frame.xs("loose", level="kind")
     assert loose["name"].tolist() == ["HorizontalFlip", "Rotate", "Blur"]
@@ -54,7 +61,7 @@ def test_the_transform_that_does_the_damage_is_blamed():
 
 def test_two_transforms_that_do_the_same_damage_are_told_by_what_they_do_alone():
     crop = A.Crop(0, 0, 100, 200, p=1)
-    blame = apportion(Pipeline.parse([A.Blur(p=1), crop, crop]), audit)
+    blame = blame_of([A.Blur(p=1), crop, crop])
     gone = blame.to_frame().xs("gone", level="kind")
     # Without one of them, the other cuts off the same
     assert gone["blame"].tolist() == [0, 0, 0]
@@ -65,24 +72,72 @@ def test_two_transforms_that_do_the_same_damage_are_told_by_what_they_do_alone()
 def test_of_two_transforms_the_one_without_which_there_is_less_is_named():
     # What the first leaves of the objects, the second cuts off, and the other way round
     left, right = A.Crop(100, 0, 300, 200, p=1), A.Crop(0, 0, 40, 200, p=1)
-    blame = apportion(Pipeline.parse([left, right]), audit)
+    blame = blame_of([left, right])
     gone = blame.to_frame().xs("gone", level="kind")
     cause = blame.cause("gone")
     assert cause.transform == gone["blame"].idxmax()
     assert cause.together > cause.without
 
 
-def test_the_whole_is_measured_once():
-    pipeline = Pipeline.parse([A.HorizontalFlip(p=1), A.Blur(p=1)])
-    together = audit(pipeline)
-    audited.clear()
-    apportion(pipeline, audit, together)
-    assert len(audited) == 4 and pipeline.name not in audited
-
-
 def test_a_pipeline_without_transforms_has_nobody_to_blame():
-    blame = apportion(Pipeline.parse([]), audit)
+    blame = blame_of([])
     assert blame.to_frame().empty
     assert blame.worst("loose") is None
     cause = blame.cause("loose")
     assert (cause.transform, cause.together, cause.without) == (None, 0, None)
+
+
+def table(samples, *, loose):
+    """Judged objects, one a sample, of which some have a box that is loose."""
+    (one,) = damage([Pipeline.parse([A.HorizontalFlip(p=1)])])
+    rows = np.zeros(len(samples), np.int64)
+    values = {field.name: getattr(one, field.name)[rows] for field in fields(one)}
+    looseness = np.where(np.isin(samples, loose), 9.0, 1.0)
+    return DamageTable(
+        **values
+        | {
+            "sample": np.array(samples),
+            "looseness": looseness,
+            "slack": np.full(len(samples), 99.0),
+        }
+    )
+
+
+def test_shares_are_compared_on_the_samples_that_go_through_both_ways():
+    first, second = A.Blur(p=1), A.MedianBlur(p=1)
+    tables = [
+        table([0, 1], loose=[0, 1]),  # without the first
+        table([0, 1, 2, 3], loose=[0]),  # without the second
+        table([2], loose=[2]),  # the first alone
+        table([0, 1, 2, 3], loose=[0, 1]),  # the second alone
+    ]
+    together = table([0, 1, 2, 3], loose=[0, 1])
+    blame = apportion(Pipeline.parse([first, second]), together, lambda _: tables)
+    loose = blame.to_frame().xs("loose", level="kind")
+    # Of all four, half would be loose together, which is less than without the first
+    assert loose["together"].tolist() == [1, 0.5]
+    assert loose["without"].tolist() == [1, 0.25]
+    assert loose["blame"].tolist() == [0, 0.25]
+    assert loose["images"].tolist() == [2, 4]
+    # None of those that the first can do alone is compared
+    assert np.isnan(loose.loc[1, "alone"]) and loose.loc[2, "alone"] == 0.5
+    assert blame.worst("loose") == 2
+
+
+def test_nothing_is_blamed_for_what_fails_without_it():
+    none = table([], loose=[])
+    tables = [none, table([0, 1], loose=[0]), none, none]
+    together = table([0, 1], loose=[0])
+    pipeline = Pipeline.parse([A.Blur(p=1), A.MedianBlur(p=1)])
+    blame = apportion(pipeline, together, lambda _: tables)
+    frame = blame.to_frame().xs("loose", level="kind")
+    assert np.isnan(frame.loc[1, "blame"]) and frame.loc[2, "blame"] == 0
+    assert blame.worst("loose") is None
+    # Where it does the most alone, that is told
+    tables[2] = table([0], loose=[0])
+    cause = apportion(pipeline, together, lambda _: tables).cause("loose")
+    assert (cause.transform, cause.without, cause.alone) == (1, None, 1)
+    assert str(cause) == (
+        "due to 1. Blur: 50 % with it, the others fail without, 100 % by it alone, on "
+        "2 images"
+    )
