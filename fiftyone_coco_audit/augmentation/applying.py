@@ -58,8 +58,9 @@ def apply_augmentation(
 
     What is drawn is what the panel *Augmentation Preview* shows with the same seed.
     The new samples have the boxes, masks, classes and tags of the labels that are
-    left, and whether they are crowds. Other attributes are left out, since areas or
-    outcomes of an evaluation would not be true of them. The fields ``augmented_from``,
+    left, and whether they are crowds; and what is left of all keypoints, where lost
+    points are NaN. Other attributes are left out, since areas or outcomes of an
+    evaluation would not be true of them. The fields ``augmented_from``,
     ``augmentation``, ``augmentation_seed`` and ``augmentation_draw`` say of what they
     were made and how, so that it can be done again.
 
@@ -188,6 +189,7 @@ class _Recipe:
             augmentation_seed=self.seed,
             augmentation_draw=draw,
             **{self.label_field: fo.Detections(detections=detections)},
+            **subject.keypoints.after(drawn),
         )
 
 

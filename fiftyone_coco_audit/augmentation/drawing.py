@@ -87,7 +87,9 @@ def picture_before(
     image = _resized(target.image, width)
     maps = [_resized_map(layer, image.shape) for layer in target.maps]
     _fill(image, target, maps, colors)
-    _outline(image, outlines, image.shape[1] / target.image.shape[1], zoom)
+    scale = image.shape[1] / target.image.shape[1]
+    _outline(image, outlines, scale, zoom)
+    _dot(image, target.keypoints, scale, zoom)
     return image
 
 
@@ -139,6 +141,7 @@ def picture_after(
     scale = image.shape[1] / drawn.image.shape[1]
     _stripe(image, _unlabelled(target, drawn, maps, scale), zoom)
     _outline(image, outlines, scale, zoom)
+    _dot(image, drawn.keypoints, scale, zoom)
     return image
 
 
@@ -256,6 +259,15 @@ def _outline(
     # What is wrong takes its place first
     for outline in sorted(outlines, key=lambda one: not one.flagged):
         _draw_name(image, outline, scale, zoom, taken)
+
+
+def _dot(
+    image: Picture, points: NDArray[np.float64], scale: float, zoom: float
+) -> None:
+    """Draws points, white in black, to be seen on anything."""
+    for x, y in np.rint(points * scale).astype(int).tolist():
+        for radius, color in ((3.5, _BLACK), (2.5, _WHITE)):
+            cv2.circle(image, (x, y), round(radius * zoom), color, -1, cv2.LINE_AA)
 
 
 def _corners(outline: Outline, scale: float) -> tuple[int, int, int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,10 @@ from fiftyone_coco_audit.augmentation.drawing import (
     Picture,
     picture_after,
     picture_before,
+)
+from fiftyone_coco_audit.augmentation.keypoints import (
+    SampleKeypoints,
+    read_keypoints,
 )
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.reading import read_image
@@ -63,6 +67,7 @@ class Subject(Brief):
         colors: RGB of each object
         label_ids: the id of the label of each object
         crowd: ``(N,)`` whether each object is a crowd region
+        keypoints: its keypoints, of all fields
         notes: sentences on how the data was understood
     """
 
@@ -73,6 +78,7 @@ class Subject(Brief):
     colors: Sequence[Color]
     label_ids: Sequence[str]
     crowd: NDArray[np.bool_]
+    keypoints: SampleKeypoints = field(default_factory=SampleKeypoints)
     notes: tuple[str, ...] = ()
 
     def _about(self) -> str:
@@ -320,7 +326,14 @@ def read_subject(
             "The labels have no masks: boxes are taken for the objects, so that "
             "boxes called too large may be less so."
         )
-    target = make_target(image, objects.box, objects.masks, category=objects.category)
+    keypoints = read_keypoints(view, size[0])
+    target = make_target(
+        image,
+        objects.box,
+        objects.masks,
+        category=objects.category,
+        keypoints=keypoints.points[keypoints.known],
+    )
     names = [classes[category] for category in objects.category.tolist()]
     return Subject(
         sample_id=sample_id,
@@ -330,6 +343,7 @@ def read_subject(
         colors=label_colors(dataset, label_field, names, classes),
         label_ids=found.ids[rows].tolist(),
         crowd=objects.crowd,
+        keypoints=keypoints,
         notes=(*notes, *target.notes),
     )
 

@@ -344,6 +344,32 @@ def test_of_a_view_only_the_labels_that_it_shows_are_taken(dataset, tmp_path):
     assert len(dataset.first().ground_truth.detections) == 3
 
 
+def test_keypoints_go_along(dataset, tmp_path):
+    sample = dataset.first()
+    nan = float("nan")
+    sample["pose"] = fo.Keypoints(
+        keypoints=[
+            fo.Keypoint(label="cat", points=[[0.25, 0.5], [nan, nan], [0.75, 0.5]]),
+            fo.Keypoint(label="dog", points=[[0.9, 0.9]], tags=["checked"]),
+        ]
+    )
+    sample.save()
+    flipped, empty = apply_augmentation(dataset, FLIP, output_dir=tmp_path / "flip")
+    cat, dog = flipped.pose.keypoints
+    # A flip mirrors the last pixel onto the first
+    assert np.array(cat.points)[[0, 2]] == pytest.approx(
+        np.array([[59 / 80, 0.5], [19 / 80, 0.5]])
+    )
+    assert np.isnan(cat.points[1]).all()
+    assert (dog.label, dog.tags) == ("dog", ["checked"])
+    assert not empty.pose.keypoints
+    cut = apply_augmentation(dataset[:1], CROP, output_dir=tmp_path / "cut").first()
+    (cat,) = cut.pose.keypoints
+    assert cat.points[0] == pytest.approx([0.5, 0.5])
+    assert np.isnan(cat.points[1:]).all()
+    assert dataset.first().pose == sample.pose
+
+
 def test_a_sample_that_a_view_has_twice_is_drawn_once(dataset, tmp_path):
     view = dataset.concat(dataset.limit(1))
     assert len(view) == 3

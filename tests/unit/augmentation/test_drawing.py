@@ -308,3 +308,13 @@ def test_a_data_uri_is_the_picture():
     data = np.frombuffer(base64.b64decode(text), np.uint8)
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1].astype(int)
     assert np.abs(decoded - picture).mean() < 3
+
+
+def test_keypoints_are_dots():
+    image = np.full((80, 120, 3), 128, np.uint8)
+    target = make_target(image, np.zeros((0, 4)), keypoints=np.array([[30.0, 20.0]]))
+    shown = picture_before(target, [], [], width=240)
+    assert (shown[40, 60] == 255).all() and (shown[60, 60] == 128).all()
+    drawn = run(Pipeline.parse([A.VerticalFlip(p=1)]), target)
+    shown = picture_after(target, drawn, [], [], width=240)
+    assert (shown[2 * 59, 60] == 255).all() and (shown[40, 60] == 128).all()
