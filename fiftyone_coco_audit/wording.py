@@ -32,8 +32,10 @@ def counted(count: int, noun: str) -> str:
 
         >>> counted(1, "image"), counted(1200, "class"), counted(3, "box")
         ('1 image', '1,200 classes', '3 boxes')
+        >>> counted(0, "batch"), counted(1, "batch")
+        ('0 batches', '1 batch')
     """
-    ending = "" if count == 1 else "es" if noun.endswith(("s", "x")) else "s"
+    ending = "" if count == 1 else "es" if noun.endswith(("s", "x", "ch")) else "s"
     return f"{count:,} {noun}{ending}"
 
 

@@ -82,7 +82,7 @@ class LoaderRun(Told):
         said = []
         batches = len(self.batch_seconds)
         if not self.complete:
-            said.append(f"It was interrupted after {batches:,} batches.")
+            said.append(f"It was interrupted after {counted(batches, 'batch')}.")
         if self.failures:
             first = self.failures[0]
             where = f"batch {first.number}"
