@@ -22,3 +22,13 @@ def check_count(name: str, value: object) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise CocoAuditError(f"{name} is {value!r}: it must be a whole number from 1")
+
+
+def check_whole(name: str, value: object) -> None:
+    """Checks that an argument is a whole number, such as a seed.
+
+    Raises:
+        CocoAuditError: if it is not
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise CocoAuditError(f"{name} is {value!r}: it must be a whole number")

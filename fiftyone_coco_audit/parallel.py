@@ -55,6 +55,23 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def check_workers(executor: Executor | None, workers: int | None) -> None:
+    """Checks what is to run the work, before any is begun.
+
+    Raises:
+        CocoAuditError: if it is no executor, or no number of processes
+    """
+    if workers is not None:
+        check_count("workers", workers)
+    # Not all executors are of the class that Python has for them
+    able = callable(getattr(executor, "submit", None))
+    if executor is not None and (isinstance(executor, type) or not able):
+        raise CocoAuditError(
+            f"executor is {executor!r}: it must be an executor, such as a "
+            "ProcessPoolExecutor or a Dask client's get_executor()"
+        )
+
+
 def map_items(
     function: Callable[[Item], Result],
     items: Sequence[Item],
@@ -96,8 +113,7 @@ def map_items(
         CocoAuditError: if the function cannot be sent to other processes, or these
             cannot be started
     """
-    if workers is not None:
-        check_count("workers", workers)
+    check_workers(executor, workers)
     if workers is None:
         workers = getattr(executor, "_max_workers", None) or available_cores()
         if executor is None and _is_of_main(function) and not _is_guarded():

@@ -20,7 +20,7 @@ from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.preview import Subject, read_subject
 from fiftyone_coco_audit.augmentation.targets import Draw, draw_name, pixels_of, run
 from fiftyone_coco_audit.columns import Progress, require_detections
-from fiftyone_coco_audit.errors import CocoAuditError, check_count
+from fiftyone_coco_audit.errors import CocoAuditError, check_count, check_whole
 from fiftyone_coco_audit.fields import (
     FieldSpec,
     check_paths_are_free,
@@ -90,12 +90,13 @@ def apply_augmentation(
 
     recipe = _Recipe(Pipeline.parse(pipeline), label_field, seed, tag, image_format)
     check_count("n", n)
-    if not isinstance(seed, int) or not isinstance(tag, str) or not tag:
+    check_whole("seed", seed)
+    if not isinstance(tag, str) or not tag:
+        raise CocoAuditError(f"tag is {tag!r}: it must be a text")
+    if not isinstance(output_dir, (str, os.PathLike)) or not output_dir:
         raise CocoAuditError(
-            f"seed is {seed!r} and tag {tag!r}: they must be a whole number and a text"
+            f"output_dir is {output_dir!r}: name a folder for the images"
         )
-    if not output_dir:
-        raise CocoAuditError("output_dir is empty: name a folder for the images")
     require_detections(samples, label_field)
     dataset = samples._root_dataset
     check_paths_are_free(dataset, [s.path for s in _FIELDS], _FUNCTION, instead="")

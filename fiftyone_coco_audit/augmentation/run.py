@@ -37,7 +37,7 @@ from fiftyone_coco_audit.columns import (
     read_columns,
     write_columns,
 )
-from fiftyone_coco_audit.errors import CocoAuditError, check_count
+from fiftyone_coco_audit.errors import CocoAuditError, check_count, check_whole
 from fiftyone_coco_audit.fields import (
     FieldSpec,
     check_paths_are_free,
@@ -47,7 +47,7 @@ from fiftyone_coco_audit.fields import (
 )
 from fiftyone_coco_audit.findings import Finding, findings_frame, severest_first
 from fiftyone_coco_audit.objects import RLE, LabelledImages
-from fiftyone_coco_audit.parallel import WorkerDied, map_items
+from fiftyone_coco_audit.parallel import WorkerDied, check_workers, map_items
 from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
     read_labelled_images,
@@ -516,6 +516,8 @@ def audit_augmentation(
         min_visibility=min_visibility, min_area=min_area
     )
     check_count("n_seeds", n_seeds)
+    check_whole("seed", seed)
+    check_workers(executor, workers)
     if not isinstance(min_share, (int, float)) or not 0 <= min_share <= 1:
         raise CocoAuditError(f"min_share is {min_share!r}: it must be from 0 to 1")
     if not isinstance(thresholds, Thresholds):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.brief import Told
-from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.errors import CocoAuditError, check_whole
 from fiftyone_coco_audit.loading.classes import diagnose_classes
 from fiftyone_coco_audit.loading.geometry import (
     FORMATS,
@@ -142,7 +142,7 @@ class TargetChecker:
         channels: the order of channels that is meant, ``"rgb"`` or ``"bgr"``
 
     Raises:
-        CocoAuditError: if there is no such format or order
+        CocoAuditError: if there is no such format, label or order
     """
 
     labelled: LabelledImages
@@ -155,12 +155,9 @@ class TargetChecker:
     _count: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
+        check_options(self.box_format, self.first_label, self.channels)
         self._holder = Holder(self.labelled, self.image_ids)
         self._stated = None if self.box_format is None else _parse(self.box_format)
-        if self.channels not in ("rgb", "bgr"):
-            raise CocoAuditError(
-                f"channels is {self.channels!r}: it must be 'rgb' or 'bgr'"
-            )
         objects = self.labelled.objects
         size = np.tile(self.labelled.image_size, 2)
         self._truth = corners(objects.box, "xywh") / size
@@ -500,8 +497,23 @@ def match(
     return left[good], right[good]
 
 
-def _parse(text: str) -> list[tuple[str, str]]:
-    name, *units = text.replace(",", " ").split() or [""]
+def check_options(box_format: object, first_label: object, channels: object) -> None:
+    """Checks what a loader is said to give, before anything is read.
+
+    Raises:
+        CocoAuditError: if there is no such format, label or order of channels
+    """
+    if box_format is not None:
+        _parse(box_format)
+    if first_label is not None:
+        check_whole("first_label", first_label)
+    if channels not in ("rgb", "bgr"):
+        raise CocoAuditError(f"channels is {channels!r}: it must be 'rgb' or 'bgr'")
+
+
+def _parse(text: object) -> list[tuple[str, str]]:
+    words = text.replace(",", " ").split() if isinstance(text, str) else []
+    name, *units = words or [""]
     space = {"": "pixels", "pixels": "pixels", "normalised": "normalised"}
     space["normalized"] = "normalised"
     unit = space.get(" ".join(units))

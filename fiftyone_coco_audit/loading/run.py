@@ -13,7 +13,7 @@ import numpy as np
 
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.columns import Progress, write_columns
-from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.errors import CocoAuditError, check_whole
 from fiftyone_coco_audit.fields import (
     FieldSpec,
     check_paths_are_free,
@@ -21,11 +21,13 @@ from fiftyone_coco_audit.fields import (
     delete_fields,
     fields_of,
 )
+from fiftyone_coco_audit.loading.diagnosis import check_options
 from fiftyone_coco_audit.loading.loaders import LoaderRun, run_loader
 from fiftyone_coco_audit.loading.pipelines import AlbumentationsPipeline
 from fiftyone_coco_audit.loading.reports import DryRun
 from fiftyone_coco_audit.loading.runner import run_pipeline
 from fiftyone_coco_audit.loading.stages import Decoding
+from fiftyone_coco_audit.parallel import check_workers
 from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
     read_labelled_images,
@@ -84,6 +86,13 @@ def dry_run(
     Raises:
         CocoAuditError: if the pipeline or the data do not allow it
     """
+    check_whole("seed", seed)
+    check_workers(executor, workers)
+    if decoding is not None and not callable(decoding):
+        raise CocoAuditError(
+            f"decoding is {decoding!r}: it must be Decoding(...) of "
+            "fiftyone_coco_audit.loading.stages"
+        )
     if _is_loader(pipeline):
         return check_loader(
             samples, pipeline, label_field=label_field, progress=progress
@@ -145,6 +154,7 @@ def check_loader(
     Raises:
         CocoAuditError: if the loader or the data do not allow it
     """
+    check_options(box_format, first_label, channels)
     labelled = read_labelled_images(samples, label_field, progress=False)
     ids = labelled.columns.coco_id
     total = len(loader) if hasattr(loader, "__len__") else 0

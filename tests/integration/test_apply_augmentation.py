@@ -197,6 +197,10 @@ def nothing_written(dataset: fo.Dataset, before: tuple, folder: Path) -> None:
     ("arguments", "message"),
     [
         ({"n": 0}, "n is 0"),
+        ({"seed": None}, "^seed is None: it must be a whole number"),
+        ({"seed": "x"}, "^seed is 'x': it must be"),
+        ({"seed": True}, "^seed is True: it must be"),
+        ({"tag": 3}, "^tag is 3: it must be"),
         ({"image_format": "gif"}, "must be 'png' or 'jpg'"),
         ({"label_field": "labels"}, "has no field 'labels'"),
         ({"pipeline": "[{}]"}, "Transform 1 of the list"),
@@ -221,6 +225,14 @@ def test_nothing_is_written_where_it_cannot_be_done(
     with pytest.raises(CocoAuditError, match=message):
         apply_augmentation(dataset, **arguments, output_dir=tmp_path / "new")
     nothing_written(dataset, before, tmp_path / "new")
+
+
+@pytest.mark.parametrize("folder", [3, None, ""])
+def test_a_folder_that_is_no_path_is_refused(dataset: fo.Dataset, folder):
+    before = state(dataset)
+    with pytest.raises(CocoAuditError, match="^output_dir is .*: name a folder"):
+        apply_augmentation(dataset, FLIP, output_dir=folder)
+    assert state(dataset) == before
 
 
 def test_nothing_is_written_where_an_image_is_corrupt(

@@ -419,12 +419,41 @@ def test_boxes_out_of_the_image_are_told(dataset):
         {"workers": "2"},
         {"thresholds": None},
         {"min_share": -1},
+        {"seed": None},
+        {"seed": "x"},
+        {"seed": True},
+        {"executor": 4},
     ],
 )
 def test_arguments_of_the_wrong_kind_are_named(dataset, wrong):
     (name,) = wrong
-    with pytest.raises(CocoAuditError, match=name):
+    with pytest.raises(CocoAuditError, match=f"^{name} is .* must be"):
         audit_augmentation(dataset, "minimal", **wrong)
+
+
+@pytest.mark.parametrize("source", ["minimal", [[]]], ids=["pipeline", "loader"])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"seed": None}, {"seed": "x"}, {"executor": 4}, {"workers": 0}, {"decoding": 3}],
+)
+def test_arguments_of_a_dry_run_are_checked_before_it(dataset, source, wrong):
+    (name,) = wrong
+    with pytest.raises(CocoAuditError, match=f"^{name} is .* must be"):
+        dry_run(dataset, source, **wrong)
+    assert not dataset.has_field("dry_run_status")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"box_format": 3}, {"first_label": "a"}, {"channels": None}]
+)
+def test_arguments_about_a_loader_are_checked_before_it_is_read(dataset, wrong):
+    class Unread:
+        def __iter__(self):
+            pytest.fail("it was read")
+
+    (name,) = wrong
+    with pytest.raises(CocoAuditError, match=f"^{name} is .* must be"):
+        check_loader(dataset, Unread(), **wrong)
 
 
 def test_a_list_of_batches_is_a_loader(dataset):

@@ -299,3 +299,9 @@ def test_a_script_with_a_main_guard_may_use_what_it_defines(tmp_path):
         out, error = process.communicate(timeout=120)
     assert not process.returncode, error
     assert out.splitlines()[0] == "begun" and out.count("begun") == 1
+
+
+@pytest.mark.parametrize("executor", [4, "threads", ThreadPoolExecutor])
+def test_what_is_no_executor_is_refused(executor):
+    with pytest.raises(CocoAuditError, match="^executor is .* must be an executor"):
+        list(map_items(square, range(3), executor=executor))

@@ -311,10 +311,21 @@ def test_one_sample_of_one_box_is_not_enough_for_a_diagnosis(labels):
 
 @pytest.mark.parametrize(
     "options",
-    [{"box_format": "xxyy"}, {"box_format": "xyxy feet"}, {"channels": "rbg"}],
+    [
+        {"box_format": "xxyy"},
+        {"box_format": "xyxy feet"},
+        {"box_format": 3},
+        {"box_format": ""},
+        {"first_label": "a"},
+        {"first_label": 0.5},
+        {"first_label": True},
+        {"channels": "rbg"},
+        {"channels": 3},
+    ],
 )
 def test_impossible_options_are_refused(labels, options):
-    with pytest.raises(CocoAuditError, match="must be"):
+    (name,) = options
+    with pytest.raises(CocoAuditError, match=f"^{name} is .* must be"):
         TargetChecker(labels, **options)
 
 
