@@ -22,6 +22,8 @@ CLEARLY_WORSE = 0.04
 NEARLY_SAME = 0.01
 #: Standard deviation of grey values, in [0, 255], under which nothing can be told
 FLAT = 1.0
+# Those that OpenCV can resize
+_MOST_CHANNELS = 4
 
 #: ``(transpose, flip x, flip y)``, done in this order: the 8 ways to turn and to flip
 TURNS = tuple(
@@ -121,7 +123,7 @@ def compare(
     """Finds out how a delivered image is made of an image.
 
     Args:
-        image: ``(height, width, 3)`` or ``(height, width)``, of any range
+        image: ``(height, width, channels)`` or ``(height, width)``, of any range
         reference: the image
         size: its width and height
 
@@ -129,6 +131,8 @@ def compare(
         a :class:`Likeness`
     """
     image = image if image.ndim == 3 else image[..., None]
+    # Nothing says which of the bands of a multispectral image are red and blue
+    coloured = image.shape[2] <= _MOST_CHANNELS
     found: dict[Turn, tuple[float, Place, NDArray[np.float32]]] = {}
     values: list[tuple[Turn, Place, float]] = []
     for transposed in (False, True):
@@ -154,9 +158,9 @@ def compare(
         for turn, (value, _, _) in found.items()
         if correlation >= SAME and value > correlation - CLEARLY_WORSE
     )
-    colour = (
-        _colour(thumbnail, turn_array(reference.thumbnail, best)) if turns else np.nan
-    )
+    colour = np.nan
+    if turns and coloured:
+        colour = _colour(thumbnail, turn_array(reference.thumbnail, best))
     alike = dict.fromkeys(
         other
         for turn, other, value in values
@@ -249,9 +253,14 @@ def _thumbnail(image: NDArray[Any], place: Place) -> NDArray[np.float32]:
     import cv2
 
     left, top, width, height = place
-    rows = slice(round(top), max(round(top + height), round(top) + 1))
-    columns = slice(round(left), max(round(left + width), round(left) + 1))
+    # A part of less than a pixel is one, also at the end
+    y = min(round(top), image.shape[0] - 1)
+    x = min(round(left), image.shape[1] - 1)
+    rows = slice(y, max(round(top + height), y + 1))
+    columns = slice(x, max(round(left + width), x + 1))
     part = image[rows, columns]
+    if part.shape[2] > _MOST_CHANNELS:
+        part = part[..., :3]
     # Some samples of a large image are enough for a mean
     step = max(min(part.shape[:2]) // (8 * SIDE), 1)
     part = part[::step, ::step]

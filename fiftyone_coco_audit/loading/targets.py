@@ -5,8 +5,10 @@ Tensors are recognised by what they can do, so that PyTorch need not be there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +31,10 @@ _LABEL_KEYS = (
 )
 _ID_KEYS = ("image_id", "img_id")
 _TARGET_KEYS = ("target", "targets", "labels", "annotations")
+
+_USED_KEYS = {*_IMAGE_KEYS, *_BOX_KEYS, *_LABEL_KEYS, *_ID_KEYS, *_TARGET_KEYS}
+#: Numbers of channels, the commonest first
+_CHANNELS = (3, 4, 1)
 
 _KNOWN = (
     "known are (image, {'boxes', 'labels', 'image_id'}), (image, COCO records), "
@@ -113,24 +119,64 @@ def unpack_batch(batch: Any) -> list[LoadedSample]:
     Raises:
         CocoAuditError: if it is of no known kind
     """
+    return [unpack() for unpack in _unpackers(batch)]
+
+
+def unpack_each(batch: Any) -> list[LoadedSample | Exception]:
+    """Takes a batch apart, of which some samples may be of no known kind.
+
+    Args:
+        batch: see :func:`unpack_batch`
+
+    Returns:
+        each sample, or what is wrong with it
+
+    Raises:
+        CocoAuditError: if the batch is of no known kind
+    """
+    found: list[LoadedSample | Exception] = []
+    for unpack in _unpackers(batch):
+        try:
+            found.append(unpack())
+        except Exception as error:
+            # Objects of the user's own may raise anything
+            found.append(error)
+    return found
+
+
+def _unpackers(batch: Any) -> Sequence[Callable[[], LoadedSample]]:
+    """What takes each of the samples of a batch apart."""
     if isinstance(batch, Mapping):
         if "batch_idx" in batch:
             return _ultralytics_dictionary(batch)
         images = _first(batch, _IMAGE_KEYS)
         if images is None or not _are_images(images):
-            return [unpack_sample(batch)]
-        return [
-            unpack_sample({key: _part(value, n) for key, value in batch.items()})
-            for n in range(len(images))
+            return [partial(unpack_sample, batch)]
+        count = len(images)
+        parts = [
+            {
+                key: _part(value, n, count, repr(key)) if key in _USED_KEYS else None
+                for key, value in batch.items()
+            }
+            for n in range(count)
         ]
+        return [partial(unpack_sample, part) for part in parts]
     if isinstance(batch, (tuple, list)) and len(batch):
         first = batch[0]
         if _are_images(first) and len(batch) >= 2:
             return _images_and_targets(first, batch[1:])
         if _is_array(first):
-            return [unpack_sample(batch)]
-        return [unpack_sample(item) for item in batch]
+            return [partial(unpack_sample, batch)]
+        if _is_image_and_target(batch):
+            # Such as the path of an image, which is told as that
+            return [partial(_sample, first, batch[1:])]
+        return [partial(unpack_sample, item) for item in batch]
     raise CocoAuditError(f"The loader yields {_describe(batch)}: {_KNOWN}")
+
+
+def _is_image_and_target(value: Sequence[Any]) -> bool:
+    known = isinstance(value, tuple) and len(value) >= 2
+    return known and isinstance(value[0], (str, bytes, type(None)))
 
 
 def _are_images(value: Any) -> bool:
@@ -152,35 +198,72 @@ def _ndim(value: Any) -> int:
     return len(as_array(value).shape if shape is None else shape)
 
 
-def _images_and_targets(images: Any, targets: Sequence[Any]) -> list[LoadedSample]:
+def _images_and_targets(
+    images: Any, targets: Sequence[Any]
+) -> Sequence[Callable[[], LoadedSample]]:
     if _is_array(targets[0]) and as_array(targets[0]).ndim == 2:
-        rows = as_array(targets[0]).astype(np.float64)
-        if rows.shape[1] == 6:
+        rows = as_array(targets[0])
+        if rows.shape[1] == 6 and rows.dtype.kind in "buif":
+            rows = rows.astype(np.float64)
             return [
-                _sample(image, [rows[rows[:, 0] == n][:, 1:]], "ultralytics")
+                partial(_sample, image, [rows[rows[:, 0] == n][:, 1:]], "ultralytics")
                 for n, image in enumerate(images)
             ]
+    count = len(images)
+    parts = [
+        [_part(target, n, count, "targets") for target in targets] for n in range(count)
+    ]
     return [
-        _sample(image, [_part(target, n) for target in targets])
-        for n, image in enumerate(images)
+        partial(_sample, image, part) for image, part in zip(images, parts, strict=True)
     ]
 
 
-def _ultralytics_dictionary(batch: Mapping[str, Any]) -> list[LoadedSample]:
+def _ultralytics_dictionary(
+    batch: Mapping[str, Any],
+) -> Sequence[Callable[[], LoadedSample]]:
+    missing = [key for key in ("img", "bboxes", "cls") if key not in batch]
+    if missing:
+        raise CocoAuditError(
+            f"The loader yields {_describe(batch)}, with a 'batch_idx' but no "
+            f"{missing[0]!r}: batches of Ultralytics have both"
+        )
     owner = as_array(batch["batch_idx"]).ravel()
-    boxes = as_array(batch["bboxes"]).reshape(-1, 4)
-    labels = as_array(batch["cls"]).reshape(-1, 1)
-    rows = np.hstack([labels, boxes]).astype(np.float64)
+    boxes = _as_boxes(batch["bboxes"])
+    labels = _as_labels(batch["cls"])
+    if not len(owner) == len(boxes) == len(labels):
+        raise CocoAuditError(
+            f"The loader yields {len(boxes)} boxes with {len(labels)} labels and "
+            f"{len(owner)} numbers of images in one batch: there must be one of each "
+            "for each box"
+        )
+    rows = np.hstack([labels[:, None], boxes]).astype(np.float64)
     return [
-        _sample(image, [rows[owner == n]], "ultralytics")
+        partial(_sample, image, [rows[owner == n]], "ultralytics")
         for n, image in enumerate(batch["img"])
     ]
 
 
-def _part(value: Any, place: int) -> Any:
+def _part(value: Any, place: int, count: int, what: str) -> Any:
     """What belongs to one sample of a batch."""
     if isinstance(value, Mapping):
-        return {key: _part(one, place) for key, one in value.items()}
+        return {
+            key: _part(one, place, count, repr(key)) if key in _USED_KEYS else None
+            for key, one in value.items()
+        }
+    if value is None:
+        return None
+    try:
+        number = len(value)
+    except TypeError:
+        if count == 1:
+            return value
+        # One number for all of them says nothing of any
+        number = 0
+    if isinstance(value, (str, bytes)) or number != count:
+        raise CocoAuditError(
+            f"The loader yields {_describe(value)} as {what} of a batch of {count} "
+            "images: there must be one for each image"
+        )
     return value[place]
 
 
@@ -198,22 +281,90 @@ def _sample(
     image: Any, targets: Sequence[Any], container: Container = "plain"
 ) -> LoadedSample:
     boxes, labels, image_id, container = _target(targets, container)
-    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+    boxes = _as_boxes(boxes)
     if labels is not None:
-        labels = as_array(labels).reshape(-1)
-        if labels.dtype.kind == "f":
-            labels = labels.astype(np.int64)
+        labels = _as_labels(labels)
         if len(labels) != len(boxes):
             raise CocoAuditError(
                 f"The loader yields {len(boxes)} boxes with {len(labels)} labels for "
                 "one image: there must be one label for each box"
             )
     return LoadedSample(
-        None if image is None else channels_last(as_array(image)),
+        None if image is None else _as_image(image),
         boxes,
         labels,
         image_id,
         container,
+    )
+
+
+def _as_image(image: Any) -> NDArray[Any]:
+    try:
+        found = as_array(image)
+    except (TypeError, ValueError):
+        found = np.array(None)
+    if found.dtype.kind not in "buif":
+        raise CocoAuditError(
+            f"The loader yields {_describe(image)} as an image: it must be an array of "
+            "numbers"
+        )
+    if found.ndim not in (2, 3) or not found.size:
+        raise CocoAuditError(
+            f"The loader yields an image of shape {found.shape}: it must be (height, "
+            "width, channels), (channels, height, width) or (height, width), none of "
+            "them 0"
+        )
+    return channels_last(found)
+
+
+def _as_boxes(boxes: Any) -> NDArray[np.float64]:
+    try:
+        found = np.asarray(as_array(boxes), np.float64)
+    except (TypeError, ValueError):
+        found = np.array(np.nan)
+    if not found.size:
+        return np.zeros((0, 4))
+    if found.shape == (4,):
+        found = found[None]
+    if found.ndim != 2 or found.shape[1] != 4:
+        raise CocoAuditError(
+            f"The loader yields {_describe(boxes)} as boxes, which must be four "
+            f"numbers each: {_KNOWN}"
+        )
+    return found
+
+
+def _as_labels(labels: Any) -> NDArray[Any]:
+    try:
+        found = as_array(labels)
+    except (TypeError, ValueError):
+        found = np.array(None)
+    # NumPy makes texts of numbers that are with texts
+    if found.dtype.kind in "OU" and isinstance(labels, (list, tuple)):
+        found = np.empty(len(labels), object)
+        found[:] = labels
+    found = found.reshape(-1)
+    if found.dtype.kind == "O":
+        kinds = (str, Integral)
+        if not any(all(isinstance(one, kind) for one in found) for kind in kinds):
+            unusual = [one for one in found if not isinstance(one, kinds)] or found
+            raise _bad_label(unusual[0], mixed=isinstance(unusual[0], kinds))
+        found = np.array(found.tolist())
+    if found.dtype.kind == "f":
+        whole = np.isfinite(found) & (found == np.floor(found))
+        if not whole.all():
+            raise _bad_label(found[~whole][0].item())
+        found = found.astype(np.int64)
+    if found.dtype.kind not in "biuU":
+        raise _bad_label(found[0])
+    return found
+
+
+def _bad_label(label: Any, mixed: bool = False) -> CocoAuditError:
+    what = "names and numbers" if mixed else repr(label)
+    return CocoAuditError(
+        f"The loader yields {what} as labels of one image: the label of each box must "
+        "be a whole number, or of each a name"
     )
 
 
@@ -232,7 +383,10 @@ def _target(targets: Sequence[Any], container: Container) -> _Target:
         targets, target = target, target[0]
     if len(targets) > 1 and _is_identifier(targets[-1]):
         return (*_target(targets[:-1], container)[:2], _scalar(targets[-1]), container)
-    boxes = as_array(target).astype(np.float64)
+    try:
+        boxes = as_array(target).astype(np.float64)
+    except (TypeError, ValueError):
+        boxes = np.array(np.nan)
     if not boxes.size:
         return np.zeros((0, 4)), np.zeros(0, np.int64), None, container
     if boxes.ndim != 2 or boxes.shape[1] not in (4, 5):
@@ -244,12 +398,14 @@ def _target(targets: Sequence[Any], container: Container) -> _Target:
     return (*_class_apart(boxes), None, container)
 
 
-def _class_apart(rows: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _class_apart(
+    rows: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Boxes and classes of rows of five: the class is first as in YOLO, or last."""
     whole = (rows == np.floor(rows)).all(axis=0)
     last = whole[4] and (not whole[0] or rows[:, 1:4].max() > 1)
     place = 4 if last else 0
-    return np.delete(rows, place, axis=1), rows[:, place].astype(np.int64)
+    return np.delete(rows, place, axis=1), rows[:, place]
 
 
 def _is_identifier(value: Any) -> bool:
@@ -261,8 +417,8 @@ def _is_identifier(value: Any) -> bool:
 def _scalar(value: Any) -> Any:
     if value is None or isinstance(value, (int, str)):
         return value
-    found = as_array(value).ravel()
-    return found[0].item() if len(found) else None
+    found = as_array(value).ravel().tolist()
+    return found[0] if found else None
 
 
 def _dictionary(target: Mapping[str, Any]) -> _Target:
@@ -276,17 +432,29 @@ def _dictionary(target: Mapping[str, Any]) -> _Target:
     container: Container = "plain"
     if "boxes" in target:
         container = "class_labels" if "class_labels" in target else "torchvision"
-    return as_array(boxes), _first(target, _LABEL_KEYS), image_id, container
+    return boxes, _first(target, _LABEL_KEYS), image_id, container
 
 
-def _records(records: Sequence[Mapping[str, Any]]) -> _Target:
-    if records and _first(records[0], _BOX_KEYS) is None:
+def _records(records: Any) -> _Target:
+    is_list = isinstance(records, (list, tuple))
+    if not is_list or not all(isinstance(record, Mapping) for record in records):
         raise CocoAuditError(f"The loader yields {_describe(records)}: {_KNOWN}")
-    boxes = [as_array(_first(record, _BOX_KEYS)).ravel() for record in records]
-    labels = [_scalar(_first(record, _LABEL_KEYS)) for record in records]
+    boxes, labels = [], []
+    for record in records:
+        box = _first(record, _BOX_KEYS)
+        if box is None:
+            raise CocoAuditError(f"The loader yields {_describe(records)}: {_KNOWN}")
+        found = _as_boxes(box)
+        if len(found) != 1:
+            raise CocoAuditError(
+                f"The loader yields {_describe(box)} as the box of a record: it must "
+                "be four numbers"
+            )
+        boxes.append(found[0])
+        labels.append(_scalar(_first(record, _LABEL_KEYS)))
     image_id = _scalar(_first(records[0], _ID_KEYS)) if records else None
-    known = None if None in labels else np.array(labels)
-    return boxes, known, image_id, "coco"
+    known = any(key in record for record in records for key in _LABEL_KEYS)
+    return boxes, labels if known or not records else None, image_id, "coco"
 
 
 def _first(mapping: Mapping[str, Any], keys: Sequence[str]) -> Any:
@@ -298,15 +466,23 @@ def channels_last(image: NDArray[Any]) -> NDArray[Any]:
 
     Args:
         image: ``(height, width, channels)``, ``(channels, height, width)`` as in
-            PyTorch, or ``(height, width)``
+            PyTorch, or ``(height, width)``. The channels are where there are 3, else
+            4, else 1; of other numbers where there are less of them
 
     Returns:
         ``(height, width, channels)`` or ``(height, width)``
     """
-    counts = (1, 3, 4)
-    if image.ndim == 3 and image.shape[0] in counts and image.shape[2] not in counts:
+    if image.ndim != 3:
+        return image
+    first, last = image.shape[0], image.shape[2]
+    if (_rareness(first), first) < (_rareness(last), last):
         return np.moveaxis(image, 0, 2)
     return image
+
+
+def _rareness(channels: int) -> int:
+    """How rare a number of channels is, so that the other axis decides."""
+    return _CHANNELS.index(channels) if channels in _CHANNELS else len(_CHANNELS)
 
 
 def _describe(value: Any, depth: int = 1) -> str:
@@ -315,6 +491,8 @@ def _describe(value: Any, depth: int = 1) -> str:
     if isinstance(value, (list, tuple)):
         if not depth:
             return f"a {type(value).__name__}"
+        if not value:
+            return f"an empty {type(value).__name__}"
         parts = ", ".join(_describe(one, depth - 1) for one in value[:4])
         return f"a {type(value).__name__} of {len(value)} ({parts})"
     if _is_array(value):

@@ -10,6 +10,7 @@ from fiftyone_coco_audit.loading.targets import (
     as_array,
     channels_last,
     unpack_batch,
+    unpack_each,
     unpack_sample,
 )
 
@@ -228,3 +229,152 @@ def test_lists_of_images_with_rows_are_samples(columns):
     images = [np.zeros((60, 80)), np.zeros((60, 80))]
     targets = [{"boxes": np.ones((n, 4))} for n in (1, 3)]
     assert [len(one.boxes) for one in unpack_batch((images, targets))] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels"),
+    [
+        ((3, 40, 60), 3),
+        ((40, 60, 3), 3),
+        ((1, 40, 60), 1),
+        ((40, 60, 4), 4),
+        ((6, 40, 60), 6),
+        ((40, 60, 6), 6),
+        ((2, 40, 60), 2),
+        ((224, 300, 300), 224),
+        ((3, 8, 8), 3),
+        ((8, 8, 3), 3),
+        ((3, 4, 4), 3),
+        ((4, 4, 3), 3),
+        ((3, 2, 2), 3),
+        ((2, 2, 3), 3),
+        ((3, 1, 1), 3),
+        ((1, 1, 3), 3),
+        ((1, 50, 3), 3),
+        ((3, 50, 1), 3),
+    ],
+)
+def test_the_axis_of_channels_is_found(shape, channels):
+    image = np.zeros(shape, np.uint8)
+    assert channels_last(image).shape[2] == channels
+    assert channels_last(image).size == image.size
+
+
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        (np.zeros((0, 60, 3)), r"an image of shape \(0, 60, 3\)"),
+        (np.zeros((3, 40, 0)), r"an image of shape \(3, 40, 0\)"),
+        (np.zeros(5), r"an image of shape \(5,\)"),
+        (np.zeros((1, 2, 3, 4, 5)), r"an image of shape \(1, 2, 3, 4, 5\)"),
+        (np.array("a.jpg"), "as an image: it must be an array of numbers"),
+        (np.array([None, 3]), "as an image: it must be an array of numbers"),
+        (np.zeros((4, 4), complex), "as an image: it must be an array of numbers"),
+    ],
+)
+def test_what_is_no_image_is_said(image, told):
+    with pytest.raises(CocoAuditError, match=told):
+        unpack_sample((image, TARGET))
+    with pytest.raises(CocoAuditError, match=told):
+        unpack_sample({"image": image, **TARGET})
+
+
+@pytest.mark.parametrize("path", ["a.jpg", b"a.jpg"])
+def test_a_path_is_no_image(path):
+    told = "as an image: it must be an array of numbers"
+    for item in ({"image": path, **TARGET}, (path, TARGET)):
+        with pytest.raises(CocoAuditError, match=told):
+            unpack_batch(item)
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ([None, 1], "None as labels"),
+        (["cat", 1], "names and numbers as labels"),
+        (["cat", None], "None as labels"),
+        ([np.nan, 1], "nan as labels"),
+        ([1.5, 1], "1.5 as labels"),
+        (np.array([np.inf, 1]), "inf as labels"),
+        ([{"id": 1}, {"id": 2}], "as labels"),
+        (np.array([b"cat", b"dog"]), "as labels"),
+    ],
+)
+def test_labels_that_name_no_class_are_told(labels, told):
+    for item in (
+        (IMAGE, BOXES, labels),
+        (IMAGE, {"boxes": BOXES, "labels": labels}),
+        (
+            IMAGE,
+            [
+                {"bbox": box, "category_id": label}
+                for box, label in zip(BOXES, labels, strict=True)
+            ],
+        ),
+    ):
+        with pytest.raises(CocoAuditError, match=told):
+            unpack_sample(item)
+
+
+def test_labels_of_other_types_are_the_same():
+    for labels in ([3.0, 1.0], np.array([3, 1], object), [np.int64(3), 1], ["3", "1"]):
+        found = unpack_sample((IMAGE, BOXES, labels)).labels
+        assert [int(one) for one in found] == [3, 1]
+    # A class that is no number, among rows of five
+    rows = np.hstack([[[np.nan], [1]], BOXES / 10 + 0.01])
+    with pytest.raises(CocoAuditError, match="nan as labels"):
+        unpack_sample((IMAGE, rows))
+
+
+@pytest.mark.parametrize(
+    "boxes", [np.zeros((4, 3)), np.zeros((2, 2, 4)), [[1, 2, 3], [4, 5]], ["a", "b"]]
+)
+def test_boxes_of_other_than_four_numbers_are_not_rearranged(boxes):
+    with pytest.raises(CocoAuditError, match="as boxes, which must be four numbers"):
+        unpack_sample((IMAGE, {"boxes": boxes, "labels": LABELS}))
+
+
+def test_boxes_may_be_lists():
+    same(unpack_sample((IMAGE, {"boxes": BOXES.tolist(), "labels": LABELS.tolist()})))
+    same(unpack_sample((IMAGE, BOXES.tolist(), LABELS.tolist())))
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        (np.stack([FIRST] * 2), [TARGET] * 3),
+        (np.stack([FIRST] * 2), [BOXES], [LABELS]),
+        {"image": [IMAGE] * 2, "boxes": [BOXES], "labels": [LABELS]},
+        {"image": [IMAGE] * 2, "boxes": [BOXES] * 2, "labels": 3},
+    ],
+)
+def test_a_batch_has_as_many_targets_as_images(batch):
+    with pytest.raises(CocoAuditError, match="of a batch of 2 images: there must be"):
+        unpack_batch(batch)
+
+
+def test_what_is_not_used_of_a_batch_may_be_anything():
+    batch = {"image": [IMAGE] * 2, "boxes": [BOXES] * 2, "epoch": 3, "paths": ["a"]}
+    assert len(unpack_batch(batch)) == 2
+
+
+def test_batches_of_ultralytics_that_lack_something():
+    batch = {"img": np.stack([FIRST] * 2), "batch_idx": np.zeros(2), "cls": LABELS}
+    with pytest.raises(CocoAuditError, match="no 'bboxes'"):
+        unpack_batch(batch)
+    with pytest.raises(CocoAuditError, match="1 boxes with 2 labels and 2 numbers"):
+        unpack_batch({**batch, "bboxes": BOXES[:1]})
+
+
+def test_one_sample_that_cannot_be_used_leaves_the_others_of_its_batch():
+    bad = {"boxes": BOXES, "labels": [None, 1]}
+    first, second, third = unpack_each(([FIRST] * 3, [TARGET, bad, TARGET]))
+    same(first)
+    same(third)
+    assert "None as labels" in str(second)
+
+
+@pytest.mark.parametrize("batch", [[], ()])
+def test_an_empty_batch_is_told(batch):
+    with pytest.raises(CocoAuditError, match="The loader yields an empty"):
+        unpack_batch(batch)
