@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.loading.mistakes import Diagnosis
-from fiftyone_coco_audit.wording import percent, quoted
+from fiftyone_coco_audit.wording import listed, percent, quoted
 
 #: Share of labels that must be so for a way of writing classes to be the loader's
 NEARLY_ALL = 0.98
@@ -37,12 +38,24 @@ def diagnose_classes(
             ways are not right
 
     Returns:
-        the mistakes, at most one, and how the classes are written
+        the mistakes, and how the classes are written
     """
-    if isinstance(values[0], str):
-        position = {name: row for row, name in enumerate(classes)}
-        given = np.array([position.get(str(value), -1) for value in values], np.int64)
+    is_name = np.array([isinstance(value, str) for value in values], bool)
+    if is_name.any() and not is_name.all():
+        return [_of_two_kinds(is_name, images)], ""
+    found: list[Diagnosis] = []
+    whose = "the labels"
+    if is_name.all():
+        names = [str(value) for value in values]
+        given = _codes_of(names, classes)
         known = {"names": np.arange(len(classes))}
+        foreign = given >= len(classes)
+        if foreign.any():
+            found = [_of_unknown_names(names, foreign, truth, images, classes)]
+            if foreign.all():
+                return found, ""
+            whose = "the other labels"
+            given, truth, images = given[~foreign], truth[~foreign], images[~foreign]
     else:
         given = np.array(values, np.int64)
         known = _encodings(len(classes), category_ids, first_label)
@@ -58,8 +71,9 @@ def diagnose_classes(
         ),
     )
     if right[best].mean() >= NEARLY_ALL:
-        return [], best
-    shifted = _shifted(given, truth, known)
+        return found, best
+    # The names before and after a name in a list are no nearer to it than others
+    shifted = None if is_name.all() else _shifted(given, truth, known)
     if shifted is not None:
         shift, base = shifted
         wrong = np.ones(len(given), bool)
@@ -78,17 +92,69 @@ def diagnose_classes(
     wrong = ~right[best]
     if _consistency(given, truth) < 0.9:
         return [
+            *found,
             _diagnosis(
                 "mixed-classes",
-                f"{percent(wrong.mean())} of the labels have the class of another "
+                f"{percent(wrong.mean())} of {whose} have the class of another "
                 "object, in no order.",
                 "Look for boxes and labels that are filtered or sorted apart.",
                 wrong,
                 images,
                 {},
-            )
+            ),
         ], ""
-    return [_permuted(given, truth, known[best], classes, wrong, images)], best
+    permuted = _permuted(given, truth, known[best], classes, wrong, images, whose)
+    return [*found, permuted], best
+
+
+def _codes_of(names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
+    """The positions of classes; of names that are none, numbers after these."""
+    position = {name: row for row, name in enumerate(classes)}
+    return np.array(
+        [position.setdefault(name, len(position)) for name in names], np.int64
+    )
+
+
+def _of_two_kinds(is_name: NDArray[np.bool_], images: NDArray[np.int64]) -> Diagnosis:
+    rarer = is_name if is_name.mean() <= 0.5 else ~is_name
+    some, others = ("names", "numbers") if rarer is is_name else ("numbers", "names")
+    return _diagnosis(
+        "mixed-label-kinds",
+        f"{percent(rarer.mean())} of the labels are {some}, the others {others}: the "
+        "classes cannot be held against those of the dataset.",
+        "Let the loader write all of them in one way.",
+        rarer,
+        images,
+        {"names": int(is_name.sum()), "numbers": int((~is_name).sum())},
+    )
+
+
+def _of_unknown_names(
+    names: Sequence[str],
+    foreign: NDArray[np.bool_],
+    truth: NDArray[np.int64],
+    images: NDArray[np.int64],
+    classes: Sequence[str],
+) -> Diagnosis:
+    """Names of classes that the dataset does not have, the most frequent first."""
+    pairs = Counter(
+        (names[row], int(truth[row])) for row in np.flatnonzero(foreign).tolist()
+    )
+    meant: dict[str, str] = {}
+    for (name, row), _ in pairs.most_common():
+        meant.setdefault(name, classes[row])
+    told = listed(
+        [f"{quoted(one)} where it is {quoted(other)}" for one, other in meant.items()]
+    )
+    return _diagnosis(
+        "unknown-classes",
+        f"{percent(foreign.mean())} of the labels have names that are no classes of "
+        f"the dataset: {told}.",
+        "Let the loader and the dataset take their classes from the same list.",
+        foreign,
+        images,
+        meant,
+    )
 
 
 def _encodings(
@@ -131,6 +197,7 @@ def _permuted(
     classes: Sequence[str],
     wrong: NDArray[np.bool_],
     images: NDArray[np.int64],
+    whose: str,
 ) -> Diagnosis:
     name_of = dict(zip(codes.tolist(), classes, strict=True))
     changed: dict[str, str] = {}
@@ -152,7 +219,7 @@ def _permuted(
     by_name = ", as if the classes were sorted by name" if is_sorted else ""
     return _diagnosis(
         "permuted-classes",
-        f"{percent(wrong.mean())} of the labels have another class{by_name}: "
+        f"{percent(wrong.mean())} of {whose} have another class{by_name}: "
         f"{', '.join(shown)}{more}.",
         "Let the loader and the dataset take their classes from the same list.",
         wrong,

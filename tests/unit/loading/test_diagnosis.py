@@ -420,3 +420,76 @@ def test_labels_of_other_images_are_resized_and_turned_with_the_image(labels, re
         return replace(scene, image=image, boxes=boxes, classes=classes)
 
     assert names(check(Reader(labels, resize, mistake=plant))) == ["shuffled-labels"]
+
+
+def renamed(names_of):
+    def pack(scene):
+        given = [names_of(scenes.CLASSES[row]) for row in scene.classes]
+        return scene.image, scenes.xywh(scene.boxes), given
+
+    return pack
+
+
+def test_names_that_the_dataset_does_not_have_are_named(labels):
+    pack = renamed(lambda name: {"ant": "Ant", "cat": "kitten"}.get(name, name))
+    (found,) = check(Reader(labels, pack=pack)).diagnoses
+    assert found.name == "unknown-classes"
+    assert dict(found.figures) == {"Ant": "ant", "kitten": "cat"}
+    assert "`Ant` where it is `ant`" in found.sentence
+    wrong = np.isin(labels.objects.category, [1, 3]).mean()
+    assert found.share == pytest.approx(wrong, abs=0.1)
+
+
+def test_names_that_are_all_unknown_are_not_shifted(labels):
+    found = check(Reader(labels, pack=renamed(lambda name: f"my {name}")))
+    assert names(found) == ["unknown-classes"]
+    assert found.diagnoses[0].share == 1
+    assert found.label_encoding == ""
+
+
+def test_names_of_the_next_class_are_permuted_not_shifted(labels):
+    following = dict(
+        zip(scenes.CLASSES, [*scenes.CLASSES[1:], "none of them"], strict=True)
+    )
+    found = check(Reader(labels, pack=renamed(following.get)))
+    assert sorted(names(found)) == ["permuted-classes", "unknown-classes"]
+    permuted = next(one for one in found.diagnoses if one.name == "permuted-classes")
+    assert permuted.sentence.startswith("100 % of the other labels")
+
+
+def test_names_in_some_samples_and_numbers_in_others_are_told(labels):
+    def pack(scene):
+        image, boxes, given = scenes.pair(scene)
+        return image, boxes, scene.classes if scene.position % 4 else given
+
+    (found,) = check(Reader(labels, pack=pack)).diagnoses
+    assert found.name == "mixed-label-kinds"
+    assert 0.1 < found.share < 0.5
+    assert "names, the others numbers" in found.sentence
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_images_of_many_bands_are_recognised(labels, first):
+    def pack(scene):
+        image, boxes, given = scenes.pair(scene)
+        bands = np.concatenate([image[..., ::-1], 255 - image], axis=2)
+        return np.moveaxis(bands, 2, 0) if first else bands, boxes, given
+
+    found = check(Reader(labels, pack=pack))
+    # That red is first of them is nobody's promise
+    assert (names(found), found.notes) == ([], ())
+    assert found.num_agreeing == len(labels)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 3), (3, 1, 1), (1, 100), (100, 1, 3), (2, 2, 3), (1, 300, 3)]
+)
+@pytest.mark.parametrize("kind", [np.uint8, np.float16, np.int64, bool])
+def test_images_of_some_pixels_cannot_be_told(labels, shape, kind):
+    def pack(scene):
+        _, boxes, given = scenes.pair(scene)
+        noise = np.random.default_rng(scene.position).uniform(0, 255, shape)
+        return noise.astype(kind), boxes, given
+
+    # Without ids all images are searched for them
+    check(Reader(labels, pack=pack), image_ids=None)
