@@ -22,7 +22,7 @@ from fiftyone_coco_audit.fields import (
     fields_of,
 )
 from fiftyone_coco_audit.loading.diagnosis import check_options
-from fiftyone_coco_audit.loading.loaders import LoaderRun, run_loader
+from fiftyone_coco_audit.loading.loaders import LoaderRun, length_of, run_loader
 from fiftyone_coco_audit.loading.pipelines import AlbumentationsPipeline
 from fiftyone_coco_audit.loading.reports import DryRun
 from fiftyone_coco_audit.loading.runner import run_pipeline
@@ -157,8 +157,7 @@ def check_loader(
     check_options(box_format, first_label, channels)
     labelled = read_labelled_images(samples, label_field, progress=False)
     ids = labelled.columns.coco_id
-    total = len(loader) if hasattr(loader, "__len__") else 0
-    with _bar(total, progress) as report:
+    with _bar(length_of(loader), progress) as report:
         return run_loader(
             labelled.images,
             loader,
@@ -216,8 +215,8 @@ def _category_ids(
 
 
 @contextmanager
-def _bar(total: int, progress: Progress) -> Iterator[Callable[[int, int], None]]:
-    """FiftyOne's progress bar as a function of how many are done."""
+def _bar(total: int | None, progress: Progress) -> Iterator[Callable[[int, int], None]]:
+    """FiftyOne's progress bar as a function of how many are done, of all if known."""
     import fiftyone.core.utils as fou
 
     with fou.ProgressBar(total=total, progress=progress) as bar:

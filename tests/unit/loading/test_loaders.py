@@ -118,11 +118,227 @@ def test_an_interrupt_leaves_what_was_measured(labels, ids):
 def test_a_loader_that_never_recovers_is_given_up(labels):
     run = run_loader(labels, Broken(range(1000), bad=range(1000)))
     assert len(run.failures) == 100
+    assert "given up after 100 failures in a row" in run.sentences()[1]
 
 
-def test_no_loader(labels):
-    with pytest.raises(CocoAuditError, match="must be an iterable"):
-        run_loader(labels, 5)
+class Unsized:
+    """Batches, but nobody knows how many: as an IterableDataset."""
+
+    def __init__(self, batches, error=None):
+        self.batches = batches
+        self.error = error
+
+    def __len__(self):
+        raise TypeError("object of type 'Unsized' has no len()")
+
+    def __iter__(self):
+        if self.error is not None:
+            raise self.error
+        return iter(self.batches)
+
+
+def test_a_loader_need_not_know_its_length(labels, ids):
+    calls = []
+    loader = Unsized(list(batched(Reader(labels), 5)))
+    run = run_loader(
+        labels, loader, image_ids=ids, progress=lambda *done: calls.append(done)
+    )
+    assert run.check.num_agreeing == COUNT
+    assert calls == [(1, 0), (2, 0), (3, 0)]
+    assert (run.failures, run.notes) == ((), ())
+
+
+def test_a_dataset_without_a_length_ends_where_its_index_does(labels, ids):
+    class Dataset:
+        def __getitem__(self, index):
+            if index == 2:
+                raise ValueError
+            return reader[index]
+
+    reader = Reader(labels)
+    run = run_loader(labels, Dataset(), image_ids=ids)
+    assert run.check.num_agreeing == COUNT - 1
+    assert [(f.sample, f.exception) for f in run.failures] == [(2, "ValueError")]
+    assert run.sentences()[0].endswith("sample 2 of the loader's dataset: ValueError.")
+
+
+@pytest.mark.parametrize("error", [OSError("no such folder"), TypeError("no folder")])
+def test_what_is_raised_before_the_first_batch_is_its_failure(labels, error):
+    run = run_loader(labels, Unsized([], error))
+    (failure,) = run.failures
+    assert (failure.number, failure.sample, failure.stage) == (0, None, "load")
+    assert (failure.exception, failure.message) == (type(error).__name__, str(error))
+    json.dumps(run.to_dict(), allow_nan=False)
+
+
+def test_a_generator_that_fails_is_said_to_have_ended(labels, ids):
+    def loader():
+        yield from list(batched(Reader(labels), 4))[:2]
+        raise ValueError("broken")
+
+    run = run_loader(labels, loader(), image_ids=ids)
+    assert run.check.num_agreeing == 8
+    assert run.failures[0].number == 2
+    assert "ended after 3 batches with a failure" in run.sentences()[1]
+
+
+def test_a_loader_that_is_shorter_than_its_length_is_told(labels, ids):
+    class Short(Unsized):
+        def __len__(self):
+            return 10
+
+    loader = Short(list(batched(Reader(labels), 4)))
+    run = run_loader(labels, loader, image_ids=ids)
+    assert run.notes == (
+        "The loader ended after 3 batches, though its length is 10: what comes after "
+        "was not loaded.",
+    )
+
+
+def test_an_exhausted_sample_does_not_end_a_dataset(labels, ids):
+    class Dataset(Broken):
+        def __getitem__(self, position):
+            if position == 3:
+                raise StopIteration
+            return super().__getitem__(position)
+
+    run = run_loader(labels, Dataset(Reader(labels)), image_ids=ids)
+    assert run.check.num_agreeing == COUNT - 1
+    assert [(f.sample, f.exception) for f in run.failures] == [(3, "StopIteration")]
+
+
+def test_one_sample_of_a_batch_that_fails_is_named(labels, ids):
+    (first, second, third) = batched(Reader(labels), 4)
+    image, target = second[1]
+    second[1] = image, {**target, "labels": [None] * len(target["boxes"])}
+    run = run_loader(labels, [first, second, third], image_ids=ids)
+    assert run.check.num_agreeing == COUNT - 1
+    (failure,) = run.failures
+    assert (failure.number, failure.place, failure.stage) == (1, 1, "targets")
+    assert run.sentences()[0].startswith(
+        "1 failure: the first is sample 1 of batch 1: The loader yields None as labels"
+    )
+
+
+class Working:
+    """A loader that has workers, of which one dies with a batch, or is interrupted.
+
+    What PyTorch raises then is raised at this batch, or while the one before is
+    looked at, as it does so by a signal.
+    """
+
+    num_workers = 2
+
+    def __init__(self, batches, raised, at, asynchronous=False):
+        self.batches = batches
+        self.raised = raised
+        self.at = at
+        self.asynchronous = asynchronous
+        self.fetched = 0
+        self.dataset = Broken(range(100), bad=range(100))
+
+    def __iter__(self):
+        for number, batch in enumerate(self.batches):
+            self.fetched += 1
+            if number == self.at and not self.asynchronous:
+                raise self.raised
+            yield batch
+
+    def progress(self, done, total):
+        if self.asynchronous and done == self.at:
+            raise self.raised
+
+
+DEATHS = [
+    "DataLoader worker (pid(s) 1234) exited unexpectedly",
+    "DataLoader worker (pid 1234) is killed by signal: Killed. ",
+    "DataLoader worker (pid 1234) exited unexpectedly with exit code 1. Details are "
+    "lost due to multiprocessing. Rerunning with num_workers=0 may give better error "
+    "trace.",
+]
+
+
+@pytest.mark.parametrize("message", DEATHS)
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_dead_worker_is_one_failure_and_the_end(labels, ids, message, asynchronous):
+    batches = list(batched(Reader(labels), 4))
+    loader = Working(batches, RuntimeError(message), 1, asynchronous)
+    run = run_loader(labels, loader, image_ids=ids, progress=loader.progress)
+    (failure,) = run.failures
+    assert (failure.number, failure.sample, failure.stage) == (1, None, "worker")
+    assert failure.message.startswith("DataLoader worker (pid")
+    assert "With num_workers=0 the reason is shown" in failure.message
+    # Once for the time, where that fails, else once again
+    assert loader.fetched == (4 if asynchronous else 2)
+    assert run.check.num_samples == (4 if asynchronous else 0)
+    json.dumps(run.to_dict(), allow_nan=False)
+
+
+def test_a_loader_that_takes_too_long_is_told(labels):
+    error = RuntimeError("DataLoader timed out after 5 seconds")
+    run = run_loader(labels, Working([], error, 0))
+    assert not run.failures
+    run = run_loader(labels, Working([[1]], error, 0))
+    (failure,) = run.failures
+    assert failure.stage == "worker" and "`timeout`" in failure.message
+
+
+def test_other_errors_of_a_run_are_not_taken_for_dead_workers(labels):
+    loader = Working([[1], [2]], RuntimeError("something else"), 1, True)
+    with pytest.raises(RuntimeError, match="something else"):
+        run_loader(labels, loader, progress=loader.progress)
+
+
+def test_an_interrupt_while_time_is_measured_is_one(labels, ids):
+    batches = list(batched(Reader(labels), 4))
+    run = run_loader(labels, Working(batches, KeyboardInterrupt(), 1), image_ids=ids)
+    assert not run.complete
+    assert run.sentences() == ["It was interrupted after 0 batches."]
+
+
+def test_an_interrupt_while_one_sample_is_timed_keeps_the_rest(labels, ids):
+    class Interrupted(Broken):
+        def __getitem__(self, position):
+            raise KeyboardInterrupt
+
+    loader = Working(list(batched(Reader(labels), 4)), None, None)
+    loader.dataset = Interrupted(range(COUNT))
+    run = run_loader(labels, loader, image_ids=ids)
+    assert not run.complete
+    assert run.check.num_agreeing == COUNT
+    # Of what more workers would give nothing is known
+    (speed,) = [one for one in run.sentences() if "a second" in one]
+    assert speed.endswith(" ms.")
+
+
+def test_what_can_be_read_once_is_not_read_for_its_time(labels, ids):
+    class Once(Working):
+        def __init__(self, batches):
+            super().__init__(batches, None, None)
+            self.left = iter(batches)
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            return next(self.left)
+
+    run = run_loader(labels, Once(list(batched(Reader(labels), 4))), image_ids=ids)
+    assert run.check.num_agreeing == COUNT
+
+
+class Index:
+    def __getitem__(self, index):
+        raise AssertionError
+
+
+@pytest.mark.parametrize("loader", [5, None, "final", b"final", Index, object()])
+def test_what_is_no_loader_is_refused(labels, loader):
+    with pytest.raises(CocoAuditError, match="The loader is a .*must be an iterable"):
+        run_loader(labels, loader)
+
+
+def test_no_batches(labels):
     run = run_loader(labels, [])
     assert run.sentences() == []
     assert len(run.batch_seconds) == 0

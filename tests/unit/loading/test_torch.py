@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -154,3 +155,68 @@ def test_a_sample_that_fails_is_named(labels, num_workers):
     assert failure.exception == "ZeroDivisionError"
     assert "no sample 6" in failure.message
     assert run.check.num_agreeing == COUNT - 4
+
+
+class Deadly(Dataset):
+    """A worker that has one of the samples dies, or does nothing for a long time."""
+
+    def __init__(self, reader, bad, seconds=None):
+        super().__init__(reader)
+        self.deadly = bad
+        self.seconds = seconds
+        self.home = os.getpid()
+
+    def __getitem__(self, position):
+        if position == self.deadly:
+            assert os.getpid() != self.home, "this process would die"
+            if self.seconds is None:
+                os._exit(1)
+            time.sleep(self.seconds)
+        return super().__getitem__(position)
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("end", ["death", "timeout"])
+def test_a_worker_that_dies_or_hangs_is_waited_for_once(labels, end, persistent):
+    dataset = Deadly(Reader(labels), 9, 60 if end == "timeout" else None)
+    loader = torch.utils.data.DataLoader(
+        dataset,
+        batch_size=4,
+        collate_fn=zipped,
+        num_workers=2,
+        persistent_workers=persistent,
+        timeout=2 if end == "timeout" else 0,
+    )
+    start = time.monotonic()
+    run = run_loader(labels, loader)
+    assert time.monotonic() - start < 30
+    (failure,) = run.failures
+    assert (failure.stage, failure.exception) == ("worker", "RuntimeError")
+    assert "num_workers=0" in str(failure)
+
+
+class Stream(torch.utils.data.IterableDataset):
+    def __init__(self, reader):
+        self.reader = reader
+
+    def __iter__(self):
+        for position in range(len(self.reader)):
+            yield tensors(self.reader[position])
+
+
+class SizedStream(Stream):
+    def __len__(self):
+        return len(self.reader)
+
+
+@pytest.mark.parametrize("kind", [Stream, SizedStream])
+@pytest.mark.parametrize("num_workers", [None, 0, 1])
+def test_streams_are_loaders_too(labels, kind, num_workers):
+    loader = kind(Reader(labels))
+    if num_workers is not None:
+        loader = torch.utils.data.DataLoader(
+            loader, batch_size=4, collate_fn=zipped, num_workers=num_workers
+        )
+    run = check(labels, loader)
+    assert (names(run), run.notes) == ([], ())
+    assert run.check.num_agreeing == COUNT
