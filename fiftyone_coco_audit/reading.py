@@ -45,7 +45,7 @@ class FieldObjects(Brief):
 def ensure_sizes(
     samples: fo.SampleCollection, progress: Progress, *, required: bool = True
 ) -> None:
-    """Finds out the sizes of images that have no metadata.
+    """Finds out the sizes of images whose metadata do not say them, or say 0.
 
     Args:
         samples: a dataset or a view
@@ -54,23 +54,31 @@ def ensure_sizes(
             none
 
     Raises:
-        CocoAuditError: if the size of an image cannot be found out, or is 0
+        CocoAuditError: if the size of an image cannot be found out
     """
     if samples.media_type not in (None, "image"):
         raise CocoAuditError(
             f"Dataset {samples._root_dataset.name!r} is one of {samples.media_type}: "
             "only images can be audited"
         )
-    unknown = samples.exists("metadata.width", False)
+    # What is not there is not greater than 0 either
+    sizes_known = {"metadata.width": {"$gt": 0}, "metadata.height": {"$gt": 0}}
+    unknown = samples.match({"$nor": [sizes_known]})
     if not len(unknown):
         return
-    unknown.compute_metadata(progress=progress, skip_failures=True)
-    unknown = samples.exists("metadata.width", False)
-    if required and len(unknown):
+    before = dict(zip(*unknown.values(["id", "metadata"]), strict=True))
+    unknown.compute_metadata(overwrite=True, progress=progress, skip_failures=True)
+    still_unknown = unknown.values("id")
+    # FiftyOne takes away what there was of files that cannot be read
+    lost = {id_: before[id_] for id_ in still_unknown if before.get(id_) is not None}
+    if lost:
+        samples._root_dataset.set_values("metadata", lost, key_field="id")
+    if required and still_unknown:
         raise CocoAuditError(
-            f"The size of {counted(len(unknown), 'image')} is not known, as the file "
-            f"cannot be read (the first is {unknown.first().filepath}): put the files "
-            "there, or leave these samples out with samples.exists('metadata.width')"
+            f"The size of {counted(len(still_unknown), 'image')} is not known, as the "
+            f"file cannot be read (the first is {unknown.first().filepath}): put the "
+            "files there, set the width and height in the metadata of these samples, "
+            f"or leave them out with samples.match({sizes_known})"
         )
 
 

@@ -54,6 +54,7 @@ from fiftyone_coco_audit.coco.tables import (
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import check_writable
 from fiftyone_coco_audit.memory import garbage_collection_paused
+from fiftyone_coco_audit.reading import ensure_sizes
 from fiftyone_coco_audit.wording import quoted
 
 if TYPE_CHECKING:
@@ -269,7 +270,7 @@ def add_coco_predictions(
         check_writable(dataset, [pred_field], "add_coco_predictions")
 
     with garbage_collection_paused():
-        sample_ids, target = _target_of(dataset)
+        sample_ids, target = _target_of(dataset, progress)
         log = ProblemLog("", pred_field)
         objects, names = _read_predictions(predictions, target, log)
         report = ImportReport(0, 0, {pred_field: len(objects)}, log.problems)
@@ -324,21 +325,17 @@ def _portions(count: int, progress: Progress) -> Iterator[tuple[int, int]]:
             bar.update(stop - start)
 
 
-def _target_of(dataset: fo.Dataset) -> tuple[list[str], _Target]:
+def _target_of(dataset: fo.Dataset, progress: Progress) -> tuple[list[str], _Target]:
     """The samples of a dataset as what predictions are matched to."""
-    sample_ids, filepaths, widths, heights = dataset.values(
-        ["id", "filepath", "metadata.width", "metadata.height"]
-    )
-    if not sample_ids:
+    if not len(dataset):
         raise CocoAuditError(
             f"Dataset {dataset.name!r} has no samples, so there is nothing to add "
             "predictions to; add its images first"
         )
-    if None in widths or None in heights:
-        raise CocoAuditError(
-            f"Some samples of dataset {dataset.name!r} have no metadata, so the size "
-            "of their images is not known; call dataset.compute_metadata() first"
-        )
+    ensure_sizes(dataset, progress)
+    sample_ids, filepaths, widths, heights = dataset.values(
+        ["id", "filepath", "metadata.width", "metadata.height"]
+    )
     stored = dataset.info.get("coco_audit", {}).get("categories")
     ids: list[Id | None] = [None] * len(sample_ids)
     if dataset.has_field("coco_id"):

@@ -15,7 +15,6 @@ from fiftyone_coco_audit.columns import (
     read_columns,
     require_detections,
 )
-from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.masks import has_masks, mask_boxes
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.objects import LabelledImages, Objects
@@ -119,18 +118,12 @@ def read_labelled_images(
     with garbage_collection_paused():
         columns = read_columns(samples, {label_field: attributes}, progress=progress)
         # Files that cannot be read have labels, too, which nobody will see
-        columns = replace(columns, size=np.nan_to_num(columns.size, nan=1.0))
+        known = (columns.size > 0).all(axis=1, keepdims=True)
+        columns = replace(columns, size=np.where(known, columns.size, 1.0))
         labels = columns.labels[label_field]
         filepaths, tags = samples.values(["filepath", "tags"])
         classes = class_names(samples, label_field, labels)
         found = read_objects(samples, label_field, columns, classes, notes, masks=masks)
-    empty = np.flatnonzero((columns.size <= 0).any(axis=1))
-    if len(empty):
-        raise CocoAuditError(
-            f"The metadata of {counted(len(empty), 'image')} say a width or height of "
-            f"0 (the first is {filepaths[empty[0]]}): run compute_metadata("
-            "overwrite=True)"
-        )
     crowd = found.objects.crowd
     kept = np.flatnonzero(~crowd)
     objects = found.objects.rows(kept)

@@ -153,12 +153,30 @@ def test_thresholds_by_code_and_by_name_add_up(dataset):
     assert found["CA501"].count == expected["CA501"].count
 
 
-def test_images_without_an_area_are_told(dataset):
+@pytest.mark.parametrize("size", [0, None])
+@pytest.mark.parametrize("side", ["width", "height"])
+def test_sizes_that_the_metadata_do_not_say_are_computed(dataset, side, size):
+    expected = audit(dataset).findings
+    path = f"metadata.{side}"
+    before = dataset.values(path)
+    dataset.set_values(path, [size, *before[1:]])
+    assert audit(dataset).findings == expected
+    assert dataset.values(path) == before
+
+
+def test_files_that_cannot_be_read_keep_what_metadata_they_have(dataset, tmp_path):
+    dataset = dataset.limit(2).clone()
     sample = dataset.first()
-    sample.metadata.width = 0
+    sample.filepath = str(tmp_path / "gone.jpg")
+    sample.metadata.height = 0
+    sample.metadata.mime_type = "image/jpeg"
     sample.save()
-    with pytest.raises(CocoAuditError, match="a width or height of 0"):
+    with pytest.raises(CocoAuditError, match="size of 1 image is not known"):
         audit(dataset)
+    dataset.reload()
+    assert dataset.first().metadata.mime_type == "image/jpeg"
+    readable = {"metadata.width": {"$gt": 0}, "metadata.height": {"$gt": 0}}
+    assert audit(dataset.match(readable)).num_images == 1
 
 
 def test_views_of_groups_are_told(dataset):

@@ -569,6 +569,19 @@ def test_images_that_cannot_be_read(dataset: fo.Dataset) -> None:
         evaluate(dataset)
 
 
+@pytest.mark.parametrize("iou_type", ["bbox", "segm"])
+@pytest.mark.parametrize("size", [{"width": 0}, {"height": None}])
+def test_sizes_that_the_metadata_do_not_say_are_computed(
+    dataset: fo.Dataset, size: dict[str, int | None], iou_type: str
+) -> None:
+    expected = evaluate(dataset, iou_type=iou_type, eval_key="sound").summary()
+    for side, value in size.items():
+        dataset.set_values(f"metadata.{side}", [value] * len(dataset))
+    assert evaluate(dataset, iou_type=iou_type).summary() == expected
+    assert dataset.distinct("metadata.width") == [1000]
+    assert dataset.distinct("metadata.height") == [500]
+
+
 def test_without_this_package(dataset: fo.Dataset, tmp_path: Path) -> None:
     """FiftyOne alone loads, shows, renames and deletes what we saved."""
     evaluate(dataset)

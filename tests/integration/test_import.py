@@ -743,15 +743,25 @@ def test_full_predictions_with_ids_of_their_own(images_dir):
         [fo.Sample(filepath=str(images_dir / n)) for n in ("a.png", "sub/b.png")],
         progress=False,
     )
-    with pytest.raises(CocoAuditError, match="compute_metadata"):
-        add_quietly(other, content)
-    other.compute_metadata(progress=False)
     report = add_quietly(other, content)
     assert report.predictions == {"predictions": 3}
     assert other.values("predictions.detections.label") == [["cat", "whale"], ["cat"]]
     assert import_report(other).predictions == {"predictions": 3}
     with pytest.raises(CocoAuditError, match="import its COCO file"):
         add_quietly(other, results(), pred_field="more")
+
+
+def test_sizes_that_the_metadata_do_not_say_are_computed(images_dir):
+    dataset = import_quietly(coco(), images_dir, predictions=results())
+    dataset = dataset.match({"filepath": {"$regex": "a.png$"}}).clone()
+    boxes = dataset.values("predictions.detections.bounding_box")
+    dataset.set_values("metadata.width", [0])
+    add_quietly(dataset, results(), overwrite=True)
+    assert dataset.values("predictions.detections.bounding_box") == boxes
+    dataset.set_values("metadata.width", [0])
+    Path(dataset.first().filepath).unlink()
+    with pytest.raises(CocoAuditError, match="size of 1 image is not known"):
+        add_quietly(dataset, results(), overwrite=True)
 
 
 def test_full_predictions_whose_images_are_not_told_apart(images_dir):
