@@ -58,8 +58,8 @@ _PREDICTIONS_AT_ONCE = 50_000
 def classify_errors(evaluation: Evaluation) -> ErrorTypes:
     """Tells the type of error of every false positive and missed object.
 
-    Matches at the lowest IoU threshold (TIDE's ``t_f``) decide. Crowd regions
-    neither cause nor excuse an error.
+    Matches at the lowest IoU threshold (TIDE's ``t_f``) decide. Crowd regions,
+    and what else COCO ignores, neither cause nor excuse an error.
 
     Args:
         evaluation: an evaluation of columns
@@ -75,7 +75,7 @@ def classify_errors(evaluation: Evaluation) -> ErrorTypes:
     found = np.zeros(len(truth), dtype=bool)
     matched = matches.truth[0, 0]
     found[matched[matched != UNMATCHED]] = True
-    missed = ~found & ~truth.crowd
+    missed = ~found & ~evaluation.ignored[0]
 
     errors = np.full(len(predictions), "", dtype="U14")
     for start in range(0, len(wrong), _PREDICTIONS_AT_ONCE):
@@ -116,14 +116,14 @@ def _classify_predictions(
 def _overlaps_in_images(
     evaluation: Evaluation, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """All pairs of some predictions and the objects, crowds aside, of their image.
+    """All pairs of some predictions and the objects, ignored ones aside, of their image.
 
     Returns:
         three ``(P,)`` arrays: the position in ``rows``, the row of the object
         and the overlap
     """
     truth, predictions = evaluation.truth, evaluation.predictions
-    objects = np.flatnonzero(~truth.crowd)
+    objects = np.flatnonzero(~evaluation.ignored[0])
     image = predictions.image[rows]
     row, place = pairs_within_groups(image, truth.image[objects])
     if evaluation.settings.iou_type == "segm":

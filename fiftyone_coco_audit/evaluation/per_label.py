@@ -18,7 +18,8 @@ class LabelOutcomes:
     Attributes:
         mark: ``(N,)`` ``"tp"`` or ``"fp"`` for a prediction, ``"tp"`` or
             ``"fn"`` for an object, and empty for what COCO ignores: crowds,
-            predictions that match one, predictions beyond the limit
+            objects of a negative area or one over 1e10, predictions that match
+            one of these, predictions beyond the limit
         partner: ``(N,)`` row of the label that it was matched to on the other
             side, -1 if it was not. A prediction can be matched to a crowd; a
             crowd itself has no partner, since it can have many
@@ -40,6 +41,7 @@ def label_outcomes(evaluation: Evaluation) -> tuple[LabelOutcomes, LabelOutcomes
         a tuple of the outcomes of the ground truth and of the predictions
     """
     matches, crowd = evaluation.matches, evaluation.truth.crowd
+    ignored = evaluation.ignored[0]
     true_positive, counted = evaluation.outcomes()
     predicted_mark = np.full(len(evaluation.predictions), "", dtype="U2")
     predicted_mark[matches.predictions[counted[0]]] = "fp"
@@ -51,8 +53,8 @@ def label_outcomes(evaluation: Evaluation) -> tuple[LabelOutcomes, LabelOutcomes
     predictions = matches.predictions[matches.candidates[is_matched]]
     overlap = matches.overlap[0][is_matched]
     single = ~crowd[objects]
-    truth_mark = np.where(crowd, "", "fn")
-    truth_mark[objects[single]] = "tp"
+    truth_mark = np.where(ignored, "", "fn")
+    truth_mark[objects[~ignored[objects]]] = "tp"
     return (
         _outcomes(truth_mark, objects[single], predictions[single], overlap[single]),
         _outcomes(predicted_mark, predictions, objects, overlap),
