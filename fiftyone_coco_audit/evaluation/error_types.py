@@ -116,7 +116,7 @@ def _classify_predictions(
 def _overlaps_in_images(
     evaluation: Evaluation, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """All pairs of some predictions and the objects, ignored ones aside, of their image.
+    """All pairs of some predictions and the objects that count in their image.
 
     Returns:
         three ``(P,)`` arrays: the position in ``rows``, the row of the object

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,19 +104,21 @@ def read_inputs(
 
 
 def _image_order(
-    coco_id: Sequence[int | str | None], notes: list[str]
+    coco_id: Sequence[int | float | str | None], notes: list[str]
 ) -> NDArray[np.int64]:
     """The place of each sample by COCO id, which decides between equal scores."""
     order = list(range(len(coco_id)))
-    if any(value is None for value in coco_id):
+    ids: list[Any] = list(coco_id)
+    if any(value is None for value in ids):
         notes.append(
             "Not all samples have a coco_id: where predictions of two images have "
             "the same score, the order of the samples decides."
         )
-    elif all(isinstance(value, int) for value in coco_id):
-        order = np.argsort(np.array(coco_id, np.int64), kind="stable").tolist()
+    elif all(isinstance(value, (int, float)) for value in ids):
+        # By Python, which compares integers beyond 2^53 with floats exactly
+        order.sort(key=ids.__getitem__)
     else:
-        order.sort(key=lambda sample: str(coco_id[sample]))
+        order.sort(key=lambda sample: str(ids[sample]))
     image = np.empty(len(coco_id), np.int64)
     image[np.array(order, np.int64)] = np.arange(len(coco_id))
     return image

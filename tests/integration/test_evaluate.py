@@ -130,6 +130,22 @@ def test_ties_of_scores(shared_data: Path, digits: int) -> None:
     )
 
 
+@pytest.mark.parametrize("ids", [[10.0, 9.0], [10, 9.5], [10, 9]])
+def test_ids_that_are_numbers_are_ordered_as_numbers(
+    dataset: fo.Dataset, ids: list[float]
+) -> None:
+    """The image of the lower id comes first where scores are equal."""
+    wrong, right = dataset[:2]
+    wrong["predictions"] = fo.Detections(detections=[detection("dog", 0, confidence=1)])
+    wrong["ground_truth"] = fo.Detections()
+    right["predictions"] = fo.Detections(detections=[detection("dog", 0, confidence=1)])
+    for sample in (wrong, right):
+        sample.save()
+    dataset.add_sample_field("coco_id", fo.FloatField)
+    dataset[:2].set_values("coco_id", ids)
+    assert evaluate(dataset[:2]).summary()["AP"] == pytest.approx(1)
+
+
 def test_a_dataset_of_other_origin(dataset: fo.Dataset) -> None:
     results = evaluate(dataset)
     assert dataset.values("eval_status") == [
