@@ -325,13 +325,20 @@ class _LabelWriter:
     stored: Sequence[list[str]] | None
     values: Mapping[str, Sequence[Any]]
 
-    def paths(self, sample: int) -> dict[str, Any]:
-        """The values of a sample's labels, by their paths in its document."""
+    def paths(self, sample: int) -> dict[str, Any] | None:
+        """The values of a sample's labels, by their paths in its document.
+
+        Returns:
+            None if one of the labels is not there any more
+        """
         start, stop = self.stops[sample - 1] if sample else 0, self.stops[sample]
         positions: Iterable[int] = range(stop - start)
         if self.stored is not None:
             place = {label_id: n for n, label_id in enumerate(self.stored[sample])}
-            positions = [place[label_id] for label_id in self.ids[start:stop]]
+            ids = self.ids[start:stop]
+            if not place.keys() >= set(ids):
+                return None
+            positions = [place[label_id] for label_id in ids]
         return {
             f"{self.field}.detections.{position}.{name}": value
             for name, column in self.values.items()
@@ -349,8 +356,11 @@ def _updates(
     now = datetime.now(timezone.utc)
     for sample, sample_id in enumerate(columns.ids):
         paths = {name: values[sample] for name, values in sample_values.items()}
-        for writer in writers:
-            paths.update(writer.paths(sample))
+        of_labels = [writer.paths(sample) for writer in writers]
+        if None in of_labels:
+            continue
+        for of_field in of_labels:
+            paths.update(of_field or {})
         yield UpdateOne(
             {"_id": sample_id, "last_modified_at": columns.modified[sample]},
             {"$set": {**paths, "last_modified_at": now}},

@@ -300,6 +300,21 @@ def test_a_failure_leaves_nothing_behind(dataset: fo.Dataset) -> None:
     assert set(dataset.get_field_schema(flat=True)) == schema
 
 
+def test_a_label_that_somebody_deletes_meanwhile(dataset: fo.Dataset) -> None:
+    dataset.compute_metadata()
+
+    def spoil(bar: Any) -> None:
+        if not dataset.tags:
+            dataset.tags = ["spoilt"]
+            sample = dataset.first()
+            del sample.ground_truth.detections[0]
+            sample.save()
+
+    with pytest.raises(CocoAuditError, match="labels of 1 samples .* changed by some"):
+        evaluate(dataset.view(), progress=spoil)
+    assert dataset.list_evaluations() == []
+
+
 def test_a_failure_leaves_the_old_evaluation(dataset: fo.Dataset) -> None:
     evaluate(dataset)
     before = [dataset.values(path) for path in ("eval_ap", "eval_status")]
