@@ -337,6 +337,7 @@ def read_categories(records: list[Any], log: ProblemLog) -> Categories:
         if name in names:
             reason = f"an earlier category is called {name!r} too"
             add(rules.DUPLICATE_CATEGORY_NAME, reason)
+        while name in names:  # one may be called "cat (id 7)" in the file
             name = f"{name} (id {id_})"
         names.add(name)
         extra = {key: v for key, v in record.items() if _is_storable(key, v)}

@@ -277,6 +277,16 @@ def test_categories_keep_file_order_and_their_keys(log):
     assert not log.problems
 
 
+def test_categories_of_one_name_get_no_name_that_is_taken(log):
+    records = [
+        {"id": 1, "name": "cat"},
+        {"id": 2, "name": "cat (id 3)"},
+        {"id": 3, "name": "cat"},
+    ]
+    names = read_categories(records, log).names
+    assert names == ["cat", "cat (id 3)", "cat (id 3) (id 3)"]
+
+
 def test_categories_of_one_name_are_kept_apart(log):
     records = [{"id": 3, "name": "cat"}, {"id": 7, "name": "cat"}]
     categories = read_categories(records, log)
