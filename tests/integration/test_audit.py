@@ -1,10 +1,15 @@
 """Audits of datasets: what is found, stored and opened."""
 
 import json
+import signal
+import subprocess
+import sys
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
 import fiftyone as fo
+import fiftyone.core.odm as foo_odm
 import fiftyone.operators as foo
 import pytest
 
@@ -94,6 +99,31 @@ def test_an_audit_is_stored(dataset):
     # It is one of several runs, and goes with the dataset
     audit(dataset, select=["CA302"])
     assert [f.code for f in load_audit(dataset.clone())] == ["CA302"]
+
+
+def test_a_killed_process_leaves_the_audit_that_was_stored(dataset):
+    found = audit(dataset, select=["CA302"])
+    script = f"""
+        import os, signal
+        import fiftyone as fo
+        from mongoengine.fields import GridFSProxy
+        from fiftyone_coco_audit import audit
+
+        GridFSProxy.put = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+        audit(fo.load_dataset({dataset.name!r}), select=["CA3"])
+    """
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script)])
+    assert killed.returncode == -signal.SIGKILL
+    dataset.reload()
+    assert load_audit(dataset) == found
+
+
+def test_audits_that_were_replaced_take_no_room(dataset):
+    audit(dataset, select=["CA302"])
+    files = foo_odm.get_db_conn()["fs.files"]
+    before = files.count_documents({})
+    audit(dataset, select=["CA302"])
+    assert files.count_documents({}) == before
 
 
 def test_an_audit_of_a_view_is_stored_with_it(dataset):
