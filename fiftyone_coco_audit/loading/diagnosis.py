@@ -183,6 +183,11 @@ class TargetChecker:
         Returns:
             a :class:`LoaderCheck`
         """
+        # Boxes may hold any numbers, also such as no overlap can be computed of
+        with np.errstate(invalid="ignore", over="ignore"):
+            return self._result()
+
+    def _result(self) -> LoaderCheck:
         held = [one for one in self._held if one.sample.pixels != "other"]
         seen = [one for one in held if one.sample.pixels != "altered"]
         judged = [
@@ -198,6 +203,7 @@ class TargetChecker:
         puzzling = [one for one in told if one.reading is None]
         found += self._of_other_images(puzzling, expected, len(judged))
         found += self._of_other_pixels()
+        found += self._blank()
         found += self._swapped_channels()
         if not any(one.name == "shuffled-labels" for one in found):
             unknown = [one for one in puzzling if one.reading is None]
@@ -307,6 +313,21 @@ class TargetChecker:
             share,
             positions(other),
             {"samples": len(other)},
+        )
+
+    def _blank(self) -> Iterator[Diagnosis]:
+        blank = [one for one in self._held if one.sample.pixels == "blank"]
+        if not blank:
+            return
+        yield Diagnosis(
+            "blank-images",
+            f"{len(blank):,} of {len(self._held):,} images are of one colour, and "
+            "their files are not.",
+            "Look for images that are normalised twice, or converted to whole numbers "
+            "after they were divided by 255.",
+            len(blank) / len(self._held),
+            positions(blank),
+            {"samples": len(blank)},
         )
 
     def _swapped_channels(self) -> Iterator[Diagnosis]:

@@ -25,8 +25,9 @@ from fiftyone_coco_audit.loading.targets import LoadedSample
 from fiftyone_coco_audit.objects import LabelledImages
 
 #: What the pixels say: they are the image that they should be, another one of the
-#: dataset, neither of them as a whole, or they cannot be told
-Pixels = Literal["same", "other", "altered", "unknown"]
+#: dataset, neither of them as a whole, of one colour though the file is not, or they
+#: cannot be told
+Pixels = Literal["same", "other", "altered", "blank", "unknown"]
 
 #: Searches for an image in the whole dataset without success, before it is given up
 LAST_SEARCH = 20
@@ -105,7 +106,7 @@ class Holder:
                 position, claimed, "unknown", -1, (whole,), 1, np.nan, bare
             )
         held = None if position is None else self._compared(image, position, bare)
-        if held is not None and held.pixels in ("same", "unknown"):
+        if held is not None and held.pixels in ("same", "blank", "unknown"):
             return _claimed(held, claimed)
         found = self._search(image)
         if found is None:
@@ -130,6 +131,8 @@ class Holder:
             orientation = reference.orientation
             likeness = compare(image, reference, size)
             pixels = "same" if likeness.turns else "altered"
+            if not likeness.turns and image.min() == image.max():
+                pixels = "blank"
             if likeness.turns:
                 colour = likeness.colour
                 canvases = tuple(

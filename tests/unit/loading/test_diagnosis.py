@@ -493,3 +493,25 @@ def test_images_of_some_pixels_cannot_be_told(labels, shape, kind):
 
     # Without ids all images are searched for them
     check(Reader(labels, pack=pack), image_ids=None)
+
+
+def test_blank_images_are_named(labels):
+    # As of a conversion to whole numbers after the division by 256
+    def pack(scene):
+        image, boxes, given = scenes.pair(scene)
+        made = image / 256 if scene.position % 2 else image
+        return made.astype(np.uint8), boxes, given
+
+    found = check(Reader(labels, pack=pack))
+    assert names(found) == ["blank-images"]
+    assert found.diagnoses[0].figures["samples"] == len(labels) // 2
+    assert found.diagnoses[0].share == 0.5
+    assert (found.notes, found.num_agreeing) == ((), len(labels))
+
+
+@pytest.mark.parametrize("factor", [np.inf, 1e300])
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_boxes_of_any_numbers_give_no_warnings(labels, factor):
+    plant = changed(boxes=lambda scene, _: (scene.boxes + 1) * factor)
+    found = check(Reader(labels, pack=scenes.dictionary, mistake=plant))
+    assert found.num_agreeing == 0
