@@ -15,7 +15,11 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.brief import Told
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.loading.diagnosis import LoaderCheck, TargetChecker
-from fiftyone_coco_audit.loading.targets import unpack_each, unpack_sample
+from fiftyone_coco_audit.loading.targets import (
+    number_of_samples,
+    unpack_each,
+    unpack_sample,
+)
 from fiftyone_coco_audit.loading.throughput import Throughput
 from fiftyone_coco_audit.objects import LabelledImages
 from fiftyone_coco_audit.parallel import available_cores
@@ -330,6 +334,12 @@ def _load(
                 "was not loaded."
             )
             return
+    if not record.number and not total:
+        record.notes.append(
+            "The loader is empty: of a generator, which gives what it has once only, "
+            "make a new one."
+        )
+        return
     things = counted(record.number, "sample" if single else "batch")
     if total is not None and record.number < total:
         record.notes.append(
@@ -424,8 +434,8 @@ def _last_failure(number: int, error: Exception) -> LoaderFailure:
         why = (
             "the process was killed or crashed, for lack of memory for example, and no "
             "loading goes on after that. With num_workers=0 the reason is shown, or "
-            "Python itself ends with it; with less workers or smaller batches less "
-            "memory is needed"
+            "Python itself ends with it; with fewer workers or smaller batches "
+            "less memory is needed"
         )
     message = f"{what}: {why}"
     return LoaderFailure(number, None, "worker", type(error).__name__, message)
@@ -513,8 +523,8 @@ def _failure(
 ) -> LoaderFailure:
     # Of what a worker raised, PyTorch tells the traceback, whose last line is the error
     lines = [line for line in str(error).splitlines() if line.strip()]
-    message = lines[-1].strip() if lines else ""
     name = type(error).__name__
+    message = lines[-1].strip().removeprefix(f"{name}: ") if lines else ""
     return LoaderFailure(number, sample, stage, name, message, place)
 
 
@@ -534,7 +544,7 @@ def _burst(loader: Any, record: _Record) -> float:
         record.number = number
         try:
             batch = next(iterator)
-            size = len(unpack_each(batch))
+            size = number_of_samples(batch)
         except StopIteration:
             break
         except Exception as error:

@@ -144,6 +144,15 @@ def unpack_each(batch: Any) -> list[LoadedSample | Exception]:
     return found
 
 
+def number_of_samples(batch: Any) -> int:
+    """How many samples a batch has, without a look at any of them.
+
+    Raises:
+        CocoAuditError: if it is of no known kind
+    """
+    return len(_unpackers(batch))
+
+
 def _unpackers(batch: Any) -> Sequence[Callable[[], LoadedSample]]:
     """What takes each of the samples of a batch apart."""
     if isinstance(batch, Mapping):
@@ -305,14 +314,22 @@ def _as_image(image: Any) -> NDArray[Any]:
         found = np.array(None)
     if found.dtype.kind not in "buif":
         raise CocoAuditError(
-            f"The loader yields {_describe(image)} as an image: it must be an array of "
-            "numbers"
+            f"The loader yields {_describe(image)} of {found.dtype} as an image: it "
+            "must be an array of numbers"
+            if _is_array(image)
+            else f"The loader yields {_describe(image)} as an image: it must be an "
+            "array of numbers"
         )
     if found.ndim not in (2, 3) or not found.size:
         raise CocoAuditError(
             f"The loader yields an image of shape {found.shape}: it must be (height, "
             "width, channels), (channels, height, width) or (height, width), none of "
             "them 0"
+        )
+    if found.dtype.kind == "f" and not np.isfinite(found.sum(dtype=np.float64)):
+        raise CocoAuditError(
+            "The loader yields an image with pixels that are not finite: look for a "
+            "division by zero, or for what is NaN in the file"
         )
     return channels_last(found)
 
@@ -487,6 +504,8 @@ def _rareness(channels: int) -> int:
 
 def _describe(value: Any, depth: int = 1) -> str:
     if isinstance(value, Mapping):
+        if not value:
+            return "an empty dictionary"
         return f"a dictionary of {', '.join(map(repr, list(value)[:6]))}"
     if isinstance(value, (list, tuple)):
         if not depth:
@@ -497,4 +516,5 @@ def _describe(value: Any, depth: int = 1) -> str:
         return f"a {type(value).__name__} of {len(value)} ({parts})"
     if _is_array(value):
         return f"an array of shape {tuple(as_array(value).shape)}"
-    return f"a {type(value).__name__}"
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"

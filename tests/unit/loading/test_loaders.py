@@ -340,7 +340,10 @@ def test_what_is_no_loader_is_refused(labels, loader):
 
 def test_no_batches(labels):
     run = run_loader(labels, [])
-    assert run.sentences() == []
+    assert run.sentences() == [
+        "The loader is empty: of a generator, which gives what it has once only, make "
+        "a new one."
+    ]
     assert len(run.batch_seconds) == 0
     json.dumps(run.to_dict(), allow_nan=False)
     assert np.isfinite(run.rate)

@@ -269,7 +269,9 @@ def test_the_axis_of_channels_is_found(shape, channels):
         (np.zeros((1, 2, 3, 4, 5)), r"an image of shape \(1, 2, 3, 4, 5\)"),
         (np.array("a.jpg"), "as an image: it must be an array of numbers"),
         (np.array([None, 3]), "as an image: it must be an array of numbers"),
-        (np.zeros((4, 4), complex), "as an image: it must be an array of numbers"),
+        (np.zeros((4, 4), complex), "of complex128 as an image: it must be an array"),
+        (np.full((3, 4, 5), np.nan), "an image with pixels that are not finite"),
+        (np.full((3, 4, 5), np.inf, np.float16), "pixels that are not finite"),
     ],
 )
 def test_what_is_no_image_is_said(image, told):
@@ -378,3 +380,8 @@ def test_one_sample_that_cannot_be_used_leaves_the_others_of_its_batch():
 def test_an_empty_batch_is_told(batch):
     with pytest.raises(CocoAuditError, match="The loader yields an empty"):
         unpack_batch(batch)
+
+
+def test_large_numbers_of_few_bytes_are_finite():
+    image = np.full((60, 80, 3), 60000, np.float16)
+    assert unpack_sample((image, TARGET)).image is image

@@ -153,7 +153,7 @@ def test_a_sample_that_fails_is_named(labels, num_workers):
     (failure,) = run.failures
     assert (failure.number, failure.sample) == (1, 6)
     assert failure.exception == "ZeroDivisionError"
-    assert "no sample 6" in failure.message
+    assert failure.message == "no sample 6"
     assert run.check.num_agreeing == COUNT - 4
 
 
@@ -220,3 +220,14 @@ def test_streams_are_loaders_too(labels, kind, num_workers):
     run = check(labels, loader)
     assert (names(run), run.notes) == ([], ())
     assert run.check.num_agreeing == COUNT
+
+
+def failing_start(_):
+    raise ValueError("no start")
+
+
+def test_workers_that_do_not_start_are_told(labels):
+    loader = load(Reader(labels), num_workers=1, worker_init_fn=failing_start)
+    run = run_loader(labels, loader)
+    assert run.failures[0].message == "no start"
+    assert "batch 0: ValueError: no start." in run.sentences()[0]
