@@ -214,6 +214,7 @@ def _images_and_targets(
         rows = as_array(targets[0])
         if rows.shape[1] == 6 and rows.dtype.kind in "buif":
             rows = rows.astype(np.float64)
+            _check_owners(rows[:, 0], len(images))
             return [
                 partial(_sample, image, [rows[rows[:, 0] == n][:, 1:]], "ultralytics")
                 for n, image in enumerate(images)
@@ -245,11 +246,22 @@ def _ultralytics_dictionary(
             f"{len(owner)} numbers of images in one batch: there must be one of each "
             "for each box"
         )
+    _check_owners(owner, len(batch["img"]))
     rows = np.hstack([labels[:, None], boxes]).astype(np.float64)
     return [
         partial(_sample, image, [rows[owner == n]], "ultralytics")
         for n, image in enumerate(batch["img"])
     ]
+
+
+def _check_owners(owner: NDArray[Any], count: int) -> None:
+    """Checks that boxes of a batch are of its images, as none must be lost unseen."""
+    strange = owner[~np.isin(owner, np.arange(count))]
+    if len(strange):
+        raise CocoAuditError(
+            f"The loader yields boxes of image {strange[0]:g} in a batch of {count} "
+            f"images: they must be numbered from 0 to {count - 1}"
+        )
 
 
 def _part(value: Any, place: int, count: int, what: str) -> Any:

@@ -385,3 +385,15 @@ def test_an_empty_batch_is_told(batch):
 def test_large_numbers_of_few_bytes_are_finite():
     image = np.full((60, 80, 3), 60000, np.float16)
     assert unpack_sample((image, TARGET)).image is image
+
+
+@pytest.mark.parametrize("owner", [2, -1, 0.5, np.nan])
+def test_boxes_of_no_image_of_their_batch_are_not_lost_unseen(owner):
+    images = np.stack([FIRST] * 2)
+    told = f"boxes of image {owner:g} in a batch of 2 images"
+    rows = np.array([[0, 1, 0.5, 0.5, 0.2, 0.2], [owner, 1, 0.5, 0.5, 0.2, 0.2]])
+    with pytest.raises(CocoAuditError, match=told):
+        unpack_batch((images, rows))
+    batch = {"batch_idx": rows[:, 0], "cls": rows[:, 1], "bboxes": rows[:, 2:]}
+    with pytest.raises(CocoAuditError, match=told):
+        unpack_batch({"img": images, **batch})
