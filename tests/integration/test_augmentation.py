@@ -324,6 +324,24 @@ def test_a_loader_is_held_against_the_labels(dataset):
     assert [diagnosis.name for diagnosis in again.check.diagnoses] == names
 
 
+def test_a_loader_without_a_length_shows_its_progress(dataset, capsys):
+    class Stream:
+        def __len__(self):
+            raise TypeError("object of type 'Stream' has no len()")
+
+        def __iter__(self):
+            return iter([[source[n]] for n in range(5)])
+
+    source = Swapped(dataset)
+    for function in (check_loader, dry_run):
+        checked = function(dataset.limit(5), Stream(), progress=True)
+        assert any("swap" in one.name for one in checked.check.diagnoses)
+        assert checked.check.num_samples == 5 and not checked.failures
+        # How many there will be is not known
+        told = capsys.readouterr().out
+        assert "? remaining" in told and "%" not in told
+
+
 def test_threads_do_not_mix_their_draws(dataset):
     alone = audit_augmentation(dataset, "rotation", workers=1)
     with ThreadPoolExecutor(4) as threads:
