@@ -270,7 +270,8 @@ class DryRun(Told):
                 f"{worst['first']}: {worst['message']}"
             )
         else:
-            said.append(f"All {run:,} samples went through.")
+            all_of_them = "The sample" if run == 1 else f"All {run:,} samples"
+            said.append(f"{all_of_them} went through.")
         if counts["suspicious"]:
             first = int(np.flatnonzero(self.status == "suspicious")[0])
             said.append(
