@@ -37,7 +37,7 @@ def field_info(function: str) -> dict[str, Any]:
 def declare_fields(
     dataset: fo.Dataset, fields: Sequence[FieldSpec], function: str
 ) -> None:
-    """Declares fields on a dataset's schema; the descriptions of old ones are renewed.
+    """Declares fields on a dataset's schema; those that are there are renewed.
 
     Args:
         dataset: the dataset
@@ -59,8 +59,9 @@ def declare_fields(
             new[spec.path] = types[spec.kind](
                 description=spec.description, info=field_info(function)
             )
-        elif old.description != spec.description:
+        elif (old.description, old.info) != (spec.description, field_info(function)):
             old.description = spec.description
+            old.info = field_info(function)
             old.save()
     # One change of the schema for all fields: each costs a rewrite of it
     if new:

@@ -84,6 +84,11 @@ def sample_fields(eval_key: str) -> list[str]:
     return [f"{eval_key}{suffix}" for suffix in _SAMPLE_FIELDS]
 
 
+def label_attributes(eval_key: str) -> list[str]:
+    """The attributes of labels of an evaluation."""
+    return [f"{eval_key}{suffix}" for suffix in _LABEL_FIELDS]
+
+
 def all_fields(eval_key: str, pred_field: str, gt_field: str) -> list[str]:
     """The paths of all fields of an evaluation."""
     return [path for path, _, _ in _declarations(eval_key, pred_field, gt_field)]
@@ -116,6 +121,28 @@ def declare_fields(
         ],
         _FUNCTION,
     )
+
+
+def declare_fields_like(
+    dataset: fo.Dataset, eval_key: str, other_key: str, pred_field: str, gt_field: str
+) -> None:
+    """Declares the fields of an evaluation with the descriptions of another's.
+
+    Args:
+        dataset: the dataset
+        eval_key: the evaluation key
+        other_key: the key of the other evaluation
+        pred_field: the field of the predictions of both
+        gt_field: the field of the ground truth of both
+    """
+    labels = pred_field, gt_field
+    declared = _declarations(eval_key, *labels)
+    specs = []
+    for (path, kind, _), other in zip(
+        declared, all_fields(other_key, *labels), strict=True
+    ):
+        specs.append(FieldSpec(path, kind, dataset.get_field(other).description))
+    fields.declare_fields(dataset, specs, _FUNCTION)
 
 
 def check_names_are_free(
@@ -176,7 +203,7 @@ def _check_key(eval_key: Any) -> None:
 
 def _names(eval_key: str) -> tuple[set[str], set[str]]:
     """The names of the fields of samples and of the attributes of labels."""
-    return set(sample_fields(eval_key)), {f"{eval_key}{s}" for s in _LABEL_FIELDS}
+    return set(sample_fields(eval_key)), set(label_attributes(eval_key))
 
 
 def _share_names(eval_key: str, other_key: str) -> bool:

@@ -18,7 +18,6 @@ from fiftyone_coco_audit.evaluation.fields import (
     check_names_are_free,
     declare_fields,
     delete_fields,
-    rename_additional_fields,
     replacement_key,
     sample_fields,
 )
@@ -32,6 +31,10 @@ from fiftyone_coco_audit.evaluation.outputs import (
 )
 from fiftyone_coco_audit.evaluation.per_image import score_images
 from fiftyone_coco_audit.evaluation.per_label import label_outcomes
+from fiftyone_coco_audit.evaluation.replacement import (
+    finish_replacement,
+    replace_evaluation,
+)
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.evaluation.views import showing_all_fields
 from fiftyone_coco_audit.interrupts import interrupts_held
@@ -112,6 +115,7 @@ def evaluate(
             "from labels compared with themselves"
         )
     dataset = samples._root_dataset
+    finish_replacement(dataset)
     check_names_are_free(dataset, eval_key, pred_field, gt_field)
     # One that replaces another is written beside it first
     replaces = eval_key in dataset.list_evaluations()
@@ -159,7 +163,7 @@ def evaluate(
         _save(samples, inputs.columns, results, key, of_samples, of_labels, progress)
         if replaces:
             with interrupts_held():
-                _replace(dataset, key, eval_key, pred_field, gt_field)
+                replace_evaluation(dataset, eval_key, results)
     return results
 
 
@@ -202,19 +206,6 @@ def _save(
     except BaseException:
         _delete(dataset, key, *fields)
         raise
-
-
-def _replace(
-    dataset: fo.Dataset, key: str, eval_key: str, pred_field: str, gt_field: str
-) -> None:
-    """Puts the whole evaluation under ``key`` in the place of an older one."""
-    old = dataset.get_evaluation_info(eval_key).config
-    _delete(dataset, eval_key, old.pred_field, old.gt_field)
-    # Its fields have moved if a label field was renamed meanwhile
-    delete_fields(dataset, eval_key, pred_field, gt_field)
-    dataset.rename_evaluation(key, eval_key)
-    # FiftyOne has renamed these where it finds the plugin
-    rename_additional_fields(dataset, key, eval_key, pred_field, gt_field)
 
 
 def _delete(dataset: fo.Dataset, key: str, pred_field: str, gt_field: str) -> None:

@@ -35,7 +35,10 @@ def worst_first(samples: fo.SampleCollection, eval_key: str = "eval") -> fo.Data
     import fiftyone as fo
     from fiftyone import ViewField as F
 
+    from fiftyone_coco_audit.evaluation.replacement import finish_replacement
+
     require_samples(samples)
+    finish_replacement(samples._root_dataset)
     if not samples._root_dataset.has_field(f"{eval_key}_ap"):
         raise CocoAuditError(
             f"Dataset {samples._root_dataset.name!r} has no field '{eval_key}_ap', so "

@@ -11,6 +11,7 @@ from fiftyone_coco_audit.evaluation.fields import (
     delete_additional_fields,
     rename_additional_fields,
 )
+from fiftyone_coco_audit.evaluation.replacement import discard_replacement
 
 
 class EvaluationFields(foo.EvaluationMetric):
@@ -52,6 +53,7 @@ class EvaluationFields(foo.EvaluationMetric):
 
     def cleanup(self, samples: Any, config: Any, eval_key: str) -> None:
         """Deletes the fields with their run."""
+        discard_replacement(samples._root_dataset, eval_key)
         delete_additional_fields(
             samples._root_dataset, eval_key, config.pred_field, config.gt_field
         )
