@@ -31,6 +31,7 @@ from fiftyone_coco_audit.panels.controls import CONTROLS, ENTRIES, ROWS, Control
 from fiftyone_coco_audit.panels.session import READINGS, Reading
 from fiftyone_coco_audit.panels.tabs import anchors, classes, findings, images, objects
 from fiftyone_coco_audit.panels.tabs.shared import IMPORT
+from fiftyone_coco_audit.views import cut_short
 from fiftyone_coco_audit.wording import counted, counted_objects
 
 _TABS: dict[str, Callable[[Reading, Controls], Tab]] = {
@@ -144,7 +145,8 @@ class CocoAuditPanel(DatasetPanel):
             return
         reading = page.reading
         ctx.ops.set_view(selection.view(reading.samples, reading.labelled))
-        ctx.ops.notify(f"The grid shows {selection}", variant="info")
+        cut = cut_short(len(selection)) if selection.objects is not None else None
+        ctx.ops.notify(cut or f"The grid shows {selection}", variant="info")
 
     def open_finding(self, ctx: ExecutionContext) -> None:
         """Opens what a finding is about."""
@@ -152,6 +154,9 @@ class CocoAuditPanel(DatasetPanel):
         for block in page.tab.blocks:
             if isinstance(block, Card) and block.name == ctx.params["card"]:
                 ctx.ops.set_view(block.finding.view(page.reading.samples))
+                cut = cut_short(len(block.finding.label_ids))
+                if cut is not None:
+                    ctx.ops.notify(cut, variant="info")
 
     def render(self, ctx: ExecutionContext) -> types.Property:
         """The panel as a form."""

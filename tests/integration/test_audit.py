@@ -12,6 +12,7 @@ import fiftyone as fo
 import fiftyone.core.odm as foo_odm
 import fiftyone.operators as foo
 import pytest
+from bson import ObjectId
 
 from fiftyone_coco_audit import (
     CocoAuditError,
@@ -19,6 +20,7 @@ from fiftyone_coco_audit import (
     compute_statistics,
     import_coco,
     load_audit,
+    views,
 )
 from fiftyone_coco_audit.auditing import RUN_KEY
 from fiftyone_coco_audit.runs import save_run
@@ -221,6 +223,24 @@ def test_other_media_than_images_are_told():
     )
     with pytest.raises(CocoAuditError, match="is one of video"):
         audit(videos)
+
+
+def test_more_labels_than_a_view_can_hold(dataset, monkeypatch, caplog):
+    found = audit(dataset, select=["CA302"])
+    labels = found["CA302"].label_ids
+    assert len(labels) > 1
+    found.view("CA302")
+    assert "The view shows" not in caplog.text
+    monkeypatch.setattr(views, "MOST_LABELS", 1)
+    view = found.view("CA302")
+    assert view.values("ground_truth.detections.id", unwind=True) == [labels[0]]
+    assert f"The view shows the first 1 of {len(labels)} labels" in caplog.text
+
+
+def test_a_view_of_as_many_labels_as_it_can_hold(dataset):
+    ids = [str(ObjectId()) for _ in range(views.MOST_LABELS + 100_000)]
+    ids[0] = dataset.first().ground_truth.detections[0].id
+    assert len(views.view_of_labels(dataset, "ground_truth", ids)) == 1
 
 
 def test_a_view_is_audited_alone(dataset):
