@@ -76,6 +76,7 @@ class PanelSession:
         self.output: str | None = None
         self.plots: dict[str, list[dict[str, Any]]] = {}
         self.view: fo.DatasetView | None = None
+        self.notices: list[str] = []
         for request in result.executor._requests:
             name = request.operator_uri.rpartition("/")[2]
             if name == "patch_panel_state":
@@ -84,6 +85,8 @@ class PanelSession:
                 self.form = request.params["output"]
                 self.output = str(self.form)
                 self.plots = dict(_plots(self.form))
+            elif name == "notify":
+                self.notices.append(request.params["message"])
             elif name == "set_view":
                 self.view = get_view(
                     self.context["dataset"], stages=request.params["view"]

@@ -12,7 +12,7 @@ from fiftyone import ViewField as F
 from fiftyone.operators.operations import _serialize_view
 from fiftyone.server.view import get_view
 
-from fiftyone_coco_audit import audit, import_coco
+from fiftyone_coco_audit import audit, import_coco, views
 from fiftyone_coco_audit.findings import RULES, Evidence, Rule, rule_page
 from fiftyone_coco_audit.panels.controls import ENTRIES, ROWS
 from fiftyone_coco_audit.panels.selections import view_of_labels
@@ -117,6 +117,25 @@ def test_findings_are_those_of_an_audit(demo_dataset: fo.Dataset):
             assert session.view.values("id") == view.values("id")
             path = "ground_truth.detections.id"
             assert session.view.values(path) == view.values(path)
+
+
+def test_a_notice_says_that_a_view_can_hold_no_more_labels(
+    demo_dataset: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(views, "MOST_LABELS", 1)
+    session = Session(demo_dataset)
+    for n, finding in enumerate(audit(demo_dataset)):
+        if finding.subject:
+            session.send("open_finding", card=f"finding{n}")
+            count = len(finding.label_ids)
+            cut = (
+                f"The view shows the first 1 of {count} labels, as it can hold no more"
+            )
+            assert session.notices == ([cut] if count > 1 else [])
+    session.turn_to("classes")
+    assert len(session.click("classes.counts", 0)) == 1
+    (notice,) = session.notices
+    assert notice.startswith("The view shows the first 1 of ")
 
 
 def test_the_panel_runs_the_rules_of_the_last_audit(demo_dataset: fo.Dataset):
