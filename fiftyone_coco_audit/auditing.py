@@ -34,6 +34,7 @@ from fiftyone_coco_audit.findings import (
     findings_frame,
     severest_first,
 )
+from fiftyone_coco_audit.interrupts import interrupts_held
 from fiftyone_coco_audit.runs import load_run, save_run
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
@@ -274,12 +275,15 @@ def _store(
         thresholds=dict(thresholds),
         **settings,
     )
-    if dataset.has_run(RUN_KEY):
-        dataset.update_run_config(RUN_KEY, config)
-    else:
-        dataset.register_run(RUN_KEY, config)
     stages = None if samples is dataset else samples._serialize()
-    save_run(dataset, RUN_KEY, "audit", audit=made._as_dict(), stages=stages)
+    results = {"audit": made._as_dict(), "stages": stages}
+    # Its settings are read without its findings, and must be those of the same audit
+    with interrupts_held():
+        if dataset.has_run(RUN_KEY):
+            dataset.update_run_config(RUN_KEY, config)
+        else:
+            dataset.register_run(RUN_KEY, config)
+        save_run(dataset, RUN_KEY, "audit", **results)
 
 
 def load_audit(dataset: fo.Dataset) -> Audit:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.interrupts import interrupts_held
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -66,6 +68,26 @@ def declare_fields(
     # One change of the schema for all fields: each costs a rewrite of it
     if new:
         dataset.add_dynamic_sample_fields(new)
+
+
+@contextmanager
+def written_whole(dataset: fo.Dataset, paths: Iterable[str]) -> Iterator[None]:
+    """Lets a block declare and write fields, of which none is left half-written.
+
+    Ctrl-C comes after the block. Where the block fails, the fields that were not there
+    before are deleted.
+
+    Args:
+        dataset: the dataset
+        paths: of the fields
+    """
+    new = [path for path in paths if dataset.get_field(path) is None]
+    with interrupts_held():
+        try:
+            yield
+        except BaseException:
+            delete_fields(dataset, new)
+            raise
 
 
 def foreign_field(

@@ -13,6 +13,7 @@ from fiftyone_coco_audit.fields import (
     declare_fields,
     delete_fields,
     fields_of,
+    written_whole,
 )
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
@@ -161,18 +162,20 @@ def _write(
 ) -> None:
     dataset = samples._root_dataset
     fields = specs(statistics, labelled.label_field)
-    check_paths_are_free(dataset, [field.path for field in fields], _FUNCTION)
+    paths = [field.path for field in fields]
+    check_paths_are_free(dataset, paths, _FUNCTION)
     of_images = {column.name: column.column(statistics) for column in OF_IMAGES}
     of_objects = {
         column.name: labelled.label_column(column.column(statistics))
         for column in OF_OBJECTS
     }
-    declare_fields(dataset, fields, _FUNCTION)
-    write_columns(
-        samples,
-        labelled.columns,
-        of_images,
-        {labelled.label_field: of_objects},
-        progress=progress,
-    )
-    samples._add_paths_to_sidebar_group(list(of_images), SIDEBAR_GROUP)
+    with written_whole(dataset, paths):
+        declare_fields(dataset, fields, _FUNCTION)
+        write_columns(
+            samples,
+            labelled.columns,
+            of_images,
+            {labelled.label_field: of_objects},
+            progress=progress,
+        )
+        samples._add_paths_to_sidebar_group(list(of_images), SIDEBAR_GROUP)

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 from fiftyone_coco_audit.brief import Told
 from fiftyone_coco_audit.columns import Progress, write_columns
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free, declare_fields
+from fiftyone_coco_audit.fields import (
+    FieldSpec,
+    check_paths_are_free,
+    declare_fields,
+    written_whole,
+)
 from fiftyone_coco_audit.statistics.classes import ClassStatistics
 from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
@@ -157,13 +162,14 @@ def simulate_resampling(
             "How often to draw the image in an epoch, for rare classes "
             f"(LVIS repeat factor, threshold {threshold:.3g}, exponent {exponent:g})"
         )
-        declare_fields(dataset, [FieldSpec(_FIELD, "float", text)], _FUNCTION)
-        write_columns(
-            samples,
-            labelled.columns,
-            {_FIELD: factors.tolist()},
-            {},
-            progress=progress,
-        )
-        samples._add_paths_to_sidebar_group([_FIELD], "statistics")
+        with written_whole(dataset, [_FIELD]):
+            declare_fields(dataset, [FieldSpec(_FIELD, "float", text)], _FUNCTION)
+            write_columns(
+                samples,
+                labelled.columns,
+                {_FIELD: factors.tolist()},
+                {},
+                progress=progress,
+            )
+            samples._add_paths_to_sidebar_group([_FIELD], "statistics")
     return made

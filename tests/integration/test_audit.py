@@ -1,6 +1,7 @@
 """Audits of datasets: what is found, stored and opened."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from fiftyone_coco_audit import (
     load_audit,
     views,
 )
-from fiftyone_coco_audit.auditing import RUN_KEY
+from fiftyone_coco_audit.auditing import RUN_KEY, audit_settings
 from fiftyone_coco_audit.runs import save_run
 
 URI = "@coco-audit/coco-audit/"
@@ -118,6 +119,18 @@ def test_a_killed_process_leaves_the_audit_that_was_stored(dataset):
     assert killed.returncode == -signal.SIGKILL
     dataset.reload()
     assert load_audit(dataset) == found
+
+
+def test_ctrl_c_while_an_audit_is_stored_comes_after_it(dataset, monkeypatch):
+    def store(*args, **kwargs):
+        os.kill(os.getpid(), signal.SIGINT)
+        save_run(*args, **kwargs)
+
+    monkeypatch.setattr("fiftyone_coco_audit.auditing.save_run", store)
+    with pytest.raises(KeyboardInterrupt):
+        audit(dataset, resize="letterbox 320", select=["CA302"])
+    # Or the panel would begin with settings that no audit was made with
+    assert load_audit(dataset).resize == audit_settings(dataset).resize
 
 
 def test_audits_that_were_replaced_take_no_room(dataset):

@@ -1,6 +1,9 @@
 """Statistics of datasets: what is read, and what is written as fields."""
 
 import json
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import fiftyone as fo
@@ -18,6 +21,7 @@ from fiftyone_coco_audit import (
     import_coco,
     simulate_resampling,
 )
+from fiftyone_coco_audit.columns import write_columns
 from fiftyone_coco_audit.statistics.inputs import read_labelled_images
 from tests.labelled import read_labelled
 
@@ -133,6 +137,48 @@ def test_fields_say_what_they_are_and_go_with_one_call(dataset):
     # Nor does the sidebar go on showing a group of nothing
     dataset.reload()
     assert [group.name for group in dataset.app_config.sidebar_groups] == kept
+
+
+WRITERS = [
+    (compute_statistics, "run", "aspect_ratio"),
+    (simulate_resampling, "sampling", "repeat_factor"),
+]
+
+
+def before_writing(
+    monkeypatch: pytest.MonkeyPatch, module: str, happens: Callable[[], None]
+) -> None:
+    def write(*args, **kwargs):
+        happens()
+        write_columns(*args, **kwargs)
+
+    where = f"fiftyone_coco_audit.statistics.{module}.write_columns"
+    monkeypatch.setattr(where, write)
+
+
+@pytest.mark.parametrize(("function", "module", "field"), WRITERS)
+def test_ctrl_c_leaves_no_field_half_written(
+    dataset, monkeypatch, function, module, field
+):
+    before_writing(monkeypatch, module, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        function(dataset)
+    assert None not in dataset.values(field)
+
+
+@pytest.mark.parametrize(("function", "module", "field"), WRITERS)
+def test_nothing_is_written_where_labels_have_changed_meanwhile(
+    dataset, monkeypatch, function, module, field
+):
+    before = set(dataset.get_field_schema(flat=True))
+
+    def change() -> None:
+        dataset.limit(1).set_values("ground_truth.detections.label", [["dog"] * 3])
+
+    before_writing(monkeypatch, module, change)
+    with pytest.raises(CocoAuditError, match="changed by someone else"):
+        function(dataset)
+    assert set(dataset.get_field_schema(flat=True)) == before
 
 
 def test_a_field_of_other_origin_is_not_overwritten(dataset):
