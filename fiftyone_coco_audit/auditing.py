@@ -22,7 +22,7 @@ from fiftyone_coco_audit.coco.report import (
     import_report,
 )
 from fiftyone_coco_audit.coco.rules import MISSING_FILE
-from fiftyone_coco_audit.columns import Progress
+from fiftyone_coco_audit.columns import Progress, require_samples
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.findings import (
     RULES,
@@ -129,10 +129,22 @@ class Audit(Brief):
 
         Returns:
             a view
+
+        Raises:
+            CocoAuditError: if there is no such finding
         """
-        if isinstance(finding, str):
-            finding = self[finding]
+        if not isinstance(finding, Finding):
+            finding = self._finding_of(finding)
         return finding.view(self.samples)
+
+    def _finding_of(self, code: str) -> Finding:
+        try:
+            return self[code]
+        except KeyError:
+            codes = ", ".join(dict.fromkeys(f.code for f in self.findings)) or "none"
+            raise CocoAuditError(
+                f"There is no finding {code!r} in this audit; its findings are: {codes}"
+            ) from None
 
     def to_frame(self) -> pd.DataFrame:
         """The findings as a frame by code, the severest first."""
@@ -300,6 +312,7 @@ def load_audit(dataset: fo.Dataset) -> Audit:
     """
     import fiftyone as fo
 
+    require_samples(dataset)
     run = load_run(dataset, RUN_KEY)
     if run is None:
         raise CocoAuditError(

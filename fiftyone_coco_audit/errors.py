@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+from numbers import Integral, Real
 
 
 class CocoAuditError(ValueError):
@@ -32,3 +32,13 @@ def check_whole(name: str, value: object) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise CocoAuditError(f"{name} is {value!r}: it must be a whole number")
+
+
+def check_number(name: str, value: object) -> None:
+    """Checks that an argument is a number, of whatever size.
+
+    Raises:
+        CocoAuditError: if it is not
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise CocoAuditError(f"{name} is {value!r}: it must be a number")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from fiftyone_coco_audit.columns import Progress
-from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.columns import Progress, require_samples
+from fiftyone_coco_audit.errors import CocoAuditError, check_number
 from fiftyone_coco_audit.statistics.classes import ClassStatistics
 from fiftyone_coco_audit.statistics.drift import Comparison
 from fiftyone_coco_audit.statistics.inputs import read_labelled_images
@@ -48,12 +48,22 @@ def compare_sets(
         a :class:`.drift.Comparison`
 
     Raises:
-        CocoAuditError: if the data do not allow it
+        CocoAuditError: if the arguments or the data do not allow it
     """
+    for samples in (first, second):
+        require_samples(samples)
     if names is None:
         names = (first._root_dataset.name, second._root_dataset.name)
         if names[0] == names[1]:
             names = ("first", "second")
+    elif (
+        not isinstance(names, (tuple, list))
+        or len(names) != 2
+        or not all(isinstance(name, str) for name in names)
+    ):
+        raise CocoAuditError(
+            f"names is {names!r}: it must be two texts, such as ('train', 'val')"
+        )
     fields = label_field, second_label_field or label_field
     one, other = (
         read_labelled_images(samples, field, progress=progress).images
@@ -87,6 +97,7 @@ def find_partial_labels(
     Raises:
         CocoAuditError: if there is no such field, or the data do not allow it
     """
+    check_number("alpha", alpha)
     labelled = read_labelled_images(samples, label_field, progress=progress)
     images = labelled.images
     # The limits are for what nobody asked for
@@ -101,7 +112,7 @@ def find_partial_labels(
 
 
 def _by_field(samples: fo.SampleCollection, field: str) -> Sources:
-    if not samples.has_field(field):
+    if not isinstance(field, str) or not samples.has_field(field):
         raise CocoAuditError(
             f"Dataset {samples._root_dataset.name!r} has no field {field!r} that could "
             "tell the sources of its images apart: name a field, 'folder' or 'tags'"

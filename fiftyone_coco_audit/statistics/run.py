@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fiftyone_coco_audit.brief import Told
-from fiftyone_coco_audit.columns import Progress, write_columns
+from fiftyone_coco_audit.columns import Progress, require_samples, write_columns
 from fiftyone_coco_audit.fields import (
     check_paths_are_free,
     declare_fields,
@@ -144,12 +144,17 @@ def compute_statistics(
     return DatasetStatistics(statistics, labelled)
 
 
-def delete_statistics(dataset: fo.Dataset) -> None:
+def delete_statistics(dataset: fo.SampleCollection) -> None:
     """Deletes all fields of :func:`compute_statistics` and ``simulate_resampling``.
 
     Args:
-        dataset: the dataset
+        dataset: the dataset; of a view, all of its dataset are deleted
+
+    Raises:
+        CocoAuditError: if it is no dataset
     """
+    require_samples(dataset)
+    dataset = dataset._root_dataset
     for function in (_FUNCTION, "simulate_resampling"):
         delete_fields(dataset, fields_of(dataset, function))
 

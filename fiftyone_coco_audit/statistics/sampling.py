@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fiftyone_coco_audit.brief import Told
 from fiftyone_coco_audit.columns import Progress, write_columns
-from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.errors import CocoAuditError, check_number
 from fiftyone_coco_audit.fields import (
     FieldSpec,
     check_paths_are_free,
@@ -144,6 +144,9 @@ def simulate_resampling(
         CocoAuditError: if the arguments or the data do not allow it; nothing is
             written then
     """
+    if threshold is not None:
+        check_number("threshold", threshold)
+    check_number("exponent", exponent)
     labelled = read_labelled_images(samples, label_field, progress=progress)
     if weights_path is not None and not len(labelled.images):
         raise CocoAuditError("There are no images that a sampler could draw")

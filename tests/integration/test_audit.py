@@ -151,6 +151,16 @@ def test_an_audit_of_a_view_is_stored_with_it(dataset):
         assert again.view(finding).values("id") == found.view(finding).values("id")
 
 
+def test_what_is_no_finding_is_told(dataset):
+    found = audit(dataset, select=["CA302"])
+    with pytest.raises(CocoAuditError, match="'CA501'.*; its findings are: CA302"):
+        found.view("CA501")
+    with pytest.raises(CocoAuditError, match="None.*; its findings are: CA302"):
+        found.view(None)
+    with pytest.raises(CocoAuditError, match="Expected a FiftyOne dataset or view"):
+        load_audit("demo")
+
+
 def test_rules_are_selected_ignored_and_tuned(dataset):
     assert [f.code for f in audit(dataset, select=["CA3"], ignore=["CA309"])] == [
         "CA301",

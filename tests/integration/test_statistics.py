@@ -270,6 +270,46 @@ def test_resampling(dataset, tmp_path):
         simulate_resampling(dataset, threshold=2)
 
 
+@pytest.mark.parametrize(
+    ("function", "arguments", "message"),
+    [
+        (simulate_resampling, {"threshold": "a"}, "threshold is 'a': it must be a num"),
+        (simulate_resampling, {"exponent": None}, "exponent is None: it must be a num"),
+        (find_partial_labels, {"by": 5}, "has no field 5 that could tell"),
+        (find_partial_labels, {"by": None}, "has no field None that could tell"),
+        (find_partial_labels, {"alpha": "a"}, "alpha is 'a': it must be a number"),
+    ],
+)
+def test_arguments_of_another_kind_are_told(dataset, function, arguments, message):
+    before = set(dataset.get_field_schema(flat=True))
+    with pytest.raises(CocoAuditError, match=message):
+        function(dataset, **arguments)
+    assert set(dataset.get_field_schema(flat=True)) == before
+
+
+@pytest.mark.parametrize("other", [None, 5, "val"])
+def test_only_datasets_and_views_are_compared(dataset, other):
+    with pytest.raises(CocoAuditError, match="Expected a FiftyOne dataset or view"):
+        compare_sets(dataset, other)
+    with pytest.raises(CocoAuditError, match="Expected a FiftyOne dataset or view"):
+        compare_sets(other, dataset)
+
+
+@pytest.mark.parametrize("names", [5, "ab", ("a",), ("a", "b", "c"), ("a", 1)])
+def test_two_sets_have_two_names(dataset, names):
+    with pytest.raises(CocoAuditError, match="names is .*: it must be two texts"):
+        compare_sets(dataset, dataset, names=names)
+
+
+def test_statistics_are_deleted_from_datasets(dataset):
+    compute_statistics(dataset)
+    with pytest.raises(CocoAuditError, match="Expected a FiftyOne dataset"):
+        delete_statistics(5)
+    # A view has the fields of its dataset
+    delete_statistics(dataset.limit(1))
+    assert not dataset.has_field("aspect_ratio")
+
+
 def test_sets_compared(dataset):
     train, val = dataset.match_tags("train"), dataset.match_tags("val")
     comparison = compare_sets(train, val, names=("train", "val"))
