@@ -17,7 +17,11 @@ from fiftyone_coco_audit.auditing import (
     selected_rules,
 )
 from fiftyone_coco_audit.findings import RULES, Finding, severest_first
-from fiftyone_coco_audit.statistics.inputs import LabelledSamples, read_labelled_images
+from fiftyone_coco_audit.statistics.inputs import (
+    LabelledSamples,
+    make_readable,
+    read_labelled_images,
+)
 from fiftyone_coco_audit.statistics.overview import Statistics
 
 if TYPE_CHECKING:
@@ -120,14 +124,17 @@ class Readings:
     Args:
         read: reads a label field of samples
         most: how many to keep
+        prepare: writes what has to be known of samples before they are read
     """
 
     def __init__(
         self,
         read: Callable[..., LabelledSamples] = read_labelled_images,
         most: int = _READINGS,
+        prepare: Callable[[fo.SampleCollection, str], None] = make_readable,
     ) -> None:
         self._read = read
+        self._prepare = prepare
         self._most = most
         self._kept: OrderedDict[tuple[str, ...], Reading] = OrderedDict()
         # One read at a time: two of the same would take as long, and twice the memory
@@ -151,6 +158,8 @@ class Readings:
         key = (str(dataset._doc.id), label_field, json.dumps(stages, default=str))
         with self._lock:
             if anew or key not in self._kept:
+                # What we write ourselves is no change
+                self._prepare(samples, label_field)
                 # Before it is read: a change meanwhile is one that may not be in it
                 version = version_of(dataset)
                 labelled = self._read(samples, label_field, masks=True)

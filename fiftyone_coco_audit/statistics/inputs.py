@@ -81,6 +81,29 @@ class LabelledSamples(Brief):
         return column.tolist()
 
 
+def make_readable(
+    samples: fo.SampleCollection,
+    label_field: str,
+    *,
+    sizes_required: bool = True,
+    progress: Progress = None,
+) -> None:
+    """Finds out the sizes of images, which is all that reading writes to samples.
+
+    Args:
+        samples: a dataset or a view of whole images
+        label_field: the field of the ground truth
+        sizes_required: whether all images must have a size
+        progress: whether to show a progress bar
+
+    Raises:
+        CocoAuditError: if the field holds no detections, or the size of an image
+            cannot be found out
+    """
+    require_detections(samples, label_field)
+    ensure_sizes(samples, progress, required=sizes_required)
+
+
 def read_labelled_images(
     samples: fo.SampleCollection,
     label_field: str = "ground_truth",
@@ -108,8 +131,9 @@ def read_labelled_images(
         CocoAuditError: if the field holds no detections, or the size of an image
             cannot be found out
     """
-    require_detections(samples, label_field)
-    ensure_sizes(samples, progress, required=sizes_required)
+    make_readable(
+        samples, label_field, sizes_required=sizes_required, progress=progress
+    )
     masks = masks and has_masks(samples, label_field)
     attributes: dict[str, type] = {"area": float, "iscrowd": float}
     if masks:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import fiftyone as fo
 import numpy as np
 import pytest
@@ -321,6 +322,19 @@ def test_images_without_objects(make: Make):
     assert "There are no objects" in session.shown
     session.turn_to("images")
     assert session.plots["images.sizes"][0]["x"] == [640]
+
+
+def test_sizes_that_are_found_out_are_no_change_of_the_dataset(
+    make: Make, tmp_path: Path
+):
+    path = str(tmp_path / "image.png")
+    assert cv2.imwrite(path, np.zeros((48, 64, 3), "u1"))
+    dataset = make(1, [["cat"]])
+    dataset.set_values("filepath", [path])
+    dataset.clear_sample_field("metadata")
+    session = Session(dataset)
+    assert "1 image, 1 object" in session.shown
+    assert "changed since" not in session.shown
 
 
 def test_a_view_of_three_samples(demo_dataset: fo.Dataset):
