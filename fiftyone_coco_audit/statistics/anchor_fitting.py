@@ -18,7 +18,7 @@ from fiftyone_coco_audit.statistics.anchors import (
     anchor_ratio,
 )
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
-from fiftyone_coco_audit.wording import percent
+from fiftyone_coco_audit.wording import counted, percent
 
 Method = Literal["kmeans", "evolve"]
 
@@ -326,8 +326,9 @@ def propose_anchors(
     large = np.count_nonzero((seen.box[:, 2:] >= LEAST_SIDE).all(axis=1))
     if large < LEAST_PER_ANCHOR * number or not len(unseen.objects):
         return keep(
-            f"{large:,} objects are too few to fit {number} anchors to, which "
-            f"takes {LEAST_PER_ANCHOR * number:,}, and some to measure them on."
+            f"{counted(int(large), 'object')} {'is' if large == 1 else 'are'} too few "
+            f"to fit {counted(number, 'anchor')} to, which takes "
+            f"{LEAST_PER_ANCHOR * number:,}, and some to measure them on."
         )
     fitted = refit_anchors(seen, seed=seed)
     after = Fit.of(AnchorMatches(unseen, resize, fitted))

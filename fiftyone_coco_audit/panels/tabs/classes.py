@@ -277,7 +277,10 @@ def _dependence(statistics: ClassStatistics) -> str:
     if len(tied):
         row, column = tied[statistics.images[tied[:, 0]].argmax()].tolist()
         more = len(np.unique(tied[:, 0])) - 1
-        others = f" {counted(more, 'more class')} are tied to another." if more else ""
+        are = "is" if more == 1 else "are"
+        others = (
+            f" {counted(more, 'more class')} {are} tied to another." if more else ""
+        )
         images = counted(int(statistics.images[row]), "image")
         return (
             f"{named(statistics.names_of([row]))} is never seen without "

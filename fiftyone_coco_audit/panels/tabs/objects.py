@@ -314,11 +314,16 @@ def _aspect_ratio(chosen: _Chosen) -> Plot:
     sound = np.isfinite(ratio)
     rows, ratio = chosen.rows[sound], ratio[sound]
     bins = Bins.of(ratio, logarithmic=True)
-    wide, tall = float((ratio > 2).mean()), float((ratio < 0.5).mean())
+    headline = f"None of the {chosen.name} has both a width and a height."
+    if len(ratio):
+        wide, tall = float((ratio > 2).mean()), float((ratio < 0.5).mean())
+        headline = (
+            f"{percent(wide)} of the {chosen.name} are more than twice as wide as "
+            f"high, {percent(tall)} more than twice as high as wide."
+        )
     return Plot(
         "aspect_ratio",
-        f"{percent(wide)} of the {chosen.name} are more than twice as wide as high, "
-        f"{percent(tall)} more than twice as high as wide.",
+        headline,
         histogram(bins, "aspect ratio of the box, width / height", "objects"),
         chosen.pick(bins.index, rows),
     )
@@ -342,11 +347,16 @@ def _place(chosen: _Chosen) -> Plot:
     covered = shapes.heat_map(chosen.category, _POSITION_BINS)
     middle = slice(_POSITION_BINS // 4, _POSITION_BINS - _POSITION_BINS // 4)
     total = float(covered.sum())
-    share = float(covered[middle, middle].sum()) / total if total else float("nan")
+    headline = f"The {chosen.name} cover nothing of the image."
+    if total:
+        share = float(covered[middle, middle].sum()) / total
+        headline = (
+            f"{percent(share)} of what the {chosen.name} cover lies in the middle "
+            "quarter of the image."
+        )
     return Plot(
         "place",
-        f"{percent(share)} of what the {chosen.name} cover lies in the middle quarter "
-        "of the image.",
+        headline,
         heat_map(
             covered,
             None,

@@ -53,6 +53,9 @@ SETS = {
     "of three images": crowded(3, 4),
     "of many images": crowded(60, 9),
     "of 1,200 classes": crowded(400, 1200),
+    "with boxes of no size only": labelled(
+        [(640, 480)], [(0, "cat", [10, 20, 0, 40]), (0, "dog", [700, 5, 0, 0])]
+    ),
     "with boxes of no size": labelled(
         [(640, 480)], [(0, "cat", [10, 20, 0, 40]), (0, "dog", [5, 5, 50, 50])]
     ),
@@ -139,7 +142,7 @@ def test_each_tab_shows_something_sensible_of_each_set(tab: str, of: str):
             json.dumps([figure.data, figure.layout], allow_nan=False)
             assert block.headline.endswith(".")
             told = f"{block.headline} {block.advice}"
-            assert not re.search(r"\bnan\b", told)
+            assert not re.search(r"\bnan\b|n/a of", told)
         elif isinstance(block, Text):
             assert not re.search(r"\bnan\b", block.markdown)
     if not len(SETS[of]):
@@ -292,6 +295,19 @@ def test_a_cell_of_the_places_opens_the_boxes_that_cover_it():
     assert shown.pick(0, (0, 0)).objects.tolist() == [0]
     assert shown.pick(0, (19, 19)).objects.tolist() == [1]
     assert len(shown.pick(0, (10, 10))) == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ("ab", "(in 1 image). 1 more class is tied to another."),
+        ("abc", "(in 1 image). 2 more classes are tied to another."),
+    ],
+)
+def test_classes_that_are_tied_to_another_are_counted(names: str, told: str):
+    box = [10, 20, 30, 40]
+    images = labelled([(640, 480)] * 2, [(0, name, box) for name in names])
+    assert plot(build("classes", images), "together").headline.endswith(told)
 
 
 def test_a_pair_opens_the_images_with_both():

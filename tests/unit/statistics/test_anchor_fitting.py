@@ -214,6 +214,8 @@ def test_too_little_to_fit_to():
     )
     tiny = propose_anchors(made([[1, 50]] * 900), LETTERBOX, DEFAULT_ANCHORS)
     assert tiny.reason.startswith("0 objects are too few")
+    one = propose_anchors(made([[32, 32]] * 3), LETTERBOX, AnchorSet.parse("yolov3"))
+    assert one.reason.startswith("1 object is too few to fit 9 anchors to")
     one_image = made([[32, 32]] * 900, images=1)
     assert not propose_anchors(one_image, LETTERBOX, DEFAULT_ANCHORS).is_better
 
