@@ -15,6 +15,7 @@ from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import (
     HALF,
     add_choice,
+    number_of,
     refuse,
 )
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
@@ -77,7 +78,7 @@ def _add_parameters(inputs: types.Object, ctx: ExecutionContext) -> None:
         label="Draws of each sample",
         view=types.TextFieldView(space=HALF),
     )
-    if (ctx.params.get("n") or 1) < 1:
+    if (number_of(ctx, "n") or 1) < 1:
         refuse(number, "Each sample is drawn once or more")
     inputs.int("seed", default=51, label="Seed", view=types.TextFieldView(space=HALF))
     inputs.str(

@@ -17,7 +17,7 @@ from fiftyone_coco_audit.augmentation.run import (
     audit_augmentation,
 )
 from fiftyone_coco_audit.operators.base import SdkOperator
-from fiftyone_coco_audit.operators.forms import HALF, refuse
+from fiftyone_coco_audit.operators.forms import HALF, number_of, refuse
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
 from fiftyone_coco_audit.operators.pipeline_forms import add_pipeline, pipeline_of
 from fiftyone_coco_audit.operators.reports import describe_findings, findings_as_json
@@ -131,7 +131,7 @@ def _add_draws(inputs: types.Object, ctx: ExecutionContext) -> None:
         description="The same seed gives the same numbers",
         view=types.TextFieldView(space=HALF),
     )
-    if (ctx.params.get("n_seeds") or 1) < 1:
+    if (number_of(ctx, "n_seeds") or 1) < 1:
         refuse(draws, "Each image is drawn once or more")
     visibility = inputs.float(
         "min_visibility",
@@ -139,7 +139,7 @@ def _add_draws(inputs: types.Object, ctx: ExecutionContext) -> None:
         description="Boxes with less are dropped, whatever the pipeline says",
         view=types.TextFieldView(space=HALF),
     )
-    if not 0 <= (ctx.params.get("min_visibility") or 0) <= 1:
+    if not 0 <= (number_of(ctx, "min_visibility") or 0) <= 1:
         refuse(visibility, "A share is from 0 to 1")
     inputs.float(
         "min_area",

@@ -11,7 +11,7 @@ from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.message import GeneratedMessage
 
 from fiftyone_coco_audit.operators.base import SdkOperator
-from fiftyone_coco_audit.operators.forms import HALF, add_choice, refuse
+from fiftyone_coco_audit.operators.forms import HALF, add_choice, number_of, refuse
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
 from fiftyone_coco_audit.statistics.comparing import find_partial_labels
 from fiftyone_coco_audit.wording import in_cell
@@ -51,7 +51,7 @@ class FindPartialLabels(SdkOperator):
             description="Lower reports only what is less likely to be chance",
             view=types.TextFieldView(space=HALF),
         )
-        if not 0 < (ctx.params.get("alpha") or 0.001) < 1:
+        if not 0 < (number_of(ctx, "alpha") or 0.001) < 1:
             refuse(alpha, "A significance level is between 0 and 1")
 
     def call(self, ctx: ExecutionContext, progress: Any) -> pd.DataFrame:

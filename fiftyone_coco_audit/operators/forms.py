@@ -128,6 +128,12 @@ def refuse(prop: types.Property, reason: str) -> None:
     prop.error_message = reason
 
 
+def number_of(ctx: ExecutionContext, name: str) -> float | None:
+    """A parameter that is a number; FiftyOne says of another value that it is none."""
+    value = ctx.params.get(name)
+    return value if isinstance(value, (int, float)) else None
+
+
 def add_numbers(
     inputs: types.Object, ctx: ExecutionContext, name: str, **kwargs: Any
 ) -> types.Property:

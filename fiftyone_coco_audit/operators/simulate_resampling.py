@@ -8,7 +8,7 @@ from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 
 from fiftyone_coco_audit.operators.base import SdkOperator
-from fiftyone_coco_audit.operators.forms import HALF, refuse
+from fiftyone_coco_audit.operators.forms import HALF, number_of, refuse
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
 from fiftyone_coco_audit.statistics.sampling import Resampling, simulate_resampling
 from fiftyone_coco_audit.wording import in_cell
@@ -108,7 +108,7 @@ def _add_parameters(inputs: types.Object, ctx: ExecutionContext) -> None:
         description="If given, a JSON file to write for a PyTorch "
         "WeightedRandomSampler",
     )
-    if not 0 <= (ctx.params.get("threshold") or 0) <= 1:
+    if not 0 <= (number_of(ctx, "threshold") or 0) <= 1:
         refuse(threshold, "A share of images is between 0 and 1")
-    if (ctx.params.get("exponent") or 0) < 0:
+    if (number_of(ctx, "exponent") or 0) < 0:
         refuse(exponent, "It cannot be negative")

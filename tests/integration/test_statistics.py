@@ -11,6 +11,7 @@ import fiftyone.operators as foo
 import numpy as np
 import pytest
 from fiftyone import ViewField as F
+from fiftyone.operators.executor import ExecutionError
 
 from fiftyone_coco_audit import (
     CocoAuditError,
@@ -360,6 +361,25 @@ def test_partial_labels_by_folder_tag_and_field():
         assert found.index.tolist() == [("d", source) for source in sources]
     with pytest.raises(CocoAuditError, match="no field 'site'"):
         find_partial_labels(dataset, by="site")
+
+
+@pytest.mark.parametrize(
+    ("operator", "name"),
+    [
+        ("simulate_resampling", "threshold"),
+        ("simulate_resampling", "exponent"),
+        ("find_partial_labels", "alpha"),
+        ("audit_augmentation", "n_seeds"),
+        ("audit_augmentation", "min_visibility"),
+        ("apply_augmentation", "n"),
+    ],
+)
+def test_a_number_that_is_none_is_told_by_operators(dataset, tmp_path, operator, name):
+    params = {name: "a"}
+    if operator == "apply_augmentation":
+        params["output_dir"] = str(tmp_path / "augmented")
+    with pytest.raises(ExecutionError, match=f"Validation error. Path: {name}"):
+        foo.execute_operator(URI + operator, {"dataset": dataset}, params=params)
 
 
 def test_operators_are_the_functions(dataset):
