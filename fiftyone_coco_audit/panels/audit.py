@@ -129,11 +129,13 @@ class CocoAuditPanel(DatasetPanel):
 
     def recompute(self, ctx: ExecutionContext) -> None:
         """Reads the dataset again."""
-        _page(ctx, anew=True)
+        _page_if_any(ctx, anew=True)
 
     def open_mark(self, ctx: ExecutionContext) -> None:
         """Opens what a bar, a point or a cell stands for."""
-        page = _page(ctx)
+        page = _page_if_any(ctx)
+        if page is None:
+            return
         plot = page.tab.plot(ctx.params["path"].rpartition(".")[2])
         if plot is None:
             return
@@ -150,7 +152,9 @@ class CocoAuditPanel(DatasetPanel):
 
     def open_finding(self, ctx: ExecutionContext) -> None:
         """Opens what a finding is about."""
-        page = _page(ctx)
+        page = _page_if_any(ctx)
+        if page is None:
+            return
         for block in page.tab.blocks:
             if isinstance(block, Card) and block.name == ctx.params["card"]:
                 ctx.ops.set_view(block.finding.view(page.reading.samples))
@@ -246,6 +250,14 @@ def _page(ctx: ExecutionContext, *, anew: bool = False) -> Page:
     if ctx.panel.state.filled != _revision(ctx):
         _fill_in(ctx, reading, controls)
     return Page(controls, fields, reading, build(reading, controls))
+
+
+def _page_if_any(ctx: ExecutionContext, *, anew: bool = False) -> Page | None:
+    """The page; None where there is none, for a reason that is drawn in its place."""
+    try:
+        return _page(ctx, anew=anew)
+    except CocoAuditError:
+        return None
 
 
 def _fill_in(ctx: ExecutionContext, reading: Reading, controls: Controls) -> None:

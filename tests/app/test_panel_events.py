@@ -315,6 +315,24 @@ def test_a_dataset_without_labels(make: Make):
     assert session.plots == {}
 
 
+@pytest.mark.parametrize(
+    ("event", "params"),
+    [
+        ("recompute", {}),
+        ("open_finding", {"card": "finding0"}),
+        ("open_mark", {"path": "images.aspect_ratio", "idx": 0, "trace_idx": 0}),
+    ],
+)
+def test_labels_that_are_deleted_meanwhile_are_told(
+    make: Make, event: str, params: dict[str, Any]
+):
+    dataset = make(3, [["cat"]])
+    session = Session(dataset)
+    dataset.delete_sample_field("ground_truth")
+    session.send(event, **params)
+    assert "has no field of detections to audit" in session.shown
+
+
 def test_images_without_objects(make: Make):
     session = Session(make(2, field="labels"))
     assert "2 images, 0 objects" in session.shown
