@@ -44,6 +44,7 @@ from fiftyone_coco_audit.fields import (
     declare_fields,
     delete_fields,
     fields_of,
+    written_whole,
 )
 from fiftyone_coco_audit.findings import Finding, findings_frame, severest_first
 from fiftyone_coco_audit.objects import RLE, LabelledImages
@@ -367,15 +368,16 @@ class AugmentationAudit(Brief):
                 path, "str", f"What the pipeline {self.pipeline.name} does to it most"
             ),
         ]
-        declare_fields(dataset, specs, _FUNCTION)
-        write_columns(
-            samples,
-            columns,
-            {FIELD: self._share_of_samples()},
-            {field: {FIELD: self.labelled.label_column(self._kind_of_objects())}},
-            progress=progress,
-        )
-        samples._add_paths_to_sidebar_group([FIELD], "augmentation")
+        with written_whole(dataset, [FIELD, path]):
+            declare_fields(dataset, specs, _FUNCTION)
+            write_columns(
+                samples,
+                columns,
+                {FIELD: self._share_of_samples()},
+                {field: {FIELD: self.labelled.label_column(self._kind_of_objects())}},
+                progress=progress,
+            )
+            samples._add_paths_to_sidebar_group([FIELD], "augmentation")
 
     @cached_property
     def _rows(self) -> NDArray[np.int64]:

@@ -20,6 +20,7 @@ from fiftyone_coco_audit.fields import (
     declare_fields,
     delete_fields,
     fields_of,
+    written_whole,
 )
 from fiftyone_coco_audit.loading.diagnosis import check_options
 from fiftyone_coco_audit.loading.loaders import LoaderRun, length_of, run_loader
@@ -242,6 +243,8 @@ def _write(
     }
     if not len(labelled.images):
         raise CocoAuditError("There are no samples to run")
-    declare_fields(samples._root_dataset, _FIELDS, _FUNCTION)
-    write_columns(samples, labelled.columns, values, {}, progress=progress)
-    samples._add_paths_to_sidebar_group(list(values), "dry run")
+    dataset = samples._root_dataset
+    with written_whole(dataset, values):
+        declare_fields(dataset, _FIELDS, _FUNCTION)
+        write_columns(samples, labelled.columns, values, {}, progress=progress)
+        samples._add_paths_to_sidebar_group(list(values), "dry run")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +26,7 @@ from fiftyone_coco_audit import (
     dry_run,
 )
 from fiftyone_coco_audit.augmentation.run import AugmentationAudit
+from fiftyone_coco_audit.columns import write_columns
 from fiftyone_coco_audit.wording import percent
 
 URI = "@coco-audit/coco-audit/"
@@ -404,6 +406,33 @@ def test_kinds_that_are_no_finding_can_be_opened(dataset):
     assert labels(found.view("gone"), "label") == ["left"] * 5
     with pytest.raises(CocoAuditError, match="'swapped'"):
         found.view("swapped")
+
+
+@pytest.mark.parametrize(
+    ("module", "field", "write"),
+    [
+        ("loading", "dry_run_status", lambda d: dry_run(d, "minimal", workers=1)),
+        (
+            "augmentation",
+            "augmentation_damage",
+            lambda d: audit_augmentation(
+                d, LEFT_HALF_CUT, n_seeds=1, workers=1, write_fields=True
+            ),
+        ),
+    ],
+)
+def test_ctrl_c_leaves_no_field_half_written(
+    dataset, monkeypatch, module, field, write
+):
+    def interrupted(*args, **kwargs):
+        signal.raise_signal(signal.SIGINT)
+        write_columns(*args, **kwargs)
+
+    where = f"fiftyone_coco_audit.{module}.run.write_columns"
+    monkeypatch.setattr(where, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(dataset)
+    assert None not in dataset.values(field)[:5]
 
 
 def test_fields_are_written_as_often_as_wanted(dataset):
