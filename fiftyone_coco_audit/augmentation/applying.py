@@ -99,6 +99,11 @@ def apply_augmentation(
         )
     require_detections(samples, label_field)
     dataset = samples._root_dataset
+    if dataset.media_type == "group":
+        raise CocoAuditError(
+            f"Dataset {dataset.name!r} is grouped, and new samples would belong to no "
+            "group: clone the view of one slice as a dataset of its own"
+        )
     check_paths_are_free(dataset, [s.path for s in _FIELDS], _FUNCTION, instead="")
     made: list[fo.Sample] = []
     with (

@@ -440,3 +440,26 @@ def test_colors_of_a_scheme(dataset: fo.Dataset):
 def test_colors_without_a_scheme(dataset: fo.Dataset):
     found = label_colors(dataset, "ground_truth", ["cat"], CLASSES)
     assert found[0] in [rgb(color) for color in fo.app_config.color_pool]
+
+
+def test_grouped_datasets_are_refused(tmp_path: Path) -> None:
+    grouped = fo.Dataset()
+    grouped.add_group_field("group", default="left")
+    path = picture(tmp_path / "left.png", 0)
+    grouped.add_sample(
+        fo.Sample(
+            filepath=path,
+            group=fo.Group().element("left"),
+            ground_truth=fo.Detections(
+                detections=[fo.Detection(label="cat", bounding_box=[0, 0, 0.5, 0.5])]
+            ),
+        )
+    )
+    view = grouped.select_group_slices("left")
+
+    with pytest.raises(CocoAuditError, match="is grouped.* clone the view"):
+        apply_augmentation(view, FLIP, output_dir=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+    made = apply_augmentation(view.clone(), FLIP, output_dir=tmp_path / "out")
+    assert len(made) == 1
