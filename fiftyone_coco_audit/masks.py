@@ -109,14 +109,18 @@ def read_masks(
 def _shown_masks(
     samples: fo.SampleCollection, field: str, sample_ids: list
 ) -> dict[str, NDArray[np.bool_]]:
-    """The masks that FiftyOne shows, by label id."""
+    """The masks that FiftyOne shows, by label id.
+
+    Its importer makes masks without pixels of objects that are thinner than a pixel:
+    these say nothing, and their boxes are taken.
+    """
     view = samples.select([str(sample_id) for sample_id in sample_ids])
     return {
         detection.id: mask
         for sample in view.select_fields(field)
         if sample[field] is not None
         for detection in sample[field].detections
-        if (mask := detection.get_mask()) is not None
+        if (mask := detection.get_mask()) is not None and mask.size
     }
 
 

@@ -463,3 +463,15 @@ def test_grouped_datasets_are_refused(tmp_path: Path) -> None:
 
     made = apply_augmentation(view.clone(), FLIP, output_dir=tmp_path / "out")
     assert len(made) == 1
+
+
+def test_masks_without_pixels_are_taken_for_their_boxes(
+    dataset: fo.Dataset, tmp_path: Path
+) -> None:
+    sample = dataset.first()
+    sample.ground_truth.detections[0].mask = np.zeros((30, 0), bool)
+    sample.save()
+
+    made = apply_augmentation(dataset[:1], FLIP, output_dir=tmp_path / "out")
+
+    assert made.first().ground_truth.detections[0].mask.all()
