@@ -550,7 +550,8 @@ def _magnification(
         # Nothing was resized, whatever is seen where copies meet
         return Magnification(1.0)
     like = seen[np.abs(seen - middle) <= 0.1 * middle]
-    overall = float(distance**2 / like.mean())
+    # Between two that differ, the median is like none
+    overall = float(distance**2 / (like.mean() if len(like) else middle))
     if len(like) >= 0.7 * len(seen):
         return Magnification(overall)
     area[~(area > 0)] = np.nan

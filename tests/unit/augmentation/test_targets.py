@@ -7,7 +7,12 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
-from fiftyone_coco_audit.augmentation.targets import make_target, run, window
+from fiftyone_coco_audit.augmentation.targets import (
+    _magnification,
+    make_target,
+    run,
+    window,
+)
 from tests.transforms import needs
 
 
@@ -255,3 +260,14 @@ def test_nothing_of_the_source_has_no_magnification():
 def test_a_window_is_the_pixels_of_a_box_and_one_more():
     assert window([10.5, 3, 5, 4], (48, 64)) == (slice(2, 8), slice(9, 17))
     assert window([0, 0, 64, 48], (48, 64)) == (slice(0, 48), slice(0, 64))
+
+
+def test_a_magnification_between_two_others():
+    # Half of what is left is twice as wide as it was, the other half four times
+    height, width = 8, 8
+    places = np.arange(1, 65, dtype=np.float32).reshape(height, width)
+    mixed = np.zeros((4, 8), np.float32)
+    mixed[0:2, 0:2] = places[:2, :2]
+    mixed[0:2, 4:6] = places[0:8:4, 0:8:4]
+    found = _magnification(mixed, height, width)
+    assert found.overall == pytest.approx(1 / np.median([1, 16]))
