@@ -47,7 +47,7 @@ from fiftyone_coco_audit.fields import (
     written_whole,
 )
 from fiftyone_coco_audit.findings import Finding, findings_frame, severest_first
-from fiftyone_coco_audit.objects import RLE, LabelledImages
+from fiftyone_coco_audit.objects import RLE
 from fiftyone_coco_audit.parallel import WorkerDied, check_workers, map_items
 from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
@@ -544,23 +544,13 @@ def audit_augmentation(
             measured.update(results)
         except KeyboardInterrupt:
             complete = False
-    notes = labelled.left_out
-    if labelled.images.objects.masks is None:
-        notes.append(
-            f"The labels in {label_field!r} have no masks: boxes are taken for the "
-            "objects, so looseness is an upper bound."
-        )
-    outside = _reaching_out(labelled.images)
-    if outside:
-        notes.append(
-            f"{counted(outside, 'box')} out of the image were clipped to it: "
-            "Albumentations refuses such boxes, unless BboxParams have clip=True."
-        )
+    table = _tables(measured, 0)
+    notes = [*labelled.left_out, *_notes(labelled, table)]
     audit = AugmentationAudit(
         samples=samples,
         labelled=labelled,
         pipeline=parsed,
-        table=_tables(measured, 0),
+        table=table,
         failures={
             position: f"{labelled.images.filepaths[position]}: {found}"
             for position, (found,) in sorted(measured.items())
@@ -599,11 +589,33 @@ def _ids(columns: SampleColumns, field: str) -> tuple[list[Any], list[Any]]:
     return list(columns.ids), list(columns.labels[field].ids)
 
 
-def _reaching_out(images: LabelledImages) -> int:
-    """How many boxes reach out of their image."""
-    box, size = images.objects.box, images.image_size
-    outside = (box[:, :2] < 0) | (box[:, :2] + box[:, 2:] > size + _TOLERANCE)
-    return int(outside.any(axis=1).sum())
+def _notes(labelled: LabelledSamples, table: DamageTable) -> list[str]:
+    """What had to be done with labels, so that they could be measured."""
+    notes = []
+    objects = labelled.images.objects
+    if objects.masks is None and len(objects):
+        notes.append(
+            f"The labels in {labelled.label_field!r} have no masks: boxes are taken "
+            "for the objects, so looseness is an upper bound."
+        )
+    low = objects.box[:, :2]
+    high, size = low + objects.box[:, 2:], labelled.images.image_size
+    seen = (np.minimum(high, size) > np.maximum(low, 0)).all(axis=1)
+    out = (low < 0) | (high > size + _TOLERANCE)
+    outside = int((out.any(axis=1) & seen).sum())
+    if outside:
+        notes.append(
+            f"{counted(outside, 'box')} out of the image were clipped to it: "
+            "Albumentations refuses such boxes, unless BboxParams have clip=True."
+        )
+    first = table.draw == 0
+    unseen = int(np.count_nonzero(first & ~table.judged))
+    if unseen:
+        notes.append(
+            f"{counted(unseen, 'box')} without an area in the image "
+            f"{'takes' if unseen == 1 else 'take'} no part."
+        )
+    return notes
 
 
 def _items(labelled: LabelledSamples, positions: NDArray[np.int64]) -> list[Item]:

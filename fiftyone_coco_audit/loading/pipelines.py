@@ -11,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.augmentation.catalog import compose
+from fiftyone_coco_audit.augmentation.targets import pixels_of
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 
 _IDS = "label_ids"
+# What fails without a mask, though it need not be that of the objects
+_LOOK_AT_MASKS = {"CropNonEmptyMaskIfExists", "MaskDropout"}
 
 
 class AlbumentationsPipeline:
@@ -23,7 +26,8 @@ class AlbumentationsPipeline:
 
     Unlike where pipelines are looked at, nothing is left out, as ``Normalize`` and
     ``ToTensorV2`` take their time as well. What is drawn depends on the seed and the
-    image, so that what fails fails again.
+    image, so that what fails fails again. Masks do not go along; transforms that look
+    for one are given the boxes, filled.
 
     Args:
         pipeline: the pipeline
@@ -38,6 +42,7 @@ class AlbumentationsPipeline:
             box_params=box_params,
             p=pipeline.p,
         )
+        self.with_mask = _looks_at_masks(self.compose)
 
     def __call__(
         self, image: NDArray[Any], boxes: NDArray[np.float64], ids: NDArray[np.int64]
@@ -50,5 +55,16 @@ class AlbumentationsPipeline:
             self.compose.set_random_state(
                 np.random.Generator(np.random.Philox(key=number)), random.Random(number)
             )
-        result = self.compose(image=image, bboxes=boxes, **{_IDS: ids})
+        data: dict[str, Any] = {"image": image, "bboxes": boxes, _IDS: ids}
+        if self.with_mask:
+            data["mask"] = np.zeros(image.shape[:2], np.uint8)
+            for box in boxes:
+                data["mask"][pixels_of(box, image.shape)] = 1
+        result = self.compose(**data)
         return result["image"], result["bboxes"], np.asarray(result[_IDS], np.int64)
+
+
+def _looks_at_masks(transform: Any) -> bool:
+    return type(transform).__name__ in _LOOK_AT_MASKS or any(
+        map(_looks_at_masks, getattr(transform, "transforms", None) or ())
+    )

@@ -115,7 +115,9 @@ def dry_run(
             progress=report,
         )
     result = replace(result, notes=tuple(labelled.left_out))
-    if write_fields:
+    nothing = not result.complete and result.counts()["not run"] == len(result)
+    # Ctrl-C at once must not take the place of what an earlier run has found
+    if write_fields and not nothing:
         _write(samples, labelled, result, progress)
     return result
 

@@ -450,6 +450,42 @@ def test_fields_are_written_as_often_as_wanted(dataset):
         other.write_fields()
 
 
+def test_boxes_without_an_area_in_the_image_are_told(dataset):
+    sample = dataset.first()
+    sample.ground_truth.detections[0].bounding_box = [1.1, 0.1, 0.2, 0.4]
+    sample.ground_truth.detections[1].bounding_box = [0.1, 0.1, 0, 0.4]
+    sample.save()
+    found = audit_augmentation(dataset, "minimal", n_seeds=2, workers=1)
+    assert found.notes == ("2 boxes without an area in the image take no part.",)
+    assert found.shares()["count"].sum() == 0
+
+
+def test_an_empty_view_says_nothing_of_masks(dataset):
+    found = audit_augmentation(dataset.limit(1).skip(1), "minimal", workers=1)
+    assert found.notes == () and found.findings == ()
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_dry_run_of_a_transform_that_looks_at_masks(dataset, nested):
+    crop = A.CropNonEmptyMaskIfExists(40, 40, p=1)
+    pipeline = [A.OneOf([crop], p=1)] if nested else [crop]
+    result = dry_run(dataset, pipeline, workers=1)
+    assert result.counts() == {"ok": 5, "suspicious": 0, "failed": 1, "not run": 0}
+
+
+def test_ctrl_c_before_any_sample_leaves_the_fields_of_the_last_dry_run(
+    dataset, monkeypatch
+):
+    dry_run(dataset, "minimal", workers=1)
+    before = dataset.values("dry_run_status")
+    monkeypatch.setattr(
+        "fiftyone_coco_audit.loading.stages.Decoding.__call__",
+        lambda *of: signal.raise_signal(signal.SIGINT),
+    )
+    assert not dry_run(dataset, "minimal", workers=1).complete
+    assert dataset.values("dry_run_status") == before
+
+
 def test_boxes_out_of_the_image_are_told(dataset):
     sample = dataset.first()
     sample.ground_truth.detections[0].bounding_box = [-0.1, 0.1, 0.2, 0.4]
