@@ -48,13 +48,7 @@ class AlbumentationsPipeline:
         self, image: NDArray[Any], boxes: NDArray[np.float64], ids: NDArray[np.int64]
     ) -> tuple[Any, Any, Any]:
         """Transforms an image and its boxes; see :class:`.stages.Pipeline`."""
-        # Versions that draw from sources that all Python shares are left alone
-        if hasattr(self.compose, "set_random_state"):
-            pixels = zlib.crc32(image[::8, ::8].tobytes())
-            number = zlib.crc32(f"{self.seed}/{image.shape}/{pixels}".encode())
-            self.compose.set_random_state(
-                np.random.Generator(np.random.Philox(key=number)), random.Random(number)
-            )
+        seed_by_image(self.compose, self.seed, image)
         data: dict[str, Any] = {"image": image, "bboxes": boxes, _IDS: ids}
         if self.with_mask:
             data["mask"] = np.zeros(image.shape[:2], np.uint8)
@@ -62,6 +56,19 @@ class AlbumentationsPipeline:
                 data["mask"][pixels_of(box, image.shape)] = 1
         result = self.compose(**data)
         return result["image"], result["bboxes"], np.asarray(result[_IDS], np.int64)
+
+
+def seed_by_image(composed: Any, seed: int, image: NDArray[Any]) -> None:
+    """Has a composition draw next what depends on a seed and an image alone.
+
+    Versions that draw from sources that all Python shares are left alone.
+    """
+    if hasattr(composed, "set_random_state"):
+        pixels = zlib.crc32(image[::32, ::32].tobytes())
+        number = zlib.crc32(f"{seed}/{image.shape}/{pixels}".encode())
+        composed.set_random_state(
+            np.random.Generator(np.random.Philox(key=number)), random.Random(number)
+        )
 
 
 def _looks_at_masks(transform: Any) -> bool:
