@@ -128,6 +128,7 @@ class AuditPanel:
     def __init__(self, page: Page, dataset: fo.Dataset) -> None:
         self.page = page
         self.dataset = dataset
+        self.events: list[Any] = []
         self._under_way = 0
         page.on("request", lambda request: self._count(request, 1))
         page.on("requestfinished", lambda request: self._count(request, -1))
@@ -137,6 +138,8 @@ class AuditPanel:
     def _count(self, request: Request, change: int) -> None:
         if request.url.endswith("/operators/execute"):
             self._under_way += change
+            if change > 0:
+                self.events.append(request.post_data_json["params"])
 
     def open_from_palette(self) -> None:
         """Opens it from the browser of operators."""
@@ -169,12 +172,20 @@ class AuditPanel:
         blue, green, red = np.moveaxis(cv2.imdecode(data, cv2.IMREAD_COLOR), 2, 0)
         return float(((red < 40) & (green > 90) & (blue > 110)).mean())
 
-    def wait_for_labels(self) -> None:
-        """Waits until the App has drawn the labels in the grid."""
-        for _ in range(_PATIENCE // _STEP):
-            if self.labelled() > 0.05:
-                return
-            self.page.wait_for_timeout(_STEP)
+    def show_labels(self) -> None:
+        """Waits until the labels are in the grid.
+
+        The App loses them where it draws them twice in a moment, which a busy machine
+        may bring about: they are ticked off then, and on again, as a user would.
+        """
+        for remedies_left in (1, 0):
+            for _ in range(_PATIENCE // _STEP):
+                if self.labelled() > 0.05:
+                    return
+                self.page.wait_for_timeout(_STEP)
+            for _ in range(2 * remedies_left):
+                self.page.get_by_test_id("checkbox-ground_truth").click()
+                self.page.wait_for_timeout(_QUIET)
         raise AssertionError("There are no labels in the grid")
 
     def tab(self, name: str) -> None:
