@@ -17,7 +17,7 @@ from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.loading.diagnosis import LoaderCheck, TargetChecker
 from fiftyone_coco_audit.loading.targets import (
     number_of_samples,
-    unpack_each,
+    unpack_batch,
     unpack_sample,
 )
 from fiftyone_coco_audit.loading.throughput import Throughput
@@ -250,12 +250,21 @@ def run_loader(
 
 
 def length_of(loader: Any) -> int | None:
-    """The number of batches or samples of a loader; None if it does not say."""
+    """The number of batches or samples of a loader; None if it does not say.
+
+    Raises:
+        CocoAuditError: if it has one, which fails
+    """
     try:
         return len(loader)
-    except Exception:
+    except (TypeError, NotImplementedError):
         # Such as that of a DataLoader whose IterableDataset has none
         return None
+    except Exception as error:
+        raise CocoAuditError(
+            f"len() of the {type(loader).__name__} raises {type(error).__name__}: "
+            f"{error}; mend its __len__, or leave it out where the length is not known"
+        ) from error
 
 
 def is_dataset(loader: Any) -> bool:
@@ -468,7 +477,7 @@ def _check(
             checker.add(sample, position)
         return 1
     try:
-        loaded = unpack_each(item)
+        loaded = unpack_batch(item)
     except Exception as error:
         _reraise_end(error)
         record.failures.append(_failure(number, None, "targets", error))

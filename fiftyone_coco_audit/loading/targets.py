@@ -107,26 +107,11 @@ def unpack_sample(item: Any) -> LoadedSample:
     raise CocoAuditError(f"The loader yields {_describe(item)}: {_KNOWN}")
 
 
-def unpack_batch(batch: Any) -> list[LoadedSample]:
-    """Takes a batch apart.
-
-    Args:
-        batch: what a loader yields: a batch of any known kind, or a single sample
-
-    Returns:
-        a list of :class:`LoadedSample`
-
-    Raises:
-        CocoAuditError: if it is of no known kind
-    """
-    return [unpack() for unpack in _unpackers(batch)]
-
-
-def unpack_each(batch: Any) -> list[LoadedSample | Exception]:
+def unpack_batch(batch: Any) -> list[LoadedSample | Exception]:
     """Takes a batch apart, of which some samples may be of no known kind.
 
     Args:
-        batch: see :func:`unpack_batch`
+        batch: what a loader yields: a batch of any known kind, or a single sample
 
     Returns:
         each sample, or what is wrong with it

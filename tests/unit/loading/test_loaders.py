@@ -162,6 +162,17 @@ def test_a_dataset_without_a_length_ends_where_its_index_does(labels, ids):
     assert run.sentences()[0].endswith("sample 2 of the loader's dataset: ValueError.")
 
 
+def test_a_length_that_fails_is_not_taken_for_none(labels):
+    class Mistaken(Unsized):
+        def __len__(self):
+            return len(self.files)
+
+    with pytest.raises(
+        CocoAuditError, match="Mistaken raises AttributeError: .*'files'"
+    ):
+        run_loader(labels, Mistaken([]))
+
+
 @pytest.mark.parametrize("error", [OSError("no such folder"), TypeError("no folder")])
 def test_what_is_raised_before_the_first_batch_is_its_failure(labels, error):
     run = run_loader(labels, Unsized([], error))

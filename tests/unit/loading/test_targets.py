@@ -10,7 +10,6 @@ from fiftyone_coco_audit.loading.targets import (
     as_array,
     channels_last,
     unpack_batch,
-    unpack_each,
     unpack_sample,
 )
 
@@ -47,6 +46,15 @@ class Tensor:
 
     def __getitem__(self, row):
         return Tensor(self.array[row], self.dtype, self.device)
+
+
+def unpack_all(batch):
+    """The samples of a batch that can all be used."""
+    found = unpack_batch(batch)
+    for one in found:
+        if isinstance(one, Exception):
+            raise one
+    return found
 
 
 def same(sample, labels=True):
@@ -149,7 +157,7 @@ TARGET = {"boxes": BOXES, "labels": LABELS}
     ],
 )
 def test_batches(batch):
-    samples = unpack_batch(batch)
+    samples = unpack_all(batch)
     assert len(samples) == 2
     for sample in samples:
         same(sample)
@@ -168,7 +176,7 @@ def test_ultralytics_batches(as_dictionary):
             "cls": rows[:, :1],
             "bboxes": rows[:, 1:],
         }
-    samples = unpack_batch(batch)
+    samples = unpack_all(batch)
     assert [len(sample.boxes) for sample in samples] == [2, 0, 1]
     assert [sample.labels.tolist() for sample in samples] == [[3, 1], [], [2]]
     assert (samples[0].boxes == rows[:2, 1:]).all()
@@ -176,9 +184,9 @@ def test_ultralytics_batches(as_dictionary):
 
 
 def test_a_single_sample_is_a_batch_of_one():
-    (sample,) = unpack_batch((FIRST, TARGET))
+    (sample,) = unpack_all((FIRST, TARGET))
     same(sample)
-    (sample,) = unpack_batch({"image": IMAGE, **TARGET})
+    (sample,) = unpack_all({"image": IMAGE, **TARGET})
     same(sample)
 
 
@@ -224,11 +232,11 @@ def test_channels_are_where_numpy_has_them():
 def test_lists_of_images_with_rows_are_samples(columns):
     """As collate_fn=list gives them: neither is an image of another batch."""
     batch = [(np.zeros((60, 80, 3)), np.ones((n, columns))) for n in (1, 3)]
-    assert [len(one.boxes) for one in unpack_batch(batch)] == [1, 3]
+    assert [len(one.boxes) for one in unpack_all(batch)] == [1, 3]
     # Two images are, also without colours
     images = [np.zeros((60, 80)), np.zeros((60, 80))]
     targets = [{"boxes": np.ones((n, 4))} for n in (1, 3)]
-    assert [len(one.boxes) for one in unpack_batch((images, targets))] == [1, 3]
+    assert [len(one.boxes) for one in unpack_all((images, targets))] == [1, 3]
 
 
 @pytest.mark.parametrize(
@@ -286,7 +294,7 @@ def test_a_path_is_no_image(path):
     told = "as an image: it must be an array of numbers"
     for item in ({"image": path, **TARGET}, (path, TARGET)):
         with pytest.raises(CocoAuditError, match=told):
-            unpack_batch(item)
+            unpack_all(item)
 
 
 @pytest.mark.parametrize(
@@ -352,25 +360,25 @@ def test_boxes_may_be_lists():
 )
 def test_a_batch_has_as_many_targets_as_images(batch):
     with pytest.raises(CocoAuditError, match="of a batch of 2 images: there must be"):
-        unpack_batch(batch)
+        unpack_all(batch)
 
 
 def test_what_is_not_used_of_a_batch_may_be_anything():
     batch = {"image": [IMAGE] * 2, "boxes": [BOXES] * 2, "epoch": 3, "paths": ["a"]}
-    assert len(unpack_batch(batch)) == 2
+    assert len(unpack_all(batch)) == 2
 
 
 def test_batches_of_ultralytics_that_lack_something():
     batch = {"img": np.stack([FIRST] * 2), "batch_idx": np.zeros(2), "cls": LABELS}
     with pytest.raises(CocoAuditError, match="no 'bboxes'"):
-        unpack_batch(batch)
+        unpack_all(batch)
     with pytest.raises(CocoAuditError, match="1 boxes with 2 labels and 2 numbers"):
-        unpack_batch({**batch, "bboxes": BOXES[:1]})
+        unpack_all({**batch, "bboxes": BOXES[:1]})
 
 
 def test_one_sample_that_cannot_be_used_leaves_the_others_of_its_batch():
     bad = {"boxes": BOXES, "labels": [None, 1]}
-    first, second, third = unpack_each(([FIRST] * 3, [TARGET, bad, TARGET]))
+    first, second, third = unpack_batch(([FIRST] * 3, [TARGET, bad, TARGET]))
     same(first)
     same(third)
     assert "None as labels" in str(second)
@@ -379,7 +387,7 @@ def test_one_sample_that_cannot_be_used_leaves_the_others_of_its_batch():
 @pytest.mark.parametrize("batch", [[], ()])
 def test_an_empty_batch_is_told(batch):
     with pytest.raises(CocoAuditError, match="The loader yields an empty"):
-        unpack_batch(batch)
+        unpack_all(batch)
 
 
 def test_large_numbers_of_few_bytes_are_finite():
@@ -393,7 +401,7 @@ def test_boxes_of_no_image_of_their_batch_are_not_lost_unseen(owner):
     told = f"boxes of image {owner:g} in a batch of 2 images"
     rows = np.array([[0, 1, 0.5, 0.5, 0.2, 0.2], [owner, 1, 0.5, 0.5, 0.2, 0.2]])
     with pytest.raises(CocoAuditError, match=told):
-        unpack_batch((images, rows))
+        unpack_all((images, rows))
     batch = {"batch_idx": rows[:, 0], "cls": rows[:, 1], "bboxes": rows[:, 2:]}
     with pytest.raises(CocoAuditError, match=told):
-        unpack_batch({"img": images, **batch})
+        unpack_all({"img": images, **batch})
