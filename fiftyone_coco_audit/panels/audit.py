@@ -14,7 +14,12 @@ from fiftyone_coco_audit.auditing import audit_settings
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.findings import Finding, rule_page
 from fiftyone_coco_audit.operators.forms import detections_fields
-from fiftyone_coco_audit.panels.base import DatasetPanel, require_images
+from fiftyone_coco_audit.panels.base import (
+    DatasetPanel,
+    keep,
+    kept,
+    require_images,
+)
 from fiftyone_coco_audit.panels.blocks import (
     Block,
     Button,
@@ -45,6 +50,12 @@ _DEFAULT_FIELD = "ground_truth"
 # Scrolling moves the panel, and does not zoom the plot that happens to be there
 _PLOTLY = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 _ALERTS = {"error": "error", "warning": "warning", "note": "info"}
+_TAB_LIST = {
+    "container": {
+        "role": "tablist",
+        "sx": {"borderBottom": 1, "borderColor": "divider", "flexWrap": "wrap"},
+    }
+}
 # Four of them beside each other in half of a window
 _CONTROL_WIDTH, _WIDE = "140px", "290px"
 
@@ -93,7 +104,6 @@ class CocoAuditPanel(DatasetPanel):
         ctx.panel.state.set(
             {
                 "dataset": name,
-                "tab": ctx.panel.state.tab or Controls.tab,
                 "stages": None,
                 "audit": None,
                 "filled": None,
@@ -103,6 +113,10 @@ class CocoAuditPanel(DatasetPanel):
 
     def on_change_group_slice(self, ctx: ExecutionContext) -> None:
         """Draws the page anew: it may name the slice that the grid shows."""
+
+    def show_tab(self, ctx: ExecutionContext) -> None:
+        """Turns to a tab."""
+        keep(ctx, tab=ctx.params["tab"])
 
     def set_controls(self, ctx: ExecutionContext) -> None:
         """Sets what a button is for."""
@@ -224,7 +238,8 @@ def _controls(ctx: ExecutionContext) -> Controls:
         rules = Controls.of_rules(settings.left_out, settings.thresholds)
         _set(ctx, {"label_field": settings.label_field, **network, **rules})
         state.set("audit", settings.created)
-    return Controls.of({**_values(ctx), "tab": state.tab, "stages": state.stages})
+    tab = kept(ctx, "tab", Controls.tab)
+    return Controls.of({**_values(ctx), "tab": tab, "stages": state.stages})
 
 
 def _page(ctx: ExecutionContext, *, anew: bool = False) -> Page:
@@ -351,16 +366,38 @@ def _add_header(panel: types.Object, owner: CocoAuditPanel, page: Page) -> None:
 
 
 def _add_tabs(panel: types.Object, owner: CocoAuditPanel, page: Page) -> None:
-    tabs = types.TabsView()
+    # Not a TabsView, which writes the panel's state: see base.keep()
+    tabs = panel.h_stack("tabs", gap=0, componentsProps=_TAB_LIST)
     for name in _TABS:
-        tabs.add_choice(name, label=name.title())
-    panel.enum(
-        "tab",
-        tabs.values(),
-        view=tabs,
-        default=page.controls.tab,
-        on_change=owner.change,
-    )
+        selected = name == page.controls.tab
+        tabs.btn(
+            name,
+            label=name.title(),
+            on_click=owner.show_tab,
+            params={"tab": name},
+            componentsProps=_tab_style(selected),
+        )
+
+
+def _tab_style(selected: bool) -> dict[str, Any]:
+    """Makes a button look like a tab, also to those who do not see it."""
+    underline = "primary.main" if selected else "transparent"
+    look = {
+        "color": "primary.main" if selected else "text.secondary",
+        "padding": "12px 16px",
+        "borderRadius": 0,
+        "borderBottom": 2,
+        "borderBottomColor": underline,
+        "&:hover": {"borderBottomColor": underline},
+    }
+    return {
+        "button": {
+            "variant": "text",
+            "role": "tab",
+            "aria-selected": selected,
+            "sx": look,
+        }
+    }
 
 
 def _add_body(

@@ -36,7 +36,12 @@ from fiftyone_coco_audit.augmentation.preview import (
 )
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.operators.forms import detections_fields
-from fiftyone_coco_audit.panels.base import DatasetPanel, require_images
+from fiftyone_coco_audit.panels.base import (
+    DatasetPanel,
+    keep,
+    kept,
+    require_images,
+)
 
 _DEFAULT_FIELD = "ground_truth"
 #: In place of the name of a preset
@@ -162,43 +167,46 @@ class AugmentationPreviewPanel(DatasetPanel):
                 # The App would tell of each control that is not set yet
                 "controls": asdict(Controls.of({}, fields)),
                 "view": _stages(ctx),
-                "position": 0,
-                "source": Controls.pipeline,
                 "text": None,
                 "draft": None,
                 "step": 0,
                 "revision": 0,
             }
         )
+        keep(ctx, position=0, source=Controls.pipeline)
 
     def on_change_view(self, ctx: ExecutionContext) -> None:
         """Begins with the first sample of another view."""
-        ctx.panel.state.set({"view": _stages(ctx), "position": 0})
+        ctx.panel.state.set("view", _stages(ctx))
+        keep(ctx, position=0)
         self._take_over(ctx)
 
     def on_change_selected(self, ctx: ExecutionContext) -> None:
         """Begins with the first of the samples that are selected now."""
-        ctx.panel.state.set("position", 0)
+        keep(ctx, position=0)
 
     def on_change_current_sample(self, ctx: ExecutionContext) -> None:
         """Draws the page with the sample that is open now."""
 
     def next_sample(self, ctx: ExecutionContext) -> None:
         """Goes on to the next sample of the view, or of those selected."""
-        ctx.panel.state.set("position", ctx.panel.state.position + 1)
+        keep(ctx, position=kept(ctx, "position", 0) + 1)
 
     def previous_sample(self, ctx: ExecutionContext) -> None:
         """Goes back to the sample before."""
-        ctx.panel.state.set("position", ctx.panel.state.position - 1)
+        keep(ctx, position=kept(ctx, "position", 0) - 1)
 
     def choose_pipeline(self, ctx: ExecutionContext) -> None:
         """Turns to a preset; text and list begin with what was shown before."""
         chosen, state = ctx.params.get("value"), ctx.panel.state
+        source = kept(ctx, "source", Controls.pipeline)
+        # The App tells of a choice twice, before it has the answer to the first time
+        if chosen != source:
+            keep(ctx, source=chosen, before=source)
         if chosen == _TEXT and not state.text:
             state.set("text", _shown_before(ctx).to_json())
         elif chosen == _BUILT and not state.draft:
             self._build(ctx, Draft.of(_shown_before(ctx)))
-        state.set("source", chosen)
 
     def begin_with(self, ctx: ExecutionContext) -> None:
         """Begins the list anew with a preset."""
@@ -254,7 +262,8 @@ class AugmentationPreviewPanel(DatasetPanel):
             label_field=preview.label_field,
             seed=preview.seed,
         )
-        state.set({"controls": asdict(shown), "source": source, "handed_over": number})
+        state.set({"controls": asdict(shown), "handed_over": number})
+        keep(ctx, source=source)
 
     def _build(self, ctx: ExecutionContext, draft: Draft, place: int = 0) -> None:
         """Keeps a list that has changed, and opens one of its transforms."""
@@ -296,11 +305,11 @@ def _left(ctx: ExecutionContext) -> tuple[str, Preview] | None:
 
 def _shown_before(ctx: ExecutionContext) -> Pipeline:
     """The pipeline before another one was chosen, the default if it was not valid."""
-    state = ctx.panel.state
+    before = kept(ctx, "before", Controls.pipeline)
     try:
-        if state.source == _BUILT:
+        if before == _BUILT:
             return _draft(ctx).pipeline()
-        return Pipeline.parse(state.text if state.source == _TEXT else state.source)
+        return Pipeline.parse(ctx.panel.state.text if before == _TEXT else before)
     except CocoAuditError:
         return Pipeline.parse(Controls.pipeline)
 
@@ -354,7 +363,7 @@ def _add_sample(
     total = len(selected) or len(ctx.view)
     if not total:
         raise CocoAuditError("There is no sample in this view: choose another one")
-    position = ctx.panel.state.position % total
+    position = kept(ctx, "position", 0) % total
     found = (
         selected[position]
         if selected

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import fiftyone.operators as foo
 from fiftyone.operators.executor import ExecutionContext
@@ -13,11 +13,34 @@ if TYPE_CHECKING:
     import fiftyone as fo
 
 
+# What is kept of panels, by their ids
+_KEPT: dict[str, dict[str, Any]] = {}
+
+
+def keep(ctx: ExecutionContext, **values: Any) -> None:
+    """Keeps where the user is in a panel, such as the tab that is shown.
+
+    It is kept by this process, the App's server, and not by the panel's state: with
+    each change of that the App loads its page anew and draws the labels in the grid
+    again, and loses them where the next change comes before it is done.
+    """
+    _KEPT.setdefault(ctx.panel.id, {}).update(values)
+
+
+def kept(ctx: ExecutionContext, name: str, default: Any) -> Any:
+    """What :func:`keep` was given for a panel, or the default."""
+    return _KEPT.get(ctx.panel.id, {}).get(name, default)
+
+
 class DatasetPanel(foo.Panel):
     """A panel that is drawn anew at every event, from what its state holds.
 
     Its state names the ``dataset`` that it was made for.
     """
+
+    def on_unload(self, ctx: ExecutionContext) -> None:
+        """Forgets what was kept, as the panel is closed."""
+        _KEPT.pop(ctx.panel.id, None)
 
     def on_load(self, ctx: ExecutionContext) -> None:
         """Forgets what was set for another dataset."""

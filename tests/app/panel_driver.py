@@ -1,5 +1,6 @@
 """What a person does in our panels, and what the App tells them."""
 
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ _PATIENCE = 10_000
 
 # A tab of ten plots takes a browser some seconds on a machine with other work
 expect.set_options(timeout=30_000)
+
+_NUMBERS = itertools.count(1)
 
 LABEL = "COCO Audit: open the panel"
 
@@ -59,6 +62,7 @@ class PanelSession:
     def __init__(self, dataset: fo.Dataset, **context: Any) -> None:
         self.context: dict[str, Any] = {"dataset": dataset, **context}
         self.state: dict[str, Any] = {}
+        self.id = f"panel-{next(_NUMBERS)}"
         self.send("on_load")
 
     def send(self, method: str, **params: Any) -> None:
@@ -67,7 +71,7 @@ class PanelSession:
             self.uri,
             self.context,
             params={
-                "panel_id": "panel",
+                "panel_id": self.id,
                 "panel_state": self.state,
                 "__method__": method,
                 **params,

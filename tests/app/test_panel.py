@@ -256,14 +256,20 @@ def test_controls_redraw_and_stay(panel: AuditPanel):
     expect(page.get_by_role("textbox").last).to_have_value("1280")
 
 
-def test_what_is_shown_for_the_first_time_sets_nothing(panel: AuditPanel):
-    # With each event the App draws the labels in the grid anew, and it loses them where
-    # two come in a moment
+def test_turning_to_tabs_changes_no_state(panel: AuditPanel):
+    # With every change of it the App draws the labels in the grid anew, and of two in a
+    # moment it loses them
     panel.open_from_palette()
+    panel.show_labels()
     panel.events.clear()
     for tab in ("Images", "Objects", "Classes", "Anchors", "Objects", "Findings"):
-        panel.tab(tab)
-    assert {event["path"] for event in panel.events} == {"tab"}
+        panel.page.get_by_role("tab", name=tab, exact=True).click()
+    panel.settle()
+    # Controls that are shown for the first time set nothing, either
+    assert [event["__method__"] for event in panel.events] == ["show_tab"] * 6
+    assert panel.labelled() > 0.05
+    selected = panel.page.get_by_role("tab", selected=True)
+    expect(selected).to_have_text("Findings")
 
 
 def test_a_dataset_without_labels_can_be_given_some(

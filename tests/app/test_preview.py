@@ -1,6 +1,7 @@
 """The panel *Augmentation Preview*: its events, and what a person sees of it."""
 
 import base64
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -118,7 +119,6 @@ def test_only_another_view_begins_anew(demo_dataset: fo.Dataset):
     # The App tells of changes that are none
     session.send("on_change_view")
     assert session.output is None
-    assert session.state["position"] == 1
     session.context["view"] = demo_dataset.skip(100)
     session.send("on_change_view")
     assert "1 of 100 in the grid" in session.shown
@@ -226,6 +226,39 @@ def test_text_and_list_begin_with_what_was_shown(demo_dataset: fo.Dataset):
     session.state["text"] = "nonsense"
     session.set(pipeline="built")
     assert "2. PadIfNeeded" in session.shown
+
+
+def test_a_choice_may_be_told_twice_at_once(demo_dataset: fo.Dataset):
+    session = Session(demo_dataset)
+    session.set(pipeline="rotation")
+    state = json.loads(json.dumps(session.state))
+    for _ in range(2):
+        session.state = json.loads(json.dumps(state))
+        session.set(pipeline="text")
+        assert Pipeline.parse(session.state["text"]).to_dict() == (
+            preset("rotation").to_dict()
+        )
+        assert len(session.pictures()) == 9
+
+
+def test_where_a_user_is_changes_no_state(demo_dataset: fo.Dataset):
+    # With every change of it the App draws the labels in the grid anew
+    session = Session(demo_dataset)
+    before = json.dumps(session.state)
+    session.send("next_sample")
+    session.context["selected"] = demo_dataset.values("id")[:2]
+    session.send("on_change_selected")
+    session.send("next_sample")
+    assert "2 of 2 selected" in session.shown
+    assert json.dumps(session.state) == before
+    session.set(pipeline="rotation")
+    changed = json.loads(before)
+    changed["controls"]["pipeline"] = "rotation"
+    assert session.state == changed
+    # What was closed begins anew
+    session.send("on_unload")
+    session.send("on_load")
+    assert "1 of 2 selected" in session.shown
 
 
 def test_what_was_audited_is_shown_next(demo_dataset: fo.Dataset):
