@@ -388,7 +388,10 @@ def _tab_style(selected: bool) -> dict[str, Any]:
         "borderRadius": 0,
         "borderBottom": 2,
         "borderBottomColor": underline,
-        "&:hover": {"borderBottomColor": underline},
+        "&:hover": {
+            "borderBottomColor": underline,
+            "backgroundColor": "action.hover",
+        },
     }
     return {
         "button": {

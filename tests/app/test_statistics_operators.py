@@ -1,9 +1,12 @@
 """The operators of statistics through their forms, in a real browser."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import fiftyone as fo
 import pytest
+from fiftyone import ViewField as F
 from playwright.sync_api import Page, expect
 
 from fiftyone_coco_audit import (
@@ -142,4 +145,10 @@ def test_audit_augmentation(
     expect(panel).to_contain_text("Bad: rotation by up to 45 degrees")
     expect(panel).to_contain_text("1 of ")
     expect(panel.locator("img")).to_have_count(9)
+    # The worst comes first
+    most = demo_dataset.bounds("augmentation_damage")[1]
+    harmed = demo_dataset.match(F("augmentation_damage") == most)
+    worst = [Path(path).name for path in harmed.values("filepath")]
+    expect(panel).to_contain_text(re.compile(rf"({'|'.join(worst)}) \("))
+    expect(page.get_by_test_id("looker").first).to_be_visible()
     screenshot("preview")
