@@ -16,6 +16,7 @@ from fiftyone_coco_audit.findings import Finding, rule_page
 from fiftyone_coco_audit.operators.forms import detections_fields
 from fiftyone_coco_audit.panels.base import (
     DatasetPanel,
+    dataset_name,
     keep,
     kept,
     require_images,
@@ -50,12 +51,7 @@ _DEFAULT_FIELD = "ground_truth"
 # Scrolling moves the panel, and does not zoom the plot that happens to be there
 _PLOTLY = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 _ALERTS = {"error": "error", "warning": "warning", "note": "info"}
-_TAB_LIST = {
-    "container": {
-        "role": "tablist",
-        "sx": {"borderBottom": 1, "borderColor": "divider", "flexWrap": "wrap"},
-    }
-}
+_TAB_LIST = {"container": {"sx": {"borderBottom": 1, "borderColor": "divider"}}}
 # Four of them beside each other in half of a window
 _CONTROL_WIDTH, _WIDE = "140px", "290px"
 
@@ -97,13 +93,12 @@ class CocoAuditPanel(DatasetPanel):
             "bar, a point or a cell to open exactly its samples or labels.",
         )
 
-    def on_change_dataset(self, ctx: ExecutionContext) -> None:
-        """Begins anew with another dataset."""
-        name = ctx.dataset.name if ctx.dataset is not None else None
+    def begin(self, ctx: ExecutionContext) -> None:
+        """Sets the state for the dataset that is open in the App."""
         rows: dict[str, Any] = {row: {} for row in ROWS}
         ctx.panel.state.set(
             {
-                "dataset": name,
+                "dataset": dataset_name(ctx),
                 "stages": None,
                 "audit": None,
                 "filled": None,
@@ -181,6 +176,9 @@ class CocoAuditPanel(DatasetPanel):
         panel = types.Object()
         try:
             page = _page(ctx)
+            # Of another tab that was chosen meanwhile, the answer may have come before
+            while page.controls.tab != kept(ctx, "tab", page.controls.tab):
+                page = _page(ctx)
         except CocoAuditError as error:
             panel.view("message", types.Notice(label=str(error)))
             _add_buttons(panel, self, _ways_out(ctx))
@@ -367,7 +365,7 @@ def _add_header(panel: types.Object, owner: CocoAuditPanel, page: Page) -> None:
 
 def _add_tabs(panel: types.Object, owner: CocoAuditPanel, page: Page) -> None:
     # Not a TabsView, which writes the panel's state: see base.keep()
-    tabs = panel.h_stack("tabs", gap=0, componentsProps=_TAB_LIST)
+    tabs = panel.grid("tabs", gap=0, componentsProps=_TAB_LIST)
     for name in _TABS:
         selected = name == page.controls.tab
         tabs.btn(
@@ -380,7 +378,7 @@ def _add_tabs(panel: types.Object, owner: CocoAuditPanel, page: Page) -> None:
 
 
 def _tab_style(selected: bool) -> dict[str, Any]:
-    """Makes a button look like a tab, also to those who do not see it."""
+    """Makes a button look like a tab."""
     underline = "primary.main" if selected else "transparent"
     look = {
         "color": "primary.main" if selected else "text.secondary",
@@ -392,14 +390,11 @@ def _tab_style(selected: bool) -> dict[str, Any]:
             "borderBottomColor": underline,
             "backgroundColor": "action.hover",
         },
+        "&.Mui-focusVisible": {"outline": "2px solid", "outlineOffset": "-4px"},
     }
     return {
-        "button": {
-            "variant": "text",
-            "role": "tab",
-            "aria-selected": selected,
-            "sx": look,
-        }
+        "item": {"sx": {"width": "auto"}},
+        "button": {"variant": "text", "aria-current": selected, "sx": look},
     }
 
 

@@ -38,6 +38,7 @@ from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.operators.forms import detections_fields
 from fiftyone_coco_audit.panels.base import (
     DatasetPanel,
+    dataset_name,
     keep,
     kept,
     require_images,
@@ -158,12 +159,12 @@ class AugmentationPreviewPanel(DatasetPanel):
         super().on_load(ctx)
         self._take_over(ctx)
 
-    def on_change_dataset(self, ctx: ExecutionContext) -> None:
-        """Begins anew with another dataset."""
+    def begin(self, ctx: ExecutionContext) -> None:
+        """Sets the state for the dataset that is open in the App."""
         fields = detections_fields(ctx.dataset) if ctx.dataset is not None else []
         ctx.panel.state.set(
             {
-                "dataset": ctx.dataset.name if ctx.dataset is not None else None,
+                "dataset": dataset_name(ctx),
                 # The App would tell of each control that is not set yet
                 "controls": asdict(Controls.of({}, fields)),
                 "view": _stages(ctx),
@@ -173,7 +174,7 @@ class AugmentationPreviewPanel(DatasetPanel):
                 "revision": 0,
             }
         )
-        keep(ctx, position=0, source=Controls.pipeline)
+        keep(ctx, position=0, selected=ctx.selected, source=Controls.pipeline)
 
     def on_change_view(self, ctx: ExecutionContext) -> None:
         """Begins with the first sample of another view."""
@@ -183,7 +184,9 @@ class AugmentationPreviewPanel(DatasetPanel):
 
     def on_change_selected(self, ctx: ExecutionContext) -> None:
         """Begins with the first of the samples that are selected now."""
-        keep(ctx, position=0)
+        # The App tells of the same ones where the user turns back to the panel
+        if ctx.selected != kept(ctx, "selected", None):
+            keep(ctx, position=0, selected=ctx.selected)
 
     def on_change_current_sample(self, ctx: ExecutionContext) -> None:
         """Draws the page with the sample that is open now."""

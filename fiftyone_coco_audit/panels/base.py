@@ -12,9 +12,10 @@ from fiftyone_coco_audit.errors import CocoAuditError
 if TYPE_CHECKING:
     import fiftyone as fo
 
-
-# What is kept of panels, by their ids
-_KEPT: dict[str, dict[str, Any]] = {}
+# What is kept of panels, by their ids and datasets; those of a closed App are never
+# told to be so
+_KEPT: dict[tuple[str, str], dict[str, Any]] = {}
+_MOST = 1000
 
 
 def keep(ctx: ExecutionContext, **values: Any) -> None:
@@ -24,12 +25,23 @@ def keep(ctx: ExecutionContext, **values: Any) -> None:
     each change of that the App loads its page anew and draws the labels in the grid
     again, and loses them where the next change comes before it is done.
     """
-    _KEPT.setdefault(ctx.panel.id, {}).update(values)
+    _KEPT.setdefault(_key(ctx), {}).update(values)
+    while len(_KEPT) > _MOST:
+        _KEPT.pop(next(iter(_KEPT)))
 
 
 def kept(ctx: ExecutionContext, name: str, default: Any) -> Any:
     """What :func:`keep` was given for a panel, or the default."""
-    return _KEPT.get(ctx.panel.id, {}).get(name, default)
+    return _KEPT.get(_key(ctx), {}).get(name, default)
+
+
+def _key(ctx: ExecutionContext) -> tuple[str, str]:
+    return str(ctx.panel.id), dataset_name(ctx) or ""
+
+
+def dataset_name(ctx: ExecutionContext) -> str | None:
+    """The name of the dataset that is open in the App."""
+    return None if ctx.dataset is None else str(ctx.dataset.name)
 
 
 class DatasetPanel(foo.Panel):
@@ -38,17 +50,20 @@ class DatasetPanel(foo.Panel):
     Its state names the ``dataset`` that it was made for.
     """
 
-    def on_unload(self, ctx: ExecutionContext) -> None:
-        """Forgets what was kept, as the panel is closed."""
-        _KEPT.pop(ctx.panel.id, None)
-
     def on_load(self, ctx: ExecutionContext) -> None:
         """Forgets what was set for another dataset."""
-        if ctx.dataset is not None and ctx.panel.state.dataset != ctx.dataset.name:
-            self.on_change_dataset(ctx)
+        self.on_change_dataset(ctx)
 
     def on_change_dataset(self, ctx: ExecutionContext) -> None:
-        """Begins anew with another dataset."""
+        """Begins anew with another dataset.
+
+        The App tells of the same one where the user turns back to the panel.
+        """
+        if ctx.panel.state.dataset != dataset_name(ctx):
+            self.begin(ctx)
+
+    def begin(self, ctx: ExecutionContext) -> None:
+        """Sets the state for the dataset that is open in the App."""
         raise NotImplementedError
 
     def change(self, ctx: ExecutionContext) -> None:

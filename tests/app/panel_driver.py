@@ -158,7 +158,7 @@ class AuditPanel:
         self._wait()
 
     def _wait(self) -> None:
-        self.page.get_by_role("tab", name="Findings", exact=True).wait_for()
+        self.tab_called("Findings").wait_for()
         self.settle()
 
     def settle(self) -> None:
@@ -192,9 +192,13 @@ class AuditPanel:
                 self.page.wait_for_timeout(_QUIET)
         raise AssertionError("There are no labels in the grid")
 
+    def tab_called(self, name: str) -> Locator:
+        """The button of a tab."""
+        return self.page.get_by_role("button", name=name, exact=True)
+
     def tab(self, name: str) -> None:
         """Turns to a tab."""
-        self.page.get_by_role("tab", name=name, exact=True).click()
+        self.tab_called(name).click()
         self.settle()
 
     def wait_for_notice(self, words: str) -> None:

@@ -15,9 +15,11 @@ from fiftyone.server.view import get_view
 
 from fiftyone_coco_audit import audit, import_coco, views
 from fiftyone_coco_audit.findings import RULES, Evidence, Rule, rule_page
-from fiftyone_coco_audit.panels.controls import ENTRIES, ROWS
+from fiftyone_coco_audit.panels import audit as panel
+from fiftyone_coco_audit.panels.blocks import Tab
+from fiftyone_coco_audit.panels.controls import ENTRIES, ROWS, Controls
 from fiftyone_coco_audit.panels.selections import view_of_labels
-from fiftyone_coco_audit.panels.session import Readings
+from fiftyone_coco_audit.panels.session import Reading, Readings
 from fiftyone_coco_audit.statistics.anchor_sets import PRESETS
 from fiftyone_coco_audit.statistics.anchors import AnchorMatches
 from fiftyone_coco_audit.statistics.inputs import read_labelled_images
@@ -461,6 +463,33 @@ def test_another_dataset_begins_anew(demo_dataset: fo.Dataset, make: Make):
     session.context = {"dataset": make(2, [["cat"]])}
     session.send("on_change_dataset")
     assert "The whole dataset**: 2 images, 2 objects" in session.shown
+
+
+def test_nothing_is_lost_where_a_user_turns_back(demo_dataset: fo.Dataset):
+    session = Session(demo_dataset, view=demo_dataset.limit(3))
+    session.send("use_view")
+    session.turn_to("images", label_field="predictions")
+    before, shown = json.dumps(session.state), session.shown
+    # The App tells of the dataset then, which is the same
+    for event in ("on_load", "on_change_dataset", "on_change_group_slice"):
+        session.send(event)
+        assert session.shown == shown
+    assert json.dumps(session.state) == before
+
+
+def test_the_tab_chosen_last_is_shown(
+    demo_dataset: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+):
+    session = Session(demo_dataset)
+    build = panel._TABS["anchors"]
+
+    def interrupted(reading: Reading, controls: Controls) -> Tab:
+        session.send("show_tab", tab="classes")
+        return build(reading, controls)
+
+    monkeypatch.setitem(panel._TABS, "anchors", interrupted)
+    session.turn_to("anchors")
+    assert "Pairs by" in session.shown and "Propose better" not in session.shown
 
 
 def test_every_control_is_set_from_the_beginning(make: Make):

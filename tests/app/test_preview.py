@@ -255,10 +255,13 @@ def test_where_a_user_is_changes_no_state(demo_dataset: fo.Dataset):
     changed = json.loads(before)
     changed["controls"]["pipeline"] = "rotation"
     assert session.state == changed
-    # What was closed begins anew
-    session.send("on_unload")
-    session.send("on_load")
-    assert "1 of 2 selected" in session.shown
+    # The App tells of all there is where a user turns back to the panel
+    shown = session.shown
+    for event in ("on_change_dataset", "on_change_selected", "on_change_view"):
+        session.send(event)
+    session.send("change")
+    assert session.shown == shown
+    assert session.state == changed
 
 
 def test_what_was_audited_is_shown_next(demo_dataset: fo.Dataset):
