@@ -15,6 +15,7 @@ from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.findings import Finding, rule_page
 from fiftyone_coco_audit.operators.forms import detections_fields
 from fiftyone_coco_audit.panels.base import (
+    AS_WIDE_AS_NEEDED,
     DatasetPanel,
     dataset_name,
     keep,
@@ -393,7 +394,7 @@ def _tab_style(selected: bool) -> dict[str, Any]:
         "&.Mui-focusVisible": {"outline": "2px solid", "outlineOffset": "-4px"},
     }
     return {
-        "item": {"sx": {"width": "auto"}},
+        **AS_WIDE_AS_NEEDED,
         "button": {"variant": "text", "aria-current": selected, "sx": look},
     }
 

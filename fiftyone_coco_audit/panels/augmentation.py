@@ -37,6 +37,7 @@ from fiftyone_coco_audit.augmentation.preview import (
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.operators.forms import detections_fields
 from fiftyone_coco_audit.panels.base import (
+    AS_WIDE_AS_NEEDED,
     DatasetPanel,
     dataset_name,
     keep,
@@ -62,7 +63,6 @@ _BOX_PARAMETERS = tuple(
         ("min_height", None),
     )
 )
-_AS_WIDE_AS_NEEDED = {"item": {"sx": {"width": "auto"}}}
 # Long lines are not to widen all that is above and below them
 _SCROLLING = {"item": {"sx": {"minWidth": 0, "overflowX": "auto"}}}
 _LEGEND = (
@@ -514,7 +514,7 @@ def _add_builder(
             variant="contained" if place == opened else "outlined",
             on_click=owner.open_transform,
             params={"place": place},
-            componentsProps=_AS_WIDE_AS_NEEDED,
+            componentsProps=AS_WIDE_AS_NEEDED,
         )
     more = builder.grid(f"more{revision}", gap=2)
     view = types.AutocompleteView(

@@ -12,6 +12,9 @@ from fiftyone_coco_audit.errors import CocoAuditError
 if TYPE_CHECKING:
     import fiftyone as fo
 
+#: Props of a component that shares a row of a grid with others
+AS_WIDE_AS_NEEDED = {"item": {"sx": {"width": "auto"}}}
+
 # What is kept of panels, by their ids and datasets; those of a closed App are never
 # told to be so
 _KEPT: dict[tuple[str, str], dict[str, Any]] = {}

@@ -119,6 +119,8 @@ def test_only_another_view_begins_anew(demo_dataset: fo.Dataset):
     # The App tells of changes that are none
     session.send("on_change_view")
     assert session.output is None
+    session.send("change")
+    assert "2 of 200 in the grid" in session.shown
     session.context["view"] = demo_dataset.skip(100)
     session.send("on_change_view")
     assert "1 of 100 in the grid" in session.shown
