@@ -24,6 +24,7 @@ from fiftyone_coco_audit.coco.report import (
 from fiftyone_coco_audit.coco.rules import MISSING_FILE
 from fiftyone_coco_audit.columns import Progress, require_samples
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.escaping import printable
 from fiftyone_coco_audit.findings import (
     RULES,
     SEVERITIES,
@@ -180,7 +181,7 @@ class Audit(Brief):
             line
             for note in self.notes
             for line in textwrap.wrap(
-                note, width, initial_indent="  ", subsequent_indent="  "
+                printable(note), width, initial_indent="  ", subsequent_indent="  "
             )
         ]
         if not self.findings:
@@ -191,7 +192,9 @@ class Audit(Brief):
         rows = [("code", "severity", "about", "finding, and what to do")]
         for f in self.findings:
             what = counted(f.count, f.subject) if f.subject else "the set"
-            rows.append((f.code, f.severity, what, f"{f.message} {f.advice}"))
+            rows.append(
+                (f.code, f.severity, what, printable(f"{f.message} {f.advice}"))
+            )
         widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:3]]
         lines = [f"{about}: {counts}"]
         for row in rows:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sized
 from typing import TYPE_CHECKING
 
-from fiftyone_coco_audit.wording import counted, shortened
+from fiftyone_coco_audit.escaping import printable, shortened
+from fiftyone_coco_audit.wording import counted
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -34,7 +35,7 @@ class Told(Brief):
         raise NotImplementedError
 
     def __str__(self) -> str:
-        return "\n".join(self.sentences()) or repr(self)
+        return "\n".join(map(printable, self.sentences())) or repr(self)
 
 
 def of_samples(samples: fo.SampleCollection) -> str:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from numbers import Integral, Real
 
+from fiftyone_coco_audit.escaping import printable
+
 
 class CocoAuditError(ValueError):
     """Input that cannot be used, explained in one sentence.
 
     The message says what is wrong, where (file, record, field), why it cannot
     be used and what to do about it. The command line and the App show the
-    message alone, never a traceback.
+    message alone, never a traceback. Control characters in it are escaped.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 def check_count(name: str, value: object) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.escaping import printable
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -55,6 +56,7 @@ def worst_images(
 
 
 def _shorten(name: str) -> str:
+    name = printable(name)
     return name if len(name) <= _WIDEST_NAME else f"...{name[3 - _WIDEST_NAME :]}"
 
 

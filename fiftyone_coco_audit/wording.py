@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Sized
 
+from fiftyone_coco_audit.escaping import printable
+
 _LONGEST_NAME = 40  # in characters, of a class for example
 
 
@@ -65,26 +67,8 @@ def listed(items: Sequence[str], most: int = 3) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
-def shortened(name: str, most: int) -> str:
-    """A name without its middle, as many differ at their ends alone.
-
-    Args:
-        name: the name
-        most: how many characters it may have
-
-    Examples::
-
-        >>> shortened("n02129165_lion", 14), shortened("n02129165_lion", 9)
-        ('n02129165_lion', 'n021…lion')
-    """
-    if len(name) <= most:
-        return name
-    head = most // 2
-    return f"{name[:head]}…{name[head + 1 - most :]}"
-
-
 def quoted(name: str) -> str:
-    """A name of any length and any characters, as a sentence or a card can hold it.
+    r"""A name of any length and any characters, as a sentence or a card can hold it.
 
     Backticks would end the quotation, and line breaks the paragraph.
 
@@ -92,11 +76,13 @@ def quoted(name: str) -> str:
 
         >>> quoted("cat"), quoted("a `big` cat ")
         ('`cat`', "`a 'big' cat `")
+        >>> quoted("\x1b[2J")
+        '`\\x1b[2J`'
         >>> quoted("n" * 300 + "02129165")
         '`nnnnnnnnnnnnnnnnnnnn…nnnnnnnnnnn02129165`'
     """
     words = " ".join(name.splitlines()).replace("`", "'")
-    return f"`{shortened(words, _LONGEST_NAME) or ' '}`"
+    return f"`{printable(words, _LONGEST_NAME) or ' '}`"
 
 
 def in_cell(name: str) -> str:

@@ -32,7 +32,8 @@ from fiftyone_coco_audit.augmentation.catalog import (
 from fiftyone_coco_audit.augmentation.presets import PRESETS
 from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.wording import counted, shortened
+from fiftyone_coco_audit.escaping import shortened
+from fiftyone_coco_audit.wording import counted
 
 _CLASS = "__class_fullname__"
 _COMPOSE = ("Compose", "ReplayCompose", "Sequential")

@@ -38,6 +38,7 @@ from fiftyone_coco_audit.columns import (
     write_columns,
 )
 from fiftyone_coco_audit.errors import CocoAuditError, check_count, check_whole
+from fiftyone_coco_audit.escaping import shortened
 from fiftyone_coco_audit.fields import (
     FieldSpec,
     check_paths_are_free,
@@ -53,7 +54,7 @@ from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
     read_labelled_images,
 )
-from fiftyone_coco_audit.wording import counted, listed, percent, shortened
+from fiftyone_coco_audit.wording import counted, listed, percent
 
 if TYPE_CHECKING:
     import fiftyone as fo

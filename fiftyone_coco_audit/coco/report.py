@@ -10,6 +10,7 @@ from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.coco.rules import MISSING_FILE
 from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.escaping import printable
 from fiftyone_coco_audit.findings import RULES, Rule
 from fiftyone_coco_audit.runs import load_run, save_run
 from fiftyone_coco_audit.wording import counted
@@ -105,7 +106,7 @@ class ProblemLog:
 def describe(problem: Problem) -> str:
     """Returns the problem as one line that names file, record and rule."""
     what = describe_record(problem)
-    return f"{problem.file}: {what} ({problem.code} {problem.name})"
+    return printable(f"{problem.file}: {what} ({problem.code} {problem.name})")
 
 
 def describe_record(problem: Problem) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.wording import shortened
+from fiftyone_coco_audit.escaping import shortened
 
 #: Colours of Okabe and Ito, which the colour-blind tell apart, and their uses
 BLUE, ORANGE, RED = "#56B4E9", "#E69F00", "#D55E00"

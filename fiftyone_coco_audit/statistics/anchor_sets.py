@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.escaping import shortened
 from fiftyone_coco_audit.statistics.anchor_text import (
     EXAMPLE,
     kind_of_words,
     read_words,
     write_words,
 )
-from fiftyone_coco_audit.wording import counted, shortened
+from fiftyone_coco_audit.wording import counted
 
 #: Width and height in pixels of the network's input
 Shape = tuple[float, float]

@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fiftyone_coco_audit.brief import Brief, Told
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.escaping import shortened
 from fiftyone_coco_audit.objects import LabelledImages
-from fiftyone_coco_audit.wording import counted, quoted, shortened
+from fiftyone_coco_audit.wording import counted, quoted
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ import pytest
 
 import fiftyone_coco_audit
 
-PURE = ("objects", "wording", "evaluation.", "statistics.", "coco.rle")
+PURE = ("objects", "wording", "escaping", "evaluation.", "statistics.", "coco.rle")
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(
