@@ -124,3 +124,17 @@ def plot_text(text: str) -> str:
         ('&#60;b&#62;%&#123;y&#125;', 'R&#38;D')
     """
     return " ".join(printable(text).splitlines()).translate(_PLOT_MARKUP)
+
+
+def hover_text(text: str) -> str:
+    """Returns the same for a text whose lines are parted by ``<br>``.
+
+    Args:
+        text: the text
+
+    Examples::
+
+        >>> hover_text("<b>cat<br>3 boxes")
+        '&#60;b&#62;cat<br>3 boxes'
+    """
+    return "<br>".join(map(plot_text, text.split("<br>")))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.escaping import shortened
+from fiftyone_coco_audit.escaping import hover_text, plot_text, shortened
 
 #: Colours of Okabe and Ito, which the colour-blind tell apart, and their uses
 BLUE, ORANGE, RED = "#56B4E9", "#E69F00", "#D55E00"
@@ -238,7 +238,8 @@ def bars(
     offsets = (np.arange(num_series) - (num_series - 1) / 2) * thickness
     lengths = np.stack([np.asarray(values) for values in series.values()], axis=1)
     told = [
-        f"{name}{more and f'<br>{more}'}<br>%{{x:{number_format}}} {label}"
+        f"{hover_text(name)}{more and f'<br>{hover_text(more)}'}"
+        f"<br>%{{x:{number_format}}} {plot_text(label)}"
         for name, more in zip(names, hover or [""] * num_names, strict=True)
         for label in series
     ]
@@ -296,10 +297,10 @@ def stacked_bars(
             {
                 "type": "bar",
                 "orientation": "h",
-                "name": part,
+                "name": plot_text(part),
                 "x": np.asarray(lengths).tolist(),
                 "y": list(range(len(names))),
-                "customdata": list(hover[part]),
+                "customdata": list(map(hover_text, hover[part])),
                 "marker": {"color": color},
                 "hoverlabel": _TOLD,
                 "hovertemplate": "%{customdata}<extra></extra>",
@@ -342,11 +343,11 @@ def paired_histogram(
         data=[
             {
                 "type": "bar",
-                "name": name,
+                "name": plot_text(name),
                 "x": list(range(len(bins))),
                 "y": (100 * shares).tolist(),
                 "customdata": [
-                    f"{label}<br>{name}: {n:,} {noun}"
+                    hover_text(f"{label}<br>{name}: {n:,} {noun}")
                     for label, n in zip(bins.labels(), amounts.tolist(), strict=True)
                 ],
                 "marker": {"color": color},
@@ -440,13 +441,13 @@ def picture_with_boxes(
         casing = {"color": "rgba(0,0,0,0.7)", "width": 4}
         line = {"color": one.color, "width": 2, "dash": one.dash}
         lines.append({**common, "line": casing, "showlegend": False})
-        lines.append({**common, "name": one.name, "line": line})
+        lines.append({**common, "name": plot_text(one.name), "line": line})
     marks = {
         "type": "scatter",
         "mode": "markers",
         "x": points[:, 0].tolist(),
         "y": points[:, 1].tolist(),
-        "customdata": list(hover),
+        "customdata": list(map(hover_text, hover)),
         "marker": {
             "color": "#FFFFFF",
             "size": 6,
@@ -491,7 +492,7 @@ def _with_gaps(values: NDArray[np.float64]) -> list[Any]:
 def _names_axis(names: Sequence[str]) -> dict[str, Any]:
     return {
         "tickvals": list(range(len(names))),
-        "ticktext": [shortened(name, 24) for name in names],
+        "ticktext": [plot_text(shortened(name, 24)) for name in names],
         "range": [len(names) - 0.4, -0.6],
         "showgrid": False,
         "zeroline": False,
@@ -501,7 +502,7 @@ def _names_axis(names: Sequence[str]) -> dict[str, Any]:
 def _legend_entry(name: str, color: str) -> dict[str, Any]:
     return {
         "type": "bar",
-        "name": name,
+        "name": plot_text(name),
         "x": [None],
         "y": [None],
         "marker": {"color": color},
@@ -537,7 +538,7 @@ def columns(
         axis={
             "title": _axis(title),
             "tickvals": list(range(len(names))),
-            "ticktext": list(names),
+            "ticktext": list(map(plot_text, names)),
         },
     )
 
@@ -569,7 +570,7 @@ def _upright(
                 "type": "bar",
                 "x": list(range(number)),
                 "y": counts.tolist(),
-                "customdata": list(hover),
+                "customdata": list(map(hover_text, hover)),
                 "marker": {"color": np.where(emphasised, NOTABLE, NORMAL).tolist()},
                 "hoverlabel": _TOLD,
                 "hovertemplate": f"%{{customdata}}<br>%{{y:,}} {noun}<extra></extra>",
@@ -631,7 +632,7 @@ def scatter(
                 "mode": "markers",
                 "x": np.asarray(x).tolist(),
                 "y": np.asarray(y).tolist(),
-                "customdata": list(hover),
+                "customdata": list(map(hover_text, hover)),
                 "marker": {
                     "color": colors.tolist(),
                     "size": diameter,
@@ -682,7 +683,7 @@ def heat_map(
         elif names is not None:
             ticks = {
                 "tickvals": list(range(len(names))),
-                "ticktext": [shortened(name, 16) for name in names],
+                "ticktext": [plot_text(shortened(name, 16)) for name in names],
             }
         return {"title": _axis(title), "showgrid": False, "zeroline": False, **ticks}
 
@@ -698,7 +699,7 @@ def heat_map(
             {
                 "type": "heatmap",
                 "z": cells.tolist(),
-                "customdata": [list(row) for row in hover],
+                "customdata": [list(map(hover_text, row)) for row in hover],
                 "hoverlabel": _TOLD,
                 "hovertemplate": "%{customdata}<extra></extra>",
                 "colorscale": _SEQUENTIAL,
@@ -771,7 +772,7 @@ def with_points(
         "mode": "markers",
         "x": x.tolist(),
         "y": y.tolist(),
-        "customdata": list(hover),
+        "customdata": list(map(hover_text, hover)),
         "marker": {
             "color": RED,
             "size": 10,
