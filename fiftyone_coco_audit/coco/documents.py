@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fiftyone_coco_audit.coco import rle
-from fiftyone_coco_audit.coco.tables import Images, Objects, as_stored
+from fiftyone_coco_audit.coco.ids import as_stored
+from fiftyone_coco_audit.coco.images import Images
+from fiftyone_coco_audit.coco.objects import Objects
 
 if TYPE_CHECKING:
     import fiftyone as fo

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fiftyone_coco_audit.coco import rules
+from fiftyone_coco_audit.coco.categories import read_categories
 from fiftyone_coco_audit.coco.documents import DetectionDocuments, sample_documents
+from fiftyone_coco_audit.coco.ids import Id, read_ids
+from fiftyone_coco_audit.coco.images import read_image_names, read_images
+from fiftyone_coco_audit.coco.objects import (
+    Objects,
+    References,
+    read_annotated,
+    read_predicted,
+)
 from fiftyone_coco_audit.coco.paths import ImageFolder, match_file_names, unique_stems
 from fiftyone_coco_audit.coco.read import (
     CocoFile,
@@ -41,15 +50,6 @@ from fiftyone_coco_audit.coco.staging import (
     clear_fields,
     staged_dataset,
     staged_field,
-)
-from fiftyone_coco_audit.coco.tables import (
-    Id,
-    Objects,
-    read_categories,
-    read_ids,
-    read_image_names,
-    read_images,
-    read_objects,
 )
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import check_writable
@@ -164,14 +164,13 @@ def import_coco(
                 f"{describe(log.problems[0])}"
             )
         categories = read_categories(coco.categories, log)
-        objects = read_objects(
-            coco.annotations,
+        references = References(
             {id_: row for row, id_ in enumerate(images.ids)},
             {id_: row for row, id_ in enumerate(categories.ids)},
             images.sizes,
-            log,
-            kind="annotation",
-            reserved=reserved_attributes(),
+        )
+        objects = read_annotated(
+            coco.annotations, references, log, reserved=reserved_attributes()
         )
         target = _Target(
             name=coco.name,
@@ -379,17 +378,14 @@ def _read_predictions(
     else:
         records, match = file.annotations, _match_by_name(file, target, log)
 
-    objects = read_objects(
-        records,
+    references = References(
         match.image_rows,
         match.category_rows,
         target.sizes,
-        log,
-        kind="prediction",
-        reserved=reserved_attributes(),
-        unknown_image=match.unknown_image,
-        unknown_category=match.unknown_category,
+        match.unknown_image,
+        match.unknown_category,
     )
+    objects = read_predicted(records, references, log, reserved=reserved_attributes())
     if records and not len(objects):
         first = next(p for p in log.problems if p.kind == "prediction")
         raise CocoAuditError(
@@ -420,8 +416,8 @@ class _Match:
     image_rows: dict[Id, int]
     category_rows: dict[Id, int]
     names: list[str]
-    unknown_image: Callable[[Id | None], str]
-    unknown_category: Callable[[Id | None], str]
+    unknown_image: Callable[[Id], str]
+    unknown_category: Callable[[Id], str]
 
 
 def _match_by_id(file: ResultsFile, target: _Target, log: ProblemLog) -> _Match:

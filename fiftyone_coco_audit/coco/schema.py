@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fiftyone_coco_audit.coco.tables import Id, Objects
+from fiftyone_coco_audit.coco.ids import Id
+from fiftyone_coco_audit.coco.objects import Objects
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import field_info
 from fiftyone_coco_audit.names import check_field_name

@@ -8,15 +8,12 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from fiftyone_coco_audit.coco import rules
+from fiftyone_coco_audit.coco.categories import read_categories
+from fiftyone_coco_audit.coco.ids import as_stored, read_ids
+from fiftyone_coco_audit.coco.images import read_images
+from fiftyone_coco_audit.coco.objects import References, read_annotated, read_predicted
 from fiftyone_coco_audit.coco.paths import ImageFolder
 from fiftyone_coco_audit.coco.report import ProblemLog
-from fiftyone_coco_audit.coco.tables import (
-    as_stored,
-    read_categories,
-    read_ids,
-    read_images,
-    read_objects,
-)
 
 RESERVED = {
     *("area", "iscrowd", "rle", "coco_id"),
@@ -66,15 +63,9 @@ def prediction(**changes):
 
 
 def read(records, log, *, kind="annotation"):
-    return read_objects(
-        records,
-        {1: 0, 2: 1},
-        {0: 0, 1: 1},
-        np.array([[64, 48], [20, 10]]),
-        log,
-        kind=kind,
-        reserved=RESERVED,
-    )
+    read_records = read_annotated if kind == "annotation" else read_predicted
+    references = References({1: 0, 2: 1}, {0: 0, 1: 1}, np.array([[64, 48], [20, 10]]))
+    return read_records(records, references, log, reserved=RESERVED)
 
 
 def without(record, key):

@@ -12,10 +12,12 @@ import pytest
 from PIL import Image
 
 from fiftyone_coco_audit.coco import rules
+from fiftyone_coco_audit.coco.categories import read_categories
+from fiftyone_coco_audit.coco.images import read_images
 from fiftyone_coco_audit.coco.importer import _read_predictions, _Target
+from fiftyone_coco_audit.coco.objects import References, read_annotated
 from fiftyone_coco_audit.coco.paths import ImageFolder
 from fiftyone_coco_audit.coco.report import ProblemLog
-from fiftyone_coco_audit.coco.tables import read_categories, read_images, read_objects
 from fiftyone_coco_audit.findings import Rule
 
 RULES = [rule for rule in vars(rules).values() if isinstance(rule, Rule)]
@@ -69,9 +71,7 @@ def codes_of(example: str, folder: Path) -> list[str]:
     elif kind == "category":
         read_categories(records, log)
     elif kind == "annotation":
-        read_objects(
-            records, rows, rows, SIZES, log, kind="annotation", reserved=RESERVED
-        )
+        read_annotated(records, References(rows, rows, SIZES), log, reserved=RESERVED)
     else:
         paths = [str(folder / "a.jpg"), str(folder / "b.jpg")]
         target = _Target("dataset 'a'", [1, 2], paths, SIZES, {1: "cat", 2: "dog"})

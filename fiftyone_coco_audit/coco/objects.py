@@ -1,0 +1,275 @@
+"""Annotations and predictions of COCO files as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.coco import rules
+from fiftyone_coco_audit.coco.attributes import read_attributes
+from fiftyone_coco_audit.coco.geometry import read_areas, read_crowds, read_shapes
+from fiftyone_coco_audit.coco.ids import Id, read_ids
+from fiftyone_coco_audit.coco.records import (
+    Faults,
+    column,
+    dicts,
+    read_numbers,
+    show,
+    taken,
+)
+from fiftyone_coco_audit.coco.report import ProblemLog
+from fiftyone_coco_audit.findings import Rule
+
+_Kind = Literal["annotation", "prediction"]
+
+_OWN_KEYS = frozenset(
+    {"id", "image_id", "category_id", "bbox", "segmentation", "attributes"}
+)
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Annotations or predictions, grouped by image and else in file order.
+
+    Attributes:
+        image: ``(N,)`` row of each object's image, non-decreasing
+        category: ``(N,)`` row of each object's category
+        box: ``(N, 4)`` boxes ``[x, y, width, height]`` in pixels
+        ids: ``N`` ids, ``None`` where a record has none
+        area: ``(N,)`` areas in square pixels, for annotations
+        iscrowd: ``(N,)`` 0 or 1, for annotations
+        score: ``(N,)`` scores, for predictions
+        rle: ``N`` compressed run lengths over the full image, ``None`` where an
+            object has no mask
+        attributes: further values by name, ``N`` each, ``None`` where a record
+            has none
+    """
+
+    image: NDArray[np.int64]
+    category: NDArray[np.int64]
+    box: NDArray[np.float64]
+    ids: list[Id | None]
+    area: NDArray[np.float64] | None
+    iscrowd: NDArray[np.int64] | None
+    score: NDArray[np.float64] | None
+    rle: list[str | None]
+    attributes: dict[str, list[Any]]
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    @property
+    def has_ids(self) -> bool:
+        """Whether any object has an id."""
+        return self.ids.count(None) < len(self)
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether any object has a mask."""
+        return self.rle.count(None) < len(self)
+
+
+@dataclass(frozen=True)
+class References:
+    """The images and categories that objects may refer to.
+
+    Attributes:
+        image_rows: the row of each image by its id
+        category_rows: the row of each category by its id
+        sizes: ``(N, 2)`` width and height of each image in pixels
+        unknown_image: words the reason for an image that is not there
+        unknown_category: words the reason for a category that is not there
+    """
+
+    image_rows: Mapping[Id, int]
+    category_rows: Mapping[Id, int]
+    sizes: NDArray[np.int64]
+    unknown_image: Callable[[Id], str] = (
+        "its `image_id` is {!r}, which names no image".format
+    )
+    unknown_category: Callable[[Id], str] = (
+        "its `category_id` is {!r}, which names no category".format
+    )
+
+
+def read_annotated(
+    records: list[Any],
+    references: References,
+    log: ProblemLog,
+    *,
+    reserved: Collection[str],
+) -> Objects:
+    """Reads annotations, which have ids, areas and crowds.
+
+    Args:
+        records: the raw records
+        references: the images and categories
+        log: takes the problems
+        reserved: names that an attribute cannot have; it gets the prefix ``coco_``
+
+    Returns:
+        an :class:`Objects`
+    """
+    kind: _Kind = "annotation"
+    fault = Faults(records)
+    raw = dicts(records)
+    names = _read_names(raw, references, kind, fault, log)
+    shapes = read_shapes(raw, references.sizes[names.image], fault, box_from_mask=False)
+    fault.mark(
+        rules.DUPLICATE_ANNOTATION_ID,
+        _repeated(names.ids, fault.none),
+        lambda row: "an earlier annotation has the same id",
+    )
+    fault.report(log, kind, names.ids)
+
+    order = _by_image(names.image, fault.none)
+    raw, names, shapes = taken(raw, order), names.take(order), shapes.take(order)
+    for record, row, id_ in zip(raw, order.tolist(), names.ids, strict=True):
+        if id_ is None:
+            reason = f"its `id` is {show(record, 'id')}"
+            log.add(rules.ANNOTATION_WITHOUT_ID, kind, row, None, reason)
+    shapes.note_huge(kind, log)
+    consumed = _OWN_KEYS | {"area", "iscrowd"}
+    return Objects(
+        image=names.image,
+        category=names.category,
+        box=shapes.box,
+        ids=names.ids,
+        area=read_areas(raw, shapes, log),
+        iscrowd=read_crowds(raw),
+        score=None,
+        rle=shapes.rle,
+        attributes=read_attributes(raw, consumed, reserved, kind, log),
+    )
+
+
+def read_predicted(
+    records: list[Any],
+    references: References,
+    log: ProblemLog,
+    *,
+    reserved: Collection[str],
+) -> Objects:
+    """Reads predictions, which have scores and may have a mask for a box.
+
+    Args:
+        records: the raw records
+        references: the images and categories
+        log: takes the problems
+        reserved: names that an attribute cannot have; it gets the prefix ``coco_``
+
+    Returns:
+        an :class:`Objects`
+    """
+    kind: _Kind = "prediction"
+    fault = Faults(records)
+    raw = dicts(records)
+    names = _read_names(raw, references, kind, fault, log)
+    shapes = read_shapes(raw, references.sizes[names.image], fault, box_from_mask=True)
+    score = read_numbers(column(raw, "score"))
+    fault.mark(
+        rules.UNUSABLE_SCORE,
+        ~np.isfinite(score),
+        lambda row: f"its `score` is {show(records[row], 'score')}",
+    )
+    fault.report(log, kind, names.ids)
+
+    order = _by_image(names.image, fault.none)
+    raw, names, shapes = taken(raw, order), names.take(order), shapes.take(order)
+    shapes.note_huge(kind, log)
+    return Objects(
+        image=names.image,
+        category=names.category,
+        box=shapes.box,
+        ids=names.ids,
+        area=None,
+        iscrowd=None,
+        score=score[order],
+        rle=shapes.rle,
+        attributes=read_attributes(raw, _OWN_KEYS | {"score"}, reserved, kind, log),
+    )
+
+
+class _Names(NamedTuple):
+    """What records call themselves, and the rows of what they refer to.
+
+    Attributes:
+        image: ``(N,)`` row of each record's image, -1 where there is none
+        category: ``(N,)`` row of each record's category, -1 where there is none
+        ids: ``N`` ids, ``None`` where a record has none
+    """
+
+    image: NDArray[np.int64]
+    category: NDArray[np.int64]
+    ids: list[Id | None]
+
+    def take(self, rows: NDArray[np.int64]) -> _Names:
+        return _Names(self.image[rows], self.category[rows], taken(self.ids, rows))
+
+
+def _read_names(
+    raw: list[dict[str, Any]],
+    references: References,
+    kind: _Kind,
+    fault: Faults,
+    log: ProblemLog,
+) -> _Names:
+    def read(key: str) -> list[Id | None]:
+        ids, texts = read_ids(column(raw, key))
+        log.note(rules.ID_AS_TEXT, kind, texts, f"their `{key}` is a number as text")
+        return ids
+
+    def referred(
+        key: str, rows: Mapping[Id, int], rule: Rule, unknown: Callable[[Id], str]
+    ) -> NDArray[np.int64]:
+        ids = read(key)
+        get: Callable[..., int] = rows.get
+        found = np.array([get(id_, -1) for id_ in ids], dtype=np.int64)
+
+        def reason(row: int) -> str:
+            id_ = ids[row]
+            if id_ is None:
+                return f"its `{key}` is {show(raw[row], key)}"
+            return unknown(id_)
+
+        fault.mark(rule, found < 0, reason)
+        return found
+
+    return _Names(
+        referred(
+            "image_id",
+            references.image_rows,
+            rules.UNKNOWN_IMAGE,
+            references.unknown_image,
+        ),
+        referred(
+            "category_id",
+            references.category_rows,
+            rules.UNKNOWN_CATEGORY,
+            references.unknown_category,
+        ),
+        read("id"),
+    )
+
+
+def _by_image(image: NDArray[np.int64], usable: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The usable rows, grouped by image and else in file order."""
+    rows = np.flatnonzero(usable)
+    return rows[np.argsort(image[rows], kind="stable")]
+
+
+def _repeated(ids: list[Id | None], usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether an earlier usable record has the same id."""
+    repeated = np.zeros(len(ids), dtype=bool)
+    seen: set[Id] = set()
+    for row in np.flatnonzero(usable).tolist():
+        id_ = ids[row]
+        if id_ in seen:
+            repeated[row] = True
+        elif id_ is not None:
+            seen.add(id_)
+    return repeated

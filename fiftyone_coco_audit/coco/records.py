@@ -1,0 +1,178 @@
+"""Raw records in bulk: their keys as columns, and what is wrong with each.
+
+Every table of a COCO file is read with these; nothing here knows what a record is.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.coco import rules
+from fiftyone_coco_audit.coco.ids import Id, fits, read_ids
+from fiftyone_coco_audit.coco.report import ProblemLog
+from fiftyone_coco_audit.findings import Rule
+from fiftyone_coco_audit.names import is_storable
+
+_Value = TypeVar("_Value")
+
+AddProblem = Callable[[Rule, str], None]
+
+
+def identified(
+    records: list[Any],
+    kind: Literal["image", "category"],
+    kept: Container[Id],
+    log: ProblemLog,
+) -> Iterator[tuple[dict[str, Any], Id, AddProblem]]:
+    """Sets records without an id of their own aside and yields the others.
+
+    Args:
+        records: the raw records
+        kind: what they are
+        kept: the ids of the records that have been kept so far
+        log: takes the problems
+
+    Yields:
+        tuples of a record, its id, and a function that logs a problem of it
+    """
+    without_id, duplicate = {
+        "image": (rules.IMAGE_WITHOUT_ID, rules.DUPLICATE_IMAGE_ID),
+        "category": (rules.CATEGORY_WITHOUT_ID, rules.DUPLICATE_CATEGORY_ID),
+    }[kind]
+    ids, texts = read_ids(column(dicts(records), "id"))
+    for position, (record, id_) in enumerate(zip(records, ids, strict=True)):
+
+        def add(rule: Rule, reason: str, p: int = position, i: Any = id_) -> None:
+            log.add(rule, kind, p, i, reason)
+
+        if not isinstance(record, dict):
+            add(rules.NOT_A_RECORD, not_a_record(record))
+        elif id_ is None:
+            add(without_id, f"its `id` is {show(record, 'id')}")
+        elif id_ in kept:
+            add(duplicate, f"an earlier {kind} has the same id")
+        else:
+            yield record, id_, add
+    log.note(rules.ID_AS_TEXT, kind, texts, "their `id` is a number as text")
+
+
+class Faults:
+    """The first fault of each record; later ones of the same record do not count.
+
+    Args:
+        records: ``N`` raw records; those that are no objects have a fault already
+
+    Attributes:
+        none: ``(N,)`` whether nothing is wrong with a record
+    """
+
+    def __init__(self, records: Sequence[Any]) -> None:
+        self.none = np.ones(len(records), dtype=bool)
+        self._found: dict[int, tuple[Rule, Callable[[int], str]]] = {}
+        self.mark(
+            rules.NOT_A_RECORD,
+            np.array([not isinstance(r, dict) for r in records], dtype=bool),
+            lambda row: not_a_record(records[row]),
+        )
+
+    def mark(
+        self, rule: Rule, bad: NDArray[np.bool_], reason: Callable[[int], str]
+    ) -> None:
+        """Marks records.
+
+        Args:
+            rule: what is wrong
+            bad: ``(N,)`` with which records
+            reason: words the reason for a row
+        """
+        new = np.flatnonzero(bad & self.none).tolist()
+        self._found.update(dict.fromkeys(new, (rule, reason)))
+        self.none[new] = False
+
+    def report(
+        self,
+        log: ProblemLog,
+        kind: Literal["annotation", "prediction"],
+        ids: list[Id | None],
+    ) -> None:
+        """Logs the fault of each record.
+
+        Args:
+            log: takes them
+            kind: what the records are
+            ids: their ids
+        """
+        for row, (rule, reason) in sorted(self._found.items(), key=lambda f: f[0]):
+            log.add(rule, kind, row, ids[row], reason(row))
+
+
+def dicts(records: Sequence[Any]) -> list[dict[str, Any]]:
+    """The records, empty where one is not an object."""
+    return [record if isinstance(record, dict) else {} for record in records]
+
+
+def column(records: Sequence[dict[str, Any]], key: str) -> list[Any]:
+    """The values of a key, ``None`` where a record has none."""
+    return [record.get(key) for record in records]
+
+
+def taken(values: Sequence[_Value], rows: NDArray[np.int64]) -> list[_Value]:
+    """The values of some rows."""
+    return [values[row] for row in rows.tolist()]
+
+
+def read_numbers(values: Sequence[Any]) -> NDArray[np.float64]:
+    """Values as numbers: NaN for what is none, infinite for what is too large."""
+    if set(map(type, values)) <= {float, int}:
+        with suppress(OverflowError):
+            return np.array(values, dtype=np.float64)
+    return np.array([read_number(value) for value in values], dtype=np.float64)
+
+
+def read_number(value: Any) -> float:
+    """A value as a number: NaN for what is none, infinite for what is too large."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is text or a number that a database can hold, or none."""
+    if isinstance(value, str):
+        return is_storable(value)
+    if isinstance(value, int):
+        return fits(value)
+    return value is None or isinstance(value, float)
+
+
+def is_attribute_name(name: str) -> bool:
+    """Whether FiftyOne can have an attribute of that name."""
+    return (
+        bool(name)
+        and not name.startswith("_")
+        and not set(name) & set(".$\0")
+        and is_storable(name)
+    )
+
+
+def not_a_record(value: Any) -> str:
+    """The reason for an entry that is not a JSON object."""
+    return f"it is a {type(value).__name__}, not an object"
+
+
+def show(record: dict[str, Any], key: str) -> str:
+    """The value of a key for a message, cut where it is long."""
+    if key not in record:
+        return "missing"
+    text = repr(record[key])
+    return text if len(text) <= 60 else f"{text[:57]}..."
