@@ -8,18 +8,21 @@ is one function for each kind of output. All of them show the text as it is.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 
 #: The most characters of a message. Longer ones lose their middle.
 LONGEST_MESSAGE = 2_000
 
-# These join letters and emoji, and do nothing else
-_JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
+# These join letters, emoji and words, and do nothing else
+_JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}\N{WORD JOINER}"
 _SPACES = "\t\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}"
 
 _CODE = re.compile(r"(`[^`\n]*`)")
-_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#!|~$&])")
-# These are markup only at the start of a line
-_LINE_START = re.compile(r"^(\d*)([-+=.])", re.MULTILINE)
+_MARKUP = re.compile(r"([\\`*_\[\]<>#|~&])")
+# Lists, rules and underlined headings
+_LINE_START = re.compile(
+    r"^(\d*)(?:([-+.])(?=\s|$)|([-=])(?=[-=\s]*$))", re.MULTILINE
+)
 _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 
 _PLOT_MARKUP = str.maketrans({c: f"&#{ord(c)};" for c in "&<>{}$"})
@@ -86,13 +89,13 @@ def markdown(text: str) -> str:
     Examples::
 
         >>> markdown("![](http://x/y.png) in `a_b`")
-        '\\!\\[\\]\\(http://x/y.png\\) in `a_b`'
+        '!\\[\\](http://x/y.png) in `a_b`'
     """
     parts = _CODE.split(_INDENT.sub("", printable(text)))
     # Every second part is code
     for n in range(0, len(parts), 2):
         escaped = _MARKUP.sub(r"\\\1", parts[n])
-        parts[n] = _LINE_START.sub(r"\1\\\2", escaped)
+        parts[n] = _LINE_START.sub(r"\1\\\2\3", escaped)
     return "".join(parts)
 
 
@@ -108,6 +111,31 @@ def markdown_cell(text: str) -> str:
         '`cat\\|dog` and \\*more\\*'
     """
     return re.sub(r"(?<!\\)\|", r"\\|", markdown(" ".join(text.splitlines())))
+
+
+def markdown_list(texts: Iterable[str]) -> str:
+    """Returns a list in Markdown of texts as they are.
+
+    Args:
+        texts: the texts
+    """
+    return "\n".join(f"- {' '.join(markdown(text).splitlines())}" for text in texts)
+
+
+def markdown_table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int = 1
+) -> str:
+    """Returns a table in Markdown, every cell of which shows its text as it is.
+
+    Args:
+        head: the heading of each column
+        rows: the cells of each row
+        text_columns: how many columns are text; the others are numbers, which stand
+            at the right
+    """
+    rule = ["---" if n < text_columns else "--:" for n in range(len(head))]
+    body = [[*map(markdown_cell, row)] for row in (head, *rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [body[0], rule, *body[1:]])
 
 
 def plot_text(text: str) -> str:

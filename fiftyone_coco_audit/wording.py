@@ -85,17 +85,6 @@ def quoted(name: str) -> str:
     return f"`{printable(words, _LONGEST_NAME) or ' '}`"
 
 
-def in_cell(name: str) -> str:
-    r"""The same in a cell of a table in Markdown.
-
-    Examples::
-
-        >>> in_cell("cat|dog")
-        '`cat\\|dog`'
-    """
-    return quoted(name).replace("|", "\\|")
-
-
 def named(
     names: Sequence[str],
     notes: Iterable[object] | None = None,

@@ -16,6 +16,7 @@ from fiftyone_coco_audit.augmentation.run import (
     AugmentationAudit,
     audit_augmentation,
 )
+from fiftyone_coco_audit.escaping import markdown, markdown_table
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import HALF, number_of, refuse
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
@@ -85,7 +86,8 @@ class AuditAugmentation(SdkOperator):
         failures = results["failures"]
         if failures:
             outputs.md(
-                f"{counted(len(failures), 'image')} failed: the first is {failures[0]}",
+                f"{counted(len(failures), 'image')} failed: the first is "
+                f"{markdown(str(failures[0]))}",
                 name="failed",
             )
         if results["findings"]:
@@ -98,22 +100,20 @@ class AuditAugmentation(SdkOperator):
 
 
 def _table_of_causes(results: dict[str, Any]) -> str:
-    lines = [
-        "| Finding | Due to | With it | Without it | It alone |",
-        "|---|---|---|---|---|",
-    ]
+    rows = []
     causes = {code: Cause(**cause) for code, cause in results["causes"].items()}
     for code, cause in causes.items():
         if cause.transform is None:
             why = "no single transform" if cause.together else "not seen again"
-            lines.append(f"| {code} | {why} | {percent(cause.together)} | | |")
+            rows.append([code, why, percent(cause.together), "", ""])
             continue
         shares = (cause.together, cause.without, cause.alone)
-        figures = " | ".join("fails" if s is None else percent(s) for s in shares)
-        lines.append(f"| {code} | {cause.transform}. {cause.name} | {figures} |")
+        figures = ["fails" if s is None else percent(s) for s in shares]
+        rows.append([code, f"{cause.transform}. {cause.name}", *figures])
     images = max(cause.images for cause in causes.values())
-    lines += ["", f"Shares of the objects and draws of {counted(images, 'image')}."]
-    return "\n".join(lines)
+    head = ["Finding", "Due to", "With it", "Without it", "It alone"]
+    table = markdown_table(head, rows, text_columns=2)
+    return f"{table}\n\nShares of the objects and draws of {counted(images, 'image')}."
 
 
 def _add_draws(inputs: types.Object, ctx: ExecutionContext) -> None:

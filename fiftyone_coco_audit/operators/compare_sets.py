@@ -12,6 +12,7 @@ from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.message import GeneratedMessage
 
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.escaping import markdown_list, markdown_table
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import HALF, add_choice, refuse
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
@@ -76,18 +77,18 @@ class CompareSets(SdkOperator):
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
         """Shows what differs."""
         first, second = results["names"]
-        lines = [f"- {sentence}" for sentence in results["sentences"]]
         outputs.md(
-            "\n".join(lines) or "The two sets are alike in all that is compared.",
+            markdown_list(results["sentences"])
+            or "The two sets are alike in all that is compared.",
             name="text",
         )
+        figures = [f"median_{first}", f"median_{second}", "statistic"]
         rows = [
-            f"| {p['property']} | {_number(p[f'median_{first}'])} | "
-            f"{_number(p[f'median_{second}'])} | {_number(p['statistic'])} |"
+            [p["property"], *(_number(p[figure]) for figure in figures)]
             for p in results["properties"]
         ]
-        head = [f"| median | {first} | {second} | KS |", "|---|--:|--:|--:|"]
-        outputs.md("\n".join(head + rows), name="table")
+        head = ["median", first, second, "KS"]
+        outputs.md(markdown_table(head, rows), name="table")
         outputs.md(
             f"Classes: Cramer's V {results['class_drift']:.2f} (0 alike, 1 disjoint)",
             name="drift",

@@ -7,6 +7,7 @@ from typing import Any
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 
+from fiftyone_coco_audit.escaping import markdown_list
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth, add_network
 from fiftyone_coco_audit.statistics.run import DatasetStatistics, compute_statistics
@@ -43,8 +44,7 @@ class ComputeStatistics(SdkOperator):
 
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
         """Shows the sentences."""
-        lines = [f"- {line}" for line in results["sentences"] + results["notes"]]
-        outputs.md("\n".join(lines), name="text")
+        outputs.md(markdown_list(results["sentences"] + results["notes"]), name="text")
         outputs.md(
             "The fields are in the sidebar's group *statistics*, after a reload of the "
             "page; those of labels, such as `input_size`, are below their field. "

@@ -10,6 +10,7 @@ from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.message import GeneratedMessage
 
+from fiftyone_coco_audit.escaping import markdown_list, markdown_table
 from fiftyone_coco_audit.loading.reports import DryRun
 from fiftyone_coco_audit.loading.run import dry_run
 from fiftyone_coco_audit.operators.base import SdkOperator
@@ -54,17 +55,15 @@ class RunDry(SdkOperator):
 
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
         """Shows what failed, and the times."""
-        outputs.md(
-            "\n".join(f"- {sentence}" for sentence in results["sentences"]), name="text"
-        )
+        outputs.md(markdown_list(results["sentences"]), name="text")
         rows = [
-            f"| {name} | {percent(times['share'])} | {times['mean']:.2f} | "
-            f"{times['p50']:.2f} | {times['p95']:.2f} | {times['max']:.2f} |"
+            [
+                name,
+                percent(times["share"]),
+                *(f"{times[figure]:.2f}" for figure in ("mean", "p50", "p95", "max")),
+            ]
             for part in ("stages", "transforms")
             for name, times in results[part].items()
         ]
-        head = [
-            "| | share | mean | p50 | p95 | max (ms) |",
-            "|---|--:|--:|--:|--:|--:|",
-        ]
-        outputs.md("\n".join(head + rows), name="table")
+        head = ["", "share", "mean", "p50", "p95", "max (ms)"]
+        outputs.md(markdown_table(head, rows), name="table")

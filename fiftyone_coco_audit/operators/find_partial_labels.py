@@ -10,11 +10,12 @@ from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.message import GeneratedMessage
 
+from fiftyone_coco_audit.escaping import markdown_table
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import HALF, add_choice, number_of, refuse
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
 from fiftyone_coco_audit.statistics.comparing import find_partial_labels
-from fiftyone_coco_audit.wording import in_cell
+from fiftyone_coco_audit.wording import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,15 +79,17 @@ class FindPartialLabels(SdkOperator):
             outputs.view("message", types.Success(label=message))
             return
         rows = [
-            f"| {in_cell(gap['class'])} | {in_cell(gap['source'])} | "
-            f"{gap['images']:,} | {gap['expected']:.1f} | {gap['found']:,} |"
+            [
+                quoted(gap["class"]),
+                quoted(gap["source"]),
+                f"{gap['images']:,}",
+                f"{gap['expected']:.1f}",
+                f"{gap['found']:,}",
+            ]
             for gap in gaps[:_MOST_ROWS]
         ]
-        head = [
-            "| class | source | images | expected with it | found |",
-            "|---|---|--:|--:|--:|",
-        ]
-        outputs.md("\n".join(head + rows), name="table")
+        head = ["class", "source", "images", "expected with it", "found"]
+        outputs.md(markdown_table(head, rows, text_columns=2), name="table")
         if len(gaps) > _MOST_ROWS:
             outputs.md(f"and {len(gaps) - _MOST_ROWS:,} more", name="more")
         outputs.md(

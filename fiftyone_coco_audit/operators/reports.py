@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from fiftyone.operators import types
 
 from fiftyone_coco_audit.coco.report import ImportReport, describe
+from fiftyone_coco_audit.escaping import markdown, markdown_list
 from fiftyone_coco_audit.findings import RULES, rule_page
 from fiftyone_coco_audit.operators.forms import add_choice
+from fiftyone_coco_audit.wording import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +44,7 @@ def describe_report(results: dict[str, Any], outputs: types.Object) -> None:
     found = {
         "images": counts["images"],
         "objects": counts["objects"],
-        **{f"predictions in `{k}`": n for k, n in counts["predictions"].items()},
+        **{f"predictions in {quoted(k)}": n for k, n in counts["predictions"].items()},
     }
     outputs.md(
         ", ".join(f"**{n:,}** {what}" for what, n in found.items() if n), name="found"
@@ -61,7 +63,7 @@ def describe_report(results: dict[str, Any], outputs: types.Object) -> None:
         return
     outputs.md("\n".join(["| | Records | Why |", "|---|---|---|", *rows]), name="table")
     outputs.md(
-        "The first of each:\n" + "\n".join(f"- {line}" for line in results["examples"]),
+        "The first of each:\n" + markdown_list(results["examples"]),
         name="examples",
     )
     outputs.md(
@@ -95,10 +97,11 @@ def describe_findings(
     if not results["findings"]:
         outputs.view("message", types.Success(label=none_found))
     lines = [
-        f"- **{_linked(f['code'])}** {f['severity']}: {f['message']} *{f['advice']}*"
+        f"- **{_linked(f['code'])}** {f['severity']}: {markdown(f['message'])} "
+        f"*{markdown(f['advice'])}*"
         for f in results["findings"]
     ]
-    lines += [f"- {note}" for note in results["notes"]]
+    lines.append(markdown_list(results["notes"]))
     outputs.md("\n".join(lines), name="text")
 
 

@@ -7,13 +7,26 @@ from typing import Any
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 
+from fiftyone_coco_audit.escaping import markdown_list, markdown_table
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import HALF, number_of, refuse
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
 from fiftyone_coco_audit.statistics.sampling import Resampling, simulate_resampling
-from fiftyone_coco_audit.wording import in_cell
+from fiftyone_coco_audit.wording import quoted
 
 _MAX_CLASSES = 20
+
+_HEAD = (
+    "class",
+    "factor",
+    "images",
+    "after",
+    "times",
+    "objects",
+    "after",
+    "weight",
+    "by effective number",
+)
 
 
 class SimulateResampling(SdkOperator):
@@ -62,24 +75,26 @@ class SimulateResampling(SdkOperator):
             name="sentence",
         )
         rows = [
-            f"| {in_cell(c['class'])} | {c['factor']:.2f} | {c['images']:,} | "
-            f"{c['images_after']:,.0f} | {c['image_gain']:.2f} | {c['objects']:,} | "
-            f"{c['objects_after']:,.0f} | {c['inverse_frequency_weight']:.2f} | "
-            f"{c['effective_number_weight']:.2f} |"
+            [
+                quoted(c["class"]),
+                f"{c['factor']:.2f}",
+                f"{c['images']:,}",
+                f"{c['images_after']:,.0f}",
+                f"{c['image_gain']:.2f}",
+                f"{c['objects']:,}",
+                f"{c['objects_after']:,.0f}",
+                f"{c['inverse_frequency_weight']:.2f}",
+                f"{c['effective_number_weight']:.2f}",
+            ]
             for c in results["classes"][:_MAX_CLASSES]
         ]
-        head = [
-            "| class | factor | images | after | times | objects | after | weight | "
-            "by effective number |",
-            "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
-        ]
-        outputs.md("\n".join(head + rows), name="table")
+        outputs.md(markdown_table(_HEAD, rows), name="table")
         more = len(results["classes"]) - _MAX_CLASSES
         if more > 0:
             outputs.md(f"and {more:,} more common classes", name="more")
         if results["side_effects"]:
-            lines = [f"- {effect}" for effect in results["side_effects"][:10]]
-            outputs.md("\n".join(["Side effects:", *lines]), name="effects")
+            effects = markdown_list(results["side_effects"][:10])
+            outputs.md(f"Side effects:\n{effects}", name="effects")
         outputs.md(
             "Each image has its `repeat_factor` now; "
             "`simulate_resampling(...).save_weights(path)` writes them for a sampler.",

@@ -12,6 +12,7 @@ from fiftyone.operators.executor import ExecutionContext
 
 from fiftyone_coco_audit.auditing import audit_settings
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.escaping import markdown
 from fiftyone_coco_audit.findings import Finding, rule_page
 from fiftyone_coco_audit.operators.forms import detections_fields
 from fiftyone_coco_audit.panels.base import (
@@ -458,8 +459,10 @@ def _add_choice(
 
 def _add_block(body: types.Object, owner: CocoAuditPanel, block: Block) -> None:
     if isinstance(block, Plot):
-        advice = f"\n\n{block.advice}" if block.advice else ""
-        body.md(f"**{block.headline}**{advice}", name=f"{block.name}_headline")
+        advice = f"\n\n{markdown(block.advice)}" if block.advice else ""
+        body.md(
+            f"**{markdown(block.headline)}**{advice}", name=f"{block.name}_headline"
+        )
         # With the form, not as data of the panel: for each piece of these the App draws
         # all plots anew, and it copies them into the state that every event sends
         body.plot(
@@ -517,4 +520,4 @@ def _text_of(finding: Finding) -> str:
     """What a card says, as Markdown."""
     page = rule_page(finding.code)
     more = f" [What is this rule?]({page})" if page else ""
-    return f"**{finding.message}**\n\n{finding.advice}{more}"
+    return f"**{markdown(finding.message)}**\n\n{markdown(finding.advice)}{more}"

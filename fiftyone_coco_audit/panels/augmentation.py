@@ -35,6 +35,7 @@ from fiftyone_coco_audit.augmentation.preview import (
     summary,
 )
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.escaping import markdown
 from fiftyone_coco_audit.operators.forms import detections_fields
 from fiftyone_coco_audit.panels.base import (
     AS_WIDE_AS_NEEDED,
@@ -634,9 +635,9 @@ def _add_pictures(
         told, lost = summary(shots), fates(shots)
     width = _WIDTHS[controls.size]
     made = pictures(subject, shots, lost, width=round(width * _ZOOM), zoom=_ZOOM)
-    captions = [f"**Before** · {subject}"]
+    captions = [f"**Before** · {markdown(str(subject))}"]
     captions += [_caption(shot, steps=controls.show == _STEPS) for shot in shots]
-    body.md(f"**{told}**", name="told")
+    body.md(f"**{markdown(told)}**", name="told")
     sheet = body.grid("sheet", gap=2)
     for place, (picture, caption) in enumerate(zip(made, captions, strict=True)):
         tile = sheet.v_stack(f"tile{place}", width=f"{width}px", gap=0)
@@ -646,7 +647,7 @@ def _add_pictures(
             view=types.ImageView(width="100%", alt=caption),
         )
         tile.md(caption, name="caption")
-    body.md("\n\n".join([_LEGEND, *subject.notes]), name="legend")
+    body.md("\n\n".join([_LEGEND, *map(markdown, subject.notes)]), name="legend")
 
 
 def _caption(shot: Shot, *, steps: bool) -> str:

@@ -8,7 +8,13 @@ import pytest
 from markdown_it import MarkdownIt
 
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.escaping import markdown, markdown_cell, plot_text, printable
+from fiftyone_coco_audit.escaping import (
+    markdown,
+    markdown_cell,
+    markdown_table,
+    plot_text,
+    printable,
+)
 
 HOSTILE = {
     "title": "\x1b]0;owned\x07",
@@ -75,6 +81,17 @@ def test_markdown_keeps_code():
 def test_a_cell_stays_one_cell():
     assert markdown_cell("a|b\nc") == r"a\|b c"
     assert markdown_cell("`a|b`") == r"`a\|b`"
+
+
+def test_tables_keep_their_cells():
+    table = markdown_table(["class", "n|m"], [["a|b\nc", "1"], ["![](x)", "2"]])
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(table)
+    cells = [t.children for t in tokens if t.type == "inline"]
+    assert ["".join(c.content for c in cell) for cell in cells] == [
+        *("class", "n|m"),
+        *("a|b c", "1"),
+        *("![](x)", "2"),
+    ]
 
 
 def test_plots_show_text_as_it_is():

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.escaping import markdown_table
 from fiftyone_coco_audit.panels.blocks import Block, Button, Buttons, Plot, Tab, Text
 from fiftyone_coco_audit.panels.controls import Controls
 from fiftyone_coco_audit.panels.figures import (
@@ -36,7 +37,6 @@ from fiftyone_coco_audit.panels.tabs.shared import (
     anchors_controls,
     audited,
     resize_controls,
-    table,
     without_objects,
 )
 from fiftyone_coco_audit.statistics.anchor_drawing import NO_OBJECT, anchors_over_image
@@ -142,9 +142,9 @@ def _proposed(statistics: Statistics, controls: Controls) -> list[Block]:
         Text(
             "proposal",
             f"**{proposal.reason}**\n\n"
-            + table([held_out, "Present", "Proposed"], told)
+            + markdown_table([held_out, "Present", "Proposed"], told)
             + "\n\n"
-            + table(["Anchors (px)", "Present", "Proposed"], shapes)
+            + markdown_table(["Anchors (px)", "Present", "Proposed"], shapes)
             + f"\n\n```python\nanchors = ({_in_lines(text)})\n```",
         ),
         Buttons(

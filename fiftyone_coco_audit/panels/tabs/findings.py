@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fiftyone_coco_audit.escaping import markdown
 from fiftyone_coco_audit.findings import SEVERITIES
 from fiftyone_coco_audit.panels.blocks import (
     Block,
@@ -37,7 +38,8 @@ def build(reading: Reading, controls: Controls) -> Tab:
     ]
     # What takes no part, and what had to be assumed
     understood = [
-        Text(f"note{n}", note) for n, note in enumerate(reading.labelled.notes)
+        Text(f"note{n}", markdown(note))
+        for n, note in enumerate(reading.labelled.notes)
     ]
     headline = Text("headline", f"**{told or 'No findings: all rules are satisfied'}**")
     return Tab(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fiftyone_coco_audit.escaping import markdown_table
 from fiftyone_coco_audit.panels.blocks import Block, Plot, Tab, Text
 from fiftyone_coco_audit.panels.controls import Controls
 from fiftyone_coco_audit.panels.figures import (
@@ -21,7 +22,6 @@ from fiftyone_coco_audit.panels.tabs.shared import (
     audited,
     image_bins,
     resize_controls,
-    table,
     without_objects,
 )
 from fiftyone_coco_audit.statistics.images import PIXELS_4K, ImageStatistics
@@ -200,7 +200,7 @@ def _batches(statistics: ImageStatistics) -> Text:
         for way, p in ways
     ]
     head = ["Batches of 8", "Padding at random", "grouped", "Saved"]
-    return Text("batches", f"**{headline}**\n\n{table(head, rows)}")
+    return Text("batches", f"**{headline}**\n\n{markdown_table(head, rows)}")
 
 
 def _proposals(statistics: ImageStatistics) -> Text:
@@ -225,7 +225,7 @@ def _proposals(statistics: ImageStatistics) -> Text:
         [f"`{policy}`", *(told(row[key]) for _, key, told in columns)]
         for policy, row in frame.iterrows()
     ]
-    shown = table(["Resize", *(title for title, _, _ in columns)], rows)
+    shown = markdown_table(["Resize", *(title for title, _, _ in columns)], rows)
     return Text("proposals", f"**{_least_padding(frame, str(resize))}**\n\n{shown}")
 
 

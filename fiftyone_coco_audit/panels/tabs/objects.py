@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.escaping import markdown_table
 from fiftyone_coco_audit.panels.blocks import Block, Choice, Pick, Plot, Tab, Text
 from fiftyone_coco_audit.panels.controls import Controls
 from fiftyone_coco_audit.panels.figures import (
@@ -26,7 +27,6 @@ from fiftyone_coco_audit.panels.tabs.shared import (
     audited,
     image_bins,
     resize_controls,
-    table,
     without_objects,
 )
 from fiftyone_coco_audit.statistics.network_input import SIZES
@@ -160,7 +160,7 @@ def _alternatives(statistics: Statistics) -> Text:
             told.append(f"Tiles of {plan.tile} px leave {percent(left)} below that.")
     headline = " ".join(told) or "Neither a larger input nor tiles would help."
     head = ["", "Input", "Tiles an image", f"Under {SMALL_INPUT} px", "Objects cut"]
-    return Text("alternatives", f"**{headline}**\n\n{table(head, rows)}")
+    return Text("alternatives", f"**{headline}**\n\n{markdown_table(head, rows)}")
 
 
 def _hidden(shown: int, present: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.escaping import markdown, markdown_list
 from fiftyone_coco_audit.panels.blocks import Block, Choice, Plot, Row, Text
 from fiftyone_coco_audit.panels.controls import Controls
 from fiftyone_coco_audit.panels.figures import (
@@ -60,7 +61,10 @@ def blocks(reading: Reading, controls: Controls) -> list[Block]:
     compared = _Compared.of(reading, (chosen[0], chosen[1]), names)
     if not all(len(images) for images in compared.images):
         empty = compared.names[0 if not len(compared.images[0]) else 1]
-        return [row, Text("no_sets", f"**None of these images is of {empty}.**")]
+        return [
+            row,
+            Text("no_sets", f"**None of these images is of {markdown(empty)}.**"),
+        ]
     return [
         row,
         Text("sets", compared.told()),
@@ -103,8 +107,9 @@ class _Compared:
         sentences = self._comparison.sentences()
         first, second = self.names
         if not sentences:
-            return f"**{first} and {second} are alike in all that is compared.**"
-        return "\n".join(f"- {sentence}" for sentence in sentences)
+            told = f"{first} and {second} are alike in all that is compared."
+            return f"**{markdown(told)}**"
+        return markdown_list(sentences)
 
     def classes(self) -> Plot:
         """The share of each class, those that differ most first."""

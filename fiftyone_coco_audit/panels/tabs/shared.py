@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 from fiftyone_coco_audit.panels.blocks import (
     Button,
     Buttons,
@@ -93,12 +91,6 @@ def anchors_controls(controls: Controls) -> list[Control]:
         controls.anchor_set()[1],
     )
     return [choice, text]
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def image_bins(bins: Bins) -> Pick:

@@ -530,7 +530,7 @@ def test_findings_are_those_of_the_rules_the_gravest_first():
     assert severities == sorted(severities)
     for finding in found:
         assert finding.count == len(finding.label_ids or finding.sample_ids)
-    assert text(tab, "note0") == "2 labels in 'ground_truth' have no box."
+    assert text(tab, "note0") == r"2 labels in 'ground\_truth' have no box."
 
 
 def tagged_set() -> LabelledImages:
