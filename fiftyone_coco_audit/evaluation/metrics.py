@@ -7,7 +7,7 @@ be found, because its id also stands for "no match". Here it can.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,6 +140,26 @@ class Evaluation(Brief):
             for name, values in self.by_class().items()
         }
 
+    def scores_at_recall_levels(self) -> NDArray[np.float64]:
+        """The score at which each class reaches each recall level, over all areas.
+
+        Equals ``COCOeval.eval["scores"]``: recall 0 is reached by the first
+        prediction of a class, true or not.
+
+        Returns:
+            ``(T, K, 101)``; 0 where a level is not reached, -1 for classes without
+            objects
+        """
+        scores = self.curves.at_recall_levels(self.curve_scores)
+        rows = self.matches.predictions
+        highest = np.full(self.num_categories, -np.inf)
+        np.maximum.at(
+            highest, self.predictions.category[rows], self.predictions.scores[rows]
+        )
+        reached = (self.curves.num_positives > 0) & np.isfinite(highest)
+        scores[:, reached, 0] = highest[reached]
+        return scores
+
     def outcomes(
         self, ranking: NDArray[np.int64] | None = None
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -180,6 +200,28 @@ def evaluate_objects(
         max_detections=settings.max_detections[-1],
         use_masks=settings.iou_type == "segm",
     )
+    return _accumulate(
+        truth,
+        predictions,
+        matches,
+        ignored,
+        num_images=num_images,
+        num_categories=num_categories,
+        settings=settings,
+    )
+
+
+def _accumulate(
+    truth: Objects,
+    predictions: Objects,
+    matches: Matches,
+    ignored: NDArray[np.bool_],
+    *,
+    num_images: int,
+    num_categories: int,
+    settings: Settings,
+) -> Evaluation:
+    """The numbers of matches, as ``COCOeval.accumulate`` takes them together."""
     in_range = settings.in_area_ranges(predictions.area[matches.predictions])
     category = predictions.category[matches.predictions]
     score = predictions.scores[matches.predictions]
@@ -213,6 +255,67 @@ def evaluate_objects(
         curves=curves[0],
         curve_scores=score[ranking][curves[0].detection],
     )
+
+
+def without_matches(evaluation: Evaluation, objects: NDArray[np.bool_]) -> Evaluation:
+    """The evaluation as it would be if some objects could not be found.
+
+    What was matched to one of them counts as matched to nothing, and the object is
+    taken nonetheless. That is what pycocotools makes of an object whose annotation
+    id is 0, its sign of "no match". Where an object is ignored anyway, pycocotools
+    ignores what is matched to it before it looks at the id.
+
+    Args:
+        evaluation: an evaluation of columns
+        objects: ``(M,)`` which ground-truth objects cannot be found
+
+    Returns:
+        another :class:`Evaluation`
+    """
+    matched = evaluation.matches.truth
+    lost = np.concatenate(
+        [objects & ~evaluation.ignored, np.zeros((len(matched), 1), bool)], axis=1
+    )
+    is_lost = np.stack([lost[a][matched[a]] for a in range(len(matched))])
+    return _accumulate(
+        evaluation.truth,
+        evaluation.predictions,
+        replace(
+            evaluation.matches,
+            truth=np.where(is_lost, np.int32(UNMATCHED), matched),
+            overlap=np.where(is_lost[0], 0.0, evaluation.matches.overlap),
+        ),
+        evaluation.ignored,
+        num_images=evaluation.num_images,
+        num_categories=evaluation.num_categories,
+        settings=evaluation.settings,
+    )
+
+
+def average_precision_of(evaluation: Evaluation, images: NDArray[np.bool_]) -> float:
+    """The AP of some of the images, as if only these had been evaluated.
+
+    Args:
+        evaluation: an evaluation of columns
+        images: ``(num_images,)`` which images
+
+    Returns:
+        what COCOeval gives with ``params.imgIds`` of these images: -1 where there is
+        nothing to be found
+    """
+    truth, rows = evaluation.truth, evaluation.matches.predictions
+    some = np.flatnonzero(images[evaluation.predictions.image[rows]])
+    category = evaluation.predictions.category[rows[some]]
+    order = np.lexsort((-evaluation.predictions.scores[rows[some]], category))
+    true_positive, counted = evaluation.outcomes()
+    to_find = ~evaluation.ignored[0] & images[truth.image]
+    ap = precision_recall_curves(
+        category[order],
+        true_positive[:, some[order]],
+        counted[:, some[order]],
+        np.bincount(truth.category[to_find], minlength=evaluation.num_categories),
+    ).average_precision()
+    return -1.0 if np.isnan(ap).all() else float(np.nanmean(ap))
 
 
 def outcomes(

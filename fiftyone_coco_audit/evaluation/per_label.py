@@ -18,8 +18,8 @@ class LabelOutcomes:
     Attributes:
         mark: ``(N,)`` ``"tp"`` or ``"fp"`` for a prediction, ``"tp"`` or
             ``"fn"`` for an object, and empty for what COCO ignores: crowds,
-            objects of a negative area or one over 1e10, predictions that match
-            one of these, predictions beyond the limit
+            objects whose area is outside the range of all areas, predictions that
+            match one of these, predictions beyond the limit
         partner: ``(N,)`` row of the label that it was matched to on the other
             side, -1 if it was not. A prediction can be matched to a crowd; a
             crowd itself has no partner, since it can have many

@@ -209,7 +209,7 @@ def build_results(
         np.array(evaluation.settings.iou_thresholds),
         list(classes),
         recall_sweep=np.where(np.isnan(recall), -1.0, recall),
-        thresholds=curves.at_recall_levels(evaluation.curve_scores),
+        thresholds=evaluation.scores_at_recall_levels(),
         custom_metrics={
             f"@coco-audit/coco-audit/{name}": {
                 "key": name,

@@ -86,7 +86,7 @@ def evaluate(
         max_detections: limits on the detections per image and class; AP uses
             the highest
         area_ranges: least and greatest area in square pixels by name, COCO's
-            small, medium and large by default
+            small, medium and large by default; ``"all"`` limits every number
         score_threshold: the least score of a prediction for the precision,
             recall and F1 of an image
         progress: whether to show progress bars, as everywhere in FiftyOne

@@ -40,7 +40,7 @@ class Settings:
         max_detections: detections per image and class, ascending; AP uses the
             last
         area_ranges: ranges of object area in square pixels by name; the first
-            is ``"all"``
+            is ``"all"``, outside of which objects and predictions are ignored
         score_threshold: the least score of a prediction for an image's
             precision, recall and F1
     """
@@ -112,17 +112,15 @@ class Settings:
             raise CocoAuditError(
                 f"score_threshold is {score_threshold!r}, but must be a finite number"
             )
+        # As in pycocotools, whose areaRng holds "all" beside the others
+        bounds_of = {"all": _ALL_AREAS, **ranges}
         return cls(
             iou_type=iou_type,
             iou_thresholds=thresholds,
             max_detections=tuple(int(limit) for limit in limits),
-            area_ranges=(
-                ("all", _ALL_AREAS),
-                *(
-                    (name, (float(low), float(high)))
-                    for name, (low, high) in ranges.items()
-                    if name != "all"
-                ),
+            area_ranges=tuple(
+                (name, (float(low), float(high)))
+                for name, (low, high) in bounds_of.items()
             ),
             score_threshold=float(score_threshold),
         )

@@ -101,6 +101,12 @@ def test_files_to_numbers(
         list(results.summary().values()), reference.stats, rtol=0, atol=TOLERANCE
     )
     assert results.mAP() == pytest.approx(reference.stats[0], abs=TOLERANCE)
+    by_id = sorted(ground_truth["categories"], key=lambda category: category["id"])
+    order = [list(results.classes).index(category["name"]) for category in by_id]
+    np.testing.assert_array_equal(
+        results.thresholds[:, order],
+        reference.eval["scores"][:, :, :, 0, -1].transpose(0, 2, 1),
+    )
     assert list(results.summary()) == [
         "AP", "AP50", "AP75", "APs", "APm", "APl",
         "AR1", "AR10", "AR100", "ARs", "ARm", "ARl",

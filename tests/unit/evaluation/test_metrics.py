@@ -11,7 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
+from fiftyone_coco_audit.evaluation.metrics import (
+    Evaluation,
+    average_precision_of,
+    evaluate_objects,
+    without_matches,
+)
 from fiftyone_coco_audit.evaluation.per_image import score_images
 from fiftyone_coco_audit.evaluation.settings import Settings
 from tests.reference import REAL_FILES, columns, run_cocoeval
@@ -58,6 +63,10 @@ def assert_equal_to_pycocotools(
         reference.eval["recall"].transpose(2, 3, 0, 1),
         rtol=0,
         atol=TOLERANCE,
+    )
+    np.testing.assert_array_equal(
+        evaluation.scores_at_recall_levels(),
+        reference.eval["scores"][:, :, :, 0, -1].transpose(0, 2, 1),
     )
     return evaluation
 
@@ -206,6 +215,86 @@ def test_annotation_id_0_can_be_found() -> None:
     )
 
 
+def assert_fault_of_pycocotools_is_known(
+    ground_truth: dict[str, Any], predictions: list, iou_type: str = "bbox"
+) -> Evaluation:
+    """Without the matches of annotation id 0, all numbers are those of pycocotools."""
+    is_zero = [a["id"] == 0 for a in _by_image(ground_truth)]
+    evaluation = without_matches(
+        evaluated(ground_truth, predictions, iou_type), np.array(is_zero, bool)
+    )
+    reference = run_cocoeval(ground_truth, predictions, iou_type)
+    np.testing.assert_allclose(
+        list(evaluation.summary().values()), reference.stats, rtol=0, atol=TOLERANCE
+    )
+    np.testing.assert_array_equal(
+        evaluation.scores_at_recall_levels(),
+        reference.eval["scores"][:, :, :, 0, -1].transpose(0, 2, 1),
+    )
+    return evaluation
+
+
+def _by_image(ground_truth: dict[str, Any]) -> list[dict[str, Any]]:
+    """The annotations in the order of their columns."""
+    return sorted(ground_truth["annotations"], key=lambda record: record["image_id"])
+
+
+@given(truths.filter(bool), detections, st.integers(0, 13))
+@settings(max_examples=300, deadline=None)
+def test_an_object_that_pycocotools_cannot_find(
+    objects: list, found: list, zero: int
+) -> None:
+    ground_truth, predictions = scene(objects, found)
+    ground_truth["annotations"][zero % len(objects)]["id"] = 0
+    assert_fault_of_pycocotools_is_known(ground_truth, predictions)
+
+
+def test_a_crowd_of_annotation_id_0_is_ignored_all_the_same() -> None:
+    box = (10, 10, 50, 50)
+    ground_truth, predictions = scene(
+        [(0, 0, box, 2500, 0), (1, 0, box, 2500, 1)], [(0, 0, box, 5), (1, 0, box, 4)]
+    )
+    ground_truth["annotations"][0]["id"] = 0
+    evaluation = assert_fault_of_pycocotools_is_known(ground_truth, predictions)
+    assert evaluation.summary()["AP"] == pytest.approx(1)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("folder", "iou_type"),
+    [("balloon", "bbox"), ("balloon", "segm"), ("mmpose4", "bbox")],
+)
+def test_real_objects_that_pycocotools_cannot_find(
+    shared_data: Path, folder: str, iou_type: str
+) -> None:
+    ground_truth = json.loads((shared_data / folder / "annotations.json").read_text())
+    predictions = json.loads((shared_data / folder / "predictions.json").read_text())
+    right = evaluated(ground_truth, predictions, iou_type).summary()["AP"]
+    aps = set()
+    for annotation in ground_truth["annotations"][:6]:
+        id_, annotation["id"] = annotation["id"], 0
+        evaluation = assert_fault_of_pycocotools_is_known(
+            ground_truth, predictions, iou_type
+        )
+        aps.add(evaluation.summary()["AP"])
+        annotation["id"] = id_
+    assert min(aps) < right - 0.005
+
+
+@given(truths, detections, st.sets(images))
+@settings(max_examples=150, deadline=None)
+def test_the_ap_of_some_images(objects: list, found: list, some: set[int]) -> None:
+    ground_truth, predictions = scene(objects, found)
+    ids = sorted(image["id"] for image in ground_truth["images"])
+    chosen = np.isin(np.arange(3), list(some))
+    ap = average_precision_of(evaluated(ground_truth, predictions), chosen)
+    expected = -1.0
+    if some:
+        of_some = [ids[place] for place in sorted(some)]
+        expected = run_cocoeval(ground_truth, predictions, image_ids=of_some).stats[0]
+    assert ap == pytest.approx(expected, abs=TOLERANCE)
+
+
 def test_nothing_at_all() -> None:
     evaluation = evaluated(*scene([], []))
     assert set(evaluation.summary().values()) == {-1.0}
@@ -246,6 +335,38 @@ def test_custom_thresholds_and_areas() -> None:
         values = precision[..., area]
         expected = values[values > -1].mean() if (values > -1).any() else -1
         assert evaluation.summary()[name] == pytest.approx(expected, abs=TOLERANCE)
+
+
+RANGES = st.tuples(st.sampled_from([0, 5, 100]), st.sampled_from([1000, 9216, 1e10]))
+
+
+@given(truths, detections, RANGES)
+@settings(max_examples=100, deadline=None)
+def test_the_range_of_all_areas(
+    objects: list, found: list, bounds: tuple[float, float]
+) -> None:
+    """As pycocotools, whose parameter areaRng holds "all" beside the others."""
+    ground_truth, predictions = scene(objects, found)
+    ranges = {"tiny": (0, 50), "all": bounds}
+    evaluation = evaluated(ground_truth, predictions, area_ranges=ranges)
+    assert evaluation.settings.area_names == ("all", "tiny")
+    params = {
+        "areaRng": [list(bounds), [0, 50]],
+        "areaRngLbl": ["all", "tiny"],
+    }
+    reference = run_cocoeval(ground_truth, predictions, **params)
+    assert evaluation.summary()["AP"] == pytest.approx(reference.stats[0], abs=1e-9)
+    np.testing.assert_allclose(
+        np.nan_to_num(evaluation.ap, nan=-1),
+        reference.eval["precision"][..., -1].mean(axis=1).transpose(2, 0, 1),
+        rtol=0,
+        atol=TOLERANCE,
+    )
+    scores = score_images(evaluation)
+    for place, image_id in enumerate(sorted(i["id"] for i in ground_truth["images"])):
+        alone = run_cocoeval(ground_truth, predictions, "bbox", [image_id], **params)
+        ap = np.nan_to_num(scores.ap[place], nan=-1).mean()
+        assert ap == pytest.approx(alone.stats[0], abs=TOLERANCE)
 
 
 @pytest.mark.real_data
