@@ -82,7 +82,7 @@ class AuditAugmentation(SdkOperator):
         nothing = f"{results['pipeline']} does no harm to labels"
         describe_findings(results, outputs, nothing)
         if results["causes"]:
-            outputs.md(_table_of_causes(results), name="causes")
+            outputs.md(_table_of_causes(results), name="table_of_causes")
         failures = results["failures"]
         if failures:
             outputs.md(

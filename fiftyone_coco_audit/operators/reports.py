@@ -64,7 +64,7 @@ def describe_report(results: dict[str, Any], outputs: types.Object) -> None:
     outputs.md("\n".join(["| | Records | Why |", "|---|---|---|", *rows]), name="table")
     outputs.md(
         "The first of each:\n" + markdown_list(results["examples"]),
-        name="examples",
+        name="first_of_each",
     )
     outputs.md(
         "`import_report(dataset)` of the Python package lists all of them.", name="all"

@@ -1,5 +1,6 @@
 """The operators through their forms, in a real browser."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -139,12 +140,18 @@ def test_import(
     expect(form.get_by_role("button", name="Import", exact=True)).to_be_disabled()
     screenshot("refused")
 
+    document = json.loads(coco.annotations.read_text())
+    document["annotations"].append(
+        {**document["annotations"][0], "id": 77, "image_id": 1234}
+    )
+    coco.annotations.write_text(json.dumps(document))
     annotations.fill(str(coco.annotations))
     predictions.fill(str(coco.predictions))
     expect(form).to_contain_text("small if left empty")
     shown = operators.submit("Import")
     expect(shown).to_contain_text("4 images, 4 objects, 3 predictions in predictions")
-    expect(shown).to_contain_text("All records could be used")
+    expect(shown).to_contain_text("The first of each:")
+    expect(shown).to_contain_text("annotation 77")
     expect(page).to_have_url(f"{page.url.rpartition('/')[0]}/small")
     screenshot("results")
     assert fo.load_dataset("small").count("predictions.detections") == 3

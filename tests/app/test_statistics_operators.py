@@ -130,9 +130,12 @@ def test_audit_augmentation(
     form = operators.open("COCO Audit: audit an augmentation pipeline")
     form.get_by_role("combobox").nth(1).click()
     page.get_by_role("option", name="Bad: rotation by up to 45 degrees").click()
+    form.get_by_role("checkbox").click()
     screenshot("form")
     shown = operators.submit("Audit")
     expect(shown).to_contain_text("CA604")
+    # The table of the transforms to blame
+    expect(shown.get_by_role("table")).to_contain_text("3. Rotate")
     screenshot("results")
     demo_dataset.reload()
     found = audit_augmentation(demo_dataset, "rotation", workers=1)
