@@ -8,7 +8,7 @@ import pickle
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -160,7 +160,8 @@ class _Crew(Generic[Item, Result]):
         """
         raise NotImplementedError
 
-    def close(self, at_once: bool) -> None:
+    def close(self, running: Iterable[Future[Any]], at_once: bool) -> None:
+        """Ends the work; ``running`` are the batches that nobody waits for."""
         raise NotImplementedError
 
 
@@ -279,7 +280,9 @@ class _ProcessCrew(_Crew[Item, Result]):
             self.single = None
             raise
 
-    def close(self, at_once: bool) -> None:
+    def close(self, running: Iterable[Future[Any]], at_once: bool) -> None:
+        # The pool ends its own futures; where one is canceled and a process is gone,
+        # a thread of the pool prints an InvalidStateError
         _end_pool(self.pool, at_once)
         if self.single is not None:
             _end_pool(self.single, at_once)
@@ -306,8 +309,10 @@ class _HiredCrew(_Crew[Item, Result]):
     def alone(self, item: Item) -> _Outcome[Result]:
         return self.executor.submit(_run, self.function, [item]).result()
 
-    def close(self, at_once: bool) -> None:
-        """Leaves it as it is."""
+    def close(self, running: Iterable[Future[Any]], at_once: bool) -> None:
+        """Takes our batches back, and leaves the executor as it is."""
+        for future in running:
+            future.cancel()
 
 
 def _as_completed(
@@ -352,9 +357,7 @@ def _as_completed(
                     yield position, _alone(crew, items[position])
         finished = True
     finally:
-        for future in running:
-            future.cancel()
-        crew.close(at_once=not finished)
+        crew.close(running, at_once=not finished)
 
 
 def _alone(crew: _Crew[Item, Result], item: Item) -> Result | WorkerDied:

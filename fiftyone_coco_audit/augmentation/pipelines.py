@@ -36,10 +36,13 @@ from fiftyone_coco_audit.escaping import shortened
 from fiftyone_coco_audit.wording import counted
 
 _CLASS = "__class_fullname__"
-_COMPOSE = ("Compose", "ReplayCompose", "Sequential")
+_WITH_BOX_PARAMS = ("Compose", "ReplayCompose")
+_COMPOSE = (*_WITH_BOX_PARAMS, "Sequential")
 _COMPOSITION_PARAMS = ("p", "n", "replace", "channels")
 #: They turn pixels into a network's numbers: no label and no picture needs them
 _NUMBERS_ONLY = {"FromFloat", "Normalize", "ToFloat", "ToTensorV2"}
+#: How deep compositions may be nested; each level takes Python several calls
+MOST_NESTED = 20
 # The greatest values of the parameters by which boxes are dropped
 _LIMITS = {"min_visibility": 1, "min_area": inf, "min_width": inf, "min_height": inf}
 #: Names of the label fields that carry ids and classes through the pipeline
@@ -102,6 +105,8 @@ class Pipeline(Brief):
             dropped is decided by them, so they are judged with the pipeline
         keypoint_params: ``A.KeypointParams``, likewise
         name: a name for reports
+        lacks_box_params: whether it was given as an ``A.Compose`` without
+            ``bbox_params``, which does not move boxes as it should
     """
 
     steps: tuple[Step, ...]
@@ -109,6 +114,7 @@ class Pipeline(Brief):
     box_params: Mapping[str, Any] = field(default_factory=dict)
     keypoint_params: Mapping[str, Any] = field(default_factory=dict)
     name: str = "pipeline"
+    lacks_box_params: bool = False
 
     def _about(self) -> str:
         name = repr(shortened(self.name, 40))
@@ -138,9 +144,7 @@ class Pipeline(Brief):
         try:
             return cls._read(source, name)
         except RecursionError:
-            raise CocoAuditError(
-                "The pipeline is nested too deep to be read, or holds itself"
-            ) from None
+            raise _too_deep() from None
 
     @classmethod
     def _read(cls, source: Any, name: str | None) -> Pipeline:
@@ -204,7 +208,12 @@ class Pipeline(Brief):
             return self
         changed = _params_of("BboxParams", {**self.box_params, **given})
         text = ", ".join(f"{name}={value}" for name, value in given.items())
-        return replace(self, box_params=changed, name=f"{self.name} with {text}")
+        return replace(
+            self,
+            box_params=changed,
+            name=f"{self.name} with {text}",
+            lacks_box_params=False,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The pipeline as ``A.to_dict`` gives it.
@@ -518,7 +527,8 @@ def _read_record(record: Mapping[str, Any], name: str) -> Pipeline:
             "The pipeline is a dictionary without 'transform' as A.to_dict writes it: "
             "pass that, or a list of {'transform': name, 'params': {...}}"
         )
-    if str(inner[_CLASS]).rpartition(".")[2] not in _COMPOSE:
+    kind = str(inner[_CLASS]).rpartition(".")[2]
+    if kind not in _COMPOSE:
         return _pipeline([_build(inner, "Transform 1")], name=name)
     # Names another module than Albumentations', or an unknown composition
     transform_class(str(inner[_CLASS]), "The pipeline")
@@ -533,6 +543,7 @@ def _read_record(record: Mapping[str, Any], name: str) -> Pipeline:
         box_params=_params_of("BboxParams", inner.get("bbox_params")),
         keypoint_params=_params_of("KeypointParams", inner.get("keypoint_params")),
         name=name,
+        lacks_box_params=kind in _WITH_BOX_PARAMS and not inner.get("bbox_params"),
     )
 
 
@@ -568,7 +579,8 @@ def _read_object(source: Any, name: str) -> Pipeline:
             "pipeline, a list of transforms, its JSON, a path or the name of a preset"
         )
     if one and type(source).__name__ not in _COMPOSE:
-        return _pipeline([source], name=name)
+        _check_depth([source])
+        return _pipeline([_own_copy(source, 1)], name=name)
     transforms = list(source.transforms if one else source)
     for number, transform in enumerate(transforms, 1):
         if not isinstance(transform, (A.BasicTransform, A.BaseCompose)):
@@ -576,6 +588,8 @@ def _read_object(source: Any, name: str) -> Pipeline:
                 f"Transform {number} is of type {type(transform).__name__}, which is "
                 "no transform of Albumentations"
             )
+    # Copying recurses too
+    _check_depth(transforms)
     processors = source.processors if one else {}
     params = {key: vars(processor.params) for key, processor in processors.items()}
     return _pipeline(
@@ -584,6 +598,8 @@ def _read_object(source: Any, name: str) -> Pipeline:
         box_params=_params_of("BboxParams", params.get("bboxes")),
         keypoint_params=_params_of("KeypointParams", params.get("keypoints")),
         name=name,
+        lacks_box_params=type(source).__name__ in _WITH_BOX_PARAMS
+        and "bboxes" not in params,
     )
 
 
@@ -601,7 +617,24 @@ def _own_copy(transform: Any, number: int) -> Any:
     return copied
 
 
+def _too_deep() -> CocoAuditError:
+    return CocoAuditError(
+        "The pipeline is nested too deep to be read, or holds itself: compositions "
+        f"may be nested {MOST_NESTED} deep"
+    )
+
+
+def _check_depth(transforms: Sequence[Any]) -> None:
+    """Checks that a pipeline can be copied, sent and run without a RecursionError."""
+    level = list(transforms)
+    for _ in range(MOST_NESTED + 1):
+        level = [c for one in level if _is_composition(one) for c in one.transforms]
+    if level:
+        raise _too_deep()
+
+
 def _pipeline(transforms: Sequence[Any], **fields: Any) -> Pipeline:
+    _check_depth(transforms)
     steps = []
     for number, transform in enumerate(transforms, 1):
         params = dict(_record(transform) or {"p": transform.p})

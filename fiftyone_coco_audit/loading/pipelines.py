@@ -36,6 +36,7 @@ class AlbumentationsPipeline:
 
     def __init__(self, pipeline: Pipeline, seed: int = 51) -> None:
         self.seed = seed
+        self.lacks_box_params = pipeline.lacks_box_params
         box_params = {**pipeline.box_params, "format": "coco", "label_fields": [_IDS]}
         self.compose = compose(
             [copy.deepcopy(step.transform) for step in pipeline.steps],

@@ -38,6 +38,11 @@ if TYPE_CHECKING:
     import fiftyone as fo
 
 _FUNCTION = "dry_run"
+_ADDED_BOX_PARAMS = (
+    "The A.Compose has no bbox_params, so in training it would stop at boxes or leave "
+    "them where they were: bbox_params were added for this run only. Add "
+    "bbox_params=A.BboxParams(format=..., label_fields=[...]) to it."
+)
 _FIELDS = (
     FieldSpec("dry_run_status", "str", "ok, suspicious, failed, or not run"),
     FieldSpec("dry_run_error", "str", "What failed in reading it as training does"),
@@ -114,7 +119,10 @@ def dry_run(
             workers=workers,
             progress=report,
         )
-    result = replace(result, notes=tuple(labelled.left_out))
+    notes = [*labelled.left_out]
+    if isinstance(called, AlbumentationsPipeline) and called.lacks_box_params:
+        notes.append(_ADDED_BOX_PARAMS)
+    result = replace(result, notes=tuple(notes))
     nothing = not result.complete and result.counts()["not run"] == len(result)
     # Ctrl-C at once must not take the place of what an earlier run has found
     if write_fields and not nothing:

@@ -288,6 +288,32 @@ def fails_on_dark(image, boxes, ids):
     return image, boxes, ids
 
 
+BOX_PARAMS = A.BboxParams(format="coco", label_fields=["ids"])
+FLIP = A.HorizontalFlip(p=1)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "added"),
+    [
+        (A.Compose([FLIP]), True),
+        (A.ReplayCompose([FLIP]), True),
+        (json.dumps(A.to_dict(A.Compose([FLIP]))), True),
+        (A.Compose([FLIP], bbox_params=BOX_PARAMS), False),
+        (A.to_dict(A.Compose([FLIP], bbox_params=BOX_PARAMS)), False),
+        ([FLIP], False),
+        (FLIP, False),
+        ("minimal", False),
+    ],
+)
+def test_a_dry_run_says_where_it_added_box_params(dataset, pipeline, added):
+    """Training would stop there, or silently keep boxes where they were."""
+    result = dry_run(dataset.limit(2), pipeline, workers=1, write_fields=False)
+    assert result.counts()["ok"] == 2, result.error
+    told = [note for note in result.notes if "has no bbox_params" in note]
+    assert len(told) == added
+    assert set(told) <= set(result.sentences())
+
+
 def test_a_dry_run_of_a_function_attributes_what_it_raises(dataset):
     result = dry_run(dataset, fails_on_dark, workers=1)
     assert dataset.values("dry_run_status")[2] == "failed"

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from fiftyone_coco_audit import parallel
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.parallel import WorkerDied, map_items
 
@@ -173,6 +175,45 @@ def test_stopping_early_ends_the_processes():
     with closing(results):
         next(results)
     assert not children()
+
+
+def wait_a_while(number):
+    time.sleep(0 if number < 2 else 20)
+    return number
+
+
+@pytest.mark.parametrize("ahead", [2, 8])
+def test_stopping_early_prints_nothing(monkeypatch, ahead):
+    """Also where the pool sees that its processes are gone before it is told to end."""
+    raised = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    monkeypatch.setattr(parallel, "AHEAD", ahead)
+    shut_down = ProcessPoolExecutor.shutdown
+
+    def late(*args, **options):
+        time.sleep(0.3)
+        shut_down(*args, **options)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "shutdown", late)
+    with closing(map_items(wait_a_while, range(40), workers=2, batch_size=1)) as found:
+        next(found)
+    assert not raised
+    assert not children()
+
+
+def test_batches_that_nobody_waits_for_are_taken_back():
+    worked_on = []
+
+    def work(number):
+        worked_on.append(number)
+        time.sleep(0.2)
+
+    with ThreadPoolExecutor(1) as pool:
+        options = {"executor": pool, "batch_size": 1, "workers": 4}
+        with closing(map_items(work, range(40), **options)) as found:
+            next(found)
+    # Of the 8 that were handed out
+    assert len(worked_on) <= 3
 
 
 @contextmanager

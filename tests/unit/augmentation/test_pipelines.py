@@ -158,6 +158,50 @@ def test_parameters_of_another_version_are_understood():
     assert (padded["fill"] if "fill" in padded else padded["value"]) == 7
 
 
+def nested(depth, wrap=A.Sequential):
+    """A flip in as many compositions."""
+    made = A.HorizontalFlip(p=1)
+    for _ in range(depth):
+        made = wrap([made], p=1)
+    return made
+
+
+@pytest.mark.parametrize("depth", [21, 200])
+@pytest.mark.parametrize("wrap", [A.Sequential, A.OneOf])
+@pytest.mark.parametrize("as_text", [False, True])
+def test_pipelines_that_are_nested_too_deep_are_refused(depth, wrap, as_text):
+    if not as_text:
+        source = A.Compose([nested(depth, wrap)])
+    else:
+        inner = {"__class_fullname__": "HorizontalFlip", "p": 1}
+        for _ in range(depth):
+            inner = {
+                "__class_fullname__": wrap.__name__,
+                "p": 1,
+                "transforms": [inner],
+            }
+        source = {"transform": {"__class_fullname__": "Compose", "transforms": [inner]}}
+    with pytest.raises(CocoAuditError, match="nested too deep .* nested 20 deep"):
+        Pipeline.parse(source)
+
+
+def test_a_pipeline_that_holds_itself_is_refused():
+    composed = A.Sequential([A.HorizontalFlip(p=1)])
+    pipeline = A.Compose([composed])
+    composed.transforms = [*composed.transforms, composed]
+    with pytest.raises(CocoAuditError, match="or holds itself"):
+        Pipeline.parse(pipeline)
+
+
+def test_the_deepest_pipelines_run_and_can_be_sent():
+    pipeline = Pipeline.parse(A.Compose([nested(20)]))
+    pipeline = pickle.loads(pickle.dumps(pipeline))
+    image = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+    drawn = run(pipeline, make_target(image, np.array([[0, 0, 2, 2.0]])))
+    assert np.array_equal(drawn.image, image[:, ::-1])
+    assert drawn.box == pytest.approx(np.array([[3, 0, 2, 2]]), abs=1e-5)
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
