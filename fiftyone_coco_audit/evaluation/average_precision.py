@@ -72,22 +72,31 @@ class Curves(Brief):
         positives = np.where(self.num_positives > 0, self.num_positives, np.nan)
         return found.reshape(self.shape) / positives
 
-    def at_recall_levels(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def at_recall_levels(
+        self, values: NDArray[np.float64], groups: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
         """Spreads a value of each true positive over the recall levels.
 
         Args:
             values: ``(P,)``, such as :attr:`precision`
+            groups: ``(R,)`` positions of the groups to spread, increasing, all by
+                default; those with a true positive must be among them
 
         Returns:
-            ``(T, G, 101)`` the value of the first true positive that reaches
+            ``(T, R, 101)`` the value of the first true positive that reaches
             each level, 0 where none does, -1 for groups without anything to be
             found (pycocotools' convention)
         """
-        table = np.zeros((self.shape[0] * self.shape[1], len(RECALL_LEVELS)))
-        rows = np.repeat(self.curve, self.levels)
+        num_thresholds, num_groups = self.shape
+        if groups is None:
+            groups = np.arange(num_groups)
+        threshold, group = np.divmod(self.curve, max(num_groups, 1))
+        curve = threshold * len(groups) + np.searchsorted(groups, group)
+        table = np.zeros((num_thresholds * len(groups), len(RECALL_LEVELS)))
+        rows = np.repeat(curve, self.levels)
         table[rows, rank_in_groups(rows)] = np.repeat(values, self.levels)
-        curves = table.reshape(*self.shape, len(RECALL_LEVELS))
-        curves[:, self.num_positives == 0] = -1
+        curves = table.reshape(num_thresholds, len(groups), len(RECALL_LEVELS))
+        curves[:, self.num_positives[groups] == 0] = -1
         return curves
 
 

@@ -140,23 +140,32 @@ class Evaluation(Brief):
             for name, values in self.by_class().items()
         }
 
-    def scores_at_recall_levels(self) -> NDArray[np.float64]:
+    def scores_at_recall_levels(
+        self, classes: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
         """The score at which each class reaches each recall level, over all areas.
 
         Equals ``COCOeval.eval["scores"]``: recall 0 is reached by the first
         prediction of a class, true or not.
 
+        Args:
+            classes: ``(C,)`` positions of classes, increasing, all by default; those
+                that occur must be among them
+
         Returns:
-            ``(T, K, 101)``; 0 where a level is not reached, -1 for classes without
+            ``(T, C, 101)``; 0 where a level is not reached, -1 for classes without
             objects
         """
-        scores = self.curves.at_recall_levels(self.curve_scores)
+        if classes is None:
+            classes = np.arange(self.num_categories)
+        scores = self.curves.at_recall_levels(self.curve_scores, classes)
         rows = self.matches.predictions
         highest = np.full(self.num_categories, -np.inf)
         np.maximum.at(
             highest, self.predictions.category[rows], self.predictions.scores[rows]
         )
-        reached = (self.curves.num_positives > 0) & np.isfinite(highest)
+        highest = highest[classes]
+        reached = (self.curves.num_positives[classes] > 0) & np.isfinite(highest)
         scores[:, reached, 0] = highest[reached]
         return scores
 

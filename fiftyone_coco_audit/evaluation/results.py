@@ -11,6 +11,7 @@ import fiftyone as fo
 import numpy as np
 import pandas as pd
 from fiftyone.utils.eval.coco import COCODetectionResults, COCOEvaluationConfig
+from numpy.typing import NDArray
 
 from fiftyone_coco_audit.brief import of_samples
 from fiftyone_coco_audit.evaluation.average_precision import RECALL_LEVELS
@@ -20,6 +21,9 @@ from fiftyone_coco_audit.wording import counted
 
 #: The operator that takes our fields along when FiftyOne renames or deletes a run
 FIELDS_OPERATOR = "@coco-audit/coco-audit/evaluation_fields"
+
+#: Curves of so many classes take 20 MB; those of 20,000 take gigabytes
+MOST_CURVES = 2_000
 
 # A row of the matches of FiftyOne's results: the true and the predicted class,
 # the overlap, the confidence, the ids of the true and the predicted label
@@ -44,10 +48,12 @@ class CocoResults(COCODetectionResults):
         evaluation: Evaluation,
         images: pd.DataFrame,
         notes: Sequence[str],
+        dataset_classes: Sequence[str],
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         # FiftyOne saves what is public
+        self._dataset_classes = tuple(dataset_classes)
         self._evaluation = evaluation
         self._images = images
         self._notes = tuple(notes)
@@ -80,10 +86,10 @@ class CocoResults(COCODetectionResults):
         """The metrics of each class.
 
         Returns:
-            a frame by class: the number of objects (crowds aside) and of
-            predictions, the COCO numbers, and the true positives, false
-            positives and false negatives at the lowest IoU threshold, whatever
-            their score; NaN where a class has no objects
+            a frame by class, all of the dataset's: the number of objects
+            (crowds aside) and of predictions, the COCO numbers, and the true
+            positives, false positives and false negatives at the lowest IoU
+            threshold, whatever their score; NaN where a class has no objects
         """
         evaluation = self._evaluation
         rows = evaluation.matches.predictions
@@ -104,7 +110,7 @@ class CocoResults(COCODetectionResults):
                 "fp": count(category[counted[0]]) - tp,
                 "fn": objects - tp,
             },
-            index=pd.Index(self.classes, name="class"),
+            index=pd.Index(self._dataset_classes, name="class", dtype=object),
         )
 
     def per_image(self) -> pd.DataFrame:
@@ -189,7 +195,7 @@ def build_results(
         eval_key: the evaluation key
         evaluation: the evaluation in columns
         matches: the rows of FiftyOne's matches
-        classes: the names of the classes
+        classes: the names of all classes of the dataset
         images: the metrics of each image
         notes: sentences on how the data was understood
 
@@ -197,19 +203,20 @@ def build_results(
         a :class:`CocoResults`
     """
     curves = evaluation.curves
+    shown = _classes_with_curves(evaluation)
     # FiftyOne has precision by threshold, class and level, -1 where undefined
-    recall = evaluation.recall[0, -1]
+    recall = evaluation.recall[0, -1][:, shown]
     return CocoResults(
         samples,
         config,
         eval_key,
         matches,
-        curves.at_recall_levels(curves.precision),
+        curves.at_recall_levels(curves.precision, shown),
         RECALL_LEVELS,
         np.array(evaluation.settings.iou_thresholds),
-        list(classes),
+        [classes[row] for row in shown.tolist()],
         recall_sweep=np.where(np.isnan(recall), -1.0, recall),
-        thresholds=evaluation.scores_at_recall_levels(),
+        thresholds=evaluation.scores_at_recall_levels(shown),
         custom_metrics={
             f"@coco-audit/coco-audit/{name}": {
                 "key": name,
@@ -222,7 +229,20 @@ def build_results(
         evaluation=evaluation,
         images=images,
         notes=notes,
+        dataset_classes=classes,
     )
+
+
+def _classes_with_curves(evaluation: Evaluation) -> NDArray[np.int64]:
+    """The positions of the classes that FiftyOne's results list.
+
+    All of the dataset's, or only those that occur where all would be too many.
+    """
+    if evaluation.num_categories <= MOST_CURVES:
+        return np.arange(evaluation.num_categories)
+    occur = np.union1d(evaluation.truth.category, evaluation.predictions.category)
+    # FiftyOne cannot load a table without any class
+    return occur if len(occur) else np.arange(1)
 
 
 def save_results(dataset: fo.Dataset, key: str, results: CocoResults) -> None:

@@ -285,8 +285,9 @@ def rare_class_with_commonest(
     most = int(classes.images.argmax())
     tail = classes.tail[classes.images[classes.tail] >= min_images]
     common = classes.images[most] / len(statistics.labelled)
+    always = classes.images_with(most)[tail] == classes.images[tail]
     rare = tail[
-        classes.always_with[tail, most] & (common ** classes.images[tail] <= max_chance)
+        always & (tail != most) & (common ** classes.images[tail] <= max_chance)
     ]
     if not len(rare):
         return

@@ -164,6 +164,29 @@ class Correlation:
 
 
 @dataclass(frozen=True, repr=False)
+class ClassPairs(Brief):
+    """The pairs of classes that any image shows together, one row each.
+
+    Of 20,000 classes there are 200 million pairs, of which few ever occur.
+
+    Attributes:
+        first: ``(P,)`` position of one class, non-decreasing
+        second: ``(P,)`` position of the other, greater than ``first``
+        images: ``(P,)`` images that show both, at least 1
+    """
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    images: NDArray[np.int64]
+
+    def _about(self) -> str:
+        return f"of {counted(len(self), 'pair')}"
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+@dataclass(frozen=True, repr=False)
 class ClassStatistics(Brief):
     """The classes of a set, their balance, and which occur together.
 
@@ -246,34 +269,108 @@ class ClassStatistics(Brief):
         return Correlation.of(self.objects, np.nan_to_num(self.mean_area))
 
     @cached_property
-    def cooccurrence(self) -> NDArray[np.int64]:
-        """``(K, K)`` images that show both classes; the diagonal is ``images``."""
+    def pairs(self) -> ClassPairs:
+        """The pairs of different classes that any image shows together."""
         shows = self.presence.table
+        together = (shows.T @ shows).tocoo()
+        upper = together.row < together.col
+        first, second = (
+            side[upper].astype(np.int64) for side in (together.row, together.col)
+        )
+        order = np.lexsort((second, first))
+        images = together.data[upper].astype(np.int64)
+        return ClassPairs(first[order], second[order], images[order])
+
+    def cooccurrence_among(self, classes: ArrayLike) -> NDArray[np.int64]:
+        """How many images show two of some classes.
+
+        Args:
+            classes: ``C`` positions of classes
+
+        Returns:
+            ``(C, C)`` images that show both; on the diagonal those that show the class
+        """
+        shows = self.presence.table[:, np.asarray(classes, np.int64)]
         return (shows.T @ shows).toarray().astype(np.int64)
 
-    @cached_property
-    def lift(self) -> NDArray[np.float64]:
-        """``(K, K)`` how many times more often than by chance classes meet.
+    def lift_among(self, classes: ArrayLike) -> NDArray[np.float64]:
+        """How many times more often than by chance two of some classes meet.
 
         ``P(a, b) / (P(a) P(b))``, with the shares of all images that show ``a``,
         ``b`` and both: 1 if the one does not depend on the other, 0 if they never
         meet, NaN for classes without objects.
+
+        Args:
+            classes: ``C`` positions of classes
+
+        Returns:
+            ``(C, C)``
         """
-        images = np.where(self.images > 0, self.images, np.nan)
-        chance = images[:, None] * images
-        return self.cooccurrence * len(self.labelled) / chance
+        images = self.images[np.asarray(classes, np.int64)]
+        shown = np.where(images > 0, images, np.nan)
+        chance = shown[:, None] * shown
+        return self.cooccurrence_among(classes) * len(self.labelled) / chance
+
+    def images_with(self, category: int) -> NDArray[np.int64]:
+        """How many images show each class together with one of them.
+
+        Args:
+            category: position of the class
+
+        Returns:
+            ``(K,)``; for the class itself all of its images
+        """
+        presence = self.presence
+        shows = np.zeros(presence.num_images, bool)
+        shows[presence.image[presence.category == category]] = True
+        both = presence.category[shows[presence.image]]
+        return np.bincount(both, minlength=presence.num_classes)
+
+    @cached_property
+    def cooccurrence(self) -> NDArray[np.int64]:
+        """``(K, K)`` images that show both classes; the diagonal is ``images``.
+
+        It grows with the square of the number of classes; :attr:`pairs` does not.
+        """
+        return self.cooccurrence_among(self._every_class)
+
+    @cached_property
+    def lift(self) -> NDArray[np.float64]:
+        """``(K, K)`` the same of all classes; see :meth:`lift_among`."""
+        return self.lift_among(self._every_class)
 
     @cached_property
     def always_with(self) -> NDArray[np.bool_]:
         """``(K, K)`` whether every image of the row's class also shows the column's.
 
-        False on the diagonal, and for classes without objects.
+        False on the diagonal, and for classes without objects. :meth:`never_apart`
+        lists the same pairs without a table.
         """
-        always = (self.cooccurrence == self.images[:, None]) & (self.images > 0)[
-            :, None
-        ]
-        np.fill_diagonal(always, False)
+        always = np.zeros((len(self.images),) * 2, bool)
+        always[tuple(self.never_apart().T)] = True
         return always
+
+    def never_apart(self) -> NDArray[np.int64]:
+        """The classes that never occur without some other one.
+
+        Returns:
+            ``(T, 2)`` the class and the other one, in order
+        """
+        pairs = self.pairs
+        both = np.concatenate(
+            [
+                np.stack([one, other], axis=1)[pairs.images == self.images[one]]
+                for one, other in (
+                    (pairs.first, pairs.second),
+                    (pairs.second, pairs.first),
+                )
+            ]
+        )
+        return both[np.lexsort(both.T[::-1])]
+
+    @property
+    def _every_class(self) -> NDArray[np.int64]:
+        return np.arange(len(self.labelled.classes))
 
     @cached_property
     def images_alone(self) -> NDArray[np.int64]:

@@ -236,18 +236,34 @@ class ResamplingEffect(Told):
         return Imbalance.of(self.objects_after)
 
     @cached_property
+    def _due(
+        self,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """``(P,)`` class repeated, class seen with it, and additional images of that.
+
+        Only pairs that occur: all pairs of 20,000 classes would take gigabytes.
+        """
+        presence = self.classes.presence
+        size = max(presence.num_classes, 1)
+        source = self.factors.source[presence.image]
+        repeated = source != NO_CLASS
+        cell = source[repeated] * size + presence.category[repeated]
+        more = self.factors.image[presence.image[repeated]] - 1
+        cells, inverse = np.unique(cell, return_inverse=True)
+        additional = np.bincount(inverse, more, minlength=len(cells))
+        return cells // size, cells % size, additional.astype(np.float64)
+
+    @cached_property
     def additional_images(self) -> NDArray[np.float64]:
         """``(K, K)`` additional images of the column's class for the row's sake.
 
         The row is the class that gives an image its factor.
         """
-        presence, size = self.classes.presence, self.classes.presence.num_classes
-        source = self.factors.source[presence.image]
-        repeated = source != NO_CLASS
-        cell = source[repeated] * size + presence.category[repeated]
-        more = self.factors.image[presence.image[repeated]] - 1
-        additional = np.bincount(cell, more, minlength=size * size)
-        return additional.astype(np.float64).reshape(size, size)
+        size = self.classes.presence.num_classes
+        table = np.zeros((size, size))
+        source, category, additional = self._due
+        table[source, category] = additional
+        return table
 
     @cached_property
     def raised_through(self) -> NDArray[np.int64]:
@@ -255,10 +271,13 @@ class ResamplingEffect(Told):
 
         :data:`NO_CLASS` where there are no additional images.
         """
-        additional = self.additional_images
-        if not additional.size:
-            return np.zeros(0, np.int64)
-        return np.where(additional.any(axis=0), additional.argmax(axis=0), NO_CLASS)
+        source, category, additional = self._due
+        through = np.full(self.classes.presence.num_classes, NO_CLASS)
+        # The last to be written stays: the greatest, and the first of equal ones
+        order = np.lexsort((-source, additional))
+        order = order[additional[order] > 0]
+        through[category[order]] = source[order]
+        return through
 
     def sentences(self) -> list[str]:
         """What it does to an epoch, and to classes that are not rare."""
@@ -303,8 +322,12 @@ class ResamplingEffect(Told):
         """
         rows = self.raised(min_gain)
         through = self.raised_through[rows]
-        additional = self.additional_images
-        share = additional[through, rows] / additional[:, rows].sum(axis=0)
+        source, category, additional = self._due
+        total = np.bincount(category, additional, minlength=len(self.raised_through))
+        main = source == self.raised_through[category]
+        most = np.zeros(len(total))
+        most[category[main]] = additional[main]
+        share = most[rows] / total[rows]
         columns = (
             self.classes.names_of(rows),
             self.image_gain[rows].tolist(),

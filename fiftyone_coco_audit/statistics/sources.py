@@ -166,8 +166,13 @@ class SourceGaps(Brief):
         from scipy.stats import hypergeom
 
         total = self.presence.per_class().astype(np.int64)
-        chance = hypergeom.cdf(
-            self.found, max(self.presence.num_images, 1), total, self.images[:, None]
+        chance = np.ones(self.found.shape)
+        occurs = np.flatnonzero(total)
+        chance[:, occurs] = hypergeom.cdf(
+            self.found[:, occurs],
+            max(self.presence.num_images, 1),
+            total[occurs],
+            self.images[:, None],
         )
         return np.minimum(chance, 1.0)
 

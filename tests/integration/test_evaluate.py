@@ -76,6 +76,31 @@ def marks(samples: fo.SampleCollection, field: str, key: str = "eval") -> list:
     return samples.values(f"{field}.detections.{key}")
 
 
+def test_curves_are_of_the_classes_that_occur(dataset: fo.Dataset) -> None:
+    """Of 100,000 classes few occur; curves of all would take gigabytes."""
+    dataset.default_classes = ["cat", "dog", *(f"n{n}" for n in range(100_000)), "bird"]
+    results = evaluate(dataset)
+    assert results.classes.tolist() == ["cat", "dog", "bird"]
+    assert results.precision.shape == results.thresholds.shape == (10, 3, 101)
+    frame = results.per_class()
+    assert frame.index.tolist() == dataset.default_classes
+    assert frame.loc[["cat", "dog"], "objects"].tolist() == [1, 2]
+    assert frame.loc["n7", ["objects", "predictions", "fp"]].tolist() == [0, 0, 0]
+    assert results.mAP() == pytest.approx(results.summary()["AP"], abs=TOLERANCE)
+    assert frame["AP"].mean() == pytest.approx(results.summary()["AP"], abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("num_classes", [2, 5_000])
+def test_an_evaluation_without_any_label_can_be_loaded(
+    dataset: fo.Dataset, num_classes: int
+) -> None:
+    dataset.default_classes = [f"n{n}" for n in range(num_classes)]
+    results = evaluate(dataset.skip(3))
+    assert results.per_class().index.tolist() == dataset.default_classes
+    stored = dataset.load_evaluation_results("eval", cache=False)
+    assert stored.mAP() == -1
+
+
 @pytest.mark.real_data
 @pytest.mark.parametrize(("folder", "file", "iou_type"), REAL_FILES)
 def test_files_to_numbers(

@@ -234,9 +234,8 @@ def _areas(statistics: ClassStatistics, present: NDArray[np.int64]) -> Plot:
 def _together(
     statistics: ClassStatistics, shown: NDArray[np.int64], color_by: str
 ) -> Plot:
-    pairs = np.ix_(shown, shown)
-    images = statistics.cooccurrence[pairs]
-    lift = np.nan_to_num(statistics.lift[pairs])
+    images = statistics.cooccurrence_among(shown)
+    lift = np.nan_to_num(statistics.lift_among(shown))
     names = statistics.names_of(shown)
     values = lift if color_by == "lift" else images.astype(float)
     values = np.where(images > 0, values, np.nan)
@@ -273,7 +272,7 @@ def _together(
 
 
 def _dependence(statistics: ClassStatistics) -> str:
-    tied = np.argwhere(statistics.always_with)
+    tied = statistics.never_apart()
     if len(tied):
         row, column = tied[statistics.images[tied[:, 0]].argmax()].tolist()
         more = len(np.unique(tied[:, 0])) - 1
@@ -286,14 +285,16 @@ def _dependence(statistics: ClassStatistics) -> str:
             f"{named(statistics.names_of([row]))} is never seen without "
             f"{named(statistics.names_of([column]))} (in {images}).{others}"
         )
-    met = np.triu(statistics.cooccurrence, 1)
-    if not met.any():
+    pairs = statistics.pairs
+    if not len(pairs):
         return "No two classes are ever seen in one image."
-    row, column = np.unravel_index(met.argmax(), met.shape)
-    images = counted(int(met[row, column]), "image")
+    most = int(pairs.images.argmax())
+    pair = [pairs.first[most], pairs.second[most]]
+    images = counted(int(pairs.images[most]), "image")
+    lift = float(statistics.lift_among(pair)[0, 1])
     return (
-        f"{named(statistics.names_of([row, column]))} meet most often: in {images}, "
-        f"{number(float(statistics.lift[row, column]))} times as often as by chance."
+        f"{named(statistics.names_of(pair))} meet most often: in {images}, "
+        f"{number(lift)} times as often as by chance."
     )
 
 

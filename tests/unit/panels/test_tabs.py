@@ -2,6 +2,7 @@
 
 import json
 import re
+import tracemalloc
 from dataclasses import replace
 from datetime import datetime
 from types import SimpleNamespace
@@ -80,6 +81,20 @@ def reading(labelled_images: LabelledImages) -> Reading:
 
 def build(name: str, images: LabelledImages, **controls: str) -> Tab:
     return TABS[name](reading(images), Controls(tab=name, **controls))
+
+
+def test_a_table_of_all_pairs_is_never_made():
+    names = [f"n{n:08d}" for n in range(21_841)]
+    rows = [(0, name, [10, 10, 50, 40]) for name in (names[3], names[9])]
+    tracemalloc.start()
+    tab = build("classes", labelled([(200, 100)], rows, names))
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert used < 500e6, f"{used / 1e6:.0f} MB"
+    assert plot(tab, "together").headline == (
+        f"`{names[3]}` is never seen without `{names[9]}` (in 1 image). 1 more class "
+        "is tied to another."
+    )
 
 
 def plot(tab: Tab, name: str) -> Plot:

@@ -99,6 +99,23 @@ def test_counts_agree_with_a_full_table(seed):
             assert classes.always_with[one, other] == always
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_pairs_that_occur_agree_with_the_full_tables(seed):
+    classes = ClassStatistics(random_scene(seed))
+    pairs, together = classes.pairs, classes.cooccurrence
+    upper = np.triu(together, 1)
+    assert (np.argwhere(upper) == np.stack([pairs.first, pairs.second], 1)).all()
+    assert pairs.images.tolist() == upper[upper > 0].tolist()
+    assert (np.argwhere(classes.always_with) == classes.never_apart()).all()
+    for row in range(len(together)):
+        assert classes.images_with(row).tolist() == together[row].tolist()
+    some = np.array([2, 0])
+    assert (classes.cooccurrence_among(some) == together[np.ix_(some, some)]).all()
+    np.testing.assert_array_equal(
+        classes.lift_among(some), classes.lift[np.ix_(some, some)]
+    )
+
+
 def test_lift_says_how_far_classes_depend_on_each_other():
     # Mutual information is the mean log-lift of all four combinations
     found = random_scene(5, 200, "ab")
