@@ -1,11 +1,17 @@
-"""Files that are written whole, or not at all."""
+"""Files that are written whole, or not at all, and read only if they are files."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from fiftyone_coco_audit.errors import CocoAuditError
+
+#: Stands for the folder of images where none was given; there is no such folder
+NO_IMAGES = os.path.join(os.path.abspath(os.sep), "no-folder-of-images-was-given")
 
 
 def check_writable_path(path: str | os.PathLike[str]) -> Path:
@@ -52,3 +58,51 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
             f"{path} cannot be written: {error.strerror}; choose another place"
         ) from error
     return path
+
+
+def why_no_file(path: str) -> str | None:
+    """Says why a path is not that of a regular file, which alone is safe to open.
+
+    Links are followed. A named pipe would keep whoever opens it waiting, a device may
+    never end.
+
+    Returns:
+        the reason, ``None`` for a regular file
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return "it is a symbolic link that leads back to itself"
+        if error.errno == errno.ENOENT and os.path.islink(path):
+            return f"it is a symbolic link to {os.readlink(path)}, which is not there"
+        return error.strerror or type(error).__name__
+    except ValueError:  # such as a null character
+        return "it cannot be a path"
+    if stat.S_ISREG(mode):
+        return None
+    kinds = {
+        stat.S_IFDIR: "folder",
+        stat.S_IFIFO: "named pipe",
+        stat.S_IFSOCK: "socket",
+        stat.S_IFCHR: "device",
+        stat.S_IFBLK: "device",
+    }
+    return f"it is a {kinds.get(stat.S_IFMT(mode), 'special file')}, not a file"
+
+
+def open_file(path: str | os.PathLike[str]) -> BinaryIO:
+    """Opens a regular file to be read; nothing else is ever opened.
+
+    Raises:
+        OSError: if it is none, or cannot be opened
+    """
+    try:
+        regular = stat.S_ISREG(os.stat(path).st_mode)
+    except OSError as error:
+        error.strerror = why_no_file(os.fspath(path)) or error.strerror
+        raise
+    if not regular:
+        reason = why_no_file(os.fspath(path))
+        raise OSError(errno.EINVAL, reason, os.fspath(path))
+    return open(path, "rb")

@@ -64,3 +64,8 @@ def as_stored(ids: Sequence[Id | None]) -> list[Id | None]:
     if str in set(map(type, ids)):
         return [None if id_ is None else str(id_) for id_ in ids]
     return list(ids)
+
+
+def distinct_ids(values: Sequence[Any]) -> set[Id]:
+    """The different ids among raw values."""
+    return {id_ for id_ in read_ids(values)[0] if id_ is not None}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+import os
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.coco import rules
+from fiftyone_coco_audit.coco.file_names import Meaning, meanings, tail
 from fiftyone_coco_audit.coco.ids import Id
-from fiftyone_coco_audit.coco.paths import ImageFolder
+from fiftyone_coco_audit.coco.paths import (
+    ImageFolder,
+    Location,
+    NoImageFolder,
+    read_size,
+)
 from fiftyone_coco_audit.coco.records import AddProblem, identified, read_numbers, show
 from fiftyone_coco_audit.coco.report import ProblemLog
 from fiftyone_coco_audit.names import is_storable
@@ -34,7 +41,9 @@ class Images:
     sizes: NDArray[np.int64]
 
 
-def read_images(records: list[Any], folder: ImageFolder, log: ProblemLog) -> Images:
+def read_images(
+    records: list[Any], folder: ImageFolder | NoImageFolder, log: ProblemLog
+) -> Images:
     """Reads the list ``images`` of a COCO file.
 
     Args:
@@ -45,63 +54,81 @@ def read_images(records: list[Any], folder: ImageFolder, log: ProblemLog) -> Ima
     Returns:
         an :class:`Images`
     """
-    kept: dict[Id, tuple[str, bool, tuple[int, int]]] = {}
+    kept: dict[Id, tuple[Location, tuple[int, int]]] = {}
     seen_paths: set[str] = set()
     sizes_read = 0
+    locations = folder.locate(filter(None, map(_file_name, records)))
 
     for record, id_, file_name, add in _named_images(records, kept, log):
-        path, exists = folder.find(file_name)
-        if path is None:
-            reason = f"its `file_name` {file_name!r} leads out of the image folder"
-            add(rules.PATH_OUTSIDE, reason)
+        place = locations.get(file_name)
+        if place is None:
+            reason = f"its `file_name` {file_name!r} can be that of no file"
+            add(rules.IMAGE_WITHOUT_FILE_NAME, reason)
             continue
         size = _size(record.get("width"), record.get("height"))
-        if size is None and exists:
-            size = folder.read_size(path)
+        if size is None and not place.reason:
+            size = read_size(place.path)
             sizes_read += size is not None
         if size is None:
             reason = (
-                f"its `width` is {show(record, 'width')} and its `height` "
-                f"{show(record, 'height')}"
+                f"its `width` is {show(record, 'width')}, its `height` is "
+                f"{show(record, 'height')}, and {place.reason or 'the file is broken'}"
             )
             add(rules.IMAGE_WITHOUT_SIZE, reason)
             continue
 
-        if path in seen_paths:
+        if place.path in seen_paths:
             reason = f"an earlier image names the same file {file_name!r}"
             add(rules.DUPLICATE_FILE_NAME, reason)
-        if not exists:
-            add(rules.MISSING_FILE, f"the file {path} is not there")
-        seen_paths.add(path)
-        kept[id_] = path, not exists, size
+        if place.reason and isinstance(folder, ImageFolder):
+            rule = rules.PATH_OUTSIDE if place.outside else rules.MISSING_FILE
+            add(rule, place.reason)
+        seen_paths.add(place.path)
+        kept[id_] = place, size
 
     log.note(
         rules.SIZE_FROM_FILE, "image", sizes_read, "they have no size of their own"
     )
-    rows = list(kept.values())
+    places = [place for place, _ in kept.values()]
+    _note_guesses(locations, places, log)
+    no_folder = isinstance(folder, NoImageFolder)
+    reason = "no folder was given; what needs pixels will say so"
+    log.note(rules.NO_IMAGE_FILES, "image", len(kept) * no_folder, reason)
     return Images(
         ids=list(kept),
-        filepaths=[path for path, _, _ in rows],
-        missing=np.array([missing for _, missing, _ in rows], dtype=bool),
-        sizes=np.array([size for _, _, size in rows], dtype=np.int64).reshape(-1, 2),
+        filepaths=[place.path for place in places],
+        missing=np.array([bool(p.reason) and not no_folder for p in places], bool),
+        sizes=np.array([size for _, size in kept.values()], np.int64).reshape(-1, 2),
     )
 
 
+def _note_guesses(
+    locations: Mapping[str, Location], places: Collection[Location], log: ProblemLog
+) -> None:
+    used = {place.path for place in places if place.guessed}
+    example = next((n for n, place in locations.items() if place.path in used), "")
+    reason = (
+        f"the files were found by their base names, such as {example!r} at "
+        f"{locations[example].path}"
+        if example
+        else ""
+    )
+    log.note(rules.FILE_FOUND_BY_NAME, "image", len(used), reason)
+
+
 def read_image_names(
-    records: list[Any],
-    find: Callable[[list[str]], list[int | None]],
-    log: ProblemLog,
-) -> tuple[dict[Id, str], dict[Id, int]]:
+    records: list[Any], filepaths: Sequence[str], log: ProblemLog
+) -> dict[Id, tuple[str, Meaning]]:
     """Reads the list ``images`` of predictions that name images of another file.
 
     Args:
         records: the raw records
-        find: gives the row of each of several file names, ``None`` where there is none
+        filepaths: the paths of the images that they may name
         log: takes the problems
 
     Returns:
-        a tuple of the file name of each image, and the row of those that are found,
-        by the id that the predictions use
+        the file name of each image, and which of the others it means, by the id that
+        the predictions use
     """
     named: dict[Id, str] = {}
     positions: dict[Id, AddProblem] = {}
@@ -109,33 +136,63 @@ def read_image_names(
         named[id_] = file_name
         positions[id_] = add
 
-    rows: dict[Id, int] = {}
+    found = meanings(
+        list(named.values()),
+        [path.replace(os.sep, "/") for path in filepaths],
+        certain=True,
+        least_deep=True,
+    )
     taken: set[int] = set()
-    for id_, row in zip(named, find(list(named.values())), strict=True):
-        if row is None:
+    guesses = []
+    for (id_, name), meaning in zip(named.items(), found, strict=True):
+        if meaning.row is None:
             continue
-        if row in taken:
+        if meaning.row in taken:
             reason = (
-                f"an earlier image means the same file as {named[id_]!r}, and has the "
+                f"an earlier image means the same file as {name!r}, and has the "
                 "predictions of both"
             )
             positions[id_](rules.DUPLICATE_FILE_NAME, reason)
-        taken.add(row)
-        rows[id_] = row
-    return named, rows
+        taken.add(meaning.row)
+        if not meaning.certain:
+            guesses.append(f"{name!r} for {filepaths[meaning.row]}")
+    reason = f"they were found by their base names, such as {next(iter(guesses), '')}"
+    log.note(rules.FILE_FOUND_BY_NAME, "image", len(guesses), reason)
+    return {
+        id_: (name, meaning)
+        for (id_, name), meaning in zip(named.items(), found, strict=True)
+    }
 
 
 def _named_images(
     records: list[Any], kept: Container[Id], log: ProblemLog
 ) -> Iterator[tuple[dict[str, Any], Id, str, AddProblem]]:
     """As :func:`identified`, with the file name, and without images that have none."""
+    from_urls = 0
     for record, id_, add in identified(records, "image", kept, log):
-        name = record.get("file_name")
-        if isinstance(name, str) and name and is_storable(name):
-            yield record, id_, name, add
-        else:
+        name = _file_name(record)
+        if name is None:
             reason = f"its `file_name` is {show(record, 'file_name')}"
             add(rules.IMAGE_WITHOUT_FILE_NAME, reason)
+            continue
+        from_urls += name != record.get("file_name")
+        yield record, id_, name, add
+    reason = "they have a `coco_url` and no `file_name`"
+    log.note(rules.FILE_NAME_FROM_URL, "image", from_urls, reason)
+
+
+def _file_name(record: Any) -> str | None:
+    """The name of an image's file; that of its URL where there is no other, as in LVIS.
+
+    Returns:
+        the name, ``None`` if there is none that a database can hold
+    """
+    if not isinstance(record, dict):
+        return None
+    name, url = record.get("file_name"), record.get("coco_url")
+    if name is None and isinstance(url, str):
+        name = tail(url)
+    return name if isinstance(name, str) and name and is_storable(name) else None
 
 
 def _size(width: Any, height: Any) -> tuple[int, int] | None:

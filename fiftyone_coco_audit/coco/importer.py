@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fiftyone_coco_audit.coco import rules
 from fiftyone_coco_audit.coco.categories import read_categories
 from fiftyone_coco_audit.coco.documents import DetectionDocuments, sample_documents
-from fiftyone_coco_audit.coco.ids import Id, read_ids
-from fiftyone_coco_audit.coco.images import read_image_names, read_images
-from fiftyone_coco_audit.coco.objects import (
-    Objects,
-    References,
-    read_annotated,
-    read_predicted,
-)
-from fiftyone_coco_audit.coco.paths import ImageFolder, match_file_names, unique_stems
-from fiftyone_coco_audit.coco.read import (
-    CocoFile,
-    ResultsFile,
-    Source,
-    read_annotations,
-    read_predictions,
-)
+from fiftyone_coco_audit.coco.ids import Id, distinct_ids, read_ids
+from fiftyone_coco_audit.coco.images import read_images
+from fiftyone_coco_audit.coco.matching import Target
+from fiftyone_coco_audit.coco.objects import References, read_annotated
+from fiftyone_coco_audit.coco.paths import ImageFolder, NoImageFolder
+from fiftyone_coco_audit.coco.predictions import read_matched
+from fiftyone_coco_audit.coco.read import Source, read_annotations
+from fiftyone_coco_audit.coco.records import column, dicts
 from fiftyone_coco_audit.coco.report import (
     RUN_KEY,
     ImportReport,
@@ -55,51 +43,21 @@ from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import check_writable
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.reading import ensure_sizes
-from fiftyone_coco_audit.wording import quoted
 
 if TYPE_CHECKING:
     import os
 
     import fiftyone as fo
-    from numpy.typing import NDArray
 
 Invalid = Literal["skip", "raise"]
 Progress = bool | Callable[[Any], None] | None
 
 _IMAGES_AT_ONCE = 250
-_OR_BY_NAMES = (
-    "or give the predictions as a COCO file with `images` and `categories`, which is "
-    "matched by names"
-)
-
-
-@dataclass(frozen=True)
-class _Target:
-    """What predictions are matched to.
-
-    Attributes:
-        name: what to call it in messages
-        ids: ``N`` ids of the images, ``None`` where an image has none
-        filepaths: ``N`` paths of the images
-        sizes: ``(N, 2)`` width and height of each image in pixels
-        categories: the name of each category by its id, ``None`` if not known
-        info_categories: the categories that FiftyOne's importer left in
-            ``dataset.info``, ``None`` if there are none
-        label_classes: the classes of the labels of each field of detections
-    """
-
-    name: str
-    ids: list[Id | None]
-    filepaths: list[str]
-    sizes: NDArray[np.int64]
-    categories: dict[Id, str] | None
-    info_categories: Any = None
-    label_classes: Sequence[Sequence[str]] = ()
 
 
 def import_coco(
     annotations: Source,
-    images_dir: str | os.PathLike[str],
+    images_dir: str | os.PathLike[str] | None = None,
     *,
     predictions: Source | None = None,
     name: str | None = None,
@@ -118,7 +76,8 @@ def import_coco(
 
     Args:
         annotations: the path of a COCO file, or its parsed content
-        images_dir: the folder that the file names are relative to
+        images_dir: the folder that the file names are relative to; without one, the
+            samples have no image files, and sizes are those of the COCO file
         predictions: the path of a list of COCO results, or of a COCO file with its
             own ids, which is matched by file names and category names; or the parsed
             content of either
@@ -152,7 +111,7 @@ def import_coco(
                 f"Annotations and predictions cannot both go to the field "
                 f"{label_field!r}; choose another pred_field"
             )
-    folder = ImageFolder(images_dir)
+    folder = NoImageFolder() if images_dir is None else ImageFolder(images_dir)
 
     with garbage_collection_paused():
         coco = read_annotations(annotations)
@@ -163,7 +122,8 @@ def import_coco(
                 f"{coco.name} has no image that can be used; the first is this: "
                 f"{describe(log.problems[0])}"
             )
-        categories = read_categories(coco.categories, log)
+        used = distinct_ids(column(dicts(coco.annotations), "category_id"))
+        categories = read_categories(coco.categories, log, used=used)
         references = References(
             {id_: row for row, id_ in enumerate(images.ids)},
             {id_: row for row, id_ in enumerate(categories.ids)},
@@ -172,12 +132,13 @@ def import_coco(
         objects = read_annotated(
             coco.annotations, references, log, reserved=reserved_attributes()
         )
-        target = _Target(
+        target = Target(
             name=coco.name,
             ids=list(images.ids),
             filepaths=images.filepaths,
             sizes=images.sizes,
             categories=dict(zip(categories.ids, categories.names, strict=True)),
+            parents=categories.parents,
         )
         del coco
 
@@ -185,7 +146,7 @@ def import_coco(
         report = ImportReport(len(images.ids), len(objects), {}, log.problems)
         if predictions is not None:
             log = ProblemLog("", pred_field)
-            labels[pred_field] = _read_predictions(predictions, target, log)
+            labels[pred_field] = read_matched(predictions, target, log)
             report.predictions[pred_field] = len(labels[pred_field][0])
             report.problems += log.problems
         if invalid == "raise":
@@ -207,7 +168,10 @@ def import_coco(
                     sample_documents(dataset, images, documents, start, stop)
                 )
             dataset.classes = {label_field: categories.names}
-            dataset.info["coco_audit"] = {"categories": categories.records}
+            dataset.info["coco_audit"] = {
+                "categories": categories.records,
+                "parents": categories.parents,
+            }
             save_report(dataset, report)
     return dataset
 
@@ -271,7 +235,7 @@ def add_coco_predictions(
     with garbage_collection_paused():
         sample_ids, target = _target_of(dataset, progress)
         log = ProblemLog("", pred_field)
-        objects, names = _read_predictions(predictions, target, log)
+        objects, names = read_matched(predictions, target, log)
         report = ImportReport(0, 0, {pred_field: len(objects)}, log.problems)
         if invalid == "raise":
             report.raise_first_error()
@@ -324,7 +288,7 @@ def _portions(count: int, progress: Progress) -> Iterator[tuple[int, int]]:
             bar.update(stop - start)
 
 
-def _target_of(dataset: fo.Dataset, progress: Progress) -> tuple[list[str], _Target]:
+def _target_of(dataset: fo.Dataset, progress: Progress) -> tuple[list[str], Target]:
     """The samples of a dataset as what predictions are matched to."""
     if not len(dataset):
         raise CocoAuditError(
@@ -335,16 +299,18 @@ def _target_of(dataset: fo.Dataset, progress: Progress) -> tuple[list[str], _Tar
     sample_ids, filepaths, widths, heights = dataset.values(
         ["id", "filepath", "metadata.width", "metadata.height"]
     )
-    stored = dataset.info.get("coco_audit", {}).get("categories")
+    info = dataset.info.get("coco_audit", {})
+    stored = info.get("categories")
     ids: list[Id | None] = [None] * len(sample_ids)
     if dataset.has_field("coco_id"):
         ids, _ = read_ids(dataset.values("coco_id"))
-    target = _Target(
+    target = Target(
         name=f"dataset {dataset.name!r}",
         ids=ids,
         filepaths=filepaths,
         sizes=np.array([widths, heights], dtype=np.int64).T,
         categories=None if stored is None else {c["id"]: c["name"] for c in stored},
+        parents=info.get("parents", ()),
         info_categories=dataset.info.get("categories"),
         label_classes=[] if stored is not None else _label_classes(dataset),
     )
@@ -358,179 +324,3 @@ def _label_classes(dataset: fo.Dataset) -> list[list[str]]:
     fields = dataset.get_field_schema(embedded_doc_type=fo.Detections)
     found = [dataset.distinct(f"{field}.detections.label") for field in fields]
     return [classes for classes in found if classes]
-
-
-def _read_predictions(
-    source: Source, target: _Target, log: ProblemLog
-) -> tuple[Objects, list[str]]:
-    """Reads predictions of either form.
-
-    Returns:
-        a tuple of the predictions and the name of each category
-
-    Raises:
-        CocoAuditError: if not one of them can be used
-    """
-    file = read_predictions(source)
-    log.file = file.name
-    if isinstance(file, ResultsFile):
-        records, match = file.predictions, _match_by_id(file, target, log)
-    else:
-        records, match = file.annotations, _match_by_name(file, target, log)
-
-    references = References(
-        match.image_rows,
-        match.category_rows,
-        target.sizes,
-        match.unknown_image,
-        match.unknown_category,
-    )
-    objects = read_predicted(records, references, log, reserved=reserved_attributes())
-    if records and not len(objects):
-        first = next(p for p in log.problems if p.kind == "prediction")
-        raise CocoAuditError(
-            f"None of the {len(records):,} predictions of {file.name} can be used with "
-            f"{target.name}; this is the first: {first.reason}"
-        )
-    if isinstance(file, CocoFile) and file.images and not match.image_rows:
-        raise CocoAuditError(
-            f"None of the {len(file.images):,} images of {file.name} is in "
-            f"{target.name}, which has {target.filepaths[0]!r}, for example; give the "
-            "predictions for its images"
-        )
-    return objects, match.names
-
-
-@dataclass(frozen=True)
-class _Match:
-    """How predictions refer to the images and categories of a target.
-
-    Attributes:
-        image_rows: the row of each image by the id that the predictions use
-        category_rows: the row in ``names`` by the category id that they use
-        names: the name of each category
-        unknown_image: words the reason for an id that is not in ``image_rows``
-        unknown_category: words the reason for one that is not in ``category_rows``
-    """
-
-    image_rows: dict[Id, int]
-    category_rows: dict[Id, int]
-    names: list[str]
-    unknown_image: Callable[[Id], str]
-    unknown_category: Callable[[Id], str]
-
-
-def _match_by_id(file: ResultsFile, target: _Target, log: ProblemLog) -> _Match:
-    """Matches a list of results, by ids or by the stems of the file names.
-
-    Ultralytics writes the stem as ``image_id`` where it is not a number.
-    """
-    by_id: dict[Id, int] = {
-        id_: row for row, id_ in enumerate(target.ids) if id_ is not None
-    }
-    if not by_id:
-        raise CocoAuditError(
-            f"{file.name} refers to images by their COCO ids, but the samples of "
-            f"{target.name} have no `coco_id`: import its COCO file with import_coco, "
-            f"or with FiftyOne's importer and include_id=True, {_OR_BY_NAMES}"
-        )
-    if len(by_id) < sum(id_ is not None for id_ in target.ids):
-        counts = Counter(id_ for id_ in target.ids if id_ is not None)
-        twice = counts.most_common(1)[0][0]
-        raise CocoAuditError(
-            f"{file.name} refers to images by their COCO ids, but {target.name} has "
-            f"several images of one `coco_id`, such as {twice!r}, as if it was made of "
-            f"several COCO files: import each as a dataset of its own, {_OR_BY_NAMES}"
-        )
-    categories = target.categories
-    if categories is None:
-        categories = _categories_of_info(file, target)
-    stems = unique_stems(target.filepaths)
-    texts = [
-        id_
-        for record in file.predictions
-        if isinstance(record, dict) and type(id_ := record.get("image_id")) is str
-    ]
-    by_stem = sum(id_ in stems and id_ not in by_id for id_ in read_ids(texts)[0])
-    log.note(
-        rules.MATCHED_BY_FILE_STEM,
-        "prediction",
-        by_stem,
-        "their image_id is the name of an image file without its ending",
-    )
-    example = next(iter(by_id))
-    return _Match(
-        image_rows=dict(chain(stems.items(), by_id.items())),
-        category_rows={id_: row for row, id_ in enumerate(categories)},
-        names=list(categories.values()),
-        unknown_image=lambda id_: (
-            f"its `image_id` is {id_!r}, which names no image of {target.name}; that "
-            f"has {example!r}, for example"
-        ),
-        unknown_category=lambda id_: (
-            f"its `category_id` is {id_!r}, which names no category of {target.name}"
-        ),
-    )
-
-
-def _categories_of_info(file: ResultsFile, target: _Target) -> dict[Id, str]:
-    """The names of categories by their ids, as FiftyOne's importer has stored them.
-
-    Raises:
-        CocoAuditError: if it has not, or they are not those of the labels
-    """
-    needs = f"{file.name} refers to categories by their COCO ids, "
-    set_them = (
-        'set dataset.info["categories"] to the `categories` of its COCO file, such as '
-        f'[{{"id": 1, "name": "cat"}}], {_OR_BY_NAMES}'
-    )
-    stored = target.info_categories
-    if not stored or not isinstance(stored, list):
-        raise CocoAuditError(
-            f"{needs}and which category has which id is not known of {target.name}: "
-            f"import its COCO file with import_coco, or {set_them}"
-        )
-    log = ProblemLog(f'the info["categories"] of {target.name}', "")
-    categories = read_categories(stored, log)
-    if log.problems:
-        raise CocoAuditError(f"{needs}but {describe(log.problems[0])}: {set_them}")
-    known = set(categories.names)
-    others = [sorted(set(classes) - known) for classes in target.label_classes]
-    if others and all(others):
-        raise CocoAuditError(
-            f'{needs}but the info["categories"] of {target.name} are not those of its '
-            f"labels, as {quoted(others[0][0])} is not among them: {set_them}"
-        )
-    return dict(zip(categories.ids, categories.names, strict=True))
-
-
-def _match_by_name(file: CocoFile, target: _Target, log: ProblemLog) -> _Match:
-    """Matches a COCO file with ids of its own, by file and category names."""
-    named, image_rows = read_image_names(
-        file.images, lambda names: match_file_names(names, target.filepaths), log
-    )
-    categories = read_categories(file.categories, log)
-    names = categories.names
-    if target.categories is not None:
-        names = list(target.categories.values())
-    row_of = {name: row for row, name in enumerate(names)}
-    called = dict(zip(categories.ids, categories.names, strict=True))
-    return _Match(
-        image_rows=image_rows,
-        category_rows={
-            id_: row_of[name] for id_, name in called.items() if name in row_of
-        },
-        names=names,
-        unknown_image=lambda id_: (
-            f"its image {named[id_]!r} is not in {target.name}, which has "
-            f"{target.filepaths[0]!r}, for example"
-            if id_ in named
-            else f"its `image_id` is {id_!r}, which names no image of {file.name}"
-        ),
-        unknown_category=lambda id_: (
-            f"its category {called[id_]!r} is not in {target.name}, which has "
-            f"{next(iter(names), None)!r}, for example"
-            if id_ in called
-            else f"its `category_id` is {id_!r}, which names no category of {file.name}"
-        ),
-    )

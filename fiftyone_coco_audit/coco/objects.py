@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.coco import rules
 from fiftyone_coco_audit.coco.attributes import read_attributes
+from fiftyone_coco_audit.coco.file_names import NONE, SEVERAL
 from fiftyone_coco_audit.coco.geometry import read_areas, read_crowds, read_shapes
 from fiftyone_coco_audit.coco.ids import Id, read_ids
+from fiftyone_coco_audit.coco.matching import ImagesOf
 from fiftyone_coco_audit.coco.records import (
     Faults,
     column,
@@ -83,6 +85,7 @@ class References:
         sizes: ``(N, 2)`` width and height of each image in pixels
         unknown_image: words the reason for an image that is not there
         unknown_category: words the reason for a category that is not there
+        images_of: the image of each record, where not only its id decides
     """
 
     image_rows: Mapping[Id, int]
@@ -94,6 +97,7 @@ class References:
     unknown_category: Callable[[Id], str] = (
         "its `category_id` is {!r}, which names no category".format
     )
+    images_of: ImagesOf | None = None
 
 
 def read_annotated(
@@ -227,15 +231,23 @@ def _read_names(
         key: str, rows: Mapping[Id, int], rule: Rule, unknown: Callable[[Id], str]
     ) -> NDArray[np.int64]:
         ids = read(key)
+        images = references.images_of if key == "image_id" else None
         get: Callable[..., int] = rows.get
-        found = np.array([get(id_, -1) for id_ in ids], dtype=np.int64)
+        found = (
+            np.array([get(id_, NONE) for id_ in ids], dtype=np.int64)
+            if images is None
+            else images.rows
+        )
 
         def reason(row: int) -> str:
+            if images is not None:
+                return images.reason(row)
             id_ = ids[row]
             if id_ is None:
                 return f"its `{key}` is {show(raw[row], key)}"
             return unknown(id_)
 
+        fault.mark(rules.AMBIGUOUS_IMAGE, found == SEVERAL, reason)
         fault.mark(rule, found < 0, reason)
         return found
 

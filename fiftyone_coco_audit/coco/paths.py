@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
+from fiftyone_coco_audit.coco.file_names import Meaning, meanings, tail
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.files import NO_IMAGES, open_file, why_no_file
 from fiftyone_coco_audit.names import is_storable, kind_of
+from fiftyone_coco_audit.wording import counted, listed
+
+# What takes longer to list than a user would wait for
+_MOST_FILES = 1_000_000
 
 
 def absolute_path(value: Any, what: str) -> str:
@@ -30,12 +36,43 @@ def absolute_path(value: Any, what: str) -> str:
     return os.path.abspath(os.path.expanduser(path))
 
 
+class Location(NamedTuple):
+    """Where an image file is, or why it is nowhere.
+
+    Attributes:
+        path: its absolute path, which never leads out of the folder
+        reason: why there is no such file, empty if there is
+        guessed: whether the file was found although its path is spelled otherwise
+        outside: whether the name leads out of the folder
+    """
+
+    path: str
+    reason: str = ""
+    guessed: bool = False
+    outside: bool = False
+
+
+class NoImageFolder:
+    """Stands for a folder of images where none is given: no file is looked for."""
+
+    def locate(self, names: Iterable[str]) -> dict[str, Location]:
+        """Returns a path in :data:`.files.NO_IMAGES` for each name that can be one."""
+        return {
+            name: Location(os.path.join(NO_IMAGES, tail(name)), "no folder was given")
+            for name in names
+            if _is_name(name)
+        }
+
+
 class ImageFolder:
     """The folder that the file names of a COCO file are relative to.
 
     Whether a file is there is answered from the listings of its folder, each read
     once: one call per folder instead of one per image, which is what counts on a
-    network drive.
+    network drive. All sub-folders are listed only if a file is not where it should be.
+
+    Only what has a name in the folder is found. Symbolic links in it are followed, as
+    tools such as DVC put them there; where they lead is up to whoever made them.
 
     Args:
         path: the folder
@@ -49,7 +86,8 @@ class ImageFolder:
         if not os.path.isdir(self.path):
             raise CocoAuditError(
                 f"There is no folder of images {self.path}; give the folder that the "
-                "file names of the annotations are relative to"
+                "file names of the annotations are relative to, or none to do without "
+                "images"
             )
         try:
             os.scandir(self.path).close()
@@ -65,104 +103,152 @@ class ImageFolder:
             )
         self._listings: dict[str, set[str]] = {}
 
-    def find(self, file_name: str) -> tuple[str | None, bool]:
-        r"""Finds an image file.
-
-        Whether it lies inside the folder is decided by the spelling of the path
-        alone; symbolic links are not looked through. A backslash separates folders
-        where there is no file whose name contains it.
+    def locate(self, names: Iterable[str]) -> dict[str, Location]:
+        """Finds image files.
 
         Args:
-            file_name: the file's path as the COCO file has it
+            names: the paths or URLs of the files as the COCO file has them
 
         Returns:
-            a tuple of the absolute path, ``None`` if it leads out of the folder, and
-            whether the file is there
+            a :class:`Location` for each name that can be one of a file
         """
-        path = self._inside(file_name)
-        exists = path is not None and self._exists(path)
-        if not exists and "\\" in file_name:
-            path = self._inside(file_name.replace("\\", "/"))
-            exists = path is not None and self._exists(path)
-        return path, exists
+        found: dict[str, Location] = {}
+        lost: list[str] = []
+        for name in filter(_is_name, dict.fromkeys(names)):
+            for spelling in dict.fromkeys([name, name.replace("\\", "/")]):
+                path = self._inside(spelling)
+                if path is not None and self._is_file(path):
+                    found[name] = Location(path, guessed=spelling != name)
+                    break
+            else:
+                lost.append(name)
+        return found | self._search(lost, {place.path for place in found.values()})
 
-    def read_size(self, path: str) -> tuple[int, int] | None:
-        """Reads the width and height of an image from its header.
+    def _search(self, names: list[str], claimed: set[str]) -> dict[str, Location]:
+        """Looks for files by their base names."""
+        files = self._files() if names else []
+        if files is None:
+            reason = (
+                f"the folder has over {_MOST_FILES:,} files, so it was not searched"
+            )
+            return {name: self._nowhere(name, reason) for name in names}
+        found = meanings(
+            names,
+            [file.replace(os.sep, "/") for file in files],
+            claimed=[row for row, file in enumerate(files) if file in claimed],
+        )
+        return {
+            name: self._nowhere(name, self._why(meaning, files))
+            if meaning.row is None
+            else Location(files[meaning.row], guessed=True)
+            for name, meaning in zip(names, found, strict=True)
+        }
 
-        Returns:
-            the size in pixels, or ``None`` if the file cannot be read
+    def _nowhere(self, name: str, holds: str) -> Location:
+        inside = self._inside(name)
+        path = inside or os.path.join(self.path, tail(name))
+        is_other = os.path.lexists(path) and why_no_file(path)
+        reason = f"the file {path} is not there: {is_other or holds}"
+        if inside is None:
+            reason = (
+                f"its `file_name` {name!r} leads out of the image folder, and {holds}"
+            )
+        return Location(path, reason, outside=inside is None)
+
+    def _why(self, meaning: Meaning, files: list[str]) -> str:
+        """Says what the folder holds where it does not hold one file of a name."""
+        named = [os.path.relpath(files[row], self.path) for row in meaning.rows[:3]]
+        if meaning.taken:
+            return f"the only file of that name, {named[0]}, may be another image's"
+        if named:
+            named += [""] * (len(meaning.rows) - len(named))
+            return f"the folder has {len(named):,} files of that name, {listed(named)}"
+        if not files:
+            return "the folder has no files"
+        example = os.path.relpath(files[0], self.path)
+        return (
+            "the folder has no file of that name among its "
+            f"{counted(len(files), 'file')}, such as {example}"
+        )
+
+    def _files(self) -> list[str] | None:
+        """All files in the folder and below; ``None`` if they are too many.
+
+        Hidden ones are left out, as thumbnails and caches have the names of images.
         """
-        from PIL import Image
-
-        try:
-            with Image.open(path) as image:
-                return image.size
-        except (OSError, ValueError, Image.DecompressionBombError):
-            return None
+        files: list[str] = []
+        folders, seen = [self.path], set()
+        while folders:
+            folder = folders.pop()
+            try:
+                status = os.stat(folder)
+                with os.scandir(folder) as listing:
+                    entries = sorted(listing, key=lambda entry: entry.name)
+            except OSError:
+                continue  # what cannot be listed cannot be opened either
+            if (status.st_dev, status.st_ino) in seen:
+                continue  # a link to a folder above
+            seen.add((status.st_dev, status.st_ino))
+            for entry in entries:
+                if entry.name.startswith(".") or not is_storable(entry.name):
+                    continue
+                if _is_file(entry):
+                    files.append(entry.path)
+                elif _is_folder(entry):
+                    folders.append(entry.path)
+            if len(files) > _MOST_FILES:
+                return None
+        return sorted(files)
 
     def _inside(self, file_name: str) -> str | None:
         path = os.path.normpath(os.path.join(self.path, file_name))
-        inside = path.startswith(os.path.join(self.path, "")) and "\0" not in path
-        return path if inside else None
+        return path if path.startswith(os.path.join(self.path, "")) else None
 
-    def _exists(self, path: str) -> bool:
+    def _is_file(self, path: str) -> bool:
         folder, name = os.path.split(path)
         if folder not in self._listings:
             try:
                 with os.scandir(folder) as entries:
-                    names = {entry.name for entry in entries if not entry.is_dir()}
+                    names = {entry.name for entry in entries if _is_file(entry)}
             except OSError:
                 names = set()
             self._listings[folder] = names
         return name in self._listings[folder]
 
 
-def match_file_names(
-    file_names: Sequence[str], filepaths: Sequence[str]
-) -> list[int | None]:
-    """Finds the image that each file name means.
+def read_size(path: str) -> tuple[int, int] | None:
+    """Reads the width and height at which an image is shown, from its header.
 
-    A name means the image whose path ends with it; of several, the one that lies
-    least deep, since names are relative to the folder of the images.
-
-    Args:
-        file_names: relative or absolute paths
-        filepaths: the absolute paths of the images
+    FiftyOne's own function does it, so that the size is the one that FiftyOne has:
+    that of the image turned as its EXIF data say.
 
     Returns:
-        for each name the position of its image, ``None`` if there is none or if two
-        are equally near
+        the size in pixels, or ``None`` if the file cannot be read
     """
-    by_base: dict[str, list[tuple[str, int]]] = {}
-    for row, path in enumerate(filepaths):
-        path = path.replace("\\", "/")
-        by_base.setdefault(path.rpartition("/")[2], []).append((path, row))
+    from fiftyone.core.metadata import get_image_info
 
-    rows: list[int | None] = []
-    for name in file_names:
-        name = os.path.normpath(name).replace("\\", "/").lstrip("/")
-        candidates = sorted(
-            (path.count("/"), row)
-            for path, row in by_base.get(name.rpartition("/")[2], ())
-            if path.endswith(f"/{name}")
-        )
-        clear = len(candidates) == 1 or (
-            len(candidates) > 1 and candidates[0][0] < candidates[1][0]
-        )
-        rows.append(candidates[0][1] if clear else None)
-    return rows
+    try:
+        with open_file(path) as file:
+            width, height, _ = get_image_info(file)
+    except Exception:  # decoders of broken files raise whatever they like
+        return None
+    return width, height
 
 
-def unique_stems(filepaths: Sequence[str]) -> dict[str, int]:
-    """Returns the position of each image by its file name without the ending.
+def _is_name(name: str) -> bool:
+    return "\0" not in name and bool(tail(name))
 
-    Stems that two images share are left out.
-    """
-    rows: dict[str, int] = {}
-    shared = set()
-    for row, path in enumerate(filepaths):
-        stem = os.path.splitext(os.path.basename(path))[0]
-        if stem in rows:
-            shared.add(stem)
-        rows[stem] = row
-    return {stem: row for stem, row in rows.items() if stem not in shared}
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a regular file, or a link to one."""
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads back to itself
+        return False
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

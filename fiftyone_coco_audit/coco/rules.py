@@ -33,7 +33,7 @@ IMAGE_WITHOUT_FILE_NAME = Rule(
     "CA104",
     "image-without-file-name",
     "error",
-    "An image has no `file_name`, so there is nothing to show.",
+    "An image has no `file_name` that can be one, so there is nothing to show.",
     "Name the image's file relative to the image folder.",
     example='The image `{"file_name": ""}`.',
     counterexample='The image `{"file_name": "a.jpg"}`.',
@@ -41,10 +41,11 @@ IMAGE_WITHOUT_FILE_NAME = Rule(
 PATH_OUTSIDE = Rule(
     "CA105",
     "path-outside-image-folder",
-    "error",
-    "A `file_name` leads out of the image folder and was not followed.",
+    "warning",
+    "A `file_name` leads out of the image folder, where nothing is opened, and the "
+    "folder does not have exactly one file of that name.",
     "Name files relative to the image folder, or give the folder that holds them.",
-    example='The image `{"file_name": "../a.jpg"}`.',
+    example='The image `{"file_name": "../lost.jpg"}`; the folder holds a.jpg.',
     counterexample='The image `{"file_name": "night/../a.jpg"}`.',
 )
 IMAGE_WITHOUT_SIZE = Rule(
@@ -146,11 +147,22 @@ DUPLICATE_ANNOTATION_ID = Rule(
     example='The annotations `{"id": 7}` and `{"id": 7}`.',
     counterexample='The annotations `{"id": 7}` and `{"id": 8}`.',
 )
+AMBIGUOUS_IMAGE = Rule(
+    "CA119",
+    "ambiguous-image",
+    "error",
+    "A prediction names its image by a file name that several images share.",
+    "Write the id of the image as `image_id`, or enough of the path to tell the images "
+    "apart.",
+    example='The prediction `{"image_id": "c"}` for the images day/c.jpg and '
+    "night/c.jpg.",
+    counterexample='The prediction `{"image_id": 3}`, where day/c.jpg has the id 3.',
+)
 MISSING_FILE = Rule(
     "CA120",
     "missing-file",
     "warning",
-    "The file of an image is not in the image folder.",
+    "The file of an image is not in the image folder, or is no regular file.",
     "Add the file, or check that the image folder is the right one.",
     example='The image `{"file_name": "lost.jpg"}`; the folder holds a.jpg.',
     counterexample='The image `{"file_name": "a.jpg"}`; the folder holds a.jpg.',
@@ -178,10 +190,35 @@ DUPLICATE_CATEGORY_NAME = Rule(
     "CA123",
     "duplicate-category-name",
     "warning",
-    "Two categories share a name; the later one's label carries its id.",
+    "Two categories share a name; the first that has objects keeps it, and the label "
+    "of the other carries its id.",
     "Give every category a name of its own, or merge the two.",
     example='The categories `{"name": "cat"}` and `{"name": "cat"}`.',
     counterexample='The categories `{"name": "cat"}` and `{"name": "dog"}`.',
+)
+IMAGE_IDS_IN_DOUBT = Rule(
+    "CA128",
+    "image-ids-in-doubt",
+    "warning",
+    "Some ids or file names of predictions are those of no image, so the others may "
+    "belong to other images too and an evaluation may mean nothing.",
+    "Check that the predictions were made for these images, and that `image_id` is the "
+    "id in the COCO file and no position.",
+    example='The prediction `{"image_id": 1, "file_name": "x.jpg"}`, where no image is '
+    "called x.jpg.",
+    counterexample='The prediction `{"image_id": 1, "file_name": "a.jpg"}` for the '
+    "image a.jpg of id 1.",
+)
+PREDICTION_OF_PARENT = Rule(
+    "CA129",
+    "prediction-of-parent-category",
+    "warning",
+    "Predictions are of a category that only groups others and has no objects, as in "
+    "files of Roboflow, so none of them can be right.",
+    "Write the `category_id` of the class itself; ids that were counted from 0 may be "
+    "one too low.",
+    example='The prediction `{"category_id": 3}`, of the parent of cat and dog.',
+    counterexample='The prediction `{"category_id": 1}`, of cat.',
 )
 ID_AS_TEXT = Rule(
     "CA130",
@@ -214,7 +251,7 @@ MATCHED_BY_FILE_STEM = Rule(
     "CA133",
     "matched-by-file-stem",
     "note",
-    "Predictions name images by their file name without its ending.",
+    "Predictions name images by file name, or by the number in it, instead of by id.",
     "Nothing to do; each such name is unique among the images.",
     example='The prediction `{"image_id": "a"}` for the image a.jpg.',
     counterexample='The prediction `{"image_id": 1}` for the image a.jpg of id 1.',
@@ -237,6 +274,60 @@ MASK_NOT_SHOWN = Rule(
     example='The annotation `{"bbox": [0, 0, 1e5, 1e5], '
     '"segmentation": [[1, 1, 9, 1, 9, 9]]}`.',
     counterexample='The annotation `{"bbox": [0, 0, 1e5, 1e5]}`, which has no mask.',
+)
+
+FILE_FOUND_BY_NAME = Rule(
+    "CA140",
+    "file-found-by-name",
+    "note",
+    "Image files are not where their records say, as these paths are of another "
+    "machine; each was found by its base name, which only one file has.",
+    "Check one of them; write `file_name` relative to the image folder.",
+    example='The image `{"file_name": "C:\\\\data\\\\a.jpg"}`; the folder holds a.jpg.',
+    counterexample='The image `{"file_name": "a.jpg"}`; the folder holds a.jpg.',
+)
+FILE_NAME_FROM_URL = Rule(
+    "CA141",
+    "file-name-from-url",
+    "note",
+    "Images have no `file_name`, as in LVIS, and their `coco_url` names the file.",
+    "Nothing to do, if the files are there.",
+    example='The image `{"file_name": null, "coco_url": "http://host/a.jpg"}`.',
+    counterexample='The image `{"file_name": "a.jpg", "coco_url": "http://host/b.jpg"}`.',
+)
+NO_IMAGE_FILES = Rule(
+    "CA142",
+    "no-image-files",
+    "note",
+    "Images were imported without their files, because no image folder was given.",
+    "Import again with the folder for everything that needs pixels.",
+    example='The image `{"file_name": "a.jpg"}`, with no folder.',
+    counterexample='The image `{"file_name": "a.jpg"}`; the folder holds a.jpg.',
+)
+MATCHED_BY_FILE_NAME = Rule(
+    "CA143",
+    "matched-by-file-name",
+    "note",
+    "Predictions have a `file_name` that contradicts their `image_id`, and the file "
+    "name decides.",
+    "Check that the file name is right; Ultralytics makes the `image_id` of the digits "
+    "in it.",
+    example='The prediction `{"image_id": 2, "file_name": "a.jpg"}`, where a.jpg is '
+    "the image of id 1.",
+    counterexample='The prediction `{"image_id": 1, "file_name": "a.jpg"}` for the '
+    "same image.",
+)
+PARENT_CATEGORY = Rule(
+    "CA144",
+    "parent-category",
+    "note",
+    "A category has no objects and is the `supercategory` of others, as Roboflow "
+    "writes it: it only groups them.",
+    "Leave it out of the classes that you train.",
+    example='The categories `{"id": 1, "name": "animal"}` and '
+    '`{"id": 2, "supercategory": "animal"}`, all objects being of the second.',
+    counterexample='The categories `{"id": 1, "supercategory": "cat"}` and '
+    '`{"id": 2, "supercategory": "animal"}`.',
 )
 
 register_rules(

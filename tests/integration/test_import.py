@@ -444,7 +444,6 @@ def test_a_warning_is_no_reason_to_raise(images_dir):
         ({"images_dir": "~nouser/x"}, "no folder of images"),
         ({"images_dir": ""}, "cannot have the path ''"),
         ({"images_dir": "a\0b"}, "cannot have the path"),
-        ({"images_dir": None}, "folder of images is given as None"),
         ({"images_dir": 3}, "folder of images is given as .* int"),
         ({"images_dir": []}, "folder of images is given as .* list"),
         ({"images_dir": b"/tmp"}, "folder of images is given as .* bytes"),

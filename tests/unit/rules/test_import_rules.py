@@ -14,9 +14,10 @@ from PIL import Image
 from fiftyone_coco_audit.coco import rules
 from fiftyone_coco_audit.coco.categories import read_categories
 from fiftyone_coco_audit.coco.images import read_images
-from fiftyone_coco_audit.coco.importer import _read_predictions, _Target
+from fiftyone_coco_audit.coco.matching import Target
 from fiftyone_coco_audit.coco.objects import References, read_annotated
-from fiftyone_coco_audit.coco.paths import ImageFolder
+from fiftyone_coco_audit.coco.paths import ImageFolder, NoImageFolder
+from fiftyone_coco_audit.coco.predictions import read_matched
 from fiftyone_coco_audit.coco.report import ProblemLog
 from fiftyone_coco_audit.findings import Rule
 
@@ -67,16 +68,24 @@ def codes_of(example: str, folder: Path) -> list[str]:
     log = ProblemLog("coco.json", "ground_truth")
     rows = {1: 0, 2: 1}
     if kind == "image":
-        read_images(records, ImageFolder(folder), log)
+        nowhere = "no folder" in example
+        read_images(records, NoImageFolder() if nowhere else ImageFolder(folder), log)
     elif kind == "category":
-        read_categories(records, log)
+        read_categories(records, log, used={2})
     elif kind == "annotation":
         read_annotated(records, References(rows, rows, SIZES), log, reserved=RESERVED)
     else:
-        paths = [str(folder / "a.jpg"), str(folder / "b.jpg")]
-        target = _Target("dataset 'a'", [1, 2], paths, SIZES, {1: "cat", 2: "dog"})
+        names = ["a.jpg", "b.jpg", "day/c.jpg", "night/c.jpg"]
+        target = Target(
+            "dataset 'a'",
+            [1, 2, 3, 4],
+            [f"{folder}/{name}" for name in names],
+            SIZES[[0, 0, 0, 0]],
+            {1: "cat", 2: "dog", 3: "animal"},
+            parents=["animal"],
+        )
         # Beside a sound one, for a file of which nothing can be used is refused
-        _read_predictions([*records, SOUND[kind][0]], target, log)
+        read_matched([*records, SOUND[kind][0]], target, log)
     return [problem.code for problem in log.problems]
 
 

@@ -1,0 +1,227 @@
+"""Predictions read and matched to the images and categories of a dataset."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fiftyone_coco_audit.coco import rules
+from fiftyone_coco_audit.coco.categories import read_categories
+from fiftyone_coco_audit.coco.ids import Id, distinct_ids
+from fiftyone_coco_audit.coco.images import read_image_names
+from fiftyone_coco_audit.coco.matching import (
+    ImagesOf,
+    Target,
+    match_images,
+    positions_hint,
+    which,
+)
+from fiftyone_coco_audit.coco.objects import Objects, References, read_predicted
+from fiftyone_coco_audit.coco.read import (
+    CocoFile,
+    ResultsFile,
+    Source,
+    read_predictions,
+)
+from fiftyone_coco_audit.coco.records import column, dicts
+from fiftyone_coco_audit.coco.report import ProblemLog, describe
+from fiftyone_coco_audit.coco.schema import reserved_attributes
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.wording import listed, quoted
+
+_OR_BY_NAMES = (
+    "or give the predictions as a COCO file with `images` and `categories`, which is "
+    "matched by names"
+)
+
+
+def read_matched(
+    source: Source, target: Target, log: ProblemLog
+) -> tuple[Objects, list[str]]:
+    """Reads predictions of either form.
+
+    Returns:
+        a tuple of the predictions and the name of each category
+
+    Raises:
+        CocoAuditError: if not one of them can be used
+    """
+    file = read_predictions(source)
+    log.file = file.name
+    if isinstance(file, ResultsFile):
+        records, match = file.predictions, _match_by_id(file, target, log)
+    else:
+        records, match = file.annotations, _match_by_name(file, target, log)
+
+    references = References(
+        match.image_rows,
+        match.category_rows,
+        target.sizes,
+        match.unknown_image,
+        match.unknown_category,
+        match.images_of,
+    )
+    objects = read_predicted(records, references, log, reserved=reserved_attributes())
+    if records and not len(objects):
+        first = next(p for p in log.problems if p.kind == "prediction")
+        raise CocoAuditError(
+            f"None of the {len(records):,} predictions of {file.name} can be used with "
+            f"{target.name}; this is the first: {first.reason}{match.hint}"
+        )
+    _note_parents(objects, match.names, target, log)
+    found = any(row >= 0 for row in match.image_rows.values())
+    if isinstance(file, CocoFile) and file.images and not found:
+        raise CocoAuditError(
+            f"None of the {len(file.images):,} images of {file.name} is in "
+            f"{target.name}, which has {target.filepaths[0]!r}, for example; give the "
+            "predictions for its images"
+        )
+    return objects, match.names
+
+
+@dataclass(frozen=True)
+class _Match:
+    """How predictions refer to the images and categories of a target.
+
+    Attributes:
+        image_rows: the row of each image by the id that the predictions use
+        category_rows: the row in ``names`` by the category id that they use
+        names: the name of each category
+        unknown_image: words the reason for an id that is not in ``image_rows``
+        unknown_category: words the reason for one that is not in ``category_rows``
+        images_of: the image of each record, where not only its id decides
+        hint: what is to be said if no prediction can be used
+    """
+
+    image_rows: Mapping[Id, int]
+    category_rows: dict[Id, int]
+    names: list[str]
+    unknown_image: Callable[[Id], str]
+    unknown_category: Callable[[Id], str]
+    images_of: ImagesOf | None = None
+    hint: str = ""
+
+
+def _note_parents(
+    objects: Objects, names: list[str], target: Target, log: ProblemLog
+) -> None:
+    """Warns of predictions for categories that only group others."""
+    parents = [row for row, name in enumerate(names) if name in target.parents]
+    count = int(np.isin(objects.category, parents).sum())
+    called = listed([names[row] for row in parents])
+    reason = (
+        f"they are of {called}, which groups other categories and has no objects, so "
+        "that none can be right"
+    )
+    log.note(rules.PREDICTION_OF_PARENT, "prediction", count, reason)
+
+
+def _match_by_id(file: ResultsFile, target: Target, log: ProblemLog) -> _Match:
+    """Matches a list of results, by ids or by file names."""
+    by_id = target.rows
+    if not by_id:
+        raise CocoAuditError(
+            f"{file.name} refers to images by their COCO ids, but the samples of "
+            f"{target.name} have no `coco_id`: import its COCO file with import_coco, "
+            f"or with FiftyOne's importer and include_id=True, {_OR_BY_NAMES}"
+        )
+    if len(by_id) < sum(id_ is not None for id_ in target.ids):
+        counts = Counter(id_ for id_ in target.ids if id_ is not None)
+        twice = counts.most_common(1)[0][0]
+        raise CocoAuditError(
+            f"{file.name} refers to images by their COCO ids, but {target.name} has "
+            f"several images of one `coco_id`, such as {twice!r}, as if it was made of "
+            f"several COCO files: import each as a dataset of its own, {_OR_BY_NAMES}"
+        )
+    categories = target.categories
+    if categories is None:
+        categories = _categories_of_info(file, target)
+    records = dicts(file.predictions)
+    image_ids, category_ids = (
+        distinct_ids(column(records, key)) for key in ("image_id", "category_id")
+    )
+    hint = positions_hint(category_ids, len(categories))
+    return _Match(
+        image_rows=by_id,
+        category_rows={id_: row for row, id_ in enumerate(categories)},
+        names=list(categories.values()),
+        unknown_image=str,  # each record has its own reason
+        unknown_category=lambda id_: (
+            f"its `category_id` is {id_!r}, which names no category of {target.name}"
+            f"{hint}"
+        ),
+        images_of=match_images(file.predictions, target, log),
+        hint="" if image_ids & by_id.keys() else positions_hint(image_ids, len(by_id)),
+    )
+
+
+def _categories_of_info(file: ResultsFile, target: Target) -> dict[Id, str]:
+    """The names of categories by their ids, as FiftyOne's importer has stored them.
+
+    Raises:
+        CocoAuditError: if it has not, or they are not those of the labels
+    """
+    needs = f"{file.name} refers to categories by their COCO ids, "
+    set_them = (
+        'set dataset.info["categories"] to the `categories` of its COCO file, such as '
+        f'[{{"id": 1, "name": "cat"}}], {_OR_BY_NAMES}'
+    )
+    stored = target.info_categories
+    if not stored or not isinstance(stored, list):
+        raise CocoAuditError(
+            f"{needs}and which category has which id is not known of {target.name}: "
+            f"import its COCO file with import_coco, or {set_them}"
+        )
+    log = ProblemLog(f'the info["categories"] of {target.name}', "")
+    categories = read_categories(stored, log)
+    if log.problems:
+        raise CocoAuditError(f"{needs}but {describe(log.problems[0])}: {set_them}")
+    known = set(categories.names)
+    others = [sorted(set(classes) - known) for classes in target.label_classes]
+    if others and all(others):
+        raise CocoAuditError(
+            f'{needs}but the info["categories"] of {target.name} are not those of its '
+            f"labels, as {quoted(others[0][0])} is not among them: {set_them}"
+        )
+    return dict(zip(categories.ids, categories.names, strict=True))
+
+
+def _match_by_name(file: CocoFile, target: Target, log: ProblemLog) -> _Match:
+    """Matches a COCO file with ids of its own, by file and category names."""
+    named = read_image_names(file.images, target.filepaths, log)
+    used = distinct_ids(column(dicts(file.annotations), "category_id"))
+    categories = read_categories(file.categories, log, used=used)
+    names = categories.names
+    if target.categories is not None:
+        names = list(target.categories.values())
+    row_of = {name: row for row, name in enumerate(names)}
+    called = dict(zip(categories.ids, categories.names, strict=True))
+
+    def unknown_image(id_: Id) -> str:
+        if id_ not in named:
+            return f"its `image_id` is {id_!r}, which names no image of {file.name}"
+        name, meaning = named[id_]
+        if meaning.rows:
+            return f"its image {name!r} {which(meaning, target)}"
+        return (
+            f"its image {name!r} is not in {target.name}, which has "
+            f"{target.filepaths[0]!r}, for example"
+        )
+
+    return _Match(
+        image_rows={id_: meaning.row_or_code for id_, (_, meaning) in named.items()},
+        category_rows={
+            id_: row_of[name] for id_, name in called.items() if name in row_of
+        },
+        names=names,
+        unknown_image=unknown_image,
+        unknown_category=lambda id_: (
+            f"its category {called[id_]!r} is not in {target.name}, which has "
+            f"{next(iter(names), None)!r}, for example"
+            if id_ in called
+            else f"its `category_id` is {id_!r}, which names no category of {file.name}"
+        ),
+    )
