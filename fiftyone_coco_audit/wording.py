@@ -27,6 +27,32 @@ def percent(share: float) -> str:
     return f"{value:.0f} %"
 
 
+def in_percent(share: float) -> str:
+    """A share as :func:`percent` gives it, without the space, for new sentences.
+
+    Examples::
+
+        >>> in_percent(0.414), in_percent(0.042)
+        ('41%', '4.2%')
+    """
+    return percent(share).replace(" ", "")
+
+
+def pixels(length: float) -> str:
+    """A length with the digits that it means: one decimal below 10 pixels.
+
+    Examples::
+
+        >>> pixels(1.3), pixels(4.0), pixels(0.04), pixels(55.4), pixels(1234.5)
+        ('1.3 px', '4 px', '0.04 px', '55 px', '1,234 px')
+    """
+    if length and abs(length) < 0.95:
+        return f"{length:.1g} px"
+    if abs(length) < 9.95:
+        return f"{length:.1f}".removesuffix(".0") + " px"
+    return f"{length:,.0f} px"
+
+
 def counted(count: int, noun: str) -> str:
     """A number of things.
 

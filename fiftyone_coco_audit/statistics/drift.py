@@ -14,7 +14,7 @@ from fiftyone_coco_audit.brief import Brief, Told
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import shortened
 from fiftyone_coco_audit.objects import LabelledImages
-from fiftyone_coco_audit.wording import counted, quoted
+from fiftyone_coco_audit.wording import counted, in_percent, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +44,18 @@ _SAYINGS = {
     ),
     "size": ("Objects are larger", "Objects are smaller"),
 }
+
+# What those have that are at most so much, where the medians are alike
+_AT_MOST = {
+    "aspect_ratio": "are at most {:.3g} times as wide as high",
+    "megapixels": "have at most {:.3g} megapixels",
+    "num_objects": "have at most {:.0f} objects",
+    "box_aspect_ratio": "are at most {:.3g} times as wide as high",
+    "relative_area": "fill at most {:.1%} of their image",
+    "size": "are at most {:.3g} px across",
+}
+# Medians that differ by less do not say what is different
+_ALIKE = 0.05
 
 
 @dataclass(frozen=True, repr=False)
@@ -477,15 +489,29 @@ class Comparison(Told):
         ].sort_values("statistic", ascending=False)
         for row in drifted.itertuples():
             before, after = row[-2:]
-            what, unit = _SAYINGS[row.Index], PROPERTIES[row.Index]
-            if before == after:
-                said = f"The spread of {row.Index.replace('_', ' ')} differs"
+            unit = PROPERTIES[row.Index]
+            if _alike(before, after):
+                yield self._widest_gap(row.Index, row.statistic)
             else:
-                said = f"{what[after < before]} in {self.names[1]}"
-            yield (
-                f"{said}: the median is {after:.3g} against {before:.3g} ({unit}; "
-                f"KS {row.statistic:.2f})."
-            )
+                yield (
+                    f"{_SAYINGS[row.Index][after < before]} in {self.names[1]}: the "
+                    f"median is {after:.3g} against {before:.3g} ({unit}; "
+                    f"KS {row.statistic:.2f})."
+                )
+
+    def _widest_gap(self, name: str, statistic: float) -> str:
+        """What differs where the medians are alike: the shares below some value."""
+        first, second = (np.sort(_defined(value)) for value in self.values[name])
+        value, before, after = _split(first, second)
+        what = "images" if name in IMAGE_PROPERTIES else "objects"
+        having = "have no objects"
+        if name != "num_objects" or value > 0:
+            having = _AT_MOST[name].format(value)
+        return (
+            f"{in_percent(after)} of the {what} in {self.names[1]} {having}, against "
+            f"{in_percent(before)} in {self.names[0]}; the medians are alike "
+            f"(KS {statistic:.2f})."
+        )
 
 
 def _values(labelled: LabelledImages) -> dict[str, NDArray[np.float64]]:
@@ -502,6 +528,34 @@ def _values(labelled: LabelledImages) -> dict[str, NDArray[np.float64]]:
         "relative_area": _positive_ratio(area, pixels),
         "size": np.sqrt(np.where(area > 0, area, np.nan)),
     }
+
+
+def _alike(before: float, after: float) -> bool:
+    """Whether two medians say nothing about what differs."""
+    return abs(after - before) <= _ALIKE * max(abs(before), abs(after))
+
+
+def _split(
+    first: NDArray[np.float64], second: NDArray[np.float64]
+) -> tuple[float, float, float]:
+    """The value at which the shares of values up to it differ most.
+
+    Args:
+        first: ``(A,)`` values of one set, sorted
+        second: ``(B,)`` values of the other, sorted
+
+    Returns:
+        a tuple of the value and of the shares of each set's values up to it
+    """
+    value = np.union1d(first, second)
+    before, after = (
+        np.searchsorted(side, value, side="right") / len(side)
+        for side in (first, second)
+    )
+    difference = np.abs(after - before)
+    # The first of equal ones, whose shares may differ by rounding
+    most = int((difference >= difference.max() - 1e-9).argmax())
+    return float(value[most]), float(before[most]), float(after[most])
 
 
 def _positive_ratio(above: NDArray, below: NDArray) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ from scipy.stats import chi2_contingency, ks_2samp
 from scipy.stats.contingency import association
 
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.objects import LabelledImages
 from fiftyone_coco_audit.statistics.drift import (
     PROPERTIES,
     Comparison,
@@ -290,16 +291,58 @@ def test_sentences_say_what_differs():
     assert "Objects are smaller in val" in "".join(back)
 
 
-def test_equal_medians_can_hide_another_spread():
+def test_where_medians_are_alike_the_share_that_differs_is_named():
     narrow = labelled([(9, 9)] * 90, [(n, "a", [0, 0, 8, 8]) for n in range(90)])
     sides = np.repeat([4, 8, 16], 30)
     wide = labelled(
         [(9, 9)] * 90, [(n, "a", [0, 0, s, s]) for n, s in enumerate(sides.tolist())]
     )
-    said = Comparison(narrow, wide).sentences()
-    assert any(
-        s.startswith("The spread of size differs: the median is 8") for s in said
+    assert (
+        "33% of the objects in second are at most 4 px across, against 0% in first; "
+        "the medians are alike (KS 0.33)."
+    ) in Comparison(narrow, wide).sentences()
+
+
+def with_counts(*counts: tuple[int, int]) -> LabelledImages:
+    """Images with numbers of objects: ``(number of images, objects in each)``."""
+    numbers = [objects for images, objects in counts for _ in range(images)]
+    rows = [
+        (n, "a", [5, 5, 9, 9]) for n, count in enumerate(numbers) for _ in range(count)
+    ]
+    return labelled([(100, 100)] * len(numbers), rows)
+
+
+def test_images_without_objects_are_named_where_medians_are_alike():
+    first = with_counts((9, 0), (82, 1), (9, 2))
+    second = with_counts((37, 0), (54, 1), (9, 2))
+    (said,) = Comparison(first, second, ("train", "val")).sentences()
+    assert said == (
+        "37% of the images in val have no objects, against 9% in train; the medians "
+        "are alike (KS 0.28)."
     )
+
+
+def test_many_objects_are_named_where_medians_are_alike():
+    first = with_counts((60, 2), (40, 3))
+    second = with_counts((60, 2), (10, 3), (30, 9))
+    (said,) = Comparison(first, second, ("train", "val")).sentences()
+    assert said.startswith(
+        "70% of the images in val have at most 3 objects, against 100% in train"
+    )
+
+
+def test_shapes_are_named_where_medians_are_alike():
+    def boxes(*sizes):
+        rows = [(n, "a", [0, 0, *size]) for n, size in enumerate(sizes * 30)]
+        return labelled([(100, 100)] * len(rows), rows)
+
+    square = boxes((20, 20), (20, 20), (20, 20))
+    mixed = boxes((40, 10), (20, 20), (10, 40))
+    said = Comparison(square, mixed, ("train", "val")).sentences()
+    assert said == [
+        "33% of the objects in val are at most 0.25 times as wide as high, against 0% "
+        "in train; the medians are alike (KS 0.33)."
+    ]
 
 
 def test_parts_of_one_distribution_hardly_ever_differ():
