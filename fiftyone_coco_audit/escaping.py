@@ -20,9 +20,7 @@ _SPACES = "\t\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}"
 _CODE = re.compile(r"(`[^`\n]*`)")
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~&])")
 # Lists, rules and underlined headings
-_LINE_START = re.compile(
-    r"^(\d*)(?:([-+.])(?=\s|$)|([-=])(?=[-=\s]*$))", re.MULTILINE
-)
+_LINE_START = re.compile(r"^(\d*)(?:([-+.])(?=\s|$)|([-=])(?=[-=\s]*$))", re.MULTILINE)
 _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 
 _PLOT_MARKUP = str.maketrans({c: f"&#{ord(c)};" for c in "&<>{}$"})

@@ -133,17 +133,20 @@ class AuditPanel:
         self.page = page
         self.dataset = dataset
         self.events: list[Any] = []
-        self._under_way = 0
-        page.on("request", lambda request: self._count(request, 1))
-        page.on("requestfinished", lambda request: self._count(request, -1))
-        page.on("requestfailed", lambda request: self._count(request, -1))
+        # One that began before this is not among those that are waited for
+        self._under_way: set[Request] = set()
+        page.on("request", self._begin)
+        page.on("requestfinished", self._end)
+        page.on("requestfailed", self._end)
         page.evaluate(_KEEP_NOTICES)
 
-    def _count(self, request: Request, change: int) -> None:
+    def _begin(self, request: Request) -> None:
         if request.url.endswith("/operators/execute"):
-            self._under_way += change
-            if change > 0:
-                self.events.append(request.post_data_json["params"])
+            self._under_way.add(request)
+            self.events.append(request.post_data_json["params"])
+
+    def _end(self, request: Request) -> None:
+        self._under_way.discard(request)
 
     def open_from_palette(self) -> None:
         """Opens it from the browser of operators."""
