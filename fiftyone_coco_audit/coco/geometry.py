@@ -6,12 +6,13 @@ import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.coco import rle, rules
+from fiftyone_coco_audit.coco.mending import read_masks
 from fiftyone_coco_audit.coco.records import (
     Faults,
     column,
@@ -54,10 +55,12 @@ class Shapes:
     Attributes:
         box: ``(N, 4)`` boxes ``[x, y, width, height]`` in pixels
         rle: ``N`` compressed run lengths, ``None`` where there is no mask
+        has_box: ``(N,)`` whether the record has a box; if not, it is the mask's
     """
 
     box: NDArray[np.float64]
     rle: list[str | None]
+    has_box: NDArray[np.bool_]
 
     @property
     def has_mask(self) -> NDArray[np.bool_]:
@@ -66,65 +69,66 @@ class Shapes:
 
     def take(self, rows: NDArray[np.int64]) -> Shapes:
         """Returns some of the rows."""
-        return Shapes(self.box[rows], taken(self.rle, rows))
-
-    def note_huge(
-        self, kind: Literal["annotation", "prediction"], log: ProblemLog
-    ) -> None:
-        """Notes the masks that cannot be drawn over their box."""
-        huge = self.has_mask & ~rle.drawable(self.box)
-        log.note(rules.MASK_NOT_SHOWN, kind, int(huge.sum()), "their box is huge")
+        return Shapes(self.box[rows], taken(self.rle, rows), self.has_box[rows])
 
 
 def read_shapes(
-    raw: list[dict[str, Any]],
-    sizes: NDArray[np.int64],
-    fault: Faults,
-    *,
-    box_from_mask: bool,
+    raw: list[dict[str, Any]], sizes: NDArray[np.int64], fault: Faults
 ) -> Shapes:
     """Reads the boxes and masks of records.
+
+    A box needs no mask: a segmentation that cannot be read costs the mask alone. And a
+    mask needs no box: without one that can be used, the box is that around the mask.
 
     Args:
         raw: ``N`` records
         sizes: ``(N, 2)`` width and height of each record's image
-        fault: marks the records whose shape cannot be used
-        box_from_mask: whether a mask is enough
+        fault: gets the records without a usable shape, and what to say of the others
 
     Returns:
-        a :class:`Shapes`
+        the :class:`Shapes`, of which the rows without a fault count
     """
-    segmentations = [
-        None if s is None or s == [] else s for s in column(raw, "segmentation")
-    ]
-    has_mask = np.array([s is not None for s in segmentations], dtype=bool)
-    box, has_box = read_boxes(column(raw, "bbox"))
+    boxes = column(raw, "bbox")
+    box, is_four = read_boxes(boxes)
+    usable = is_four & are_usable(box)
+
+    segmentations = column(raw, "segmentation")
+    present = np.array([not _is_empty(s) for s in segmentations], dtype=bool)
+    masked = np.flatnonzero(present & fault.none)
+    masks = read_masks(taken(segmentations, masked), sizes[masked])
+    texts: list[str | None] = [None] * len(raw)
+    for row, text in zip(masked.tolist(), masks.rle, strict=True):
+        texts[row] = text
+    broken = {int(masked[i]): reason for i, reason in masks.broken.items()}
+    remarks = {int(masked[i]): remark for i, remark in masks.remarks.items()}
+    has_mask = np.array([text is not None for text in texts], dtype=bool)
+
+    replaced = np.flatnonzero(~usable & has_mask)
+    box[replaced] = rle.boxes(taken(texts, replaced), sizes[replaced])
 
     def shown(row: int) -> str:
-        return f"its `bbox` is {show(raw[row], 'bbox')}"
+        shown = f"its `bbox` is {show(raw[row], 'bbox')}"
+        if has_mask[row]:
+            return f"{shown}, and its mask is empty"
+        if row in broken:
+            return f"{shown}, and its segmentation is no mask: {broken[row]}"
+        return shown
 
-    fault.mark(rules.NO_BOX, ~(has_box | (has_mask & box_from_mask)), shown)
-    fault.mark(rules.UNUSABLE_BOX, has_box & ~are_usable(box), shown)
+    fault.mark(rules.NO_BOX, ~is_four & ~has_mask, shown)
+    fault.mark(rules.UNUSABLE_BOX, ~are_usable(box), shown)
+    fault.warn(rules.BROKEN_SEGMENTATION, broken)
+    fault.warn(rules.UNUSUAL_SEGMENTATION, remarks)
+    has_box = np.array([not _is_empty(value) for value in boxes], dtype=bool)
+    wrong = replaced[has_box[replaced]].tolist()
+    fault.warn(
+        rules.BOX_REPLACED,
+        {row: f"its `bbox` is {show(raw[row], 'bbox')}" for row in wrong},
+    )
+    return Shapes(box, texts, has_box)
 
-    masked = np.flatnonzero(has_mask & fault.none)
-    masks: list[str | None] = [None] * len(raw)
-    reasons: dict[int, str] = {}
-    found = rle.compress(taken(segmentations, masked), sizes[masked])
-    for row, result in zip(masked.tolist(), found, strict=True):
-        if isinstance(result, rle.Broken):
-            reasons[row] = result.reason
-        else:
-            masks[row] = result
-    broken = np.zeros(len(raw), dtype=bool)
-    broken[list(reasons)] = True
-    fault.mark(rules.BROKEN_SEGMENTATION, broken, reasons.__getitem__)
 
-    if box_from_mask:
-        boxless = np.flatnonzero(~has_box & has_mask & fault.none)
-        box[boxless] = rle.boxes(taken(masks, boxless), sizes[boxless])
-        empty = ~are_usable(box)
-        fault.mark(rules.UNUSABLE_BOX, empty, lambda row: "its mask is empty")
-    return Shapes(box, masks)
+def _is_empty(value: Any) -> bool:
+    return value is None or isinstance(value, (list, tuple)) and not value
 
 
 def read_areas(

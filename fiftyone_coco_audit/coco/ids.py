@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numbers
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain, count
 from typing import Any
 
 from fiftyone_coco_audit.names import is_storable
@@ -57,6 +58,36 @@ def _read_id(value: Any) -> Id | None:
 def fits(value: int) -> bool:
     """Whether a database can hold the number."""
     return _MIN_INT64 <= value <= _MAX_INT64
+
+
+def numbered_anew(
+    ids: Sequence[Id | None], taken: Iterable[Id | None]
+) -> list[Id | None]:
+    """Gives ids that an earlier one equals the next free number each.
+
+    The numbers go on from the largest one that is taken, or fill the gaps from 1 where
+    a database holds none that is larger.
+
+    Args:
+        ids: the ids
+        taken: all ids that no other can have
+
+    Returns:
+        the ids, of which no two are equal but ``None``
+    """
+    known = {id_ for id_ in taken if id_ is not None}
+    largest = max((id_ for id_ in known if isinstance(id_, int)), default=0)
+    free = (
+        number
+        for number in chain(range(max(largest, 0) + 1, _MAX_INT64 + 1), count(1))
+        if number not in known
+    )
+    seen: set[Id | None] = {None}
+    unique: list[Id | None] = []
+    for id_ in ids:
+        unique.append(next(free) if id_ in seen and id_ is not None else id_)
+        seen.add(id_)
+    return unique
 
 
 def as_stored(ids: Sequence[Id | None]) -> list[Id | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -9,11 +10,16 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.coco import rules
+from fiftyone_coco_audit.coco import rle, rules
 from fiftyone_coco_audit.coco.attributes import read_attributes
 from fiftyone_coco_audit.coco.file_names import NONE, SEVERAL
-from fiftyone_coco_audit.coco.geometry import read_areas, read_crowds, read_shapes
-from fiftyone_coco_audit.coco.ids import Id, read_ids
+from fiftyone_coco_audit.coco.geometry import (
+    Shapes,
+    read_areas,
+    read_crowds,
+    read_shapes,
+)
+from fiftyone_coco_audit.coco.ids import Id, numbered_anew, read_ids
 from fiftyone_coco_audit.coco.matching import ImagesOf
 from fiftyone_coco_audit.coco.records import (
     Faults,
@@ -25,6 +31,7 @@ from fiftyone_coco_audit.coco.records import (
 )
 from fiftyone_coco_audit.coco.report import ProblemLog
 from fiftyone_coco_audit.findings import Rule
+from fiftyone_coco_audit.wording import counted
 
 _Kind = Literal["annotation", "prediction"]
 
@@ -122,13 +129,14 @@ def read_annotated(
     fault = Faults(records)
     raw = dicts(records)
     names = _read_names(raw, references, kind, fault, log)
-    shapes = read_shapes(raw, references.sizes[names.image], fault, box_from_mask=False)
+    shapes = read_shapes(raw, references.sizes[names.image], fault)
     fault.mark(
         rules.DUPLICATE_ANNOTATION_ID,
-        _repeated(names.ids, fault.none),
-        lambda row: "an earlier annotation has the same id",
+        _copies(names, shapes, fault.none),
+        lambda row: "an earlier annotation is the same in all but further keys",
     )
     fault.report(log, kind, names.ids)
+    names = _numbered_anew(names, fault.none, log)
 
     order = _by_image(names.image, fault.none)
     raw, names, shapes = taken(raw, order), names.take(order), shapes.take(order)
@@ -136,7 +144,15 @@ def read_annotated(
         if id_ is None:
             reason = f"its `id` is {show(record, 'id')}"
             log.add(rules.ANNOTATION_WITHOUT_ID, kind, row, None, reason)
-    shapes.note_huge(kind, log)
+    _note_huge(shapes, kind, log)
+    boxless = int((~shapes.has_box).sum())
+    log.note(rules.BOX_FROM_MASK, kind, boxless, "their `bbox` is missing or empty")
+    iscrowd = read_crowds(raw)
+    crowds = int(iscrowd.sum())
+    if 2 * crowds > len(raw):
+        of_all = "all" if crowds == len(raw) else f"{crowds:,}"
+        reason = f"`iscrowd` is 1 in {of_all} of {counted(len(raw), kind)}"
+        log.note(rules.MOSTLY_CROWDS, kind, crowds, reason)
     consumed = _OWN_KEYS | {"area", "iscrowd"}
     return Objects(
         image=names.image,
@@ -144,7 +160,7 @@ def read_annotated(
         box=shapes.box,
         ids=names.ids,
         area=read_areas(raw, shapes, log),
-        iscrowd=read_crowds(raw),
+        iscrowd=iscrowd,
         score=None,
         rle=shapes.rle,
         attributes=read_attributes(raw, consumed, reserved, kind, log),
@@ -173,7 +189,7 @@ def read_predicted(
     fault = Faults(records)
     raw = dicts(records)
     names = _read_names(raw, references, kind, fault, log)
-    shapes = read_shapes(raw, references.sizes[names.image], fault, box_from_mask=True)
+    shapes = read_shapes(raw, references.sizes[names.image], fault)
     score = read_numbers(column(raw, "score"))
     fault.mark(
         rules.UNUSABLE_SCORE,
@@ -184,7 +200,7 @@ def read_predicted(
 
     order = _by_image(names.image, fault.none)
     raw, names, shapes = taken(raw, order), names.take(order), shapes.take(order)
-    shapes.note_huge(kind, log)
+    _note_huge(shapes, kind, log)
     return Objects(
         image=names.image,
         category=names.category,
@@ -274,14 +290,45 @@ def _by_image(image: NDArray[np.int64], usable: NDArray[np.bool_]) -> NDArray[np
     return rows[np.argsort(image[rows], kind="stable")]
 
 
-def _repeated(ids: list[Id | None], usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether an earlier usable record has the same id."""
-    repeated = np.zeros(len(ids), dtype=bool)
-    seen: set[Id] = set()
-    for row in np.flatnonzero(usable).tolist():
-        id_ = ids[row]
-        if id_ in seen:
-            repeated[row] = True
-        elif id_ is not None:
-            seen.add(id_)
-    return repeated
+def _note_huge(shapes: Shapes, kind: _Kind, log: ProblemLog) -> None:
+    """Notes the masks that cannot be drawn over their box."""
+    huge = shapes.has_mask & ~rle.drawable(shapes.box)
+    log.note(rules.MASK_NOT_SHOWN, kind, int(huge.sum()), "their box is huge")
+
+
+def _copies(
+    names: _Names, shapes: Shapes, usable: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Whether an earlier usable record is the same object under the same id."""
+    copies = np.zeros(len(usable), dtype=bool)
+    rows = np.flatnonzero(usable)
+    times = Counter(taken(names.ids, rows))
+    seen: set[tuple[Any, ...]] = set()
+    for row in rows.tolist():
+        id_ = names.ids[row]
+        if id_ is not None and times[id_] > 1:
+            place = names.image[row], names.category[row], *shapes.box[row].tolist()
+            object_ = id_, *place, shapes.rle[row]
+            copies[row] = object_ in seen
+            seen.add(object_)
+    return copies
+
+
+def _numbered_anew(names: _Names, usable: NDArray[np.bool_], log: ProblemLog) -> _Names:
+    """Gives usable records an id of their own where an earlier one has the same."""
+    rows = np.flatnonzero(usable)
+    old = taken(names.ids, rows)
+    new = numbered_anew(old, names.ids)
+    changed = [n for o, n in zip(old, new, strict=True) if o != n]
+    if not changed:
+        return names
+    log.note(
+        rules.NEW_ANNOTATION_ID,
+        "annotation",
+        len(changed),
+        f"in file order, the later ones got the free ids from {changed[0]} on",
+    )
+    ids = list(names.ids)
+    for row, id_ in zip(rows.tolist(), new, strict=True):
+        ids[row] = id_
+    return names._replace(ids=ids)

@@ -66,7 +66,9 @@ def read_matched(
     )
     objects = read_predicted(records, references, log, reserved=reserved_attributes())
     if records and not len(objects):
-        first = next(p for p in log.problems if p.kind == "prediction")
+        first = next(
+            p for p in log.problems if p.kind == "prediction" and p.severity == "error"
+        )
         raise CocoAuditError(
             f"None of the {len(records):,} predictions of {file.name} can be used with "
             f"{target.name}; this is the first: {first.reason}{match.hint}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, TypeVar
 
@@ -64,7 +64,7 @@ def identified(
 
 
 class Faults:
-    """The first fault of each record; later ones of the same record do not count.
+    """The first fault of each record, and what to say of those that have none.
 
     Args:
         records: ``N`` raw records; those that are no objects have a fault already
@@ -76,6 +76,7 @@ class Faults:
     def __init__(self, records: Sequence[Any]) -> None:
         self.none = np.ones(len(records), dtype=bool)
         self._found: dict[int, tuple[Rule, Callable[[int], str]]] = {}
+        self._warnings: list[tuple[int, Rule, str]] = []
         self.mark(
             rules.NOT_A_RECORD,
             np.array([not isinstance(r, dict) for r in records], dtype=bool),
@@ -96,21 +97,32 @@ class Faults:
         self._found.update(dict.fromkeys(new, (rule, reason)))
         self.none[new] = False
 
+    def warn(self, rule: Rule, reasons: Mapping[int, str]) -> None:
+        """Says something of records, unless they are set aside.
+
+        Args:
+            rule: what it is
+            reasons: the reason for each row
+        """
+        self._warnings += [(row, rule, reason) for row, reason in reasons.items()]
+
     def report(
         self,
         log: ProblemLog,
         kind: Literal["annotation", "prediction"],
         ids: list[Id | None],
     ) -> None:
-        """Logs the fault of each record.
+        """Logs the fault of each record, or else its warnings.
 
         Args:
             log: takes them
             kind: what the records are
             ids: their ids
         """
-        for row, (rule, reason) in sorted(self._found.items(), key=lambda f: f[0]):
-            log.add(rule, kind, row, ids[row], reason(row))
+        found = [(row, rule, why(row)) for row, (rule, why) in self._found.items()]
+        found += [warning for warning in self._warnings if self.none[warning[0]]]
+        for row, rule, reason in sorted(found, key=lambda problem: problem[0]):
+            log.add(rule, kind, row, ids[row], reason)
 
 
 def dicts(records: Sequence[Any]) -> list[dict[str, Any]]:

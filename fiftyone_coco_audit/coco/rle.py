@@ -24,6 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.wording import counted
+
 _FIRST_CHARACTER = 48
 _MAX_CHARACTERS_PER_RUN = 7  # 35 bits, more than any run of an image needs
 _MAX_PIXELS = 2**31  # pycocotools counts pixels in 32 bits
@@ -153,21 +155,10 @@ def _compress_polygons(polygons: list[Any], width: int, height: int) -> str | Br
 
     outline = 0.0
     for polygon in polygons:
-        if not isinstance(polygon, (list, tuple)) or not all(
-            issubclass(t, Real) and not issubclass(t, bool)
-            for t in set(map(type, polygon))
-        ):
-            return Broken("a polygon is not a list of numbers")
-        if len(polygon) % 2:
-            return Broken(f"a polygon has {len(polygon)} numbers, an odd count")
-        if len(polygon) < 6:
-            return Broken(f"a polygon has {len(polygon) // 2} points where it needs 3")
-        low, high = min(polygon), max(polygon)
-        if not -_MAX_COORDINATE <= low <= high <= _MAX_COORDINATE:
-            return Broken("a point of a polygon is not finite or far away")
+        fault = polygon_fault(polygon)
+        if fault is not None:
+            return Broken(fault)
         points = np.array(polygon, dtype=np.float64).reshape(-1, 2)
-        if np.isnan(points).any():
-            return Broken("a point of a polygon is not finite or far away")
         edges = np.abs(points - np.roll(points, 1, axis=0))
         outline += float(edges.max(axis=1).sum())
     if outline > _MAX_OUTLINE:
@@ -175,6 +166,23 @@ def _compress_polygons(polygons: list[Any], width: int, height: int) -> str | Br
     parts = coco_mask.frPyObjects(polygons, height, width)
     text: str = coco_mask.merge(parts)["counts"].decode()
     return text
+
+
+def polygon_fault(polygon: Any) -> str | None:
+    """Returns why a value is no polygon that can be drawn, ``None`` if it is one."""
+    if not isinstance(polygon, (list, tuple)) or not all(
+        issubclass(t, Real) and not issubclass(t, bool) for t in set(map(type, polygon))
+    ):
+        return "a polygon is not a list of numbers"
+    if len(polygon) % 2:
+        return f"a polygon has {len(polygon)} numbers, an odd count"
+    if len(polygon) < 6:
+        return f"a polygon has {counted(len(polygon) // 2, 'point')} where it needs 3"
+    low, high, total = min(polygon), max(polygon), sum(polygon)
+    near = -_MAX_COORDINATE <= low <= high <= _MAX_COORDINATE
+    if not near or total != total:  # NaN slips through comparisons
+        return "a point of a polygon is not finite or far away"
+    return None
 
 
 def decode(texts: Sequence[str]) -> RunLengths:

@@ -132,9 +132,10 @@ UNUSABLE_SCORE = Rule(
 BROKEN_SEGMENTATION = Rule(
     "CA115",
     "broken-segmentation",
-    "error",
-    "A segmentation is no valid polygon or run-length encoding.",
-    "Export the mask again; leave the segmentation out for a box without a mask.",
+    "warning",
+    "A segmentation is not a valid polygon or run-length encoding; the object was kept "
+    "with its box, without a mask.",
+    "Export the mask again if you evaluate or train on masks; boxes are not affected.",
     example='The annotation `{"segmentation": [[1, 1, 9, 1]]}`, of two points.',
     counterexample='The annotation `{"segmentation": [[1, 1, 9, 1, 9, 9]]}`, of three.',
 )
@@ -142,8 +143,8 @@ DUPLICATE_ANNOTATION_ID = Rule(
     "CA116",
     "duplicate-annotation-id",
     "error",
-    "Two annotations share an id; COCO tools keep only one of them.",
-    "Give every annotation an id of its own; the first one was kept.",
+    "An annotation repeats an earlier one: same id, image, category, box and mask.",
+    "Remove the copy, which was set aside; the first one was kept.",
     example='The annotations `{"id": 7}` and `{"id": 7}`.',
     counterexample='The annotations `{"id": 7}` and `{"id": 8}`.',
 )
@@ -195,6 +196,38 @@ DUPLICATE_CATEGORY_NAME = Rule(
     "Give every category a name of its own, or merge the two.",
     example='The categories `{"name": "cat"}` and `{"name": "cat"}`.',
     counterexample='The categories `{"name": "cat"}` and `{"name": "dog"}`.',
+)
+UNUSUAL_SEGMENTATION = Rule(
+    "CA124",
+    "unusual-segmentation",
+    "warning",
+    "A segmentation is not in COCO's format; it was read as what it most likely means.",
+    "Look at the mask; write polygons as [[x1, y1, x2, y2, ...]] and run lengths as "
+    "pycocotools does, because other tools may not read this file.",
+    example='The annotation `{"segmentation": [1, 1, 9, 1, 9, 9]}`, one flat list.',
+    counterexample='The annotation `{"segmentation": [[1, 1, 9, 1, 9, 9]]}`.',
+)
+BOX_REPLACED = Rule(
+    "CA125",
+    "box-replaced",
+    "warning",
+    "A `bbox` cannot be used, so the box around the mask was taken.",
+    "Write the box as [x, y, width, height] in pixels with positive sides.",
+    example='The annotation `{"bbox": [1, 1, 0, 8], '
+    '"segmentation": [[1, 1, 9, 1, 9, 9]]}`.',
+    counterexample='The annotation `{"bbox": [1, 1, 8, 8], '
+    '"segmentation": [[1, 1, 9, 1, 9, 9]]}`.',
+)
+MOSTLY_CROWDS = Rule(
+    "CA126",
+    "mostly-crowds",
+    "warning",
+    "Most annotations are marked as crowds, which an evaluation ignores together with "
+    "the predictions on them, so little or nothing is left to find.",
+    "Set `iscrowd` to 0 where an annotation is a single object; CVAT writes 1 for "
+    "every mask, so export polygons from it or correct the file.",
+    example='The annotation `{"iscrowd": 1}`, the only one.',
+    counterexample='The annotation `{"iscrowd": 0}`, the only one.',
 )
 IMAGE_IDS_IN_DOUBT = Rule(
     "CA128",
@@ -276,6 +309,28 @@ MASK_NOT_SHOWN = Rule(
     counterexample='The annotation `{"bbox": [0, 0, 1e5, 1e5]}`, which has no mask.',
 )
 
+BOX_FROM_MASK = Rule(
+    "CA136",
+    "box-from-mask",
+    "note",
+    "Annotations have a mask but no `bbox`; the box around the mask was taken.",
+    "Write the box as [x, y, width, height] in pixels; most COCO tools need it.",
+    example='The annotation `{"bbox": null, "segmentation": [[1, 1, 9, 1, 9, 9]]}`.',
+    counterexample='The annotation `{"bbox": [1, 1, 8, 8], '
+    '"segmentation": [[1, 1, 9, 1, 9, 9]]}`.',
+)
+NEW_ANNOTATION_ID = Rule(
+    "CA137",
+    "new-annotation-id",
+    "note",
+    "Different annotations have the same id; the first one kept it and each later one "
+    "got a new id, where pycocotools would take the last one of each id for all.",
+    "Give every annotation an id of its own, not one that restarts in each image.",
+    example='The annotations `{"id": 7, "image_id": 1}` and '
+    '`{"id": 7, "image_id": 2}`.',
+    counterexample='The annotations `{"id": 7, "image_id": 1}` and '
+    '`{"id": 8, "image_id": 2}`.',
+)
 FILE_FOUND_BY_NAME = Rule(
     "CA140",
     "file-found-by-name",

@@ -23,11 +23,13 @@ IMPORTED = {
     "no_area_no_iscrowd": (3, 9, {}, {"CA131": 9, "CA132": 9}),
     "orphans_cardamage": (27, 43, {"CA110": 952}, {}),
     "orphans_widerperson": (3116, 7568, {"CA110": 852}, {}),
-    "poly_lt3pts": (1, 0, {"CA115": 1}, {}),
+    "poly_lt3pts": (1, 1, {}, {"CA132": 22}),
     "posetrack_neg_xy": (3, 14, {}, {"CA131": 14, "CA132": 42}),
     "string_image_id": (1, 14, {}, {"CA130": 2}),
     "visdrone50_empty_seg": (50, 3326, {}, {}),
 }
+# Of records that are kept, by code; missing files aside
+WARNED = {"poly_lt3pts": {"CA115": 1}}
 REFUSED = {
     "captions_not_instances": "it looks like a file of captions",
     "sam_json_not_coco": "no list `images`.*Segment Anything",
@@ -73,6 +75,8 @@ def test_imported(file, folder, tmp_path):
     assert report.set_aside == set_aside
     assert report.notes == notes
     assert report.missing_files == images
+    warnings = {c: n for c, n in report.warnings.items() if c != "CA120"}
+    assert warnings == WARNED.get(file, {})
     assert dataset.count() == images
     assert dataset.count("ground_truth.detections") == objects
     assert str(report)

@@ -1,6 +1,10 @@
 """Every rule of COCO records: a record that triggers it, and one that does not."""
 
+import json
 import math
+import re
+import zlib
+from base64 import b64encode
 
 import numpy as np
 import pytest
@@ -9,7 +13,7 @@ from pycocotools import mask as coco_mask
 
 from fiftyone_coco_audit.coco import rules
 from fiftyone_coco_audit.coco.categories import read_categories
-from fiftyone_coco_audit.coco.ids import as_stored, read_ids
+from fiftyone_coco_audit.coco.ids import as_stored, numbered_anew, read_ids
 from fiftyone_coco_audit.coco.images import read_images
 from fiftyone_coco_audit.coco.objects import References, read_annotated, read_predicted
 from fiftyone_coco_audit.coco.paths import ImageFolder
@@ -326,13 +330,20 @@ COMMON_FAULTS = [
     (rules.UNUSABLE_BOX, lambda record: {**record, "bbox": [1, 2, 10**400, 4]}),
     (rules.UNUSABLE_BOX, lambda record: {**record, "bbox": [1, 2, 1e308, 1e308]}),
     (rules.UNUSABLE_BOX, lambda record: {**record, "bbox": [1e308, 2, 1e308, 0.1]}),
-    (rules.BROKEN_SEGMENTATION, lambda record: {**record, "segmentation": [[]]}),
-    (rules.BROKEN_SEGMENTATION, lambda record: {**record, "segmentation": {}}),
     (
-        rules.BROKEN_SEGMENTATION,
+        rules.NO_BOX,
+        lambda record: {**record, "bbox": None, "segmentation": [[1, 1, 9, 9]]},
+    ),
+    (
+        rules.UNUSABLE_BOX,
+        lambda record: {**record, "bbox": [1, 2, 0, 4], "segmentation": {}},
+    ),
+    (
+        rules.UNUSABLE_BOX,
         lambda record: {
             **record,
-            "segmentation": {"size": [48, 64], "counts": "garbage"},
+            "bbox": [],
+            "segmentation": {"size": [48, 64], "counts": [48 * 64]},
         },
     ),
 ]
@@ -357,19 +368,84 @@ def test_predictions_without_a_score(score, log):
     assert codes(log) == [rules.UNUSABLE_SCORE.code]
 
 
-def test_duplicate_annotation_ids(log):
+def test_copies_of_annotations_are_set_aside(log):
     records = [
         annotation(id=1, image_id=5),  # set aside, so that its id is free
-        annotation(id=1),
-        annotation(id=1, image_id=2),
+        annotation(id=1, segmentation=POLYGON),
+        annotation(id=1, segmentation=[POLYGON[0]], area=7, note="a copy all the same"),
     ]
     objects = read(records, log)
 
-    assert objects.image.tolist() == [0]
+    assert (objects.ids, objects.area.tolist()) == ([1], [500])
     assert codes(log) == [
         rules.UNKNOWN_IMAGE.code,
         rules.DUPLICATE_ANNOTATION_ID.code,
     ]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"image_id": 2},
+        {"category_id": 0},
+        {"bbox": [10, 10, 20, 30.5]},
+        {"segmentation": POLYGON},
+    ],
+)
+def test_different_annotations_of_one_id_are_all_kept(other, log):
+    records = [
+        annotation(id=1),
+        annotation(id=1, **other),
+        annotation(id=5, image_id=9),  # set aside, but its id stays taken
+        annotation(id=1, bbox=[0, 0, 5, 5]),
+        annotation(id=1),
+        annotation(id=3),
+    ]
+    objects = read(records, log)
+
+    assert sorted(objects.ids) == [1, 3, 6, 7]
+    assert [(p.code, p.records) for p in log.problems] == [
+        (rules.UNKNOWN_IMAGE.code, 1),
+        (rules.DUPLICATE_ANNOTATION_ID.code, 1),
+        (rules.NEW_ANNOTATION_ID.code, 2),
+    ]
+    assert "from 6 on" in log.problems[-1].reason
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        ([1, 1, 1], [1, 2, 3]),
+        ([4, 4, 9, 4], [4, 10, 9, 11]),
+        ([0, 0], [0, 1]),
+        ([-5, -5], [-5, 1]),
+        (["a", "a", "a"], ["a", 1, 2]),
+        ([2**63 - 1, 2**63 - 1, 1], [2**63 - 1, 2, 1]),
+        ([None, None, 1], [None, None, 1]),
+        ([], []),
+    ],
+)
+def test_ids_are_numbered_anew(ids, expected):
+    assert numbered_anew(ids, ids) == expected
+
+
+@pytest.mark.parametrize(
+    ("crowds", "count", "said"),
+    [(20, 20, "all of 20"), (11, 20, "11 of 20"), (1, 1, "all of 1 annotation")],
+)
+def test_most_annotations_are_crowds(crowds, count, said, log):
+    read([annotation(id=n, iscrowd=int(n < crowds)) for n in range(count)], log)
+
+    (problem,) = log.problems
+    assert (problem.code, problem.records) == (rules.MOSTLY_CROWDS.code, crowds)
+    assert said in problem.reason
+
+
+@pytest.mark.parametrize(("crowds", "count"), [(0, 0), (0, 5), (10, 20)])
+def test_few_annotations_are_crowds(crowds, count, log):
+    read([annotation(id=n, iscrowd=int(n < crowds)) for n in range(count)], log)
+
+    assert not log.problems
 
 
 def test_predictions_may_share_an_id(log):
@@ -457,9 +533,169 @@ def test_masks_follow_their_objects(log):
     ]
     objects = read(records, log)
 
-    assert objects.ids == [2, 3, 1]
-    assert objects.rle == [text, text, None]
+    assert objects.ids == [2, 3, 4, 1]
+    assert objects.rle == [text, text, None, None]
     assert codes(log) == [rules.BROKEN_SEGMENTATION.code]
+
+
+@pytest.mark.parametrize("kind", ["annotation", "prediction"])
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        "",
+        "no mask",
+        "[[1, 2",
+        7,
+        {},
+        [[]],
+        [[], []],
+        [[[]]],
+        [None],
+        [[10, 10, 60, 50]],
+        [[10, 10], [60, 50]],
+        [[10, 10, 60, 10, 60, 50, 10]],
+        [[10, 10, 60, 10, 60, None]],
+        [[10, 10, 60, 10, 60, True]],
+        [[10, 10, 60, 10, 60, math.nan]],
+        [[math.nan, 10, 60, 10, 60, 40]],
+        [[10, 10, 60, 10, 60, 1e30]],
+        [[10, 10, 60, 10, 60, "wide"]],
+        [[[[[[[10, 10, 60, 10, 60, 40]]]]]]],
+        {"size": [48, 64], "counts": "garbage"},
+        {"size": [48, 64], "counts": "b'garbage'"},
+        {"size": [48, 64], "counts": "Z2FyYmFnZQ=="},
+        {"size": [48, 64]},
+        {"size": [48, 64], "counts": [1, 2, 3]},
+        {"size": [64, 48], "counts": [48 * 64]},
+        {"size": None, "counts": [5]},
+        [{"size": [48, 64], "counts": [48 * 64]}, {"size": [9, 9], "counts": [81]}],
+    ],
+    ids=repr,
+)
+def test_a_box_is_never_lost_with_its_mask(segmentation, kind, log):
+    make = annotation if kind == "annotation" else prediction
+    objects = read([make(id=9, segmentation=segmentation)], log, kind=kind)
+
+    assert objects.box.tolist() == [[10, 10, 20, 30]]
+    assert objects.rle == [None]
+    (problem,) = log.problems
+    assert problem.code == rules.BROKEN_SEGMENTATION.code
+    assert (problem.record_id, problem.position, problem.kind) == (9, 0, kind)
+    assert problem.severity == "warning"
+    assert problem.reason
+
+
+COMPRESSED = coco_mask.merge(coco_mask.frPyObjects(POLYGON, 48, 64))["counts"]
+PAIRS = [[10, 10], [30, 10], [30, 40], [10, 40]]
+UNUSUAL = [
+    (POLYGON[0], "one flat list"),
+    ([PAIRS], "pairs"),
+    (PAIRS, "pairs"),
+    ([[{"x": x, "y": y} for x, y in PAIRS]], "pairs"),
+    ([POLYGON], "nested too deep"),
+    ([[PAIRS]], "pairs"),
+    ([[str(number) for number in POLYGON[0]]], "coordinates are numbers as text"),
+    (json.dumps(POLYGON), "JSON in a text"),
+    (json.dumps(PAIRS), "JSON in a text and its points are pairs"),
+    (np.array(POLYGON), "not a plain list"),
+    ([*POLYGON, [10, 10, 60, 50]], "1 of 2 polygons was left out: .* has 2 points"),
+    ([[1, 1], *POLYGON, []], "2 of 3 polygons were left out: .* has 1 point where"),
+    ([*POLYGON, [1, 1, 9, 1, 9, math.inf]], "1 of 2 polygons was left out: .* finite"),
+    ([*POLYGON, [1, 1, 9, 1, 9]], "1 of 2 polygons was left out: .* odd"),
+    ({"size": [48, 64], "counts": str(COMPRESSED)}, r"Python shows of bytes"),
+    ({"size": [48, 64], "counts": b64encode(COMPRESSED).decode()}, "base64"),
+    ({"size": [48, 64], "counts": b64encode(COMPRESSED).decode().strip("=")}, "base64"),
+    (
+        {"size": [48, 64], "counts": b64encode(zlib.compress(COMPRESSED)).decode()},
+        "base64",
+    ),
+    ({"size": ["48", "64"], "counts": COMPRESSED.decode()}, "size is text"),
+    ({"counts": COMPRESSED.decode()}, "no size"),
+    ([{"size": [48, 64], "counts": COMPRESSED.decode()}], "a list of one mask"),
+    (
+        {"size": [48, 64], "counts": ["490", *["30", "18"] * 19, "30", "1640"]},
+        "counts are numbers as text",
+    ),
+]
+
+
+@pytest.mark.parametrize("kind", ["annotation", "prediction"])
+@pytest.mark.parametrize(("segmentation", "remark"), UNUSUAL, ids=repr)
+def test_masks_that_are_not_in_the_form_of_coco(segmentation, remark, kind, log):
+    make = annotation if kind == "annotation" else prediction
+    objects = read([make(id=9, segmentation=segmentation)], log, kind=kind)
+
+    assert objects.rle == [COMPRESSED.decode()]
+    assert objects.box.tolist() == [[10, 10, 20, 30]]
+    (problem,) = log.problems
+    assert problem.code == rules.UNUSUAL_SEGMENTATION.code
+    assert (problem.record_id, problem.position, problem.kind) == (9, 0, kind)
+    assert re.search(remark, problem.reason)
+
+
+def test_the_text_of_bytes_with_a_backslash(log):
+    """Python shows a backslash of run lengths as two."""
+    runs = [44, 4, 48 * 64 - 48]
+    rle = coco_mask.frPyObjects({"size": [48, 64], "counts": runs}, 48, 64)
+    assert b"\\" in rle["counts"]
+    mask = {"size": [48, 64], "counts": str(rle["counts"])}
+    objects = read([annotation(segmentation=mask)], log)
+
+    assert objects.rle == [rle["counts"].decode()]
+
+
+def test_packed_run_lengths_that_never_end(log):
+    bomb = b64encode(zlib.compress(b"0" * 2**28)).decode()
+    mask = {"size": [48, 64], "counts": bomb}
+    objects = read([annotation(segmentation=mask)], log)
+
+    assert objects.rle == [None]
+    assert codes(log) == [rules.BROKEN_SEGMENTATION.code]
+
+
+def test_masks_in_text_that_is_nested_without_end(log):
+    objects = read([annotation(segmentation="[" * 100_000)], log)
+
+    assert objects.rle == [None]
+    assert codes(log) == [rules.BROKEN_SEGMENTATION.code]
+
+
+@pytest.mark.parametrize("bbox", [None, [], ()])
+def test_annotations_get_their_box_from_the_mask(bbox, log):
+    records = [
+        without(annotation(id=1, segmentation=POLYGON), "bbox"),
+        annotation(id=2, segmentation=POLYGON[0], bbox=bbox),
+        annotation(id=3, segmentation={"size": [48, 64], "counts": str(COMPRESSED)}),
+    ]
+    objects = read(records, log)
+
+    assert objects.box.tolist() == [[10, 10, 20, 30]] * 3
+    assert [(p.code, p.records) for p in log.problems] == [
+        (rules.UNUSUAL_SEGMENTATION.code, 1),
+        (rules.UNUSUAL_SEGMENTATION.code, 1),
+        (rules.BOX_FROM_MASK.code, 2),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["annotation", "prediction"])
+@pytest.mark.parametrize(
+    "bbox",
+    [[0, 0, 0, 0], [10, 10, 20], [1, 2, 3, -4], [math.nan] * 4, "1234", ["a"] * 4, {}],
+)
+def test_boxes_that_cannot_be_used_are_replaced_by_that_of_the_mask(bbox, kind, log):
+    make = annotation if kind == "annotation" else prediction
+    objects = read([make(id=9, segmentation=POLYGON, bbox=bbox)], log, kind=kind)
+
+    assert objects.box.tolist() == [[10, 10, 20, 30]]
+    (problem,) = log.problems
+    assert (problem.code, problem.record_id) == (rules.BOX_REPLACED.code, 9)
+    assert repr(bbox) in problem.reason
+
+
+def test_nothing_is_said_of_masks_of_records_that_are_set_aside(log):
+    read([prediction(segmentation=POLYGON[0], score=None)], log, kind="prediction")
+
+    assert codes(log) == [rules.UNUSABLE_SCORE.code]
 
 
 def test_predictions_get_their_box_from_the_mask(log):

@@ -1,0 +1,194 @@
+"""Objects whose records are odd: all kept, with the numbers of pycocotools.
+
+The images are 200 x 100 pixels, and each object has the box of ``BOX`` or beside it.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from fiftyone_coco_audit.auditing import audit
+from fiftyone_coco_audit.coco.importer import import_coco
+from fiftyone_coco_audit.coco.report import import_report
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.evaluation.run import evaluate
+from tests.reference import run_cocoeval
+
+BOX = [10, 10, 50, 40]
+POLYGON = [10, 10, 60, 10, 60, 50, 10, 50]
+RLE = coco_mask.merge(coco_mask.frPyObjects([POLYGON], 100, 200))["counts"]
+
+ODD_MASKS: list[Any] = [
+    POLYGON,
+    [[[10, 10], [60, 10], [60, 50]]],
+    [[]],
+    "",
+    [[10, 10, 60, 50]],
+    [POLYGON, [10, 10, 60, 50]],
+    {"size": [100, 200], "counts": str(RLE)},
+    {"size": [100, 200], "counts": b64encode(RLE).decode()},
+    [[10, 10, 60, 10, 60, float("nan")]],
+    {"size": [200, 100], "counts": RLE.decode()},
+    None,
+    [POLYGON],
+]
+
+
+def coco(annotations: list[dict[str, Any]], images: int = 1) -> dict[str, Any]:
+    """A COCO file of so many images with these annotations, the rest as usual."""
+    return {
+        "images": [
+            {"id": id_, "file_name": f"{id_}.png", "width": 200, "height": 100}
+            for id_ in range(1, images + 1)
+        ],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+        "annotations": [
+            {
+                "id": number,
+                "image_id": 1,
+                "category_id": 1,
+                "bbox": BOX,
+                "area": 2000,
+                "iscrowd": 0,
+                **annotation,
+            }
+            for number, annotation in enumerate(annotations, 1)
+        ],
+    }
+
+
+def found(truth: dict[str, Any], **changes: Any) -> list[dict[str, Any]]:
+    """Predictions beside every second object, the last ones worst."""
+    return [
+        {
+            "image_id": annotation["image_id"],
+            "category_id": annotation["category_id"],
+            "bbox": np.add(BOX, [number % 7, 0, 0, 0]).tolist(),
+            "score": 1 - number / 100,
+            **changes,
+        }
+        for number, annotation in enumerate(truth["annotations"])
+    ]
+
+
+def spread(annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The annotations, each in an image of its own."""
+    return [{**a, "image_id": number} for number, a in enumerate(annotations, 1)]
+
+
+def summary(truth: Any, predictions: Any, tmp_path: Path) -> list[float]:
+    """The 12 numbers of boxes after an import."""
+    dataset = import_coco(truth, tmp_path, predictions=predictions, progress=False)
+    numbers: list[float] = list(evaluate(dataset, progress=False).summary().values())
+    fo.delete_dataset(dataset.name)
+    return numbers
+
+
+def test_boxes_with_odd_masks_give_the_numbers_of_pycocotools(tmp_path: Path) -> None:
+    truth = coco(spread([{"segmentation": mask} for mask in ODD_MASKS]), len(ODD_MASKS))
+    predictions = [
+        {**prediction, "segmentation": mask}
+        for prediction, mask in zip(found(truth), reversed(ODD_MASKS), strict=True)
+    ]
+    dataset = import_coco(truth, tmp_path, predictions=predictions, progress=False)
+
+    report = import_report(dataset)
+    assert report.objects == report.predictions["predictions"] == len(ODD_MASKS)
+    assert report.set_aside == {}
+    assert report.warnings == {"CA115": 10, "CA120": 12, "CA124": 10}
+    results = evaluate(dataset, progress=False)
+    expected = run_cocoeval(truth, [dict(p) for p in predictions]).stats
+    assert list(results.summary().values()) == pytest.approx(expected, abs=1e-12)
+    assert expected[0] > 0.5
+
+
+def test_an_evaluation_of_masks_says_which_labels_have_none(tmp_path: Path) -> None:
+    truth = coco(spread([{"segmentation": mask} for mask in ODD_MASKS]), 12)
+    dataset = import_coco(
+        truth,
+        tmp_path,
+        predictions=found(truth, segmentation=[POLYGON]),
+        progress=False,
+    )
+
+    results = evaluate(dataset, iou_type="segm", progress=False)
+    assert "6 labels in 'ground_truth' have no mask: the box is used." in results.notes
+    (finding,) = audit(dataset, select=["CA115"]).findings
+    assert finding.count == 5
+    assert "kept with its box, without a mask" in finding.message
+
+
+def test_a_file_as_via_exports_it_keeps_all_objects(tmp_path: Path) -> None:
+    truth = coco([{"segmentation": POLYGON}] * 20)
+    dataset = import_coco(truth, tmp_path, invalid="raise", progress=False)
+
+    (masks,) = dataset.values("ground_truth.detections.rle")
+    assert masks == [RLE.decode()] * 20
+    problems = [p for p in import_report(dataset).problems if p.code == "CA124"]
+    assert [problem.position for problem in problems] == list(range(20))
+    assert all("flat list" in problem.reason for problem in problems)
+
+
+def test_masks_without_boxes_give_the_boxes(tmp_path: Path) -> None:
+    truth = coco([{"bbox": bbox, "segmentation": POLYGON} for bbox in (None, [])])
+    truth["annotations"].append(
+        {"id": 3, "image_id": 1, "category_id": 2, "segmentation": [POLYGON]}
+    )
+    dataset = import_coco(truth, tmp_path, invalid="raise", progress=False)
+
+    (boxes,) = dataset.values("ground_truth.detections.bounding_box")
+    assert np.multiply(boxes, [200, 100, 200, 100]).tolist() == [BOX] * 3
+    assert import_report(dataset).notes == {"CA131": 1, "CA136": 3}
+
+
+def test_ids_that_restart_in_each_image(tmp_path: Path) -> None:
+    """Pycocotools gives the same numbers once each annotation has an id of its own."""
+    annotations = [
+        {"id": 1 + number % 3, "image_id": 1 + number // 3, "bbox": [x, 10, 50, 40]}
+        for number, x in enumerate([10, 90, 140] * 6 + [10, 90])
+    ]
+    truth = coco(annotations, images=7)
+    predictions = found(truth)
+    dataset = import_coco(truth, tmp_path, predictions=predictions, progress=False)
+
+    report = import_report(dataset)
+    assert (report.objects, report.set_aside) == (20, {})
+    assert report.notes == {"CA137": 17}
+    assert dataset.values("ground_truth.detections.coco_id", unwind=True) == [
+        *(1, 2, 3),
+        *range(4, 21),
+    ]
+    results = evaluate(dataset, progress=False)
+    for number, annotation in enumerate(truth["annotations"], 1):
+        annotation["id"] = number
+    expected = run_cocoeval(truth, predictions).stats
+    assert list(results.summary().values()) == pytest.approx(expected, abs=1e-12)
+
+    again = import_coco(coco(annotations, images=7), tmp_path, progress=False)
+    ids = "ground_truth.detections.coco_id"
+    assert again.values(ids) == dataset.values(ids)
+
+
+@pytest.mark.parametrize("crowds", [20, 12])
+def test_a_file_of_crowds_is_found(crowds: int, tmp_path: Path) -> None:
+    truth = coco([{"iscrowd": int(number < crowds)} for number in range(20)])
+    dataset = import_coco(truth, tmp_path, progress=False)
+
+    (finding,) = audit(dataset, select=["CA126"]).findings
+    assert (finding.count, finding.severity) == (crowds, "warning")
+    assert f"{crowds} annotation records" in finding.message
+    assert "CVAT" in finding.advice
+
+
+def test_the_first_fault_is_named_not_a_note(tmp_path: Path) -> None:
+    truth = coco([{}])
+    predictions = found(truth, image_id="5")
+    with pytest.raises(CocoAuditError, match="the first: its `image_id` is 5"):
+        import_coco(truth, tmp_path, predictions=predictions, progress=False)
