@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,22 +23,37 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+#: The share of the damage from which a transform explains it
+EXPLAINS = 0.5
+#: Shares of the damage under which a transform has nothing to do with it
+LITTLE = 0.05
+#: The share of the damage that a transform must do alone to be searched with others
+SUSPECT = 0.2
+#: How many suspects are left out two at a time
+MOST_SUSPECTS = 4
+
+
 @dataclass(frozen=True)
 class Cause:
-    """The transform that one kind of damage is due to, and the figures that show it.
+    """The transforms that one kind of damage is due to, and the figures that show it.
 
     Attributes:
         kind: the kind of damage
-        transform: the number of the transform; None where it is due to none, or where
-            there is no such damage
+        transform: the number of the transform, the first of several; None where it is
+            due to none, or where there is no such damage
         name: the name of the transform; empty where there is none
         together: the share of objects and draws with that damage, of 1, by the whole
             pipeline
-        without: the same without the transform; None where there is none, or where
-            nothing goes through the others without it
-        alone: the same by the transform alone; likewise
+        without: the same without the transform; of several without all of them
+            (``"either"``), or the largest without one of them (``"both"``). None where
+            there is no transform, or where nothing goes through the others without it
+        alone: the same by the transform alone; of several the largest; likewise
         images: how many images were measured for these shares: where there is a
             transform, those that go through the pipeline with it and without it, if any
+        partners: the other transforms that are guilty, such as ``"3. CenterCrop"``
+        how: how several are guilty: ``"either"`` if each of them does the damage, so
+            that nothing is gained without one, ``"both"`` if none does it without the
+            others; empty for one
     """
 
     kind: str
@@ -47,6 +63,16 @@ class Cause:
     without: float | None
     alone: float | None
     images: int
+    partners: list[str] = field(default_factory=list)
+    how: str = ""
+
+    @property
+    def who(self) -> str:
+        """The guilty, such as ``"1. CenterCrop and 3. CenterCrop"``."""
+        if self.transform is None:
+            return ""
+        *most, last = [f"{self.transform}. {self.name}", *self.partners]
+        return f"{', '.join(most)} and {last}" if most else last
 
     def __str__(self) -> str:
         images = counted(self.images, "image")
@@ -58,15 +84,38 @@ class Cause:
                 f"{images}"
             )
         without = "the others fail without"
-        if self.without is not None:
-            without = f"{percent(self.without)} without"
         alone = "it fails alone"
+        if self.how:
+            without = "the others fail without them"
+            alone = "each fails alone"
+        if self.without is not None:
+            less = percent(self.without)
+            without = {
+                "": f"{less} without",
+                "either": f"{less} without all of them",
+                "both": f"{less} without one of them",
+            }[self.how]
         if self.alone is not None:
-            alone = f"{percent(self.alone)} by it alone"
-        return (
-            f"due to {self.transform}. {self.name}: {percent(self.together)} with it, "
-            f"{without}, {alone}, on {images}"
-        )
+            more = percent(self.alone)
+            alone = f"{more} by {'one of them' if self.how else 'it'} alone"
+        manner = {
+            "": "",
+            "either": ", each of which does it",
+            "both": ", which do it together",
+        }[self.how]
+        with_it = f"{percent(self.together)} with {'them' if self.how else 'it'}"
+        return f"due to {self.who}{manner}: {with_it}, {without}, {alone}, on {images}"
+
+
+@dataclass(frozen=True)
+class _Guilty:
+    """The numbers of transforms, how they are guilty, and what is without them."""
+
+    numbers: tuple[int, ...]
+    how: str = ""
+    together: float = 0.0
+    without: float = 0.0
+    images: int = 0
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,12 +127,15 @@ class Blame(Told):
         together: the damage of the whole
         without: the damage without a transform, by its number
         alone: the damage of a transform alone, by its number
+        without_several: the damage without several transforms, by their numbers;
+            measured where no single one explains the damage
     """
 
     pipeline: Pipeline
     together: DamageTable
     without: dict[int, DamageTable]
     alone: dict[int, DamageTable]
+    without_several: dict[tuple[int, ...], DamageTable] = field(default_factory=dict)
 
     def _about(self) -> str:
         return f"of {counted(len(self.pipeline), 'transform')}"
@@ -139,32 +191,23 @@ class Blame(Told):
     ) -> int | None:
         """The number of the transform that most of one kind of damage is due to.
 
-        A transform can do damage that another would do as well; then nothing is gained
-        by leaving one out, and the one decides that does most alone.
+        Of several that are guilty together it is the first; see :meth:`cause`.
 
         Returns:
             the number; None where there is no such damage, or no transform causes it
         """
-        frame = self.to_frame(thresholds)
-        if not len(frame):
-            return None
-        of_kind = frame.xs(kind, level="kind")
-        if not _shares(self.together, thresholds)[kind] > 0:
-            return None
-        for by in ("blame", "alone"):
-            if of_kind[by].max() > 0:
-                return int(of_kind[by].idxmax())
-        return None
+        guilty = self._guilty(kind, thresholds)
+        return guilty.numbers[0] if guilty else None
 
     def cause(self, kind: str, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> Cause:
-        """The transform that :meth:`worst` names, with the figures that show it.
+        """The transforms that a kind of damage is due to, with the figures.
 
         Args:
             kind: the kind of damage
             thresholds: from where on a measure is damage
         """
-        number = self.worst(kind, thresholds)
-        if number is None:
+        guilty = self._guilty(kind, thresholds)
+        if guilty is None:
             return Cause(
                 kind=kind,
                 transform=None,
@@ -174,20 +217,89 @@ class Blame(Told):
                 alone=None,
                 images=len(np.unique(self.together.sample)),
             )
-        figures = self.to_frame(thresholds).loc[(number, kind)]
-        without, alone = (
-            None if np.isnan(share) else float(share)
-            for share in (figures["without"], figures["alone"])
-        )
+        figures = self.to_frame(thresholds).xs(kind, level="kind")
+        figures = figures.loc[list(guilty.numbers)]
+        first = figures.iloc[0]
+        without: float = figures["without"].max()
+        if guilty.how == "either":
+            without = guilty.without
+        several = guilty.how == "either"
         return Cause(
             kind=kind,
-            transform=number,
-            name=str(figures["name"]),
-            together=float(figures["together"]),
-            without=without,
-            alone=alone,
-            images=int(figures["images"]),
+            transform=guilty.numbers[0],
+            name=str(first["name"]),
+            together=guilty.together if several else float(first["together"]),
+            without=_known(without),
+            alone=_known(figures["alone"].max()),
+            images=guilty.images if several else int(first["images"]),
+            partners=[str(self.pipeline.step(n)) for n in guilty.numbers[1:]],
+            how=guilty.how,
         )
+
+    def _guilty(self, kind: str, thresholds: Thresholds) -> _Guilty | None:
+        """Who a kind of damage is due to: one, several, or nobody."""
+        frame = self.to_frame(thresholds)
+        total = _shares(self.together, thresholds)[kind]
+        if not len(frame) or not total > 0:
+            return None
+        of_kind = frame.xs(kind, level="kind")
+        blame, alone = of_kind["blame"], of_kind["alone"]
+        best = blame.max()
+        if best >= EXPLAINS * total:
+            return _with_accomplices(blame, alone)
+        group = self._best_group(kind, thresholds)
+        if group is not None:
+            # What its members do is more than what each of them adds
+            gain = group.together - group.without
+            parts = blame.loc[list(group.numbers)].clip(lower=0).sum()
+            if gain >= EXPLAINS * group.together and gain > 1.5 * max(parts, best):
+                return group
+        if best >= LITTLE * total:
+            return _with_accomplices(blame, alone)
+        if alone.max() >= SUSPECT * total:
+            return _Guilty((int(alone.idxmax()),))
+        return None
+
+    def _best_group(self, kind: str, thresholds: Thresholds) -> _Guilty | None:
+        """The several without which there is least; the fewest that explain it."""
+        found = []
+        for numbers, table in self.without_several.items():
+            both = np.intersect1d(self.together.sample, table.sample)
+            if len(both):
+                whole, less = (
+                    _shares(one.of_samples(both), thresholds)[kind]
+                    for one in (self.together, table)
+                )
+                found.append(_Guilty(numbers, "either", whole, less, len(both)))
+
+        def rank(one: _Guilty) -> tuple[bool, int, float]:
+            gain = one.together - one.without
+            return gain < EXPLAINS * one.together, len(one.numbers), -gain
+
+        return min(found, key=rank, default=None)
+
+    def _suspects(self, thresholds: Thresholds) -> list[tuple[int, ...]]:
+        """Which transforms to leave out together, for damage that none explains.
+
+        They are those that do it alone, and those that fail alone, two at a time, and
+        all at once: what several do, none of them adds.
+        """
+        frame = self.to_frame(thresholds)
+        found: dict[tuple[int, ...], None] = {}
+        for kind, total in _shares(self.together, thresholds).items():
+            if not len(frame) or not total > 0:
+                continue
+            of_kind = frame.xs(kind, level="kind")
+            if of_kind["blame"].max() >= EXPLAINS * total:
+                continue
+            alone = of_kind["alone"].fillna(SUSPECT * total)
+            alone = alone[alone >= SUSPECT * total]
+            suspects = alone.sort_values(ascending=False, kind="stable").index.tolist()
+            pairs = combinations(sorted(suspects[:MOST_SUSPECTS]), 2)
+            found |= dict.fromkeys(pairs)
+            if len(suspects) > 2:
+                found[tuple(sorted(suspects))] = None
+        return list(found)
 
     def sentences(self) -> list[str]:
         """What each kind of damage is due to, the most frequent first."""
@@ -196,6 +308,22 @@ class Blame(Told):
         kinds = sorted(seen, key=lambda kind: -share[kind])
         said = [f"{kind}: {self.cause(kind)}" for kind in kinds]
         return said or ["There is no damage."]
+
+
+def _known(share: float) -> float | None:
+    return None if np.isnan(share) else float(share)
+
+
+def _with_accomplices(blame: pd.Series, alone: pd.Series) -> _Guilty:
+    """The most guilty, and those without which it does little."""
+    first = int(blame.idxmax())
+    most = blame[first]
+    # What fails alone may do it all the same
+    if not alone[first] < EXPLAINS * most:
+        return _Guilty((first,))
+    others = (blame >= EXPLAINS * most) & (alone < EXPLAINS * most)
+    numbers = tuple(blame.index[others].tolist())
+    return _Guilty(numbers, "both" if len(numbers) > 1 else "")
 
 
 def _shares(table: DamageTable, thresholds: Thresholds) -> dict[str, float]:
@@ -211,17 +339,20 @@ def apportion(
     pipeline: Pipeline,
     together: DamageTable,
     measure: Callable[[Sequence[Pipeline]], Sequence[DamageTable]],
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
 ) -> Blame:
     """Finds out what each transform of a pipeline contributes to the damage.
 
     A transform draws the same random numbers in the whole, without another one, and
-    alone. So the difference is the transform's, not chance.
+    alone. So the difference is the transform's, not chance. Where no transform explains
+    a kind of damage, those that do it alone are left out in pairs, and all at once.
 
     Args:
         pipeline: the pipeline
         together: the damage of the whole pipeline
         measure: measures the damage of some pipelines, on the same samples with the
             same seeds; samples that fail are left out
+        thresholds: from where on a measure is damage
 
     Returns:
         a :class:`Blame`
@@ -230,9 +361,14 @@ def apportion(
     without = [pipeline.without(number) for number in numbers]
     alone = [pipeline.only(number) for number in numbers]
     tables = measure([*without, *alone])
-    return Blame(
+    blame = Blame(
         pipeline=pipeline,
         together=together,
         without=dict(zip(numbers, tables[: len(numbers)], strict=True)),
         alone=dict(zip(numbers, tables[len(numbers) :], strict=True)),
     )
+    several = blame._suspects(thresholds)
+    if not several:
+        return blame
+    tables = measure([pipeline.without(*group) for group in several])
+    return replace(blame, without_several=dict(zip(several, tables, strict=True)))

@@ -179,11 +179,12 @@ class Pipeline(Brief):
             f"the pipeline has no transform {number}: its transforms are {numbers}"
         )
 
-    def without(self, number: int) -> Pipeline:
-        """The pipeline without one of its steps; all others draw as they did."""
-        left_out = self.step(number)
-        steps = tuple(step for step in self.steps if step is not left_out)
-        return replace(self, steps=steps, name=f"{self.name} without {left_out}")
+    def without(self, *numbers: int) -> Pipeline:
+        """The pipeline without some of its steps; all others draw as they did."""
+        left_out = [self.step(number) for number in numbers]
+        steps = tuple(step for step in self.steps if step not in left_out)
+        named = " and ".join(map(str, left_out))
+        return replace(self, steps=steps, name=f"{self.name} without {named}")
 
     def only(self, number: int) -> Pipeline:
         """One step of the pipeline, which draws as it did among the others."""

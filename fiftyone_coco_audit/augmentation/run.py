@@ -246,7 +246,7 @@ class AugmentationAudit(Brief):
             return [_tables(measured, n) for n in range(len(pipelines))]
 
         together = self.table.of_samples(positions)
-        return apportion(self.pipeline, together, measure_all)
+        return apportion(self.pipeline, together, measure_all, self.thresholds)
 
     def with_causes(self, max_samples: int = 100, **options: Any) -> AugmentationAudit:
         """The same with what each of the findings is due to, as :attr:`causes`.

@@ -99,6 +99,9 @@ class AuditAugmentation(SdkOperator):
             )
 
 
+_MANNERS = {"": "", "either": " (each of them does it)", "both": " (together)"}
+
+
 def _table_of_causes(results: dict[str, Any]) -> str:
     rows = []
     causes = {code: Cause(**cause) for code, cause in results["causes"].items()}
@@ -109,7 +112,7 @@ def _table_of_causes(results: dict[str, Any]) -> str:
             continue
         shares = (cause.together, cause.without, cause.alone)
         figures = ["fails" if s is None else percent(s) for s in shares]
-        rows.append([code, f"{cause.transform}. {cause.name}", *figures])
+        rows.append([code, cause.who + _MANNERS[cause.how], *figures])
     images = max(cause.images for cause in causes.values())
     head = ["Finding", "Due to", "With it", "Without it", "It alone"]
     table = markdown_table(head, rows, text_columns=2)

@@ -627,12 +627,12 @@ def test_the_operator_names_the_transforms_to_blame(dataset):
     assert (cause["transform"], cause["name"]) == (2, "Rotate")
     outputs = types.Object()
     foo.get_operator(name).describe(result, outputs)
-    table = outputs.properties["causes"].default
+    table = outputs.properties["table_of_causes"].default
     shares = " | ".join(percent(cause[k]) for k in ("together", "without", "alone"))
-    assert f"| CA604 | 2. Rotate | {shares} |" in table
+    assert f"| CA604 | 2\\. Rotate | {shares} |" in table
     assert table.endswith("Shares of the objects and draws of 5 images.")
     foo.get_operator(name).describe({**result, "causes": {}}, plain := types.Object())
-    assert "causes" not in plain.properties
+    assert "table_of_causes" not in plain.properties
 
 
 def test_the_form_asks_whether_to_find_the_blame(dataset):
