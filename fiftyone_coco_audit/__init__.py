@@ -28,8 +28,13 @@ if TYPE_CHECKING:
     from fiftyone_coco_audit.coco.importer import add_coco_predictions, import_coco
     from fiftyone_coco_audit.coco.report import import_report
     from fiftyone_coco_audit.errors import CocoAuditError
+    from fiftyone_coco_audit.evaluation.colors import (
+        color_by_outcome,
+        outcome_colors,
+        restore_colors,
+    )
     from fiftyone_coco_audit.evaluation.run import evaluate
-    from fiftyone_coco_audit.evaluation.views import outcome_colors, worst_first
+    from fiftyone_coco_audit.evaluation.views import worst_first
     from fiftyone_coco_audit.findings import Finding
     from fiftyone_coco_audit.loading.run import check_loader, delete_dry_run, dry_run
     from fiftyone_coco_audit.statistics.comparing import (
@@ -56,6 +61,7 @@ __all__ = [
     "audit",
     "audit_augmentation",
     "check_loader",
+    "color_by_outcome",
     "compare_sets",
     "compute_statistics",
     "delete_augmentation_damage",
@@ -68,6 +74,7 @@ __all__ = [
     "import_report",
     "load_audit",
     "outcome_colors",
+    "restore_colors",
     "simulate_resampling",
     "worst_first",
 ]
@@ -84,6 +91,7 @@ _MODULE_OF = {
     "audit": "auditing",
     "audit_augmentation": "augmentation.run",
     "check_loader": "loading.run",
+    "color_by_outcome": "evaluation.colors",
     "compare_sets": "statistics.comparing",
     "compute_statistics": "statistics.run",
     "delete_augmentation_damage": "augmentation.run",
@@ -95,7 +103,8 @@ _MODULE_OF = {
     "import_coco": "coco.importer",
     "import_report": "coco.report",
     "load_audit": "auditing",
-    "outcome_colors": "evaluation.views",
+    "outcome_colors": "evaluation.colors",
+    "restore_colors": "evaluation.colors",
     "simulate_resampling": "statistics.sampling",
     "worst_first": "evaluation.views",
 }

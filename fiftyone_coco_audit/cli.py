@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 import fiftyone_coco_audit
@@ -180,6 +181,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     from fiftyone_coco_audit import (
         audit,
+        color_by_outcome,
         evaluate,
         import_coco,
         import_report,
@@ -189,7 +191,7 @@ def _run(arguments: argparse.Namespace) -> int:
         dataset_of_that_name,
         default_dataset_name,
     )
-    from fiftyone_coco_audit.evaluation.views import outcome_colors
+    from fiftyone_coco_audit.evaluation.colors import LEGEND
     from fiftyone_coco_audit.terminal import check_address, serve, worst_images
 
     rules = _rules(arguments)
@@ -231,7 +233,19 @@ def _run(arguments: argparse.Namespace) -> int:
         results.print_summary()
         print("\nThe worst images")
         print(worst_images(results.per_image(), arguments.images_dir))
-        samples, colors = worst_first(dataset), outcome_colors()
+        colors = color_by_outcome(dataset, results.key)
+        score = results.evaluation.settings.score_threshold
+        samples = worst_first(dataset, results.key, min_score=score)
+        print(
+            "\n"
+            + fill(
+                f"In the App: {LEGEND} With --launch, predictions with a score below "
+                f"{score:g} are hidden; the x of FilterLabels, above the grid, shows "
+                "them.",
+                width=min(shutil.get_terminal_size((100, 24)).columns, 100),
+                subsequent_indent="  ",
+            )
+        )
 
     print(f"\nThe dataset is {dataset.name!r}; this shows it in the App:")
     print(f"  fiftyone app launch {shlex.quote(dataset.name)}")

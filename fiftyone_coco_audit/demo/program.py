@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 _EVAL_KEY = "eval"
 _NEXT = """
 In the App, images come worst first, those without an AP last
-  - colours: objects found are green, missed ones red; right predictions orange,
-    wrong ones teal
+  - colors: objects found are green, missed ones red; right predictions orange,
+    wrong ones teal; labels that COCO ignores gray
+  - predictions with a score below {score:g} are hidden; the x of "FilterLabels", above
+    the grid, shows them
   - sidebar, group "{key}": drag the slider of {key}_ap, or pick one of {key}_status
   - the check list above the grid: the panel "COCO Audit", whose findings, bars, points
     and cells each open the very images or labels they are about
@@ -90,9 +92,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
     from fiftyone_coco_audit import (
         audit,
+        color_by_outcome,
         evaluate,
         import_coco,
-        outcome_colors,
         worst_first,
     )
     from fiftyone_coco_audit.terminal import check_address, serve, worst_images
@@ -129,6 +131,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
     print("Evaluating...")
     results = evaluate(dataset, eval_key=_EVAL_KEY, iou_type="bbox")
+    colors = color_by_outcome(dataset, _EVAL_KEY)
+    score = results.evaluation.settings.score_threshold
 
     print(f"\nDataset {dataset.name!r}: {_describe(dataset, findings)}\n")
     print(findings.to_text(shutil.get_terminal_size((100, 24)).columns))
@@ -136,11 +140,11 @@ def _run(arguments: argparse.Namespace) -> int:
     results.print_summary()
     print("\nThe worst images")
     print(worst_images(results.per_image(), paths.images))
-    print(_NEXT.format(key=_EVAL_KEY, manifest=paths.manifest))
+    print(_NEXT.format(key=_EVAL_KEY, score=score, manifest=paths.manifest))
     if arguments.app:
         serve(
-            worst_first(dataset, _EVAL_KEY),
-            color_scheme=outcome_colors(eval_key=_EVAL_KEY),
+            worst_first(dataset, _EVAL_KEY, min_score=score),
+            color_scheme=colors,
             port=arguments.port,
             address=arguments.address,
         )

@@ -36,7 +36,7 @@ from fiftyone_coco_audit.evaluation.replacement import (
     replace_evaluation,
 )
 from fiftyone_coco_audit.evaluation.settings import Settings
-from fiftyone_coco_audit.evaluation.views import showing_all_fields
+from fiftyone_coco_audit.evaluation.views import hidden_by_score, showing_all_fields
 from fiftyone_coco_audit.interrupts import interrupts_held
 from fiftyone_coco_audit.memory import garbage_collection_paused
 
@@ -156,7 +156,7 @@ def evaluate(
             match_rows(inputs, *outcomes),
             inputs.classes,
             image_frame(samples, inputs.columns, of_samples),
-            inputs.notes,
+            [*inputs.notes, *_told_of_view(samples, pred_field)],
         )
 
         logger.info("Writing results...")
@@ -165,6 +165,17 @@ def evaluate(
             with interrupts_held():
                 replace_evaluation(dataset, eval_key, results)
     return results
+
+
+def _told_of_view(samples: fo.SampleCollection, pred_field: str) -> list[str]:
+    """A note where the view that worst_first() made leaves predictions out."""
+    score = hidden_by_score(samples, pred_field)
+    if score is None:
+        return []
+    return [
+        f"The view hides predictions with a score below {score:g}, so they were not "
+        "evaluated: evaluate the dataset for the numbers of all predictions"
+    ]
 
 
 def _save(

@@ -1,9 +1,9 @@
-"""How an evaluation is looked at: which images first, and in which colours."""
+"""How an evaluation is looked at: which images first, and which predictions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.errors import CocoAuditError
@@ -11,20 +11,24 @@ from fiftyone_coco_audit.errors import CocoAuditError
 if TYPE_CHECKING:
     import fiftyone as fo
 
-_TRUTH = {"tp": "#3fa34d", "fn": "#e5383b"}
-_PREDICTIONS = {"tp": "#f28e2b", "fp": "#17a2b8"}
 
-
-def worst_first(samples: fo.SampleCollection, eval_key: str = "eval") -> fo.DatasetView:
+def worst_first(
+    samples: fo.SampleCollection,
+    eval_key: str = "eval",
+    *,
+    min_score: float | None = None,
+) -> fo.DatasetView:
     """The samples by ascending AP, none left out.
 
     Where APs are equal, images with more objects missed come first, then those with
     more false positives. Images without ground truth have no AP and come last.
-    A sort that the view ends with is replaced.
+    A sort that the view ends with is replaced, and so is a former ``min_score``.
 
     Args:
         samples: a dataset or view that :func:`fiftyone_coco_audit.evaluate` evaluated
         eval_key: the name of the evaluation
+        min_score: if given, the view hides predictions with a lower score. Those
+            without a score stay.
 
     Returns:
         a view
@@ -38,10 +42,11 @@ def worst_first(samples: fo.SampleCollection, eval_key: str = "eval") -> fo.Data
     from fiftyone_coco_audit.evaluation.replacement import finish_replacement
 
     require_samples(samples)
-    finish_replacement(samples._root_dataset)
-    if not samples._root_dataset.has_field(f"{eval_key}_ap"):
+    dataset = samples._root_dataset
+    finish_replacement(dataset)
+    if not dataset.has_field(f"{eval_key}_ap"):
         raise CocoAuditError(
-            f"Dataset {samples._root_dataset.name!r} has no field '{eval_key}_ap', so "
+            f"Dataset {dataset.name!r} has no field '{eval_key}_ap', so "
             "its images cannot be sorted by AP: run evaluate() with "
             f"eval_key={eval_key!r} first"
         )
@@ -56,16 +61,81 @@ def worst_first(samples: fo.SampleCollection, eval_key: str = "eval") -> fo.Data
             ("id", 1),
         ]
     )
-    stages, hiding = _stages(samples)
+    stages, hiding = _stages(showing_all_scores(samples))
     while stages and isinstance(stages[-1], fo.SortBy):
         stages.pop()
+    if min_score is not None:
+        pred_field = dataset.get_evaluation_info(eval_key).config.pred_field
+        # Before the sort: the App has no room to show the end of both
+        stages.append(_hiding_low_scores(pred_field, min_score))
     return _view(samples, [*stages, by_ap, *hiding])
+
+
+def showing_all_scores(samples: fo.SampleCollection) -> fo.SampleCollection:
+    """The same view with the predictions that :func:`worst_first` hides by score.
+
+    Args:
+        samples: a dataset or view
+    """
+    stages = samples.view()._stages
+    kept = [stage for stage in stages if _least_score(stage) is None]
+    return samples if len(kept) == len(stages) else _view(samples, kept)
 
 
 def showing_all_fields(samples: fo.SampleCollection) -> fo.SampleCollection:
     """The same samples and labels, with the fields that a view hides."""
     stages, hiding = _stages(samples)
     return _view(samples, stages) if hiding else samples
+
+
+def hidden_by_score(samples: fo.SampleCollection, pred_field: str) -> float | None:
+    """The score under which a view hides predictions, as :func:`worst_first` does it.
+
+    Args:
+        samples: a dataset or view
+        pred_field: the field of the predictions
+
+    Returns:
+        the highest such score, or None if the view hides none in this way
+    """
+    scores = [
+        score
+        for stage in samples.view()._stages
+        if (score := _least_score(stage)) is not None and stage.field == pred_field
+    ]
+    return max(scores, default=None)
+
+
+def _hiding_low_scores(pred_field: str, min_score: float) -> fo.FilterLabels:
+    import fiftyone as fo
+    from fiftyone import ViewField as F
+
+    score = F("confidence")
+    shown = (score >= min_score) | (score == None)  # noqa: E711
+    return fo.FilterLabels(pred_field, shown, only_matches=False)
+
+
+def _least_score(stage: fo.ViewStage) -> float | None:
+    """The score of a stage that :func:`_hiding_low_scores` made, else None.
+
+    The App gives stages back as they are in MongoDB.
+    """
+    import fiftyone as fo
+
+    if not isinstance(stage, fo.FilterLabels):
+        return None
+    match dict(stage._serialize(include_uuid=False)["kwargs"]):
+        case {
+            "only_matches": False,
+            "filter": {
+                "$or": [
+                    {"$gte": [str(path), float() | int() as score]},
+                    {"$not": {"$gt": [str(other), None]}},
+                ]
+            },
+        } if path == other and path.endswith(".confidence"):
+            return float(score)
+    return None
 
 
 def _stages(
@@ -89,58 +159,3 @@ def _view(
     for stage in stages:
         view = view.add_stage(stage)
     return view
-
-
-def outcome_colors(
-    pred_field: str = "predictions",
-    gt_field: str = "ground_truth",
-    eval_key: str = "eval",
-) -> fo.ColorScheme:
-    """Colours labels by their outcome: what was found quiet, what went wrong loud.
-
-    Args:
-        pred_field: the field of the predictions
-        gt_field: the field of the ground truth
-        eval_key: the name of the evaluation
-
-    Returns:
-        a color scheme, for a session or for ``dataset.app_config``
-    """
-    import fiftyone as fo
-
-    return fo.ColorScheme(
-        color_by="value",
-        opacity=0.5,
-        fields=[
-            {
-                "path": field,
-                "colorByAttribute": eval_key,
-                "fieldColor": colors["tp"],
-                "valueColors": [
-                    {"value": outcome, "color": color}
-                    for outcome, color in colors.items()
-                ],
-            }
-            for field, colors in ((gt_field, _TRUTH), (pred_field, _PREDICTIONS))
-        ],
-    )
-
-
-def is_outcome_colors(scheme: fo.ColorScheme) -> bool:
-    """Whether a color scheme is as :func:`outcome_colors` makes it for some evaluation.
-
-    Args:
-        scheme: the color scheme
-    """
-    fields = scheme.fields or []
-    if len(fields) != 2:
-        return False
-    truth, predictions = fields
-    made = outcome_colors(
-        predictions.get("path"), truth.get("path"), truth.get("colorByAttribute")
-    )
-    return _content(scheme) == _content(made)
-
-
-def _content(scheme: fo.ColorScheme) -> dict[str, Any]:
-    return {name: value for name, value in scheme.to_dict().items() if name != "_id"}

@@ -19,6 +19,7 @@ from fiftyone_coco_audit.operators.open_panels import (
     OpenAugmentationPreview,
     OpenCocoAudit,
 )
+from fiftyone_coco_audit.operators.restore_colors import RestoreColors
 from fiftyone_coco_audit.operators.simulate_resampling import SimulateResampling
 
 OPERATORS: tuple[type[foo.Operator], ...] = (
@@ -26,6 +27,7 @@ OPERATORS: tuple[type[foo.Operator], ...] = (
     AddCocoPredictions,
     Evaluate,
     EvaluationFields,
+    RestoreColors,
     RunAudit,
     ComputeStatistics,
     SimulateResampling,

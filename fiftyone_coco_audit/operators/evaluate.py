@@ -9,16 +9,22 @@ from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.message import GeneratedMessage
 
+from fiftyone_coco_audit.evaluation.colors import (
+    LEGEND,
+    color_by_outcome,
+    is_outcome_colors,
+)
 from fiftyone_coco_audit.evaluation.fields import check_names_are_free
 from fiftyone_coco_audit.evaluation.run import evaluate
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.evaluation.views import (
-    is_outcome_colors,
-    outcome_colors,
+    hidden_by_score,
+    showing_all_scores,
     worst_first,
 )
 from fiftyone_coco_audit.masks import has_masks
 from fiftyone_coco_audit.operators.base import SdkOperator
+from fiftyone_coco_audit.operators.color_schemes import show_colors
 from fiftyone_coco_audit.operators.forms import (
     HALF,
     add_choice,
@@ -49,6 +55,9 @@ class Evaluate(SdkOperator):
             _ask_for_fields(inputs, fields)
         else:
             _add_fields(inputs, ctx, fields)
+            hidden = _told_of_hidden(ctx, ctx.params.get("pred_field") or fields[0])
+            if hidden:
+                inputs.view("hidden", types.Notice(label=hidden))
             _add_settings(inputs, ctx)
             _add_key(inputs, ctx)
             _add_colors(inputs, ctx)
@@ -56,33 +65,36 @@ class Evaluate(SdkOperator):
     def call(self, ctx: ExecutionContext, progress: Any) -> Any:
         """Evaluates what the form asks for."""
         arguments = self.arguments(ctx) | _numbers(ctx)
-        results = evaluate(ctx.target_view(), **arguments, progress=progress)
+        # The last evaluation has opened a view that hides predictions
+        samples = showing_all_scores(ctx.target_view())
+        results = evaluate(samples, **arguments, progress=progress)
         if ctx.params.get("color_labels"):
-            config = results.config
-            ctx.dataset.app_config.color_scheme = outcome_colors(
-                config.pred_field, config.gt_field, results.key
-            )
-            ctx.dataset.save()
+            color_by_outcome(ctx.dataset, results.key)
         return results
 
     def to_results(self, ctx: ExecutionContext, value: Any) -> dict[str, Any]:
         """The evaluation key, what was evaluated, the 12 numbers and the notes."""
+        fields = value.config.pred_field, value.config.gt_field
+        hidden = _told_of_hidden(ctx, fields[0])
         return {
             "eval_key": value.key,
-            "fields": [value.config.pred_field, value.config.gt_field],
+            "fields": list(fields),
             "images": [len(value.per_image()), len(value.samples._root_dataset)],
             "summary": value.summary(),
-            "notes": list(value.notes),
+            "notes": [*value.notes, *([hidden] if hidden else [])],
+            "colored": bool(ctx.params.get("color_labels")),
+            "hidden_below": _score_threshold(value),
         }
 
     def open(self, ctx: ExecutionContext, value: Any) -> Iterator[GeneratedMessage]:
-        """Sorts the images that were evaluated, the worst first."""
+        """Sorts the images, the worst first, and hides predictions of low score."""
+        yield ctx.ops.reload_dataset()
         if ctx.params.get("color_labels"):
-            # The App reads a dataset's colours only as it opens the dataset
-            yield ctx.ops.open_dataset(ctx.dataset.name)
-        else:
-            yield ctx.ops.reload_dataset()
-        yield ctx.ops.set_view(worst_first(ctx.target_view(), value.key))
+            yield show_colors(ctx)
+        view = worst_first(
+            ctx.target_view(), value.key, min_score=_score_threshold(value)
+        )
+        yield ctx.ops.set_view(view)
 
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
         """Shows the 12 numbers."""
@@ -105,6 +117,36 @@ class Evaluate(SdkOperator):
             "panel *Model Evaluation* with classes and curves.",
             name="next",
         )
+        outputs.md(_legend(results), name="legend")
+
+
+def _legend(results: dict[str, Any]) -> str:
+    """What the grid shows, and how to get all of it."""
+    hidden = (
+        f"Predictions with a score below {results['hidden_below']:g} are hidden: the "
+        "**x** of *FilterLabels*, above the grid, shows them."
+    )
+    if not results["colored"]:
+        return hidden
+    return (
+        f"**Colors.** {LEGEND} {hidden} The operator **COCO Audit: restore the "
+        "colors** brings back the former ones."
+    )
+
+
+def _score_threshold(value: Any) -> float:
+    return float(value.evaluation.settings.score_threshold)
+
+
+def _told_of_hidden(ctx: ExecutionContext, pred_field: str) -> str | None:
+    """Says that an evaluation includes what the view hides by its score."""
+    score = hidden_by_score(ctx.target_view(), pred_field)
+    if score is None:
+        return None
+    return (
+        f"The grid hides predictions with a score below {score:g}, but they are "
+        "evaluated too."
+    )
 
 
 def _ask_for_fields(inputs: types.Object, fields: list[str]) -> None:
@@ -181,17 +223,18 @@ def _told_of_replacement(ctx: ExecutionContext, key: str) -> types.View:
 
 
 def _add_colors(inputs: types.Object, ctx: ExecutionContext) -> None:
-    """Adds the choice of outcome colours, off where they would replace a user's."""
+    """Adds the choice of outcome colors, off where they would replace a user's."""
     scheme = ctx.dataset.app_config.color_scheme
     is_own = scheme is not None and not is_outcome_colors(scheme)
-    replaced = ". Replaces the colour scheme of this dataset" * is_own
+    replaced = (
+        " They replace the color scheme of this dataset until you run COCO Audit: "
+        "restore the colors."
+    )
     inputs.bool(
         "color_labels",
         default=not is_own,
-        label="Colour labels by outcome",
-        description="Objects: green if found, red if missed; predictions: orange if "
-        "right, turquoise if wrong. The App opens the dataset anew, which closes "
-        f"panels{replaced}",
+        label="Color labels by outcome",
+        description=f"{LEGEND}{replaced * is_own}",
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import fiftyone.operators as foo
 
+from fiftyone_coco_audit.evaluation.colors import discard_colors, rename_colors
 from fiftyone_coco_audit.evaluation.fields import (
     additional_fields,
     delete_additional_fields,
@@ -50,9 +51,11 @@ class EvaluationFields(foo.EvaluationMetric):
             config.pred_field,
             config.gt_field,
         )
+        rename_colors(samples._root_dataset, eval_key, new_eval_key)
 
     def cleanup(self, samples: Any, config: Any, eval_key: str) -> None:
-        """Deletes the fields with their run."""
+        """Deletes the fields with their run, and the colors that show them."""
+        discard_colors(samples._root_dataset, eval_key)
         discard_replacement(samples._root_dataset, eval_key)
         delete_additional_fields(
             samples._root_dataset, eval_key, config.pred_field, config.gt_field

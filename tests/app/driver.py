@@ -10,13 +10,14 @@ class Operators:
         self.page = page
         self.form = page.get_by_test_id("operators-prompt-modal")
 
-    def open(self, label: str) -> Locator:
+    def open(self, label: str, *, has_entries: bool = True) -> Locator:
         """Opens the form of an operator, and returns it."""
         self.page.keyboard.press("`")
         self.page.get_by_placeholder("Search operations").fill(label)
         self.page.get_by_text(label, exact=True).first.click()
         entries = self.form.get_by_role("textbox"), self.form.get_by_role("combobox")
-        entries[0].or_(entries[1]).first.wait_for()
+        if has_entries:
+            entries[0].or_(entries[1]).first.wait_for()
         return self.form
 
     def submit(self, button: str) -> Locator:

@@ -10,11 +10,13 @@ from playwright.sync_api import Page, Response, expect
 
 from fiftyone_coco_audit import evaluate, import_coco, worst_first
 from tests.app.driver import Operators
+from tests.app.panel_driver import AuditPanel
 from tests.small_coco import SmallCoco, write_small_coco
 
 pytestmark = pytest.mark.browser
 
 EVALUATE = "COCO Audit: evaluate predictions"
+RESTORE = "COCO Audit: restore the colors"
 IMPORT = "COCO Audit: import a dataset"
 ADD = "COCO Audit: add predictions"
 
@@ -53,12 +55,13 @@ def test_evaluate(
     screenshot: Screenshot,
 ):
     page = open_app(demo_dataset)
+    AuditPanel(page, demo_dataset).open_from_palette()
     operators.open(EVALUATE)
     screenshot("form")
     assert not page.evaluate(SHOWS_COLOR, FOUND)
     with page.expect_response(asks_for_sorted_samples) as sorted_samples:
         shown = operators.submit("Evaluate")
-    # Without opening the page again
+    # Without opening the dataset again
     page.wait_for_function(SHOWS_COLOR, arg=FOUND)
 
     demo_dataset.reload()
@@ -66,8 +69,11 @@ def test_evaluate(
     for name, value in expected.items():
         expect(shown).to_contain_text(name)
         expect(shown).to_contain_text(f"{value:.4f}")
+    expect(shown).to_contain_text("Labels that COCO ignores are gray")
     screenshot("results")
     shown.get_by_role("button", name="Done").click()
+    # The panel that was open still is
+    expect(page.get_by_test_id("panel-content-coco_audit")).to_be_visible()
 
     for field in ("eval_ap", "eval_status"):
         expect(page.get_by_test_id(f"sidebar-entry-draggable-{field}")).to_be_visible()
@@ -76,7 +82,14 @@ def test_evaluate(
     assert len(given) > 10
     assert given == worst[: len(given)]
     expect(page.get_by_text("200 samples")).to_be_visible()
+    expect(page.get_by_text("FilterLabels")).to_be_visible()
     screenshot("colors")
+
+    operators.open(RESTORE, has_entries=False)
+    operators.submit("Restore").get_by_role("button", name="Done").click()
+    page.wait_for_function(f"color => !({SHOWS_COLOR})(color)", arg=FOUND)
+    expect(page.get_by_test_id("panel-content-coco_audit")).to_be_visible()
+    screenshot("restored")
 
 
 def test_evaluate_keeps_the_colors_that_a_dataset_has(
@@ -90,7 +103,7 @@ def test_evaluate_keeps_the_colors_that_a_dataset_has(
     open_app(demo_dataset)
     form = operators.open(EVALUATE)
     expect(form.get_by_role("checkbox")).not_to_be_checked()
-    expect(form).to_contain_text("Replaces the colour scheme of this dataset")
+    expect(form).to_contain_text("They replace the color scheme of this dataset")
     screenshot("form")
     operators.submit("Evaluate")
     demo_dataset.reload()

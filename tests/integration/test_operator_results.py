@@ -10,7 +10,7 @@ import fiftyone as fo
 import pytest
 from fiftyone.operators.executor import execute_or_delegate_operator
 
-from fiftyone_coco_audit import import_coco
+from fiftyone_coco_audit import color_by_outcome, evaluate, import_coco
 from fiftyone_coco_audit.demo import DemoPaths
 from fiftyone_coco_audit.operators import OPERATORS
 from fiftyone_coco_audit.operators.base import SdkOperator
@@ -30,6 +30,7 @@ PARAMS: dict[str, dict[str, Any]] = {
         "pred_field": "again",
     },
     "evaluate": {"pred_field": "predictions", "gt_field": "ground_truth"},
+    "restore_colors": {},
     "audit": {},
     "compute_statistics": {},
     "simulate_resampling": {"threshold": 0.2},
@@ -48,7 +49,7 @@ PARAMS: dict[str, dict[str, Any]] = {
 #: Words that the App must show of some
 TEXTS = {
     "import_coco": ["The first of each", "annotation", "Set aside"],
-    "audit_augmentation": ["| CA604 | 3. Rotate |", "Shares of the objects"],
+    "audit_augmentation": ["| CA604 |", "Rotate |", "Shares of the objects"],
     "simulate_resampling": ["| class |"],
     "compare_sets": ["| median |"],
     "dry_run": ["| share |"],
@@ -118,6 +119,9 @@ def test_no_output_is_empty(
         key: value.format(**folders) if isinstance(value, str) else value
         for key, value in PARAMS[name].items()
     }
+    if name == "restore_colors":
+        evaluate(dataset)
+        color_by_outcome(dataset)
     shown = shown_by_app(name, dataset, params)
     assert not {"error", "bug"} & set(shown["results"]), shown["results"]
     drawn = as_drawn(shown["outputs"], shown["results"])

@@ -245,19 +245,60 @@ class TestApp:
     def test_evaluate_colors_labels_only_if_asked(self, dataset):
         request = {"dataset_name": dataset.name}
         told = ask_as_app("evaluate", {**FIELDS, "eval_key": "one"}, **request)
-        assert "open_dataset" not in [uri.rpartition("/")[2] for uri, _ in told]
+        assert "set_color_scheme" not in [name for name, _ in told]
         dataset.reload()
         assert dataset.app_config.color_scheme is None
         asked = {**FIELDS, "eval_key": "two", "color_labels": True}
         told = ask_as_app("evaluate", asked, **request)
-        opened = [params for uri, params in told if uri.endswith("open_dataset")]
-        assert opened == [{"dataset": dataset.name}]
+        names = [name.rpartition("/")[2] for name, _ in told if name != "set_progress"]
+        # None of these closes a panel
+        assert names == [
+            "reload_dataset",
+            "set_color_scheme",
+            "set_view",
+            "show_output",
+        ]
+        (live,) = (params for name, params in told if name.endswith("color_scheme"))
         dataset.reload()
+        assert live["fields"] == list(dataset.app_config.color_scheme.fields)
+        assert live["colorBy"] == "value"
         truth, predictions = dataset.app_config.color_scheme.fields
         assert (truth["path"], predictions["path"]) == ("ground_truth", "predictions")
         assert truth["colorByAttribute"] == predictions["colorByAttribute"] == "two"
-        dataset.delete_evaluation("two")
-        assert len(dataset.app_config.color_scheme.fields) == 2
+
+    def test_the_colors_come_back(self, dataset):
+        request = {"dataset_name": dataset.name}
+        ask_as_app("evaluate", {**FIELDS, "color_labels": True}, **request)
+        told = ask_as_app("restore_colors", {}, **request)
+        (live,) = (params for name, params in told if name.endswith("color_scheme"))
+        assert live["fields"] is None and live["colorPool"] and live["opacity"] == 0.7
+        dataset.reload()
+        assert dataset.app_config.color_scheme is None
+        ((_, shown),) = ask_as_app("restore_colors", {}, **request)
+        assert "nothing to bring back" in shown["results"]["error"]
+
+    def test_evaluate_hides_low_scores_and_evaluates_them_all_the_same(self, dataset):
+        scores = [[0.3] * len(one) for one in dataset.values("predictions.detections")]
+        dataset.set_values("predictions.detections.confidence", scores)
+        expected = evaluate(dataset).summary()
+        view = None
+        for threshold in (0.5, 0.2):
+            told = ask_as_app(
+                "evaluate",
+                {**FIELDS, "score_threshold": threshold},
+                dataset_name=dataset.name,
+                view=view,
+            )
+            view = told[-2][1]["view"]
+            shown = fo.DatasetView._build(dataset, view)
+            assert shown.count("predictions.detections") == (threshold < 0.3) * 3
+            assert filenames(shown) == list(APS)
+            results = told[-1][1]["results"]
+            assert results["summary"] == expected
+        # The second time the grid hid all predictions
+        assert any("evaluated too" in note for note in results["notes"])
+        properties = form("evaluate", FIELDS, dataset_name=dataset.name, view=view)
+        assert "below 0.2" in properties["hidden"].view.label
 
     def test_evaluate_a_view_that_hides_fields(self, dataset):
         view = dataset.select_fields(["predictions", "ground_truth"])
@@ -270,7 +311,7 @@ class TestApp:
         assert told[-1][1]["results"]["summary"] == evaluate(dataset).summary()
 
     def test_a_mistake_in_opening_is_shown_as_one_sentence(self, dataset, monkeypatch):
-        def refuse(*args: Any) -> None:
+        def refuse(*args: Any, **kwargs: Any) -> None:
             raise CocoAuditError("no view")
 
         monkeypatch.setattr(

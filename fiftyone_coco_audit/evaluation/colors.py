@@ -1,0 +1,181 @@
+"""The colors of labels after an evaluation, and the way back to those before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fiftyone_coco_audit.errors import CocoAuditError
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+_IGNORED = "#8c8c8c"
+_TRUTH = {"tp": "#3fa34d", "fn": "#e5383b"}
+_PREDICTIONS = {"tp": "#f28e2b", "fp": "#17a2b8"}
+
+#: What the colors mean
+LEGEND = (
+    "Objects are green if a prediction found them and red if none did. Predictions are "
+    "orange if they are right and teal if they are wrong. Labels that COCO ignores are "
+    "gray."
+)
+
+# In the dataset's info: the color scheme that ours has replaced
+_BEFORE = "coco_audit_colors"
+_SCHEME = "app_config.color_scheme"
+
+
+def outcome_colors(
+    pred_field: str = "predictions",
+    gt_field: str = "ground_truth",
+    eval_key: str = "eval",
+) -> fo.ColorScheme:
+    """Colors labels by their outcome.
+
+    Objects are green if they were found and red if not. Predictions are orange if they
+    are right and teal if not. Labels without an outcome are gray, since COCO ignores
+    them.
+
+    Args:
+        pred_field: the field of the predictions
+        gt_field: the field of the ground truth
+        eval_key: the name of the evaluation
+
+    Returns:
+        a color scheme, for a session or for ``dataset.app_config``
+    """
+    import fiftyone as fo
+
+    return fo.ColorScheme(
+        color_by="value",
+        opacity=0.5,
+        fields=[
+            {
+                "path": field,
+                "colorByAttribute": eval_key,
+                "fieldColor": colors["tp"],
+                "valueColors": [
+                    {"value": outcome, "color": color}
+                    # The App takes "none" for labels without a value
+                    for outcome, color in {**colors, "none": _IGNORED}.items()
+                ],
+            }
+            for field, colors in ((gt_field, _TRUTH), (pred_field, _PREDICTIONS))
+        ],
+    )
+
+
+def is_outcome_colors(scheme: fo.ColorScheme) -> bool:
+    """Whether a color scheme is as :func:`outcome_colors` makes it for some evaluation.
+
+    Args:
+        scheme: the color scheme
+    """
+    fields = scheme.fields or []
+    if len(fields) != 2:
+        return False
+    truth, predictions = fields
+    made = outcome_colors(
+        predictions.get("path"), truth.get("path"), truth.get("colorByAttribute")
+    )
+    return _content(scheme) == _content(made)
+
+
+def color_by_outcome(dataset: fo.Dataset, eval_key: str = "eval") -> fo.ColorScheme:
+    """Makes the outcome colors of an evaluation those of its dataset.
+
+    The App shows them whenever it opens the dataset. The color scheme that they replace
+    is kept for :func:`restore_colors`.
+
+    Args:
+        dataset: the dataset
+        eval_key: the name of the evaluation
+
+    Returns:
+        the color scheme, for a session that is open already
+
+    Raises:
+        CocoAuditError: if there is no such evaluation
+    """
+    dataset.reload()
+    if eval_key not in dataset.list_evaluations():
+        raise CocoAuditError(
+            f"Dataset {dataset.name!r} has no evaluation {eval_key!r} to color labels "
+            f"by: run evaluate() with eval_key={eval_key!r} first"
+        )
+    config = dataset.get_evaluation_info(eval_key).config
+    scheme = outcome_colors(config.pred_field, config.gt_field, eval_key)
+    changes: dict[str, Any] = {_SCHEME: scheme.to_dict()}
+    now = dataset.app_config.color_scheme
+    if now is None or not is_outcome_colors(now):
+        changes[f"info.{_BEFORE}"] = None if now is None else now.to_dict()
+    _change(dataset, {"$set": changes})
+    return scheme
+
+
+def restore_colors(dataset: fo.Dataset) -> None:
+    """Brings back the colors that :func:`color_by_outcome` has replaced.
+
+    Args:
+        dataset: the dataset
+
+    Raises:
+        CocoAuditError: if the dataset has no outcome colors now
+    """
+    dataset.reload()
+    now = dataset.app_config.color_scheme
+    if now is None or not is_outcome_colors(now):
+        raise CocoAuditError(
+            f"The labels of dataset {dataset.name!r} are not colored by outcome, so "
+            "there is nothing to bring back"
+        )
+    before = (dataset.info or {}).get(_BEFORE)
+    _change(dataset, {"$set": {_SCHEME: before}, "$unset": {f"info.{_BEFORE}": ""}})
+
+
+def rename_colors(dataset: fo.Dataset, eval_key: str, new_eval_key: str) -> None:
+    """Lets the colors of a dataset follow an evaluation that gets another name.
+
+    Args:
+        dataset: the dataset
+        eval_key: the name of the evaluation
+        new_eval_key: its new name
+    """
+    scheme = dataset.app_config.color_scheme
+    if _is_of(scheme, eval_key):
+        truth, predictions = (field["path"] for field in scheme.fields)
+        renamed = outcome_colors(predictions, truth, new_eval_key)
+        _change(dataset, {"$set": {_SCHEME: renamed.to_dict()}})
+
+
+def discard_colors(dataset: fo.Dataset, eval_key: str) -> None:
+    """Restores the colors of a dataset whose evaluation is being deleted.
+
+    All labels would be gray otherwise.
+
+    Args:
+        dataset: the dataset
+        eval_key: the name of the evaluation
+    """
+    if _is_of(dataset.app_config.color_scheme, eval_key):
+        restore_colors(dataset)
+
+
+def _is_of(scheme: fo.ColorScheme | None, eval_key: str) -> bool:
+    return (
+        scheme is not None
+        and is_outcome_colors(scheme)
+        and scheme.fields[0]["colorByAttribute"] == eval_key
+    )
+
+
+def _content(scheme: fo.ColorScheme) -> dict[str, Any]:
+    return {name: value for name, value in scheme.to_dict().items() if name != "_id"}
+
+
+def _change(dataset: fo.Dataset, update: dict[str, Any]) -> None:
+    """Changes nothing but colors, whatever else this process has loaded."""
+    import fiftyone.core.odm as foo
+
+    foo.get_db_conn().datasets.update_one({"_id": dataset._doc.id}, update)
+    dataset.reload()

@@ -1,0 +1,52 @@
+"""The operator ``restore_colors``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fiftyone.operators import types
+from fiftyone.operators.executor import ExecutionContext
+from fiftyone.operators.message import GeneratedMessage
+
+from fiftyone_coco_audit.evaluation.colors import restore_colors
+from fiftyone_coco_audit.operators.base import SdkOperator
+from fiftyone_coco_audit.operators.color_schemes import show_colors
+from fiftyone_coco_audit.operators.forms import require_dataset
+
+
+class RestoreColors(SdkOperator):
+    """Brings back the colors that labels had before they were colored by outcome."""
+
+    function = staticmethod(restore_colors)
+    label = "COCO Audit: restore the colors"
+    description = "The colors that labels had before an evaluation colored them"
+    icon = "palette"
+    submit = "Restore"
+
+    def fill(self, inputs: types.Object, ctx: ExecutionContext) -> None:
+        """Fills the form."""
+        require_dataset(ctx)
+        inputs.md(
+            "The labels get the colors back that they had before an evaluation colored "
+            "them by outcome.",
+            name="about",
+        )
+
+    def call(self, ctx: ExecutionContext, progress: Any) -> None:
+        """Brings them back."""
+        restore_colors(ctx.dataset)
+
+    def to_results(self, ctx: ExecutionContext, value: None) -> dict[str, Any]:
+        """The dataset."""
+        return {"dataset": ctx.dataset.name}
+
+    def open(self, ctx: ExecutionContext, value: None) -> Iterator[GeneratedMessage]:
+        """Shows them."""
+        yield ctx.ops.reload_dataset()
+        yield show_colors(ctx)
+
+    def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
+        """Says that they are back."""
+        message = "The labels have the colors again that they had before"
+        outputs.view("message", types.Success(label=message))
