@@ -34,6 +34,7 @@ from fiftyone_coco_audit.findings import (
     Severity,
     findings_frame,
     severest_first,
+    told_once,
 )
 from fiftyone_coco_audit.interrupts import interrupts_held
 from fiftyone_coco_audit.runs import load_run, save_run
@@ -263,7 +264,7 @@ def audit(
         *examine(labelled, statistics, rules, changed),
     ]
     made = Audit(
-        findings=severest_first(findings),
+        findings=severest_first(told_once(findings)),
         samples=samples,
         label_field=label_field,
         resize=str(resize),
@@ -271,7 +272,7 @@ def audit(
         num_images=len(labelled.images),
         num_objects=len(labelled.images.objects),
         created=datetime.now(timezone.utc),
-        notes=tuple(labelled.notes),
+        notes=(*labelled.notes, *statistics.notes),
         num_crowds=int(labelled.images.crowds.sum()),
     )
     _store(made, [rule.code for rule in rules], changed)
@@ -402,7 +403,7 @@ def examine(
         thresholds: thresholds that are not to be the default, by code
 
     Returns:
-        the findings, the severest first
+        the findings, the severest first, also those that follow from others
     """
     changed = thresholds or {}
     findings = [
@@ -497,9 +498,9 @@ def _finding(rule: Rule, evidence: Evidence, labelled: LabelledSamples) -> Findi
     return Finding(
         code=rule.code,
         name=rule.name,
-        severity=rule.severity,
+        severity=evidence.severity or rule.severity,
         message=evidence.message,
-        advice=rule.advice,
+        advice=evidence.advice or rule.advice,
         count=len(label_ids) or len(sample_ids),
         classes=evidence.classes,
         figures=dict(evidence.figures),

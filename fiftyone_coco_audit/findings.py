@@ -38,6 +38,8 @@ class Evidence(Brief):
         objects: rows of the objects concerned, where they are what is wrong
         classes: names of the classes concerned
         figures: the numbers behind the sentence, by name
+        severity: where it is not that of the rule, as it depends on what was found
+        advice: where it is not that of the rule, as the cause is known
     """
 
     message: str
@@ -45,6 +47,8 @@ class Evidence(Brief):
     objects: NDArray[np.int64] | None = None
     classes: tuple[str, ...] = ()
     figures: Mapping[str, float | int | str] = field(default_factory=dict)
+    severity: Severity | None = None
+    advice: str | None = None
 
     def _about(self) -> str:
         return f"of {self.message!r}"
@@ -69,6 +73,9 @@ class Rule:
         counterexample: something much like it that does not
         check: a function of :class:`.statistics.overview.Statistics` that yields
             the :class:`Evidence`; its keyword-only parameters are the thresholds
+        implies: codes, or beginnings of codes, of rules whose findings follow from
+            one of this, and are left out beside it
+        needs_whole: whether a view of a few images cannot answer it
     """
 
     code: str
@@ -79,6 +86,8 @@ class Rule:
     example: str = ""
     counterexample: str = ""
     check: Check | None = field(default=None, compare=False)
+    implies: tuple[str, ...] = ()
+    needs_whole: bool = False
 
     @property
     def thresholds(self) -> dict[str, Any]:
@@ -101,7 +110,9 @@ class Rule:
         Returns:
             an iterable of :class:`Evidence`
         """
-        return () if self.check is None else self.check(statistics, **thresholds)
+        if self.check is None or (self.needs_whole and statistics.is_glimpse):
+            return ()
+        return self.check(statistics, **thresholds)
 
 
 RULES: dict[str, Rule] = {}
@@ -141,6 +152,8 @@ def rule(
     advice: str,
     example: str,
     counterexample: str,
+    implies: tuple[str, ...] = (),
+    needs_whole: bool = False,
 ) -> Callable[[Check], Rule]:
     """Makes a rule of a check, and registers it.
 
@@ -152,7 +165,16 @@ def rule(
 
     def register(check: Check) -> Rule:
         made = Rule(
-            code, name, severity, explanation, advice, example, counterexample, check
+            code,
+            name,
+            severity,
+            explanation,
+            advice,
+            example,
+            counterexample,
+            check,
+            implies,
+            needs_whole,
         )
         register_rules(made)
         return made
@@ -225,6 +247,30 @@ def severest_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Findings by severity, those of one severity by code."""
     order = sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), f.code))
     return tuple(order)
+
+
+def told_once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings without those that follow from another one.
+
+    One that names classes is kept where the others name half of these or fewer.
+
+    Args:
+        findings: the findings
+    """
+    listed = list(findings)
+    return tuple(f for f in listed if not _follows(f, listed))
+
+
+def _follows(finding: Finding, findings: Iterable[Finding]) -> bool:
+    causes = [
+        other
+        for other in findings
+        if other.code in RULES and finding.code.startswith(RULES[other.code].implies)
+    ]
+    if not causes or not all([finding.classes, *(c.classes for c in causes)]):
+        return bool(causes)
+    named = {name for cause in causes for name in cause.classes}
+    return 2 * len(named & set(finding.classes)) > len(finding.classes)
 
 
 def findings_frame(findings: Iterable[Finding]) -> pd.DataFrame:

@@ -109,6 +109,7 @@ class LabelledImages(Brief):
         tags: ``M`` lists of the images' tags
         tight_box: ``(N, 4)`` boxes ``[x, y, width, height]`` around the masks, in
             pixels; NaN where an object has no mask; None where masks were not read
+        whole: images of the dataset, where these are a part of it that was asked for
     """
 
     size: NDArray[np.float64]
@@ -118,6 +119,7 @@ class LabelledImages(Brief):
     filepaths: Sequence[str]
     tags: Sequence[Sequence[str]]
     tight_box: NDArray[np.float64] | None = None
+    whole: int | None = None
 
     def _about(self) -> str:
         objects = counted_objects(len(self.objects), int(self.crowds.sum()))

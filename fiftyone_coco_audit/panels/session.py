@@ -16,7 +16,7 @@ from fiftyone_coco_audit.auditing import (
     import_findings,
     selected_rules,
 )
-from fiftyone_coco_audit.findings import RULES, Finding, severest_first
+from fiftyone_coco_audit.findings import RULES, Finding, severest_first, told_once
 from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
     make_readable,
@@ -86,7 +86,8 @@ class Reading:
             rules = selected_rules(ignore=[code for code in left_out if code in RULES])
             found = examine(self.labelled, statistics, rules, thresholds)
             of_import = [f for f in self._of_import if f.code not in left_out]
-            self._findings = asked, severest_first([*of_import, *found])
+            told = told_once([*of_import, *found])
+            self._findings = asked, severest_first(told)
             return self._findings[1]
         return kept[1]
 

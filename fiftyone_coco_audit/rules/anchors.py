@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.findings import Evidence, rule
+from fiftyone_coco_audit.findings import Evidence, Severity, rule
 from fiftyone_coco_audit.rules._shared import WorstClasses, at
+from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import UNREACHABLE
 from fiftyone_coco_audit.statistics.anchors import AnchorMatches
 from fiftyone_coco_audit.wording import (
@@ -18,11 +19,17 @@ from fiftyone_coco_audit.wording import (
     named,
     out_of,
     percent,
+    pixels,
     plural,
 )
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.overview import Statistics
+
+
+class _Softened(TypedDict, total=False):
+    severity: Severity
+    advice: str
 
 
 @rule(
@@ -54,10 +61,11 @@ def anchors_unreachable(
     yield Evidence(
         f"{_share(found, matches)} match no {_anchor_of(matches)} "
         f"({_why(matches)}); their median size is "
-        f"{np.median(matches.input_size[found]):.0f} px, that of all objects "
-        f"{np.median(matches.input_size):.0f} px.",
+        f"{pixels(np.median(matches.input_size[found]))}, that of all objects "
+        f"{pixels(np.median(matches.input_size))}.",
         objects=found,
         figures={"objects": len(found), "share": len(found) / len(matches)},
+        **_until_chosen(matches),
     )
 
 
@@ -109,6 +117,7 @@ def class_unreachable(
         objects=worst.objects,
         classes=worst.names,
         figures={"share": float(worst.share[0]), "classes": len(worst)},
+        **_until_chosen(matches),
     )
 
 
@@ -150,6 +159,7 @@ def shape_unreachable(
         f"{longest:.1f}:1 at most.",
         objects=found,
         figures={"objects": len(found), "median_ratio": float(elongation)},
+        **_until_chosen(matches),
     )
 
 
@@ -194,6 +204,7 @@ def better_anchors(
             "mean_iou_after": after.mean_iou,
             "anchors": str(proposal.anchors),
         },
+        **_until_chosen(matches),
     )
 
 
@@ -290,6 +301,17 @@ def _share(found: NDArray[np.int64], matches: AnchorMatches) -> str:
 
 def _at(matches: AnchorMatches) -> str:
     return f"{matches.anchors.name} {at(matches.resize)}"
+
+
+def _until_chosen(matches: AnchorMatches) -> _Softened:
+    """Makes a note of what is only about the default anchors, which nobody chose."""
+    if matches.anchors != DEFAULT_ANCHORS:
+        return {}
+    return {
+        "severity": "note",
+        "advice": f"{matches.anchors.name} is only the default: pass the anchors of "
+        "your own detector as `anchors`, or ignore this if it has none.",
+    }
 
 
 def _anchor_of(matches: AnchorMatches) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fiftyone_coco_audit.findings import Evidence, rule
 from fiftyone_coco_audit.rules._shared import highest
@@ -34,6 +35,8 @@ _SEPARATORS = re.compile(r"[\W_]+")
     "shows what that does), or weight the loss by class.",
     example="Of one class there are 500 objects, of another 5.",
     counterexample="Of one class there are 500 objects, of another 50.",
+    implies=("CA402",),
+    needs_whole=True,
 )
 def class_imbalance(
     statistics: Statistics, *, min_ratio: float = 50
@@ -74,6 +77,7 @@ def class_imbalance(
     "rare classes (simulate_resampling shows what that does).",
     example="Of 12 classes two have 300 objects each, the others 20 each.",
     counterexample="Each of 80 classes has some 50 objects.",
+    needs_whole=True,
 )
 def long_tail(
     statistics: Statistics, *, max_head: float = 0.25, min_classes: int = 3
@@ -114,6 +118,8 @@ def long_tail(
     "out.",
     example="A class has 9 objects.",
     counterexample="A class has 10 objects.",
+    implies=("CA401", "CA402"),
+    needs_whole=True,
 )
 def few_objects(statistics: Statistics, *, min_objects: int = 10) -> Iterator[Evidence]:
     """Finds classes with some objects, but few.
@@ -128,9 +134,17 @@ def few_objects(statistics: Statistics, *, min_objects: int = 10) -> Iterator[Ev
         return
     names = classes.names_of(few)
     counts = classes.objects[few].tolist()
+    most = int(classes.objects.argmax())
+    commonest = classes.objects[most]
     yield Evidence(
         f"{named(names, counts)} {plural(names, 'has', 'have')} fewer than "
-        f"{min_objects} objects.",
+        f"{min_objects} objects"
+        + (
+            f", while {named(classes.names_of([most]))} has {commonest:,}"
+            if commonest >= 5 * min_objects
+            else ""
+        )
+        + ".",
         objects=classes.rows_of(few),
         classes=names,
         figures={"classes": len(few), "least": counts[0]},
@@ -147,6 +161,7 @@ def few_objects(statistics: Statistics, *, min_objects: int = 10) -> Iterator[Ev
     "import or a filter has lost it.",
     example="The classes are cat and dog; all objects are cats.",
     counterexample="The classes are cat and dog; there is one dog.",
+    needs_whole=True,
 )
 def class_without_objects(statistics: Statistics) -> Iterator[Evidence]:
     """Finds classes without objects, in sets that have objects."""
@@ -174,6 +189,7 @@ def class_without_objects(statistics: Statistics) -> Iterator[Evidence]:
     "on one side of the split.",
     example="A class has 80 objects in 2 of 100 images.",
     counterexample="A class has 80 objects in 40 of 100 images.",
+    needs_whole=True,
 )
 def class_in_few_images(
     statistics: Statistics,
@@ -224,6 +240,7 @@ def class_in_few_images(
     "weights by class.",
     example="Of 4 classes one has 90 of 100 objects.",
     counterexample="Of 2 classes one has 60 of 100 objects.",
+    needs_whole=True,
 )
 def dominant_class(
     statistics: Statistics, *, min_share: float = 0.5, min_times: float = 5
@@ -266,31 +283,40 @@ def dominant_class(
     example="Each of 10 ladybugs is in an image with a leaf, the commonest of many "
     "classes, which half of all images show.",
     counterexample="One of 10 ladybugs is in an image without a leaf.",
+    needs_whole=True,
 )
 def rare_class_with_commonest(
-    statistics: Statistics, *, min_images: int = 5, max_chance: float = 0.1
+    statistics: Statistics, *, min_images: int = 5, max_chance: float = 0.3
 ) -> Iterator[Evidence]:
     """Finds rare classes that all their images show together with the commonest.
+
+    The chance of a class is that of drawing its images, without replacement, from
+    those that show the commonest alone. It is multiplied by the number of rare
+    classes (Bonferroni): each is reported by name, so each must stand by itself,
+    where a false discovery rate would allow some that do not. Of 33 rare classes with
+    5 images each, one or two always are with a class that half of all images show.
 
     Args:
         statistics: of the images
         min_images: the least number of images with a rare class to judge it by
-        max_chance: the greatest probability that as many images, drawn at random, all
-            show the commonest class, for where nearly every image does, that says
-            nothing
+        max_chance: the greatest chance, corrected for the number of rare classes,
+            that all images of a class show the commonest by coincidence
     """
     classes = statistics.classes
     if not len(classes.tail):
         return
     most = int(classes.images.argmax())
-    tail = classes.tail[classes.images[classes.tail] >= min_images]
-    common = classes.images[most] / len(statistics.labelled)
+    tail = classes.tail[classes.tail != most]
+    tail = tail[classes.images[tail] >= min_images]
     always = classes.images_with(most)[tail] == classes.images[tail]
-    rare = tail[
-        always & (tail != most) & (common ** classes.images[tail] <= max_chance)
-    ]
+    chance = _chance_of_all(
+        classes.images[tail], int(classes.images[most]), len(statistics.labelled)
+    )
+    found = always & (chance * len(classes.tail) <= max_chance)
+    rare = tail[found]
     if not len(rare):
         return
+    common = classes.images[most] / len(statistics.labelled)
     names, commonest = classes.names_of(rare), classes.names_of([most])
     images = int(classes.images[rare].sum())
     yield Evidence(
@@ -299,7 +325,11 @@ def rare_class_with_commonest(
         f"show {named(commonest)}, as {percent(common)} of all images do.",
         objects=classes.rows_of(rare),
         classes=(*names, *commonest),
-        figures={"images": images, "share_of_all_images": float(common)},
+        figures={
+            "images": images,
+            "share_of_all_images": float(common),
+            "chance": float((chance[found] * len(classes.tail)).max()),
+        },
     )
 
 
@@ -446,6 +476,7 @@ def similar_class_names(statistics: Statistics) -> Iterator[Evidence]:
     example="24 of the 30 images of people show one of eight rare classes, which are "
     "to be repeated more than twice.",
     counterexample="The images of the rare classes show nothing else.",
+    needs_whole=True,
 )
 def resampling_side_effect(
     statistics: Statistics, *, min_gain: float = 1.5, threshold: float | None = None
@@ -547,6 +578,27 @@ def no_objects(statistics: Statistics) -> Iterator[Evidence]:
         else "There are no images.",
         images=np.arange(len(labelled)),
         figures={"images": len(labelled)},
+    )
+
+
+def _chance_of_all(
+    drawn: NDArray[np.int64], showing: int, total: int
+) -> NDArray[np.float64]:
+    """The chance that all images of a sample are among some of all images.
+
+    Args:
+        drawn: ``(C,)`` images in each sample
+        showing: the number of images that they all have to be among
+        total: the number of all images
+    """
+    from scipy.special import gammaln
+
+    drawn = np.minimum(drawn, showing)
+    return np.exp(
+        gammaln(showing + 1)
+        - gammaln(showing - drawn + 1)
+        - gammaln(total + 1)
+        + gammaln(total - drawn + 1)
     )
 
 

@@ -12,6 +12,7 @@ from fiftyone_coco_audit.coco.documents import MISSING_FILE_TAG
 from fiftyone_coco_audit.findings import Evidence, rule
 from fiftyone_coco_audit.rules._shared import at
 from fiftyone_coco_audit.statistics.images import PIXELS_4K, is_far
+from fiftyone_coco_audit.statistics.overview import FEW_IMAGES
 from fiftyone_coco_audit.statistics.resizing import propose_sizes
 from fiftyone_coco_audit.wording import counted, out_of, percent, plural
 
@@ -318,7 +319,9 @@ def grouping_saves_padding(
     example="A set of 13 images.",
     counterexample="A set of 50 images.",
 )
-def few_images(statistics: Statistics, *, min_images: int = 50) -> Iterator[Evidence]:
+def few_images(
+    statistics: Statistics, *, min_images: int = FEW_IMAGES
+) -> Iterator[Evidence]:
     """Finds sets of few images, and says how sure a share of one half is.
 
     Args:
@@ -368,12 +371,12 @@ def duplicate_file(statistics: Statistics) -> Iterator[Evidence]:
     "CA212",
     "most-files-missing",
     "error",
-    explanation="Most image files are not where the dataset says, so it was imported "
-    "with another folder than that of its images.",
-    advice="Import again with the folder that the file names start from, or put the "
-    "files there.",
+    explanation="Most image files are not where the dataset says, so most images can "
+    "neither be shown nor trained on.",
+    advice="Put the missing files into the image folder.",
     example="Of 3 images 2 have the tag missing_file.",
     counterexample="Of 4 images 2 have the tag missing_file.",
+    implies=("CA120",),
 )
 def most_files_missing(
     statistics: Statistics, *, max_share: float = 0.5
@@ -386,13 +389,21 @@ def most_files_missing(
     """
     labelled = statistics.labelled
     found = np.flatnonzero([MISSING_FILE_TAG in tags for tags in labelled.tags])
-    if len(found) > max_share * len(labelled):
-        yield Evidence(
-            f"The files of {out_of(found, labelled, 'image')} are missing; the first "
-            f"is {labelled.filepaths[found[0]]}.",
-            images=found,
-            figures={"images": len(found)},
+    if len(found) <= max_share * len(labelled):
+        return
+    advice = None
+    if len(found) == len(labelled):
+        advice = (
+            "Import again with the folder that the file names start from, or put the "
+            "files there."
         )
+    yield Evidence(
+        f"The files of {out_of(found, labelled, 'image')} are missing; the first is "
+        f"{labelled.filepaths[found[0]]}.",
+        images=found,
+        figures={"images": len(found)},
+        advice=advice,
+    )
 
 
 def _if_many(

@@ -11,7 +11,15 @@ from fiftyone_coco_audit.findings import Evidence, rule
 from fiftyone_coco_audit.rules._shared import WorstClasses, at_input
 from fiftyone_coco_audit.statistics.network_input import with_side
 from fiftyone_coco_audit.statistics.tiling import propose_tiling
-from fiftyone_coco_audit.wording import counted, named, out_of, percent, plural, quoted
+from fiftyone_coco_audit.wording import (
+    counted,
+    named,
+    out_of,
+    percent,
+    pixels,
+    plural,
+    quoted,
+)
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.overview import Statistics
@@ -180,7 +188,7 @@ def most_objects_small(
         yield Evidence(
             f"{percent(len(found) / len(size))} of all objects ({len(found):,} of "
             f"{len(size):,}) are under {min_px:g} px "
-            f"{at_input(statistics.resize)}; the median is {np.median(size):.0f} px.",
+            f"{at_input(statistics.resize)}; the median is {pixels(np.median(size))}.",
             objects=found,
             figures={
                 "objects": len(found),

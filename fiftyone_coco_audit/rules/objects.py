@@ -15,7 +15,14 @@ from fiftyone_coco_audit.statistics.shapes import (
     duplicate_pairs,
     quantiles_per_class,
 )
-from fiftyone_coco_audit.wording import counted, named, out_of, percent, plural
+from fiftyone_coco_audit.wording import (
+    counted,
+    named,
+    out_of,
+    percent,
+    pixels,
+    plural,
+)
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.overview import Statistics
@@ -55,7 +62,7 @@ def box_outside_image(
     gone = found[shapes.visible_share[found] == 0]
     yield Evidence(
         f"{out_of(found, shapes, 'box')} {plural(found, 'reaches', 'reach')} over the "
-        f"border of the image, by up to {most:,.0f} px"
+        f"border of the image, by up to {pixels(most)}"
         + (
             f"; {len(gone):,} {plural(gone, 'lies', 'lie')} wholly outside"
             if len(gone)
@@ -175,7 +182,7 @@ def box_mask_mismatch(
         yield Evidence(
             f"{out_of(found, shapes, 'box')} {plural(found, 'has', 'have')} an IoU "
             f"under {min_iou:g} with the box around the object's mask, the least being "
-            f"{least:.2f}.",
+            f"{least:.2g}.",
             objects=found,
             figures={"objects": len(found), "least_iou": least},
         )
@@ -211,7 +218,7 @@ def extreme_box_aspect_ratio(
         yield Evidence(
             f"{out_of(found, shapes, 'box')} {plural(found, 'has', 'have')} one side "
             f"over {max_ratio:g} times as long as the other, the thinnest being "
-            f"{shapes.width[worst]:,.0f} x {shapes.height[worst]:,.0f} px.",
+            f"{shapes.width[worst]:,.3g} x {shapes.height[worst]:,.3g} px.",
             objects=found,
             figures={
                 "objects": len(found),
@@ -370,8 +377,8 @@ def size_outlier(
         f"{max_deviation:g} standard deviations from the usual size of "
         f"{plural(found, 'its', 'their')} class; the farthest, a "
         f"{named(statistics.classes.names_of(category))}, is "
-        f"{np.sqrt(shapes.area[farthest]):,.0f} px across, where the median is "
-        f"{typical:,.0f} px.",
+        f"{pixels(np.sqrt(shapes.area[farthest]))} across, where the median is "
+        f"{pixels(typical)}.",
         objects=found,
         classes=names,
         figures={"objects": len(found), "sigma": float(deviation[farthest])},

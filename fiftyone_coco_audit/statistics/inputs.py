@@ -161,6 +161,7 @@ def read_labelled_images(
             filepaths=filepaths,
             tags=tags,
             tight_box=_tight_boxes(objects) if masks else None,
+            whole=len(samples._root_dataset),
         ),
         columns=replace(columns, labels=bare),
         rows=found.rows[kept],

@@ -19,6 +19,9 @@ from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 from fiftyone_coco_audit.statistics.shapes import SIZE_CLASSES, ShapeStatistics
 from fiftyone_coco_audit.wording import counted, counted_objects, listed, percent
 
+#: Shares of fewer images are rough guesses
+FEW_IMAGES = 50
+
 
 @dataclass(frozen=True, repr=False)
 class Statistics(Told):
@@ -36,6 +39,26 @@ class Statistics(Told):
 
     def _about(self) -> str:
         return f"{self.labelled._about()} at {self.resize}"
+
+    @property
+    def is_glimpse(self) -> bool:
+        """Whether these are a few images of a larger dataset, chosen by a view.
+
+        Which classes are rare or missing there says nothing about the dataset.
+        """
+        whole = self.labelled.whole
+        return whole is not None and len(self.labelled) < min(FEW_IMAGES, whole)
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on what was not examined."""
+        if not self.is_glimpse:
+            return []
+        return [
+            f"The view holds {len(self.labelled):,} of {self.labelled.whole:,} images, "
+            "too few to say which classes are rare or missing: those rules were not "
+            "run."
+        ]
 
     @cached_property
     def images(self) -> ImageStatistics:

@@ -40,6 +40,8 @@ from fiftyone_coco_audit.statistics.resampling import (
 from fiftyone_coco_audit.wording import counted, named, percent, quoted
 
 _SIGNIFICANT = 0.05
+# Of hundreds of classes a correlation of .12 is significant, and means nothing
+_CLEAR = 0.3
 # That of LVIS, and of simulate_resampling
 _DEFAULT_EXPONENT = 0.5
 _MOST_SIDE_EFFECTS = 5
@@ -202,7 +204,7 @@ def _areas(statistics: ClassStatistics, present: NDArray[np.int64]) -> Plot:
         f"{correlation.spearman:.2f} over {correlation.num_classes} classes "
         f"(p = {correlation.p_value:.2g})"
     )
-    if correlation.p_value < _SIGNIFICANT:
+    if correlation.p_value < _SIGNIFICANT and abs(correlation.spearman) >= _CLEAR:
         direction = "larger" if correlation.spearman > 0 else "smaller"
         headline = f"Common classes tend to be {direction}: {figures}."
     elif np.isfinite(correlation.p_value):

@@ -340,6 +340,23 @@ def test_a_pair_opens_the_images_with_both():
     assert lift.figure.data[0]["z"][0][1] == pytest.approx(2 * 4 / (3 * 3))
 
 
+def test_a_weak_relation_of_size_and_number_is_none():
+    """Of 400 classes a rank correlation of .15 is significant, and means little."""
+    rng = np.random.default_rng(51)
+    counts = rng.permutation(400) % 9 + 1
+    sides = 20 + 3 * counts + rng.integers(0, 160, 400)
+    rows = [
+        (0, f"n{n:03d}", [0, 0, side, side])
+        for n, (count, side) in enumerate(zip(counts, sides.tolist(), strict=True))
+        for _ in range(count)
+    ]
+    images = labelled([(640, 480)], rows)
+    found = statistics_of(images).classes.size_count_correlation
+    assert found.p_value < 0.05 and 0.1 < found.spearman < 0.25
+    headline = plot(build("classes", images), "areas").headline
+    assert headline.startswith("No clear relation of size and number of objects")
+
+
 def test_long_lists_fold_and_unfold():
     of = SETS["of 1,200 classes"]
     present = len(np.unique(of.objects.category))

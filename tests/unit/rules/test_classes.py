@@ -90,7 +90,11 @@ def test_long_tail():
 def test_few_objects():
     made = counted(cat=10, dog=9, bird=1, fish=40)
     evidence = found("CA403", made)
-    assert evidence.message == "`bird` (1) and `dog` (9) have fewer than 10 objects."
+    assert evidence.message == ("`bird` (1) and `dog` (9) have fewer than 10 objects.")
+    # What class-imbalance says of the same classes
+    assert found("CA403", counted(cat=70, dog=9)).message == (
+        "`dog` (9) has fewer than 10 objects, while `cat` has 70."
+    )
     assert evidence.classes == ("bird", "dog")
     assert sorted(names_of(made, evidence.objects)) == ["bird"] + ["dog"] * 9
     assert found("CA403", counted(cat=10, bird=1)).message == (
@@ -151,6 +155,19 @@ def test_rare_class_with_commonest():
     )
     assert names_of(made, evidence.objects) == ["ladybug"] * 10
     assert found("CA407", ladybugs(alone=1)) is None
+
+
+def test_coincidences_are_expected_of_many_rare_classes():
+    """Of 30 rare classes some always meet a class that half of all images show."""
+    shown = [["leaf"] * 9] * 50 + [["coin"] * 9] * 49 + [[]]
+    five = [shown[n] + ["rare"] for n in range(5)] + shown[5:]
+    assert found("CA407", scene(five)).classes == ("rare", "leaf")
+    for n in range(30):
+        five[n + 20] = [*five[n + 20], f"rare {n}"]
+    assert found("CA407", scene(five)) is None
+    # As many others do not hide what is no coincidence
+    dozen = [one + ["rare"] * (5 <= n < 12) for n, one in enumerate(five)]
+    assert found("CA407", scene(dozen), max_chance=0.1).figures["chance"] < 0.01
 
 
 def test_rare_class_with_one_that_is_everywhere():

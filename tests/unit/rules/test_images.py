@@ -171,6 +171,9 @@ def test_most_files_missing():
     assert evidence.message == (
         "The files of 2 of 3 images are missing; the first is images/1.jpg."
     )
+    # The folder is the right one, or none would be there
+    assert evidence.advice is None
+    assert "folder" in of(lost, lost).advice
     assert of(there, there, lost, lost) is None
     assert of(there, there, lost, lost, max_share=0.4)
     assert of() is None

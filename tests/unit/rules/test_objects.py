@@ -46,6 +46,9 @@ def test_boxes_outside_their_image():
         "1 of 1 box reaches over the border of the image, by up to 40 px."
     )
     assert not found(rule, one_image([590.5, -0.9, 50, 50], [0, 0, *VGA]))
+    for over, told in [(1.3, "1.3 px"), (2, "2 px"), (1.04, "1 px"), (12.4, "12 px")]:
+        message = found(rule, one_image([590 + over, 10, 50, 50])).message
+        assert message.endswith(f"by up to {told}.")
     assert found(rule, one_image([595, 10, 50, 50]), tolerance=5) is None
 
 
