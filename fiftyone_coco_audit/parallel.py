@@ -33,6 +33,7 @@ Result = TypeVar("Result")
 LARGEST_BATCH = 16
 BATCHES_PER_WORKER = 8
 _MAIN = threading.Lock()
+_is_worker = False
 #: Batches handed out for each worker, so that none waits for the next
 AHEAD = 2
 
@@ -53,6 +54,11 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def is_expendable() -> bool:
+    """Whether this process may crash: it is a worker that others can do without."""
+    return _is_worker or multiprocessing.current_process().daemon
 
 
 def check_workers(executor: Executor | None, workers: int | None) -> None:
@@ -233,12 +239,69 @@ def _is_guarded() -> bool:
         return False
 
 
+class Elsewhere(Generic[Item, Result]):
+    """A function that runs in a process of its own, so that it may crash.
+
+    The process is started where it is first needed, again after a crash, and ended by
+    :meth:`close`. Threads take turns.
+
+    Args:
+        function: a function that can be pickled, as must be its items and results
+    """
+
+    def __init__(self, function: Callable[[Item], Result]) -> None:
+        self.function = function
+        self._pool: ProcessPoolExecutor | None = None
+        self._turn = threading.Lock()
+
+    def __call__(self, item: Item) -> Result | WorkerDied:
+        """Calls the function, and raises what it raises.
+
+        Returns:
+            its result, or :class:`WorkerDied` if the process crashed
+        """
+        try:
+            outcome = self.outcome(item)
+        except BrokenExecutor as error:
+            return _death(error)
+        return outcome.get()[0]
+
+    def outcome(self, item: Item) -> _Outcome[Result]:
+        """What the function returns or raises.
+
+        Raises:
+            BrokenExecutor: if the process crashed
+        """
+        with self._turn:
+            if self._pool is None:
+                self._pool = _start_pool(1)
+            try:
+                starting = nullcontext if _is_of_main(self.function) else _without_main
+                with starting():
+                    work = _pickled(self.function)
+                    future = self._pool.submit(_run_pickled, work, [item])
+                return future.result()
+            except BrokenExecutor:
+                self._end()
+                raise
+
+    def close(self) -> None:
+        """Ends the process, at once."""
+        with self._turn:
+            self._end()
+
+    def _end(self) -> None:
+        if self._pool is not None:
+            _end_pool(self._pool, at_once=True)
+            self._pool = None
+
+
 class _ProcessCrew(_Crew[Item, Result]):
     def __init__(self, function: Callable[[Item], Result], workers: int) -> None:
         self.function = _pickled(function)
         self.starting = nullcontext if _is_of_main(function) else _without_main
         self.workers = workers
-        self.single: ProcessPoolExecutor | None = None
+        self.elsewhere = Elsewhere(function)
         self.pool = self._start()
 
     def _start(self) -> ProcessPoolExecutor:
@@ -269,23 +332,13 @@ class _ProcessCrew(_Crew[Item, Result]):
         return True
 
     def alone(self, item: Item) -> _Outcome[Result]:
-        if self.single is None:
-            self.single = _start_pool(1)
-        try:
-            with self.starting():
-                future = self.single.submit(_run_pickled, self.function, [item])
-            return future.result()
-        except BrokenExecutor:
-            _end_pool(self.single, at_once=True)
-            self.single = None
-            raise
+        return self.elsewhere.outcome(item)
 
     def close(self, running: Iterable[Future[Any]], at_once: bool) -> None:
         # The pool ends its own futures; where one is canceled and a process is gone,
         # a thread of the pool prints an InvalidStateError
         _end_pool(self.pool, at_once)
-        if self.single is not None:
-            _end_pool(self.single, at_once)
+        self.elsewhere.close()
 
 
 class _HiredCrew(_Crew[Item, Result]):
@@ -364,8 +417,12 @@ def _alone(crew: _Crew[Item, Result], item: Item) -> Result | WorkerDied:
     try:
         outcome = crew.alone(item)
     except Exception as error:
-        return WorkerDied(f"the worker process died ({error})")
+        return _death(error)
     return outcome.get()[0]
+
+
+def _death(error: Exception) -> WorkerDied:
+    return WorkerDied(f"the worker process died ({error})")
 
 
 def _in_order(
@@ -408,6 +465,8 @@ def _without_main() -> Iterator[None]:
 
 def _start_worker() -> None:
     """Makes a worker leave Ctrl-C to its parent, and end when this is killed."""
+    global _is_worker
+    _is_worker = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:

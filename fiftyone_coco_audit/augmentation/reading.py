@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.decoding import decode, read_file
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.loading.stages import Decoding
 
 
 def read_image(filepath: str, size: Sequence[float]) -> NDArray[np.uint8]:
@@ -25,8 +25,7 @@ def read_image(filepath: str, size: Sequence[float]) -> NDArray[np.uint8]:
         CocoAuditError: if it cannot be read, or has another size
     """
     try:
-        with open(filepath, "rb") as file:
-            image = Decoding()(file.read())
+        image = decode(read_file(filepath))
     except Exception as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise CocoAuditError(

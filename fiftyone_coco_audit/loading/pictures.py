@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.files import open_file
+
 SIDE = 16
 #: Correlation of thumbnails from which two images are taken as the same
 SAME = 0.85
@@ -89,7 +91,7 @@ def read_reference(filepath: str, size: tuple[float, float]) -> Reference | None
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(filepath) as image:
+        with open_file(filepath) as file, Image.open(file) as image:
             orientation = image.getexif().get(274, 1)
             stored = image.size
             image.draft("RGB", (8 * SIDE, 8 * SIDE))

@@ -18,6 +18,7 @@ from fiftyone_coco_audit.loading.stages import (
     Pipeline,
     SamplePasser,
     Task,
+    died,
     one_thread,
 )
 from fiftyone_coco_audit.objects import LabelledImages
@@ -60,7 +61,7 @@ def run_pipeline(
     alone = executor is None and workers == 1
     start = perf_counter()
     complete = True
-    with one_thread() if alone else nullcontext():
+    with closing(passer), one_thread() if alone else nullcontext():
         results = map_items(
             passer,
             _tasks(labelled),
@@ -106,9 +107,7 @@ def _tasks(labelled: LabelledImages) -> list[Task]:
 
 
 def _survived(found: Passage | WorkerDied) -> Passage:
-    if isinstance(found, Passage):
-        return found
-    return Passage(stage="worker", exception="WorkerDied", message=found.message)
+    return found if isinstance(found, Passage) else died(found)
 
 
 def _rate(start: float, arrivals: list[float], alone: bool) -> float:

@@ -6,13 +6,18 @@ import threading
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.decoding import (
+    decode_opencv,
+    decode_pillow,
+    is_safe_for_opencv,
+    read_file,
+)
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.loading.instruments import (
     Nonsense,
@@ -22,6 +27,7 @@ from fiftyone_coco_audit.loading.instruments import (
     instrumented,
 )
 from fiftyone_coco_audit.loading.targets import as_array, channels_last
+from fiftyone_coco_audit.parallel import Elsewhere, WorkerDied, is_expendable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,31 +98,27 @@ class Decoding:
         Raises:
             Exception: whatever the decoder raises
         """
-        decode = _decode_opencv if self.decoder == "opencv" else _decode_pillow
-        return decode(data, self.exif, self.channels == "bgr")
+        decode = decode_opencv if self.decoder == "opencv" else decode_pillow
+        image = decode(data, exif=self.exif)
+        return (
+            np.ascontiguousarray(image[..., ::-1]) if self.channels == "bgr" else image
+        )
+
+    def may_crash(self, data: bytes) -> bool:
+        """Whether a file may end the process that decodes it."""
+        return self.decoder == "opencv" and not is_safe_for_opencv(data)
 
 
-def _decode_opencv(data: bytes, exif: bool, bgr: bool) -> NDArray[np.uint8]:
-    import cv2
+@dataclass(frozen=True)
+class _Timed:
+    """Decodes an image, and measures the seconds where that is done."""
 
-    flags = cv2.IMREAD_COLOR
-    if not exif:
-        flags |= cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    if image is None:
-        raise ValueError("OpenCV cannot decode it" if data else "the file is empty")
-    return image if bgr else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+    decoding: Callable[[bytes], Image]
 
-
-def _decode_pillow(data: bytes, exif: bool, bgr: bool) -> NDArray[np.uint8]:
-    from io import BytesIO
-
-    from PIL import Image, ImageOps
-
-    with Image.open(BytesIO(data)) as opened:
-        turned = ImageOps.exif_transpose(opened) if exif else opened
-        image = np.asarray(turned.convert("RGB"))
-    return np.ascontiguousarray(image[..., ::-1]) if bgr else image
+    def __call__(self, data: bytes) -> tuple[Image, float]:
+        start = perf_counter()
+        image = self.decoding(data)
+        return image, perf_counter() - start
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,11 @@ class Passage:
         self.message = " ".join(str(error).split()) or self.exception
 
 
+def died(found: WorkerDied) -> Passage:
+    """What became of a sample whose process died."""
+    return Passage(stage="worker", exception="WorkerDied", message=found.message)
+
+
 class SamplePasser:
     """Puts samples through; it can be sent to other processes and used by threads.
 
@@ -184,6 +191,11 @@ class SamplePasser:
         self.pipeline = pipeline
         self.decoding = decoding
         self._own = threading.local()
+        self._elsewhere = Elsewhere(_Timed(decoding))
+
+    def close(self) -> None:
+        """Ends the process in which files were decoded that may crash the decoder."""
+        self._elsewhere.close()
 
     def __getstate__(self) -> tuple[Pipeline, Decoding]:
         return self.pipeline, self.decoding
@@ -200,7 +212,7 @@ class SamplePasser:
         passage = Passage()
         start, used = perf_counter(), thread_time()
         try:
-            data = Path(task.filepath).read_bytes()
+            data = read_file(task.filepath)
         except OSError as error:
             passage.fail("read", error)
             passage.message = error.strerror or passage.message
@@ -211,12 +223,14 @@ class SamplePasser:
 
         start = perf_counter()
         try:
-            image = self.decoding(data)
+            decoded = self._decode(data)
         except Exception as error:
             passage.fail("decode", error)
-            return passage
-        finally:
             passage.seconds["decode"] = perf_counter() - start
+            return passage
+        if isinstance(decoded, WorkerDied):
+            return died(decoded)
+        image, passage.seconds["decode"] = decoded
         if _is_cut_off(data):
             passage.suspicions.append(
                 "The file ends before its image does: it may have been cut off."
@@ -229,6 +243,13 @@ class SamplePasser:
             )
         self._transform(passage, task, image)
         return passage
+
+    def _decode(self, data: bytes) -> tuple[Image, float] | WorkerDied:
+        """Decodes as training does, but never so that this process may end."""
+        careful = isinstance(self.decoding, Decoding) and not is_expendable()
+        if careful and self.decoding.may_crash(data):
+            return self._elsewhere(data)
+        return _Timed(self.decoding)(data)
 
     def _transform(self, passage: Passage, task: Task, image: Image) -> None:
         pipeline, watch, names = self._instrumented()

@@ -10,7 +10,7 @@ import fiftyone.operators as foo
 import numpy as np
 import pytest
 
-from fiftyone_coco_audit import CocoAuditError
+from fiftyone_coco_audit import CocoAuditError, audit_augmentation
 from fiftyone_coco_audit.augmentation.applying import apply_augmentation
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.preview import (
@@ -20,6 +20,7 @@ from fiftyone_coco_audit.augmentation.preview import (
     rgb,
 )
 from fiftyone_coco_audit.augmentation.targets import draw_name, pixels_of, run
+from tests.hostile import CRASHING
 
 URI = "@coco-audit/coco-audit/apply_augmentation"
 FLIP = [{"transform": "HorizontalFlip", "params": {"p": 1}}]
@@ -475,3 +476,25 @@ def test_masks_without_pixels_are_taken_for_their_boxes(
     made = apply_augmentation(dataset[:1], FLIP, output_dir=tmp_path / "out")
 
     assert made.first().ground_truth.detections[0].mask.all()
+
+
+@pytest.mark.parametrize("kind", CRASHING)
+def test_a_file_that_crashes_the_decoder_does_not_end_this_process(
+    dataset, tmp_path, kind
+):
+    """In the App this process is the server."""
+    sample = dataset.first()
+    Path(sample.filepath).write_bytes(CRASHING[kind])
+    sample.metadata = fo.ImageMetadata(width=14, height=12)
+    sample.save()
+    folder = tmp_path / "augmented"
+    audited = audit_augmentation(dataset, FLIP, n_seeds=1, workers=1)
+    if kind == "whole":
+        assert audited.failures == {}
+        assert len(apply_augmentation(dataset, FLIP, output_dir=folder)) == 2
+        return
+    assert list(audited.failures) == [0]
+    assert sample.filepath in audited.failures[0]
+    with pytest.raises(CocoAuditError, match="street.png: The image cannot be read"):
+        apply_augmentation(dataset, FLIP, output_dir=folder)
+    assert len(dataset) == 2 and not folder.exists()

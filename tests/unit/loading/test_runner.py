@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import time
@@ -20,6 +21,7 @@ from fiftyone_coco_audit.loading.pipelines import AlbumentationsPipeline
 from fiftyone_coco_audit.loading.runner import run_pipeline
 from fiftyone_coco_audit.loading.stages import Decoding, SamplePasser, Task
 from fiftyone_coco_audit.wording import percent
+from tests.hostile import CRASHING
 from tests.unit.loading.scenes import make_set
 
 COUNT = 10
@@ -314,6 +316,38 @@ def test_a_sample_that_kills_its_process_is_found(labels):
     assert run.stage[6] == "worker"
     assert run.error[6].startswith("The process that had it died")
     assert run.counts()["ok"] == COUNT - 1
+
+
+@pytest.mark.parametrize(
+    ("workers", "decoder", "kind"),
+    [
+        (1, "opencv", "whole"),
+        (1, "opencv", "broken"),
+        (1, "pillow", "whole"),
+        (1, "pillow", "broken"),
+        (2, "opencv", "whole"),
+        ("threads", "opencv", "whole"),
+    ],
+)
+def test_a_file_that_crashes_the_decoder_is_found(labels, workers, decoder, kind):
+    """As in training, where nothing but the loader says which file it was."""
+    Path(labels.filepaths[3]).write_bytes(CRASHING[kind])
+    options = {"workers": workers}
+    if workers == "threads":
+        options = {"executor": ThreadPoolExecutor(2)}
+    decoding = Decoding(decoder=decoder)
+    found = run_pipeline(labels, unchanged, decoding=decoding, **options)
+    others = np.arange(len(labels)) != 3
+    assert (found.status[others] == "ok").all()
+    if decoder == "opencv":
+        assert (found.status[3], found.stage[3]) == ("failed", "worker")
+        assert "process that had it died" in found.error[3]
+    elif kind == "broken":
+        assert (found.status[3], found.stage[3]) == ("failed", "decode")
+    else:
+        # It is another image than the labels are for
+        assert found.status[3] == "suspicious"
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
