@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         outcome_colors,
         restore_colors,
     )
+    from fiftyone_coco_audit.evaluation.results import evaluation_notes
     from fiftyone_coco_audit.evaluation.run import evaluate
     from fiftyone_coco_audit.evaluation.views import worst_first
     from fiftyone_coco_audit.findings import Finding
@@ -69,6 +70,7 @@ __all__ = [
     "delete_statistics",
     "dry_run",
     "evaluate",
+    "evaluation_notes",
     "find_partial_labels",
     "import_coco",
     "import_report",
@@ -99,6 +101,7 @@ _MODULE_OF = {
     "delete_statistics": "statistics.run",
     "dry_run": "loading.run",
     "evaluate": "evaluation.run",
+    "evaluation_notes": "evaluation.results",
     "find_partial_labels": "statistics.comparing",
     "import_coco": "coco.importer",
     "import_report": "coco.report",

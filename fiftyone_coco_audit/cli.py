@@ -192,7 +192,12 @@ def _run(arguments: argparse.Namespace) -> int:
         default_dataset_name,
     )
     from fiftyone_coco_audit.evaluation.colors import LEGEND
-    from fiftyone_coco_audit.terminal import check_address, serve, worst_images
+    from fiftyone_coco_audit.terminal import (
+        check_address,
+        serve,
+        worst_classes,
+        worst_images,
+    )
 
     rules = _rules(arguments)
     if arguments.launch:
@@ -231,7 +236,10 @@ def _run(arguments: argparse.Namespace) -> int:
         print("\nEvaluating...")
         results = evaluate(dataset, iou_type=arguments.iou_type)
         results.print_summary()
-        print("\nThe worst images")
+        counting = f"tp, fp and fn at {results.counting}"
+        print(f"\nThe worst classes ({counting})")
+        print(worst_classes(results.per_class()))
+        print(f"\nThe worst images ({counting})")
         print(worst_images(results.per_image(), arguments.images_dir))
         colors = color_by_outcome(dataset, results.key)
         score = results.evaluation.settings.score_threshold

@@ -76,6 +76,8 @@ class Rule:
         implies: codes, or beginnings of codes, of rules whose findings follow from
             one of this, and are left out beside it
         needs_whole: whether a view of a few images cannot answer it
+        changes_numbers: whether evaluations mention it, or only those of masks; by
+            default they mention errors and warnings of the import, and no notes
     """
 
     code: str
@@ -88,6 +90,7 @@ class Rule:
     check: Check | None = field(default=None, compare=False)
     implies: tuple[str, ...] = ()
     needs_whole: bool = False
+    changes_numbers: bool | Literal["masks"] | None = None
 
     @property
     def thresholds(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import unicodedata
 from collections.abc import Sequence
 from contextlib import suppress
 from threading import Timer
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _WIDEST_NAME = 50
+_WIDEST_CLASS = 30
+_COUNTS = "tp", "fp", "fn"
 _PATIENCE = 5.0  # seconds
 
 
@@ -45,14 +48,71 @@ def worst_images(
         return "  No image has an AP below 1" if len(rated) else "  No image has an AP"
     folder = os.path.expanduser(images_dir)
     files = [_shorten(os.path.relpath(path, folder)) for path in worst["filepath"]]
-    width = max(map(len, [*files, "file"]))
-    lines = [f"{'file':<{width}}  {'status':<15}{'AP':>6}{'tp':>6}{'fp':>6}{'fn':>6}"]
-    for file, row in zip(files, worst.itertuples(), strict=True):
-        counts = f"{row.tp:6,}{row.fp:6,}{row.fn:6,}"
-        # What is not perfect does not look it, even by rounding
-        ap = min(row.ap, 0.999)
-        lines.append(f"{file:<{width}}  {row.status:<15}{ap:6.3f}{counts}")
-    return "\n".join(f"  {line}" for line in lines)
+    rows = zip(
+        files,
+        worst["status"],
+        map(_imperfect, worst["ap"]),
+        *(map("{:,}".format, worst[name]) for name in _COUNTS),
+        strict=True,
+    )
+    return _table([("file", "status", "AP", *_COUNTS), *rows], texts=2)
+
+
+def worst_classes(scores: pd.DataFrame, count: int = 10) -> str:
+    """A table of the classes with the lowest AP.
+
+    Args:
+        scores: by class, with columns ``objects``, ``predictions``, ``AP``, ``tp``,
+            ``fp`` and ``fn``
+        count: the number of classes
+
+    Returns:
+        lines of text; classes without an AP, or with one of 1, are left out
+    """
+    rated = scores.dropna(subset="AP")
+    worst = rated[rated["AP"] < 1].sort_values(
+        ["AP", "fn", "fp"], ascending=[True, False, False], kind="stable"
+    )[:count]
+    if not len(worst):
+        return "  No class has an AP below 1" if len(rated) else "  No class has an AP"
+    counts = "objects", "predictions", *_COUNTS
+    rows = zip(
+        (printable(" ".join(name.split()), _WIDEST_CLASS) for name in worst.index),
+        map(_imperfect, worst["AP"]),
+        *(map("{:,}".format, worst[name]) for name in counts),
+        strict=True,
+    )
+    return _table([("class", "AP", *counts), *rows], texts=1)
+
+
+def _imperfect(ap: float) -> str:
+    """An AP below 1, which does not look like 1, even by rounding."""
+    return f"{min(ap, 0.999):.3f}"
+
+
+def _table(rows: Sequence[Sequence[str]], texts: int) -> str:
+    """Rows in columns that stay in line, whatever their letters.
+
+    Args:
+        rows: the heads of the columns, then the rows
+        texts: how many columns, from the left, hold text; the others hold numbers
+    """
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = []
+        for n, (text, width) in enumerate(zip(row, widths, strict=True)):
+            blank = " " * (width - _width(text))
+            cells.append(text + blank if n < texts else blank + text)
+        lines.append("  " + "  ".join(cells))
+    return "\n".join(lines)
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal a text takes: East Asian letters take two."""
+    marks = sum(map(bool, map(unicodedata.combining, text)))
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return len(text) + wide - marks
 
 
 def _shorten(name: str) -> str:

@@ -47,6 +47,7 @@ PATH_OUTSIDE = Rule(
     "Name files relative to the image folder, or give the folder that holds them.",
     example='The image `{"file_name": "../lost.jpg"}`; the folder holds a.jpg.',
     counterexample='The image `{"file_name": "night/../a.jpg"}`.',
+    changes_numbers=False,
 )
 IMAGE_WITHOUT_SIZE = Rule(
     "CA106",
@@ -138,6 +139,7 @@ BROKEN_SEGMENTATION = Rule(
     "Export the mask again if you evaluate or train on masks; boxes are not affected.",
     example='The annotation `{"segmentation": [[1, 1, 9, 1]]}`, of two points.',
     counterexample='The annotation `{"segmentation": [[1, 1, 9, 1, 9, 9]]}`, of three.',
+    changes_numbers="masks",
 )
 DUPLICATE_ANNOTATION_ID = Rule(
     "CA116",
@@ -167,6 +169,7 @@ MISSING_FILE = Rule(
     "Add the file, or check that the image folder is the right one.",
     example='The image `{"file_name": "lost.jpg"}`; the folder holds a.jpg.',
     counterexample='The image `{"file_name": "a.jpg"}`; the folder holds a.jpg.',
+    changes_numbers=False,
 )
 DUPLICATE_FILE_NAME = Rule(
     "CA121",
@@ -186,6 +189,7 @@ ANNOTATION_WITHOUT_ID = Rule(
     "Give every annotation a whole number as `id`.",
     example='The annotation `{"id": null}`.',
     counterexample='The annotation `{"id": 0}`.',
+    changes_numbers=False,
 )
 DUPLICATE_CATEGORY_NAME = Rule(
     "CA123",
@@ -206,6 +210,7 @@ UNUSUAL_SEGMENTATION = Rule(
     "pycocotools does, because other tools may not read this file.",
     example='The annotation `{"segmentation": [1, 1, 9, 1, 9, 9]}`, one flat list.',
     counterexample='The annotation `{"segmentation": [[1, 1, 9, 1, 9, 9]]}`.',
+    changes_numbers="masks",
 )
 BOX_REPLACED = Rule(
     "CA125",
@@ -228,6 +233,7 @@ MOSTLY_CROWDS = Rule(
     "every mask, so export polygons from it or correct the file.",
     example='The annotation `{"iscrowd": 1}`, the only one.',
     counterexample='The annotation `{"iscrowd": 0}`, the only one.',
+    changes_numbers=False,
 )
 IMAGE_IDS_IN_DOUBT = Rule(
     "CA128",
@@ -288,6 +294,7 @@ MATCHED_BY_FILE_STEM = Rule(
     "Nothing to do; each such name is unique among the images.",
     example='The prediction `{"image_id": "a"}` for the image a.jpg.',
     counterexample='The prediction `{"image_id": 1}` for the image a.jpg of id 1.',
+    changes_numbers=True,
 )
 SIZE_FROM_FILE = Rule(
     "CA134",
@@ -330,6 +337,7 @@ NEW_ANNOTATION_ID = Rule(
     '`{"id": 7, "image_id": 2}`.',
     counterexample='The annotations `{"id": 7, "image_id": 1}` and '
     '`{"id": 8, "image_id": 2}`.',
+    changes_numbers=True,
 )
 FILE_FOUND_BY_NAME = Rule(
     "CA140",
@@ -371,6 +379,7 @@ MATCHED_BY_FILE_NAME = Rule(
     "the image of id 1.",
     counterexample='The prediction `{"image_id": 1, "file_name": "a.jpg"}` for the '
     "same image.",
+    changes_numbers=True,
 )
 PARENT_CATEGORY = Rule(
     "CA144",

@@ -97,7 +97,12 @@ def _run(arguments: argparse.Namespace) -> int:
         import_coco,
         worst_first,
     )
-    from fiftyone_coco_audit.terminal import check_address, serve, worst_images
+    from fiftyone_coco_audit.terminal import (
+        check_address,
+        serve,
+        worst_classes,
+        worst_images,
+    )
 
     if arguments.app:
         check_address(arguments.address, arguments.port)
@@ -138,7 +143,10 @@ def _run(arguments: argparse.Namespace) -> int:
     print(findings.to_text(shutil.get_terminal_size((100, 24)).columns))
     print()
     results.print_summary()
-    print("\nThe worst images")
+    counting = f"tp, fp and fn at {results.counting}"
+    print(f"\nThe worst classes ({counting})")
+    print(worst_classes(results.per_class()))
+    print(f"\nThe worst images ({counting})")
     print(worst_images(results.per_image(), paths.images))
     print(_NEXT.format(key=_EVAL_KEY, score=score, manifest=paths.manifest))
     if arguments.app:

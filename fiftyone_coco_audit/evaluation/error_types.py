@@ -45,10 +45,13 @@ class ErrorTypes:
         truth: ``(M,)`` ``"missed"`` for every object that was not found and
             that no localization or classification error is about; empty for
             all others
+        mistaken: ``(C, 2)`` row of each prediction of the wrong class, and row of
+            the object that it lies on; several rows where overlaps are equal
     """
 
     predictions: NDArray[np.str_]
     truth: NDArray[np.str_]
+    mistaken: NDArray[np.int64]
 
 
 # Bounds the memory of the pairs of predictions and objects of an image
@@ -78,17 +81,28 @@ def classify_errors(evaluation: Evaluation) -> ErrorTypes:
     missed = ~found & ~evaluation.ignored[0]
 
     errors = np.full(len(predictions), "", dtype="U14")
+    mistaken = [np.empty((0, 2), np.int64)]
     for start in range(0, len(wrong), _PREDICTIONS_AT_ONCE):
         rows = wrong[start : start + _PREDICTIONS_AT_ONCE]
-        errors[rows], repairable = _classify_predictions(evaluation, rows, found)
-        missed[repairable] = False
-    return ErrorTypes(predictions=errors, truth=np.where(missed, "missed", ""))
+        errors[rows], loose, confused = _classify_predictions(evaluation, rows, found)
+        missed[loose] = missed[confused[:, 1]] = False
+        mistaken.append(confused)
+    return ErrorTypes(
+        predictions=errors,
+        truth=np.where(missed, "missed", ""),
+        mistaken=np.concatenate(mistaken),
+    )
 
 
 def _classify_predictions(
     evaluation: Evaluation, wrong: NDArray[np.int64], found: NDArray[np.bool_]
-) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
-    """The errors of false positives, and the objects that they are about."""
+) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.int64]]:
+    """The errors of false positives, and the objects that they are about.
+
+    Returns:
+        a tuple of ``(W,)`` errors, the objects of localization errors, and ``(C, 2)``
+        predictions and objects of classification errors
+    """
     truth, predictions = evaluation.truth, evaluation.predictions
     foreground = evaluation.settings.iou_thresholds[0]
     row, other, overlap = _overlaps_in_images(evaluation, wrong)
@@ -110,7 +124,8 @@ def _classify_predictions(
     kind = np.select(tests, [0, 1, 2, 3], default=4)
     localization = (kind[row] == 0) & same_class & (overlap == same[row])
     classification = (kind[row] == 1) & ~same_class & (overlap == different[row])
-    return np.array(PREDICTION_ERRORS)[kind], other[localization | classification]
+    confused = np.column_stack([wrong[row[classification]], other[classification]])
+    return np.array(PREDICTION_ERRORS)[kind], other[localization], confused
 
 
 def _overlaps_in_images(

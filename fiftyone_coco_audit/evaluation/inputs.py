@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.columns import Progress, SampleColumns, read_columns
+from fiftyone_coco_audit.columns import (
+    LabelColumns,
+    Progress,
+    SampleColumns,
+    read_columns,
+)
 from fiftyone_coco_audit.evaluation.settings import Settings
+from fiftyone_coco_audit.masks import has_masks, mask_areas
 from fiftyone_coco_audit.reading import (
     FieldObjects,
     class_names,
@@ -35,6 +41,10 @@ class Inputs:
         predictions: the predictions
         pred_field: the field of the predictions
         gt_field: the field of the ground truth
+        annotation_ids: ``(M,)`` COCO id of each ground-truth object, None where a
+            label has none
+        measured_area: ``(M,)`` pixels of the mask of each ground-truth object, or
+            the area of its box where it has no mask
         notes: sentences on how the data was understood
     """
 
@@ -45,6 +55,8 @@ class Inputs:
     predictions: FieldObjects
     pred_field: str
     gt_field: str
+    annotation_ids: NDArray[np.object_]
+    measured_area: NDArray[np.float64]
     notes: list[str]
 
 
@@ -76,7 +88,7 @@ def read_inputs(
     columns = read_columns(
         samples,
         {
-            gt_field: {"area": float, "iscrowd": float, **masks},
+            gt_field: {"area": float, "iscrowd": float, "coco_id": str, "rle": str},
             pred_field: {"confidence": float, **masks},
         },
         progress=progress,
@@ -90,6 +102,7 @@ def read_inputs(
         )
         for field in (gt_field, pred_field)
     )
+    of_truth = columns.labels[gt_field]
     bare = {field: labels.without_values() for field, labels in columns.labels.items()}
     return Inputs(
         columns=replace(columns, labels=bare),
@@ -99,8 +112,38 @@ def read_inputs(
         predictions=predictions,
         pred_field=pred_field,
         gt_field=gt_field,
+        annotation_ids=of_truth.texts["coco_id"][truth.rows],
+        measured_area=_measured_areas(samples, truth, of_truth, gt_field, columns.size),
         notes=notes,
     )
+
+
+def _measured_areas(
+    samples: fo.SampleCollection,
+    truth: FieldObjects,
+    labels: LabelColumns,
+    field: str,
+    size: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """The areas of masks, else of boxes, whatever the labels' own ``area`` says."""
+    objects = truth.objects
+    if objects.masks is not None:
+        return mask_areas(objects.masks)
+    measured = objects.box[:, 2] * objects.box[:, 3]
+    counts = labels.texts["rle"][truth.rows].tolist()
+    masked = [row for row, text in enumerate(counts) if isinstance(text, str)]
+    sizes = size[labels.sample[truth.rows[masked]]].tolist()
+    measured[masked] = mask_areas(
+        [
+            {"size": [int(height), int(width)], "counts": counts[row]}
+            for row, (width, height) in zip(masked, sizes, strict=True)
+        ]
+    )
+    # Masks of other origin are not read for boxes: a smaller area may be theirs
+    smaller = objects.area < measured
+    if not masked and smaller.any() and has_masks(samples, field):
+        return np.where(smaller, objects.area, measured)
+    return measured
 
 
 def _image_order(

@@ -19,6 +19,7 @@ from fiftyone_coco_audit.evaluation.fields import (
     replacement_key,
     sample_fields,
 )
+from fiftyone_coco_audit.evaluation.panel_notes import keep_user_note
 from fiftyone_coco_audit.fields import delete_fields as delete_paths
 
 if TYPE_CHECKING:
@@ -112,11 +113,15 @@ def _forget(dataset: fo.Dataset, note: dict[str, Any]) -> None:
     """Deletes what is not needed any more when the fields have followed their run."""
     from fiftyone.core.odm import RunDocument
 
+    from fiftyone_coco_audit.evaluation.results import notes_of
+
     key = replacement_key(note["eval_key"])
     delete_fields(dataset, key, *note["labels"])
     dataset._delete_empty_sidebar_group(key)
     old = RunDocument.objects(id=note["old_run"]).first()
     if old is not None:
+        notes = notes_of(old.config.get("custom_metrics"))
+        keep_user_note(dataset, note["old_run"], note["run"], notes)
         # As BaseRun.delete_run does
         if old.results:
             old.results.delete()

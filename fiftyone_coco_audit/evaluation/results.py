@@ -14,10 +14,13 @@ from fiftyone.utils.eval.coco import COCODetectionResults, COCOEvaluationConfig
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.brief import of_samples
+from fiftyone_coco_audit.columns import require_samples
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.escaping import printable
 from fiftyone_coco_audit.evaluation.average_precision import RECALL_LEVELS
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, coco_metrics
 from fiftyone_coco_audit.evaluation.settings import Settings
-from fiftyone_coco_audit.wording import counted
+from fiftyone_coco_audit.wording import counted, counted_objects
 
 #: The operator that takes our fields along when FiftyOne renames or deletes a run
 FIELDS_OPERATOR = "@coco-audit/coco-audit/evaluation_fields"
@@ -47,7 +50,6 @@ class CocoResults(COCODetectionResults):
         *args: Any,
         evaluation: Evaluation,
         images: pd.DataFrame,
-        notes: Sequence[str],
         dataset_classes: Sequence[str],
         **kwargs: Any,
     ) -> None:
@@ -56,7 +58,6 @@ class CocoResults(COCODetectionResults):
         self._dataset_classes = tuple(dataset_classes)
         self._evaluation = evaluation
         self._images = images
-        self._notes = tuple(notes)
 
     @property
     def cls(self) -> str:
@@ -70,8 +71,11 @@ class CocoResults(COCODetectionResults):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on how the data was understood."""
-        return self._notes
+        """Sentences on what the numbers leave out and depend on.
+
+        They are saved with the run: :func:`evaluation_notes` reads them anywhere.
+        """
+        return notes_of(self.config.custom_metrics)
 
     def summary(self) -> dict[str, float]:
         """The 12 COCO numbers in pycocotools' order.
@@ -123,29 +127,40 @@ class CocoResults(COCODetectionResults):
         """
         return self._images
 
+    @property
+    def counting(self) -> str:
+        """At which IoU and score tp, fp and fn are counted, in words."""
+        iou = self._evaluation.settings.iou_thresholds[0]
+        return f"IoU {iou:.2f} and any score"
+
     def print_summary(self) -> None:
-        """Prints how the data was understood, and the 12 COCO numbers."""
+        """Prints the COCO numbers, and notes on what they leave out."""
         print(self)
 
     def __repr__(self) -> str:
-        numbers = self.summary()
-        ap = numbers["AP"]
+        ap = self.summary()["AP"]
+        notes = f" with {counted(len(self.notes), 'note')}" if self.notes else ""
         return (
             f"<{type(self).__name__} {self.key!r} {of_samples(self.samples)}: "
             f"{counted(len(self._images), 'image')}, "
-            f"AP {f'{ap:.4f}' if ap >= 0 else 'n/a'}>"
+            f"AP {f'{ap:.4f}' if ap >= 0 else 'n/a'}{notes}>"
         )
 
     def __str__(self) -> str:
-        notes = [f"Note: {note}" for note in self._notes]
-        return "\n".join([*notes, format_summary(self._evaluation)])
+        notes = [printable(f"Note: {note}") for note in self.notes]
+        return "\n".join([format_summary(self._evaluation), *notes])
 
 
 def format_summary(evaluation: Evaluation) -> str:
-    """The COCO numbers of an evaluation, a line each."""
+    """What an evaluation is of, and its COCO numbers, a line each."""
     settings = evaluation.settings
     numbers = evaluation.summary()
-    lines = []
+    crowds = int(evaluation.truth.crowd.sum())
+    lines = [
+        f"  {counted(evaluation.num_images, 'image')}, "
+        f"{counted_objects(len(evaluation.truth) - crowds, crowds)}, "
+        f"{counted(len(evaluation.predictions), 'prediction')}"
+    ]
     for metric in coco_metrics(settings):
         thresholds = settings.iou_thresholds[metric.thresholds]
         iou = f"{thresholds[0]:.2f}"
@@ -161,8 +176,11 @@ def format_summary(evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
-def run_config(pred_field: str, gt_field: str, settings: Settings) -> Any:
-    """FiftyOne's configuration of an evaluation with these settings."""
+def run_config(
+    pred_field: str, gt_field: str, settings: Settings, notes: Sequence[str]
+) -> Any:
+    """FiftyOne's configuration of an evaluation with these settings and notes."""
+    own = {"score_threshold": settings.score_threshold, "notes": list(notes)}
     return COCOEvaluationConfig(
         pred_field,
         gt_field,
@@ -173,8 +191,47 @@ def run_config(pred_field: str, gt_field: str, settings: Settings) -> Any:
         compute_mAP=True,
         iou_threshs=list(settings.iou_thresholds),
         max_preds=settings.max_detections[-1],
-        custom_metrics={FIELDS_OPERATOR: {"score_threshold": settings.score_threshold}},
+        custom_metrics={FIELDS_OPERATOR: own},
     )
+
+
+def notes_of(custom_metrics: Any) -> tuple[str, ...]:
+    """The notes in the custom metrics of a run's configuration.
+
+    Args:
+        custom_metrics: a dict, or what else FiftyOne has there if it made the run
+    """
+    metrics = custom_metrics
+    own = metrics.get(FIELDS_OPERATOR) if isinstance(metrics, dict) else None
+    return tuple((own or {}).get("notes", ()))
+
+
+def evaluation_notes(
+    samples: fo.SampleCollection, eval_key: str = "eval"
+) -> tuple[str, ...]:
+    """The notes that were saved with an evaluation: ``results.notes`` anywhere.
+
+    Args:
+        samples: a dataset or view
+        eval_key: the name of the evaluation
+
+    Returns:
+        sentences on what the numbers leave out and depend on, none if FiftyOne itself
+        made the evaluation
+
+    Raises:
+        CocoAuditError: if there is no such evaluation
+    """
+    require_samples(samples)
+    dataset = samples._root_dataset
+    if eval_key not in dataset.list_evaluations():
+        known = ", ".join(map(repr, dataset.list_evaluations())) or "none"
+        raise CocoAuditError(
+            f"Dataset {dataset.name!r} has no evaluation {eval_key!r}; its evaluations "
+            f"are: {known}"
+        )
+    config = dataset.get_evaluation_info(eval_key).config
+    return notes_of(getattr(config, "custom_metrics", None))
 
 
 def build_results(
@@ -185,7 +242,6 @@ def build_results(
     matches: list[MatchRow],
     classes: Sequence[str],
     images: pd.DataFrame,
-    notes: Sequence[str],
 ) -> CocoResults:
     """Makes FiftyOne's results of an evaluation.
 
@@ -197,7 +253,6 @@ def build_results(
         matches: the rows of FiftyOne's matches
         classes: the names of all classes of the dataset
         images: the metrics of each image
-        notes: sentences on how the data was understood
 
     Returns:
         a :class:`CocoResults`
@@ -228,7 +283,6 @@ def build_results(
         },
         evaluation=evaluation,
         images=images,
-        notes=notes,
         dataset_classes=classes,
     )
 

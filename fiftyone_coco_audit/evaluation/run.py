@@ -6,6 +6,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from fiftyone_coco_audit.coco.report import RUN_KEY, import_report
 from fiftyone_coco_audit.columns import (
     Progress,
     SampleColumns,
@@ -13,7 +16,8 @@ from fiftyone_coco_audit.columns import (
     write_columns,
 )
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.evaluation.error_types import classify_errors
+from fiftyone_coco_audit.evaluation.conditions import conditions
+from fiftyone_coco_audit.evaluation.error_types import ErrorTypes, classify_errors
 from fiftyone_coco_audit.evaluation.fields import (
     check_names_are_free,
     declare_fields,
@@ -21,14 +25,16 @@ from fiftyone_coco_audit.evaluation.fields import (
     replacement_key,
     sample_fields,
 )
-from fiftyone_coco_audit.evaluation.inputs import read_inputs
-from fiftyone_coco_audit.evaluation.metrics import evaluate_objects
+from fiftyone_coco_audit.evaluation.import_notes import has_new_ids, import_notes
+from fiftyone_coco_audit.evaluation.inputs import Inputs, read_inputs
+from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
 from fiftyone_coco_audit.evaluation.outputs import (
     image_frame,
     label_values,
     match_rows,
     sample_values,
 )
+from fiftyone_coco_audit.evaluation.panel_notes import show_in_panel
 from fiftyone_coco_audit.evaluation.per_image import score_images
 from fiftyone_coco_audit.evaluation.per_label import label_outcomes
 from fiftyone_coco_audit.evaluation.replacement import (
@@ -146,17 +152,18 @@ def evaluate(
             settings=settings,
         )
         outcomes = label_outcomes(evaluation)
+        errors = classify_errors(evaluation)
         of_samples = sample_values(inputs, score_images(evaluation), settings)
-        of_labels = label_values(inputs, *outcomes, classify_errors(evaluation))
+        of_labels = label_values(inputs, *outcomes, errors)
+        notes = _notes(samples, inputs, evaluation, errors)
         results = build_results(
             samples,
-            run_config(pred_field, gt_field, settings),
+            run_config(pred_field, gt_field, settings, notes),
             key,
             evaluation,
             match_rows(inputs, *outcomes),
             inputs.classes,
             image_frame(samples, inputs.columns, of_samples),
-            [*inputs.notes, *_told_of_view(samples, pred_field)],
         )
 
         logger.info("Writing results...")
@@ -165,6 +172,36 @@ def evaluate(
             with interrupts_held():
                 replace_evaluation(dataset, eval_key, results)
     return results
+
+
+def _notes(
+    samples: fo.SampleCollection,
+    inputs: Inputs,
+    evaluation: Evaluation,
+    errors: ErrorTypes,
+) -> list[str]:
+    """All that the numbers leave out and depend on, from the import to the matches."""
+    dataset, notes, ids = samples._root_dataset, [], inputs.annotation_ids
+    if dataset.has_run(RUN_KEY):
+        report = import_report(dataset)
+        notes = import_notes(
+            report,
+            inputs.gt_field,
+            inputs.pred_field,
+            masks=evaluation.settings.iou_type == "segm",
+            whole=len(inputs.columns) == len(dataset),
+        )
+        if has_new_ids(report, inputs.gt_field):
+            ids = np.full(len(ids), None)
+    of_data = conditions(
+        evaluation,
+        errors,
+        inputs.classes,
+        annotation_ids=ids,
+        measured_area=inputs.measured_area,
+    )
+    of_view = _told_of_view(samples, inputs.pred_field)
+    return [*notes, *of_data, *inputs.notes, *of_view]
 
 
 def _told_of_view(samples: fo.SampleCollection, pred_field: str) -> list[str]:
@@ -213,6 +250,7 @@ def _save(
         )
         results.backend.register_run(samples, key)
         save_results(dataset, key, results)
+        show_in_panel(dataset, dataset._doc.evaluations[key].id, results.notes)
         samples._add_paths_to_sidebar_group(sample_fields(key), key)
     except BaseException:
         _delete(dataset, key, *fields)

@@ -73,7 +73,7 @@ class Evaluate(SdkOperator):
         return results
 
     def to_results(self, ctx: ExecutionContext, value: Any) -> dict[str, Any]:
-        """The evaluation key, what was evaluated, the 12 numbers and the notes."""
+        """The evaluation key, what was evaluated, the numbers and the notes."""
         fields = value.config.pred_field, value.config.gt_field
         hidden = _told_of_hidden(ctx, fields[0])
         return {
@@ -81,6 +81,7 @@ class Evaluate(SdkOperator):
             "fields": list(fields),
             "images": [len(value.per_image()), len(value.samples._root_dataset)],
             "summary": value.summary(),
+            "counting": value.counting,
             "notes": [*value.notes, *([hidden] if hidden else [])],
             "colored": bool(ctx.params.get("color_labels")),
             "hidden_below": _score_threshold(value),
@@ -113,8 +114,9 @@ class Evaluate(SdkOperator):
         outputs.md(
             "The worst images come first, those without ground truth last. Each has "
             f"`{key}_ap` and more fields in the sidebar, and each label says under "
-            f"`{key}` whether it is a tp, fp or fn. **+** beside *Samples* opens the "
-            "panel *Model Evaluation* with classes and curves.",
+            f"`{key}` whether it is a tp, fp or fn at {results['counting']}. **+** "
+            "beside *Samples* opens the panel *Model Evaluation* with classes and "
+            "curves.",
             name="next",
         )
         outputs.md(_legend(results), name="legend")

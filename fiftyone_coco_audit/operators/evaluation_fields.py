@@ -12,6 +12,7 @@ from fiftyone_coco_audit.evaluation.fields import (
     delete_additional_fields,
     rename_additional_fields,
 )
+from fiftyone_coco_audit.evaluation.panel_notes import remove_from_panel
 from fiftyone_coco_audit.evaluation.replacement import discard_replacement
 
 
@@ -54,9 +55,9 @@ class EvaluationFields(foo.EvaluationMetric):
         rename_colors(samples._root_dataset, eval_key, new_eval_key)
 
     def cleanup(self, samples: Any, config: Any, eval_key: str) -> None:
-        """Deletes the fields with their run, and the colors that show them."""
-        discard_colors(samples._root_dataset, eval_key)
-        discard_replacement(samples._root_dataset, eval_key)
-        delete_additional_fields(
-            samples._root_dataset, eval_key, config.pred_field, config.gt_field
-        )
+        """Deletes fields, colors, and notes in Model Evaluation, with their run."""
+        dataset = samples._root_dataset
+        discard_colors(dataset, eval_key)
+        discard_replacement(dataset, eval_key)
+        remove_from_panel(dataset, dataset._doc.evaluations[eval_key].id)
+        delete_additional_fields(dataset, eval_key, config.pred_field, config.gt_field)

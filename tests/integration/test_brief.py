@@ -149,7 +149,7 @@ def test_a_line_says_what_it_is_of_and_what_was_found(results):
     evaluated = results["evaluate"]
     ap = evaluated.summary()["AP"]
     assert repr(evaluated) == (
-        f"<CocoResults 'eval' of 'demo-brief': 200 images, AP {ap:.4f}>"
+        f"<CocoResults 'eval' of 'demo-brief': 200 images, AP {ap:.4f} with 1 note>"
     )
     assert f"AP     {ap:.4f}" in str(evaluated)
     statistics = results["compute_statistics"]

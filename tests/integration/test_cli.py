@@ -46,6 +46,13 @@ def test_the_main_job(arguments, coco, capsys):
     printed = capsys.readouterr().out
     assert "3 predictions in 'predictions'" in printed
     assert "AP     0.5000" in printed
+    # dog: two objects, nothing found; cat: found twice, once where there is none
+    at = printed.index("The worst classes (tp, fp and fn at IoU 0.50 and any score)")
+    assert printed[at:].splitlines()[1:3] == [
+        "  class     AP  objects  predictions  tp  fp  fn",
+        "  dog    0.000        2            0   0   0   2",
+    ]
+    assert "The worst images (tp, fp and fn at IoU 0.50 and any score)" in printed
     # One line each, worst first
     places = [printed.index(name) for name, ap in APS.items() if ap in (0.0, 0.5)]
     assert places == sorted(places)
@@ -58,10 +65,10 @@ def test_masks(arguments, coco, capsys):
     assert main([*arguments, *predictions, "--iou-type", "segm"]) == 0
     config = fo.load_dataset("small").get_evaluation_info("eval").config
     assert config.use_masks
-    # What the numbers are of is said before they are
+    # What the numbers depend on follows them
     printed = capsys.readouterr().out
     note = "Note: 3 labels in 'predictions' have no mask: the box is used.\n"
-    assert -1 < printed.find(note) < printed.find("  AP ")
+    assert -1 < printed.find("  AP ") < printed.find(note)
 
 
 def test_names(arguments, capsys):

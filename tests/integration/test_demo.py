@@ -78,11 +78,13 @@ def test_prints_the_worst_images(
     output: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(output, "--name", "demo-worst") == 0
+    printed = capsys.readouterr().out
     rows = re.findall(
         r"^ +(site_\S+\.jpg) +(.+?) +(\d\.\d{3}) +(\d+) +(\d+) +(\d+)$",
-        capsys.readouterr().out,
+        printed,
         re.MULTILINE,
     )
+    assert "The worst classes (tp, fp and fn at IoU 0.50 and any score)" in printed
     dataset = fo.load_dataset("demo-worst")
     scores = sorted(ap for ap in dataset.values("eval_ap") if ap is not None)
     assert [float(row[2]) for row in rows] == pytest.approx(scores[:10], abs=5.1e-4)

@@ -1,6 +1,7 @@
 """What the programs print."""
 
 import socket
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,12 @@ import pytest
 from fiftyone.core.service import ServiceListenTimeout
 
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.terminal import check_address, serve, worst_images
+from fiftyone_coco_audit.terminal import (
+    check_address,
+    serve,
+    worst_classes,
+    worst_images,
+)
 
 
 class Shown:
@@ -58,6 +64,63 @@ def test_columns_stay_in_line():
     assert len({len(line) for line in lines}) == 1
     assert lines[2].split()[0].startswith("...b")
     assert len(lines[0]) < 100
+
+
+def classes(**aps: float) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "objects": 1200,
+            "predictions": range(len(aps)),
+            "AP": list(aps.values()),
+            "tp": 1,
+            "fp": 2,
+            "fn": range(len(aps)),
+        },
+        index=list(aps),
+    )
+
+
+def test_the_worst_classes_and_what_they_are_of():
+    frame = classes(good=0.9, a=0.1, b=0.1, none=np.nan, perfect=1.0, near=0.9999)
+    assert worst_classes(frame).splitlines() == [
+        "  class     AP  objects  predictions  tp  fp  fn",
+        "  b      0.100    1,200            2   1   2   2",
+        "  a      0.100    1,200            1   1   2   1",
+        "  good   0.900    1,200            0   1   2   0",
+        "  near   0.999    1,200            5   1   2   5",
+    ]
+
+
+def test_at_most_ten_classes():
+    frame = classes(**{f"class {n}": n / 20 for n in range(19, 0, -1)})
+    lines = worst_classes(frame).splitlines()
+    assert len(lines) == 11
+    assert lines[1].startswith("  class 1  ")
+
+
+def test_no_class_is_bad():
+    assert worst_classes(classes(a=1.0)) == "  No class has an AP below 1"
+    assert worst_classes(classes(a=np.nan)) == "  No class has an AP"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["猫" * 40, "x" * 300, "naive\u0301", "two\nlines", "\x1b[2J", "cat\tdog", ""],
+)
+def test_columns_stay_in_line_whatever_a_class_is_called(name: str):
+    lines = worst_classes(classes(**{"cat": 0.1, name: 0.2})).splitlines()
+    assert len(lines) == 3
+    widths = {
+        sum(
+            (unicodedata.east_asian_width(letter) in "WF") + 1
+            for letter in line
+            if not unicodedata.combining(letter)
+        )
+        for line in lines
+    }
+    assert len(widths) == 1
+    assert max(widths) < 110
+    assert all(line.isprintable() for line in lines)
 
 
 def test_the_home_folder_is_found(monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,341 @@
+"""What the numbers of an evaluation depend on, in sentences.
+
+Each function looks at one thing that a number does not show: what it leaves out, what
+it counts as wrong although nobody looked, and what other tools make of the same data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.evaluation.error_types import ErrorTypes
+from fiftyone_coco_audit.evaluation.matching import UNMATCHED
+from fiftyone_coco_audit.evaluation.metrics import (
+    Evaluation,
+    average_precision_of,
+    without_matches,
+)
+from fiftyone_coco_audit.evaluation.settings import Settings
+from fiftyone_coco_audit.wording import counted, listed, named, quoted
+
+# Rows and shares from which on a condition explains a number
+_MANY_IMAGES = 0.1
+_MANY_PREDICTIONS = 0.05
+_MOST_OBJECTS = 0.5
+_FEW_FOUND = 0.1
+_FEWEST_OBJECTS = 3
+# An AP that differs by less looks the same
+_VISIBLE = 0.005
+# Polygons and pixels give areas that differ by up to a tenth
+_SAME_AREA = 0.8
+
+
+def conditions(
+    evaluation: Evaluation,
+    errors: ErrorTypes,
+    classes: Sequence[str],
+    *,
+    annotation_ids: NDArray[np.object_],
+    measured_area: NDArray[np.float64],
+) -> list[str]:
+    """Says what a reader of the numbers has to know.
+
+    Args:
+        evaluation: an evaluation of columns
+        errors: the types of error of its labels
+        classes: ``K`` names of the classes
+        annotation_ids: ``(M,)`` COCO id of each ground-truth object in its file,
+            None where it has none or it is not known
+        measured_area: ``(M,)`` area of each object's mask, or else box, in square
+            pixels
+
+    Returns:
+        sentences, those on more of the numbers first
+    """
+    renamed = _renamed_classes(evaluation, errors)
+    explained = np.zeros(len(classes), bool)
+    explained[[row for pair in renamed for row in pair[:2]]] = True
+    of_names = _about_names(evaluation, classes, renamed)
+    return [
+        *_objects_that_count(evaluation, classes),
+        *_predictions_that_count(evaluation),
+        *(of_names or _predictions_that_fit(evaluation)),
+        *_classes_on_one_side(evaluation, classes, explained),
+        *_images_on_one_side(evaluation),
+        *_areas(evaluation, measured_area),
+        *_annotation_id_0(evaluation, annotation_ids),
+    ]
+
+
+def _objects_that_count(
+    evaluation: Evaluation, classes: Sequence[str]
+) -> Iterator[str]:
+    """Crowd regions, and objects outside of the range of all areas."""
+    truth, settings = evaluation.truth, evaluation.settings
+    if not len(truth):
+        yield "There are no ground-truth objects, so there is no AP."
+    elif truth.crowd.mean() > _MOST_OBJECTS:
+        count, total = int(truth.crowd.sum()), counted(len(truth), "object")
+        left = f"and the numbers are of the other {len(truth) - count:,}"
+        yield (
+            f"{count:,} of {total} are crowd regions (`iscrowd` 1), which COCO never "
+            f"counts, {left if count < len(truth) else 'so there is no AP'}. Set "
+            "`iscrowd` to 0 for labels of single objects."
+        )
+    else:
+        of_class = _per_class(evaluation, truth.category)
+        crowds = _per_class(evaluation, truth.category[truth.crowd])
+        only = _names(classes, (crowds == of_class) & (crowds > 0))
+        if only:
+            verb = "has" if len(only) == 1 else "have"
+            yield (
+                f"{named(only)} {verb} crowd regions only (`iscrowd` 1), which COCO "
+                f"never counts, so {verb} no AP."
+            )
+    low, high = settings.area_ranges[0][1]
+    if (low, high) != Settings().area_ranges[0][1]:
+        outside = int((evaluation.ignored[0] & ~truth.crowd).sum())
+        yield (
+            f"The range `all` limits every number to areas from {low:,g} to {high:,g} "
+            f"square pixels, which ignores {counted(outside, 'object')}."
+        )
+
+
+def _predictions_that_count(evaluation: Evaluation) -> Iterator[str]:
+    """Predictions beyond the limit, and none at all."""
+    predictions, matches = evaluation.predictions, evaluation.matches
+    if not len(predictions):
+        yield "There are no predictions, so every object counts as missed."
+        return
+    beyond = len(predictions) - len(matches.predictions)
+    if beyond:
+        yield (
+            f"{beyond:,} of {counted(len(predictions), 'prediction')} are not counted, "
+            f"because only the best {evaluation.settings.max_detections[-1]} of each "
+            "image and class are."
+        )
+
+
+def _predictions_that_fit(evaluation: Evaluation) -> Iterator[str]:
+    """Predictions of which not one lies on an object of its class."""
+    some = len(evaluation.predictions) and (~evaluation.ignored[0]).any()
+    if some and not (evaluation.matches.truth[0, 0] != UNMATCHED).any():
+        yield (
+            "No prediction reaches an IoU of "
+            f"{evaluation.settings.iou_thresholds[0]:.2f} with an object of its class. "
+            "Check that the predictions are for these images and classes, and that "
+            "their boxes are [x, y, width, height] in pixels."
+        )
+
+
+def _renamed_classes(
+    evaluation: Evaluation, errors: ErrorTypes
+) -> list[tuple[int, int, int]]:
+    """Classes whose objects are found, but under the name of another class.
+
+    Returns:
+        tuples of the class of the predictions, that of the objects, and how many of
+        these the predictions lie on, most first
+    """
+    truth, size = evaluation.truth, evaluation.num_categories
+    objects, found = _objects_and_found(evaluation)
+    prediction, thing = errors.mistaken.T
+    predicted = evaluation.predictions.category[prediction]
+    # An object counts once for each class that it is taken for
+    pairs = np.unique(predicted * len(truth) + thing)
+    predicted, thing = np.divmod(pairs, max(len(truth), 1))
+    cells, taken = np.unique(
+        predicted * size + truth.category[thing], return_counts=True
+    )
+    other, name = np.divmod(cells, max(size, 1))
+    renamed = (
+        (taken >= _FEWEST_OBJECTS)
+        & (taken >= _MOST_OBJECTS * objects[name])
+        & (found[name] <= _FEW_FOUND * objects[name])
+    )
+    found_as = np.column_stack([other, name, taken])[renamed].tolist()
+    return sorted(map(tuple, found_as), key=lambda pair: -pair[2])
+
+
+def _about_names(
+    evaluation: Evaluation, classes: Sequence[str], renamed: list[tuple[int, int, int]]
+) -> list[str]:
+    objects, found = _objects_and_found(evaluation)
+    pairs = [
+        f"{quoted(classes[other])} on {taken:,} of {objects[name]:,} of "
+        f"{quoted(classes[name])}"
+        for other, name, taken in renamed
+    ]
+    advice = "Check that both files number the classes alike."
+    if len(pairs) > 1:
+        return [
+            f"Predictions lie on objects of other classes: {listed(pairs)}. {advice}"
+        ]
+    for other, name, taken in renamed:
+        if not objects[other]:
+            advice = "If both are one class, give them the same name."
+        of_name = quoted(classes[name])
+        return [
+            f"Predictions of {quoted(classes[other])} lie on {taken:,} of "
+            f"{counted(int(objects[name]), 'object')} of {of_name}, of which "
+            f"predictions of {of_name} find {found[name]:,}. {advice}"
+        ]
+    return []
+
+
+def _objects_and_found(
+    evaluation: Evaluation,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many objects of each class count, and how many of these are found."""
+    category, counts = evaluation.truth.category, ~evaluation.ignored[0]
+    matched = evaluation.matches.truth[0, 0]
+    found = np.unique(matched[matched != UNMATCHED])
+    return (
+        _per_class(evaluation, category[counts]),
+        _per_class(evaluation, category[found[counts[found]]]),
+    )
+
+
+def _classes_on_one_side(
+    evaluation: Evaluation, classes: Sequence[str], explained: NDArray[np.bool_]
+) -> Iterator[str]:
+    """Classes without objects, and classes without predictions."""
+    objects, _ = _objects_and_found(evaluation)
+    if not objects.any() or not len(evaluation.predictions):
+        return
+    predictions = _per_class(evaluation, evaluation.predictions.category)
+    strange = np.where((objects == 0) & ~explained, predictions, 0)
+    if strange.any() and strange.sum() >= _MANY_PREDICTIONS * predictions.sum():
+        names = _names(classes, strange > 0, by=strange)
+        yield (
+            f"{int(strange.sum()):,} of "
+            f"{counted(int(predictions.sum()), 'prediction')} are of classes without "
+            f"objects ({named(names)}), which AP leaves out."
+        )
+    silent = (objects > 0) & (predictions == 0) & ~explained
+    if silent.any():
+        names = _names(classes, silent, by=objects)
+        total = int((objects > 0).sum())
+        verb, whose = ("have", "their") if len(names) > 1 else ("has", "its")
+        yield (
+            f"{len(names):,} of {counted(total, 'class')} with objects {verb} no "
+            f"predictions, so {whose} AP is 0: {named(names)}."
+        )
+
+
+def _images_on_one_side(evaluation: Evaluation) -> Iterator[str]:
+    """Images without objects, and images without predictions."""
+    truth, size = evaluation.truth, evaluation.num_images
+    objects = np.bincount(truth.image[~evaluation.ignored[0]], minlength=size)
+    labels = np.bincount(truth.image, minlength=size)
+    predictions = np.bincount(evaluation.predictions.image, minlength=size)
+    if not objects.any() or not predictions.any():
+        return
+    empty = (labels == 0) & (predictions > 0)
+    without = _ap_without(evaluation, empty, size)
+    if without is not None:
+        yield (
+            f"{int(empty.sum()):,} of {counted(size, 'image')} have no objects but "
+            f"{counted(int(predictions[empty].sum()), 'prediction')}, which all count "
+            f"as wrong.{without} If they are not labeled yet, leave them out."
+        )
+    silent = (objects > 0) & (predictions == 0)
+    labeled = int((objects > 0).sum())
+    without = _ap_without(evaluation, silent, labeled)
+    if without is not None:
+        yield (
+            f"{int(silent.sum()):,} of {counted(labeled, 'image')} with objects have "
+            f"no predictions, so their {counted(int(objects[silent].sum()), 'object')} "
+            f"count as missed.{without}"
+        )
+
+
+def _ap_without(
+    evaluation: Evaluation, images: NDArray[np.bool_], among: int
+) -> str | None:
+    """What the AP is without some images, None if these do not explain the number."""
+    if not images.any():
+        return None
+    without = average_precision_of(evaluation, ~images)
+    if without >= 0 and abs(without - evaluation.summary()["AP"]) >= _VISIBLE:
+        return f" Without these images AP is {without:.4f}."
+    return "" if images.sum() >= _MANY_IMAGES * among else None
+
+
+def _areas(evaluation: Evaluation, measured_area: NDArray[np.float64]) -> Iterator[str]:
+    """Objects that their `area` puts into another size class than their pixels do."""
+    settings, truth = evaluation.settings, evaluation.truth
+    if len(settings.area_ranges) < 2:
+        return
+    given = settings.in_area_ranges(truth.area)
+    measured = settings.in_area_ranges(measured_area)
+    smaller, larger = np.sort([truth.area, measured_area], axis=0)
+    wrong = (given != measured).any(axis=0) & (smaller < _SAME_AREA * larger)
+    wrong &= ~truth.crowd
+    if not wrong.any():
+        return
+    names = [*settings.area_names[1:], "none"]
+
+    def first_range(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
+        # The last row stands for no range at all
+        rows = np.vstack([inside[1:, wrong], np.ones((1, wrong.sum()), bool)])
+        return rows.argmax(axis=0)
+
+    changes = first_range(measured) * len(names) + first_range(given)
+    most = int(np.bincount(changes).argmax())
+    of_most = int((changes == most).sum())
+    true, said = (names[place] for place in divmod(most, len(names)))
+    yield (
+        f"{int(wrong.sum()):,} of {counted(int((~truth.crowd).sum()), 'object')} have "
+        "an `area` that puts them into another size class than their mask or box, "
+        f"such as {of_most:,} that count as {said} but are {true}. AP and AR by size "
+        "follow `area`."
+    )
+
+
+def _annotation_id_0(
+    evaluation: Evaluation, annotation_ids: NDArray[np.object_]
+) -> Iterator[str]:
+    """What pycocotools makes of an object whose id is its sign of "no match"."""
+    ids = annotation_ids.tolist()
+    zeros = np.array([not isinstance(id_, str) and id_ == 0 for id_ in ids], bool)
+    if not zeros.any():
+        return
+    known = [id_ for id_ in ids if id_ is not None]
+    if len(set(map(str, known))) < len(known):
+        yield (
+            "Several objects share an annotation id, and "
+            f"{counted(int(zeros.sum()), 'object')} of them have the id 0: pycocotools "
+            "2.0.11 takes the last object of an id for all of them, cannot find one "
+            "with id 0, and so prints other numbers."
+        )
+        return
+    numbers = evaluation.summary()
+    for name, value in without_matches(evaluation, zeros).summary().items():
+        if f"{value:.4f}" != f"{numbers[name]:.4f}":
+            yield (
+                f"pycocotools 2.0.11 prints {name} {value:.4f} for the same objects, "
+                "as it cannot find the object whose annotation id is 0."
+            )
+            return
+
+
+def _per_class(
+    evaluation: Evaluation, category: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    return np.bincount(category, minlength=evaluation.num_categories)
+
+
+def _names(
+    classes: Sequence[str],
+    chosen: NDArray[np.bool_],
+    by: NDArray[np.int64] | None = None,
+) -> list[str]:
+    """The names of some classes, those with the most of something first."""
+    rows = np.flatnonzero(chosen)
+    if by is not None:
+        rows = rows[np.argsort(-by[rows], kind="stable")]
+    return [classes[row] for row in rows.tolist()]
