@@ -1,4 +1,4 @@
-"""The command line: ``coco-audit ANNOTATIONS IMAGES``."""
+"""The command line: ``coco-audit ANNOTATIONS [IMAGES]``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import fiftyone_coco_audit
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.files import check_writable_path, write_text
+from fiftyone_coco_audit.files import NO_IMAGES, check_writable_path, write_text
 from fiftyone_coco_audit.findings import SEVERITIES
 
 _DESCRIPTION = """\
@@ -25,6 +25,7 @@ examples:
   coco-audit annotations.json images/
   coco-audit annotations.json images/ --predictions results.json --launch
   coco-audit annotations.json images/ --predictions results.json --iou-type segm
+  coco-audit annotations.json --predictions results.json
   coco-audit annotations.json images/ --fail-on error --audit-json audit.json
 
 The dataset stays in FiftyOne's database: `fiftyone app launch NAME` shows it again.
@@ -70,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "images_dir",
         metavar="IMAGES",
-        help="the folder that the file names in the COCO file start from",
+        nargs="?",
+        help="the folder that the file names in the COCO file start from; without it "
+        "everything is done that needs no pixels",
     )
     parser.add_argument(
         "--predictions",
@@ -240,7 +243,7 @@ def _run(arguments: argparse.Namespace) -> int:
         print(f"\nThe worst classes ({counting})")
         print(worst_classes(results.per_class()))
         print(f"\nThe worst images ({counting})")
-        print(worst_images(results.per_image(), arguments.images_dir))
+        print(worst_images(results.per_image(), arguments.images_dir or NO_IMAGES))
         colors = color_by_outcome(dataset, results.key)
         score = results.evaluation.settings.score_threshold
         samples = worst_first(dataset, results.key, min_score=score)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.files import open_file
+from fiftyone_coco_audit.files import open_file, pointer
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -78,6 +78,7 @@ def decode_opencv(
     """
     import cv2
 
+    _refuse(data)
     flags = {
         1: cv2.IMREAD_COLOR,
         2: cv2.IMREAD_REDUCED_COLOR_2,
@@ -86,9 +87,9 @@ def decode_opencv(
     }[reduction]
     if not exif:
         flags |= cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if image is None:
-        raise ValueError("OpenCV cannot decode it" if data else "the file is empty")
+        raise ValueError("OpenCV cannot decode it")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
 
 
@@ -107,11 +108,17 @@ def decode_pillow(data: bytes, *, exif: bool = True) -> NDArray[np.uint8]:
     """
     from PIL import Image, ImageOps
 
-    if not data:
-        raise ValueError("the file is empty")
+    _refuse(data)
     with Image.open(BytesIO(data)) as opened:
         turned = ImageOps.exif_transpose(opened) if exif else opened
         return np.asarray(_of_eight_bits(turned).convert("RGB"))
+
+
+def _refuse(data: bytes) -> None:
+    if not data:
+        raise ValueError("the file is empty")
+    if reason := pointer(data):
+        raise ValueError(f"it {reason}")
 
 
 def _of_eight_bits(image: Image) -> Image:

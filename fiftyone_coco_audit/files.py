@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -69,6 +70,8 @@ def why_no_file(path: str) -> str | None:
     Returns:
         the reason, ``None`` for a regular file
     """
+    if path.startswith(NO_IMAGES):
+        return "it was imported without a folder of images"
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
@@ -106,3 +109,38 @@ def open_file(path: str | os.PathLike[str]) -> BinaryIO:
         reason = why_no_file(os.fspath(path))
         raise OSError(errno.EINVAL, reason, os.fspath(path))
     return open(path, "rb")
+
+
+def require_images(filepaths: Sequence[str]) -> None:
+    """Checks that images have files, or might have.
+
+    Args:
+        filepaths: their paths
+
+    Raises:
+        CocoAuditError: if all were imported without a folder of images
+    """
+    if filepaths and all(path.startswith(NO_IMAGES) for path in filepaths):
+        raise CocoAuditError(
+            "These images were imported without their files, and this needs their "
+            "pixels: import them again with images_dir"
+        )
+
+
+def pointer(content: bytes) -> str | None:
+    """Says that a file stands for another one, which has yet to be downloaded.
+
+    Args:
+        content: how the file begins
+
+    Returns:
+        what it is and what to do, ``None`` for a file that stands for itself
+    """
+    for beginning, name, command in (
+        (b"version https://git-lfs.github.com/", "Git LFS", "git lfs pull"),
+        (b"/annex/objects/", "git-annex", "git annex get"),
+        (b"outs:\n", "DVC", "dvc pull"),
+    ):
+        if content.startswith(beginning):
+            return f"is a pointer of {name} and not the file itself; run `{command}`"
+    return None

@@ -110,6 +110,7 @@ class LabelledImages(Brief):
         tight_box: ``(N, 4)`` boxes ``[x, y, width, height]`` around the masks, in
             pixels; NaN where an object has no mask; None where masks were not read
         whole: images of the dataset, where these are a part of it that was asked for
+        parents: names of classes that are no classes, as they only group others
     """
 
     size: NDArray[np.float64]
@@ -120,6 +121,7 @@ class LabelledImages(Brief):
     tags: Sequence[Sequence[str]]
     tight_box: NDArray[np.float64] | None = None
     whole: int | None = None
+    parents: Sequence[str] = ()
 
     def _about(self) -> str:
         objects = counted_objects(len(self.objects), int(self.crowds.sum()))

@@ -17,6 +17,7 @@ from fiftyone_coco_audit.columns import (
     pixel_boxes,
 )
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.files import why_no_file
 from fiftyone_coco_audit.masks import mask_areas, read_masks
 from fiftyone_coco_audit.objects import RLE, Objects
 from fiftyone_coco_audit.wording import counted
@@ -66,17 +67,25 @@ def ensure_sizes(
     unknown = samples.match({"$nor": [sizes_known]})
     if not len(unknown):
         return
-    before = dict(zip(*unknown.values(["id", "metadata"]), strict=True))
-    unknown.compute_metadata(overwrite=True, progress=progress, skip_failures=True)
+    ids, filepaths, metadata = unknown.values(["id", "filepath", "metadata"])
+    before = dict(zip(ids, metadata, strict=True))
+    # FiftyOne would wait for ever at a named pipe
+    files = [n for n, path in enumerate(filepaths) if why_no_file(path) is None]
+    if files:
+        unknown.select([ids[n] for n in files]).compute_metadata(
+            overwrite=True, progress=progress, skip_failures=True
+        )
     still_unknown = unknown.values("id")
     # FiftyOne takes away what there was of files that cannot be read
     lost = {id_: before[id_] for id_ in still_unknown if before.get(id_) is not None}
     if lost:
         samples._root_dataset.set_values("metadata", lost, key_field="id")
     if required and still_unknown:
+        first = unknown.first().filepath
+        reason = why_no_file(first) or "it is broken"
         raise CocoAuditError(
             f"The size of {counted(len(still_unknown), 'image')} is not known, as the "
-            f"file cannot be read (the first is {unknown.first().filepath}): put the "
+            f"file cannot be read (the first is {first}: {reason}): put the "
             "files there, set the width and height in the metadata of these samples, "
             f"or leave them out with samples.match({sizes_known})"
         )
@@ -91,6 +100,12 @@ def class_names(
     for labels in sides:
         known.update(dict.fromkeys(sorted({n for n in labels.label if n is not None})))
     return list(known)
+
+
+def parent_classes(samples: fo.SampleCollection) -> list[str]:
+    """The classes of a dataset that only group others, as its import has found."""
+    info = samples._root_dataset.info.get("coco_audit", {})
+    return list(info.get("parents", ()))
 
 
 def read_objects(

@@ -27,6 +27,7 @@ def labelled(
     crowds: Sequence[int] | None = None,
     areas: Sequence[float] | None = None,
     tight_box: Any = None,
+    parents: Sequence[str] = (),
 ) -> LabelledImages:
     """Makes a set by hand.
 
@@ -39,6 +40,7 @@ def labelled(
         crowds: by default none
         areas: by default those of the boxes
         tight_box: by default none
+        parents: classes that only group others; by default none
     """
     rows = sorted(rows, key=lambda row: row[0])
     names = list(classes) if classes is not None else sorted({r[1] for r in rows})
@@ -58,6 +60,7 @@ def labelled(
         filepaths=filepaths or [f"images/{n}.jpg" for n in range(len(sizes))],
         tags=tags or [[] for _ in sizes],
         tight_box=tight_box,
+        parents=parents,
     )
 
 

@@ -47,6 +47,7 @@ from fiftyone_coco_audit.fields import (
     fields_of,
     written_whole,
 )
+from fiftyone_coco_audit.files import require_images
 from fiftyone_coco_audit.findings import Finding, findings_frame, severest_first
 from fiftyone_coco_audit.objects import RLE
 from fiftyone_coco_audit.parallel import WorkerDied, check_workers, map_items
@@ -536,6 +537,7 @@ def audit_augmentation(
         sizes_required=False,
         progress=False,
     )
+    require_images(labelled.images.filepaths)
     draws = Draws([parsed], n_seeds, seed)
     items = _items(labelled, np.arange(len(labelled.images)))
     measured: Found = {}

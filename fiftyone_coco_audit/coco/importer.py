@@ -42,7 +42,7 @@ from fiftyone_coco_audit.coco.staging import (
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import check_writable
 from fiftyone_coco_audit.memory import garbage_collection_paused
-from fiftyone_coco_audit.reading import ensure_sizes
+from fiftyone_coco_audit.reading import ensure_sizes, parent_classes
 
 if TYPE_CHECKING:
     import os
@@ -299,8 +299,7 @@ def _target_of(dataset: fo.Dataset, progress: Progress) -> tuple[list[str], Targ
     sample_ids, filepaths, widths, heights = dataset.values(
         ["id", "filepath", "metadata.width", "metadata.height"]
     )
-    info = dataset.info.get("coco_audit", {})
-    stored = info.get("categories")
+    stored = dataset.info.get("coco_audit", {}).get("categories")
     ids: list[Id | None] = [None] * len(sample_ids)
     if dataset.has_field("coco_id"):
         ids, _ = read_ids(dataset.values("coco_id"))
@@ -310,7 +309,7 @@ def _target_of(dataset: fo.Dataset, progress: Progress) -> tuple[list[str], Targ
         filepaths=filepaths,
         sizes=np.array([widths, heights], dtype=np.int64).T,
         categories=None if stored is None else {c["id"]: c["name"] for c in stored},
-        parents=info.get("parents", ()),
+        parents=parent_classes(dataset),
         info_categories=dataset.info.get("categories"),
         label_classes=[] if stored is not None else _label_classes(dataset),
     )

@@ -6,12 +6,17 @@ import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from fiftyone_coco_audit.coco.formats import (
+    json_lines,
+    name_of_content,
+    name_of_data,
+)
 from fiftyone_coco_audit.coco.paths import absolute_path
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.memory import garbage_collection_paused
 
-# How compressed files begin: gzip, zip, bzip2, xz, Zstandard
-_COMPRESSED = b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"
+# Where tools put a list of results that they write as a dict
+_RESULT_KEYS = ("predictions", "detections", "results", "annotations")
 
 Source = str | os.PathLike[str] | dict[str, Any] | list[Any]
 
@@ -65,27 +70,50 @@ def read_json(source: Source, role: str) -> tuple[Any, str]:
         with garbage_collection_paused():
             data = pydantic_core.from_json(content)
     except ValueError as error:
-        raise CocoAuditError(
-            f"The {role} file {path} {_why_not_json(content, error)}"
-        ) from error
+        data = None if name_of_content(content) else _read_lines(content, role, path)
+        if data is None:
+            reason = name_of_content(content) or (
+                f"is not JSON that can be read ({error}); export it again"
+            )
+            raise CocoAuditError(f"The {role} file {path} {reason}") from error
     # The report holds the name, and a database holds only UTF-8
     name = os.path.basename(path).encode(errors="backslashreplace").decode()
     return data, name
 
 
-def _why_not_json(content: bytes, error: ValueError) -> str:
-    if content.startswith(_COMPRESSED):
-        return "is compressed; unpack it first"
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content[:2]:
-        return "is in UTF-16, where JSON is in UTF-8; save it as UTF-8"
-    try:
-        content.decode()
-    except UnicodeDecodeError as no_text:
-        return (
-            f"is not in UTF-8, as JSON is (byte {no_text.start:,} is "
-            f"0x{content[no_text.start]:02x}, maybe of Latin-1); save it as UTF-8"
+def _read_lines(content: bytes, role: str, path: str) -> list[Any] | None:
+    """Reads JSON Lines, where each line is a record.
+
+    Returns:
+        the records, ``None`` if it is not JSON Lines
+
+    Raises:
+        CocoAuditError: if it is, and cannot be used
+    """
+    import pydantic_core
+
+    records: list[Any] = []
+    for number, line in json_lines(content):
+        try:
+            records.append(pydantic_core.from_json(line))
+        except ValueError as error:
+            if len(records) < 2:
+                return None
+            raise CocoAuditError(
+                f"The {role} file {path} is JSON Lines, and line {number:,} is no JSON "
+                f"({error}); export it again"
+            ) from error
+        if not isinstance(records[-1], dict):
+            return None
+    if len(records) < 2:
+        return None
+    if role != "predictions":
+        raise CocoAuditError(
+            f"The {role} file {path} is JSON Lines, with a record on each line, where "
+            "a COCO file is one dict with `images`, `annotations` and `categories`; "
+            "export it as COCO"
         )
-    return f"is not JSON that can be read ({error}); export it again"
+    return records
 
 
 def read_annotations(source: Source) -> CocoFile:
@@ -101,9 +129,16 @@ def read_annotations(source: Source) -> CocoFile:
         CocoAuditError: if it is not a COCO file of objects
     """
     data, name = read_json(source, "annotations")
-    if isinstance(data, list):
+    tool = name_of_data(data)
+    if isinstance(data, list) and tool is not None:
         raise CocoAuditError(
-            f"{name} holds a list, as files of predictions do, where annotations "
+            f"{name} is not a COCO file but looks like {tool}; export it as COCO, with "
+            "`images`, `annotations` and `categories`"
+        )
+    if isinstance(data, list) or _results_in(data) is not None:
+        what = "a list" if isinstance(data, list) else "only results"
+        raise CocoAuditError(
+            f"{name} holds {what}, as files of predictions do, where annotations "
             "are a dict with `images`, `annotations` and `categories`; give the "
             "ground truth as `annotations` and this file as `predictions`"
         )
@@ -127,13 +162,16 @@ def read_predictions(source: Source) -> ResultsFile | CocoFile:
         CocoAuditError: if it is neither
     """
     data, name = read_json(source, "predictions")
-    if isinstance(data, list):
-        if data and not any("bbox" in r or "segmentation" in r for r in _dicts(data)):
+    results = data if isinstance(data, list) else _results_in(data)
+    if results is not None:
+        if results and not any(map(_has_shape, _dicts(results))):
+            tool = name_of_data(results)
             raise CocoAuditError(
-                f"No record of {name} has a `bbox` or a `segmentation`; give "
-                "detections, each with image_id, category_id, bbox and score"
+                f"No record of {name} has a `bbox` or a `segmentation`"
+                f"{f', and it looks like {tool}' if tool else ''}; give detections, "
+                "each with image_id, category_id, bbox and score"
             )
-        return ResultsFile(name, data)
+        return ResultsFile(name, results)
     coco = _coco_file(data, name, "predictions")
     if coco.annotations and not any("score" in a for a in _dicts(coco.annotations)):
         raise CocoAuditError(
@@ -141,6 +179,26 @@ def read_predictions(source: Source) -> ResultsFile | CocoFile:
             "give it as `annotations`, or add the scores"
         )
     return coco
+
+
+def _results_in(data: Any) -> list[Any] | None:
+    """The only list of results in a dict that has no images, ``None`` if none is.
+
+    Some tools write ``{"predictions": [...]}``.
+    """
+    if not isinstance(data, dict) or "images" in data:
+        return None
+    found = [
+        records
+        for key in _RESULT_KEYS
+        if isinstance(records := data.get(key), list)
+        and any("image_id" in r and "score" in r for r in _dicts(records))
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _has_shape(record: dict[str, Any]) -> bool:
+    return "bbox" in record or "segmentation" in record
 
 
 def _dicts(records: list[Any]) -> Iterator[dict[str, Any]]:
@@ -155,11 +213,8 @@ def _coco_file(data: Any, name: str, role: str) -> CocoFile:
             "`images`, `annotations` and `categories`"
         )
     if "images" not in data:
-        hint = (
-            "; it looks like the per-image file of Segment Anything"
-            if "image" in data and "annotations" in data
-            else ""
-        )
+        tool = name_of_data(data)
+        hint = f"; it looks like {tool}" if tool else ""
         raise CocoAuditError(
             f"{name} has no list `images`, so it is not a COCO file{hint}; give a "
             "file with `images`, `annotations` and `categories`"
@@ -180,9 +235,7 @@ def _coco_file(data: Any, name: str, role: str) -> CocoFile:
             f"{name} is in the format of YOLACT's web viewer, with detections inside "
             "`images`; export COCO results instead (YOLACT's --output_coco_json)"
         )
-    if annotations and not any(
-        "bbox" in a or "segmentation" in a for a in _dicts(annotations)
-    ):
+    if annotations and not any(map(_has_shape, _dicts(annotations))):
         hint = (
             "it looks like a file of captions"
             if any("caption" in a for a in _dicts(annotations))

@@ -22,6 +22,7 @@ from fiftyone_coco_audit.fields import (
     fields_of,
     written_whole,
 )
+from fiftyone_coco_audit.files import require_images
 from fiftyone_coco_audit.loading.diagnosis import check_options
 from fiftyone_coco_audit.loading.loaders import LoaderRun, length_of, run_loader
 from fiftyone_coco_audit.loading.pipelines import AlbumentationsPipeline
@@ -110,6 +111,7 @@ def dry_run(
     labelled = read_labelled_images(
         samples, label_field, sizes_required=False, progress=False
     )
+    require_images(labelled.images.filepaths)
     with _bar(len(labelled.images), progress) as report:
         result = run_pipeline(
             labelled.images,
@@ -122,7 +124,7 @@ def dry_run(
     notes = [*labelled.left_out]
     if isinstance(called, AlbumentationsPipeline) and called.lacks_box_params:
         notes.append(_ADDED_BOX_PARAMS)
-    result = replace(result, notes=tuple(notes))
+    result = replace(result, notes=(*result.notes, *notes))
     nothing = not result.complete and result.counts()["not run"] == len(result)
     # Ctrl-C at once must not take the place of what an earlier run has found
     if write_fields and not nothing:

@@ -11,6 +11,7 @@ import numpy as np
 
 from fiftyone_coco_audit.loading.instruments import instrumented
 from fiftyone_coco_audit.loading.reports import DryRun
+from fiftyone_coco_audit.loading.sizes import size_notes
 from fiftyone_coco_audit.loading.stages import (
     STAGES,
     Decoding,
@@ -55,7 +56,8 @@ def run_pipeline(
         CocoAuditError: if the pipeline cannot be sent to other processes, or these
             cannot be started
     """
-    passer = SamplePasser(pipeline, decoding or Decoding())
+    decoding = decoding or Decoding()
+    passer = SamplePasser(pipeline, decoding)
     passages: list[Passage | None] = [None] * len(labelled)
     arrivals: list[float] = []
     alone = executor is None and workers == 1
@@ -87,6 +89,7 @@ def run_pipeline(
         wall_seconds=end - start,
         rate=_rate(start, arrivals, alone),
         complete=complete,
+        turned=getattr(decoding, "exif", True),
     )
 
 
@@ -136,6 +139,7 @@ def _report(
     wall_seconds: float,
     rate: float,
     complete: bool,
+    turned: bool,
 ) -> DryRun:
     run = [passage or Passage() for passage in passages]
     through = np.array([p is not None and not p.stage for p in passages], bool)
@@ -164,6 +168,7 @@ def _report(
         wall_seconds=wall_seconds,
         rate=rate,
         complete=complete,
+        notes=tuple(size_notes((p.other_size for p in run if p.other_size), turned)),
     )
 
 
@@ -188,4 +193,5 @@ def _sentence(passage: Passage) -> str:
     if passage.transform:
         where = f"`{passage.transform}` failed"
     kind = "" if passage.exception in ("Nonsense", "WorkerDied") else passage.exception
-    return f"{where}: {f'{kind}: ' if kind else ''}{passage.message.rstrip('.')}."
+    failed = f"{where}: {f'{kind}: ' if kind else ''}{passage.message.rstrip('.')}."
+    return " ".join([failed, *passage.suspicions])

@@ -26,6 +26,12 @@ from fiftyone_coco_audit.loading.instruments import (
     ensure_image,
     instrumented,
 )
+from fiftyone_coco_audit.loading.sizes import (
+    OUTSIDE_TOLERANCE,
+    OtherSize,
+    compare_sizes,
+    other_size_sentence,
+)
 from fiftyone_coco_audit.loading.targets import as_array, channels_last
 from fiftyone_coco_audit.parallel import Elsewhere, WorkerDied, is_expendable
 
@@ -35,9 +41,6 @@ if TYPE_CHECKING:
 #: What every sample goes through; transforms of the image, then what the pipeline does
 #: besides: labels converted, clipped, filtered and checked
 STAGES = ("read", "decode", "transform", "labels")
-
-#: Boxes may be this many pixels outside of their image, for rounding
-OUTSIDE_TOLERANCE = 1.0
 
 Image = NDArray[Any]
 
@@ -153,6 +156,7 @@ class Passage:
         waiting: time of reading in which the processor had nothing to do
         num_bytes: the size of the file
         lost: rows of the objects that did not come out
+        other_size: how the image's size is not that of its labels, if so
     """
 
     stage: str = ""
@@ -165,6 +169,7 @@ class Passage:
     waiting: float = 0.0
     num_bytes: int = 0
     lost: tuple[int, ...] = ()
+    other_size: OtherSize | None = None
 
     def fail(self, stage: str, error: BaseException, transform: str = "") -> None:
         """Notes what failed."""
@@ -237,9 +242,10 @@ class SamplePasser:
             )
         height, width = image.shape[:2]
         if task.size != (width, height):
+            other = compare_sizes(task.size, (width, height), task.boxes)
+            passage.other_size = other
             passage.suspicions.append(
-                f"The image decodes to {width} x {height}, but its labels are for "
-                f"{task.size[0]:g} x {task.size[1]:g}."
+                other_size_sentence(task.size, (width, height), other)
             )
         self._transform(passage, task, image)
         return passage

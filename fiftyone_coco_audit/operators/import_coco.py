@@ -57,9 +57,9 @@ class ImportCoco(SdkOperator):
             ctx,
             "images_dir",
             directory=True,
-            required=True,
             label="Images",
-            description="The folder that the file names in the COCO file start from",
+            description="The folder that the file names in the COCO file start from. "
+            "Without it, everything is done that needs no pixels",
         )
         add_path(
             inputs,

@@ -164,10 +164,14 @@ def few_objects(statistics: Statistics, *, min_objects: int = 10) -> Iterator[Ev
     needs_whole=True,
 )
 def class_without_objects(statistics: Statistics) -> Iterator[Evidence]:
-    """Finds classes without objects, in sets that have objects."""
-    classes = statistics.classes
-    absent = np.flatnonzero(classes.objects == 0)
-    if not len(absent) or not len(statistics.labelled.objects):
+    """Finds classes without objects, in sets that have objects.
+
+    Categories that only group others are no classes; parent-category names them.
+    """
+    classes, labelled = statistics.classes, statistics.labelled
+    groups = np.isin(np.array(labelled.classes, object), labelled.parents)
+    absent = np.flatnonzero((classes.objects == 0) & ~groups)
+    if not len(absent) or not len(labelled.objects):
         return
     names = classes.names_of(absent)
     yield Evidence(

@@ -18,7 +18,12 @@ from fiftyone_coco_audit.columns import (
 from fiftyone_coco_audit.masks import has_masks, mask_boxes
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.objects import LabelledImages, Objects
-from fiftyone_coco_audit.reading import class_names, ensure_sizes, read_objects
+from fiftyone_coco_audit.reading import (
+    class_names,
+    ensure_sizes,
+    parent_classes,
+    read_objects,
+)
 from fiftyone_coco_audit.wording import counted
 
 if TYPE_CHECKING:
@@ -162,6 +167,7 @@ def read_labelled_images(
             tags=tags,
             tight_box=_tight_boxes(objects) if masks else None,
             whole=len(samples._root_dataset),
+            parents=parent_classes(samples),
         ),
         columns=replace(columns, labels=bare),
         rows=found.rows[kept],

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.escaping import markdown_table
+from fiftyone_coco_audit.files import why_no_file
 from fiftyone_coco_audit.panels.blocks import Block, Button, Buttons, Plot, Tab, Text
 from fiftyone_coco_audit.panels.controls import Controls
 from fiftyone_coco_audit.panels.figures import (
@@ -195,7 +196,7 @@ def _drawn(reading: Reading, matches: AnchorMatches, sample: str) -> list[Block]
     )
     missing = ""
     if picture is None:
-        missing = f"Its file is not there, or cannot be read: `{path}`."
+        missing = f"Its file cannot be shown: {why_no_file(path) or 'it is broken'}."
     plot = Plot(
         "drawn",
         headline,

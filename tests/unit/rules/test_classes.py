@@ -115,6 +115,8 @@ def test_class_without_objects():
     )
     assert evidence.classes == ("dog",)
     assert found("CA404", scene([["cat", "dog"]], ["cat", "dog"])) is None
+    grouped = scene([["cat"]], ["animal", "cat"], parents=["animal"])
+    assert found("CA404", grouped) is None
 
 
 def test_class_in_few_images():
