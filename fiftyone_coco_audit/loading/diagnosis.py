@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.box_formats import FORMATS, corners
 from fiftyone_coco_audit.brief import Told
 from fiftyone_coco_audit.errors import CocoAuditError, check_whole
 from fiftyone_coco_audit.loading.classes import diagnose_classes
 from fiftyone_coco_audit.loading.geometry import (
-    FORMATS,
     RIGHT,
     Reading,
-    corners,
     overlaps,
     read_boxes,
 )

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.box_formats import FORMATS, corners
 from fiftyone_coco_audit.loading.pictures import UNTURNED, Place, Turn
-
-FORMATS = ("xyxy", "xywh", "cxcywh")
 
 SWAPPED_SIZE = "normalised by height and width"
 #: What units may be, by name: the first two are right
@@ -48,7 +47,7 @@ class Reading:
     """What four numbers of a box may mean.
 
     Attributes:
-        box_format: of :data:`FORMATS`
+        box_format: of :data:`.box_formats.FORMATS`
         swapped: whether y comes before x
         space: of :data:`SPACES`
         motion: of :data:`MOTIONS`
@@ -94,29 +93,6 @@ def readings(formats: Sequence[str] = FORMATS) -> list[Reading]:
         for space in SPACES
         for box_format in formats
     ]
-
-
-def corners(
-    raw: NDArray[np.float64], box_format: str, swapped: bool = False
-) -> NDArray[np.float64]:
-    """Boxes of a format as ``[x1, y1, x2, y2]``, in the same units.
-
-    Args:
-        raw: ``(n, 4)``
-        box_format: of :data:`FORMATS`
-        swapped: whether y comes before x
-
-    Returns:
-        ``(n, 4)``
-    """
-    if swapped:
-        raw = raw[:, [1, 0, 3, 2]]
-    if box_format == "xyxy":
-        return raw
-    first, size = raw[:, :2], raw[:, 2:]
-    if box_format == "cxcywh":
-        first = first - size / 2
-    return np.hstack([first, first + size])
 
 
 def read_boxes(

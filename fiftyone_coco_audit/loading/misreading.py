@@ -9,6 +9,7 @@ from itertools import compress
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.box_formats import corners
 from fiftyone_coco_audit.loading.geometry import (
     MOTIONS,
     RIGHT,
@@ -16,7 +17,6 @@ from fiftyone_coco_audit.loading.geometry import (
     Canvas,
     Reading,
     agreements,
-    corners,
     read_boxes,
     readings,
 )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
+from fiftyone_coco_audit.wording import in_percent
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.overview import Statistics
@@ -79,6 +80,24 @@ class WorstClasses:
 
     def __len__(self) -> int:
         return len(self.position)
+
+
+def conversion(statistics: Statistics) -> str | None:
+    """What to do about boxes of another format, which is not to clip or remove them.
+
+    Args:
+        statistics: of the images
+
+    Returns:
+        a sentence, None where boxes are what they should be
+    """
+    misread = statistics.misread
+    if misread is None:
+        return None
+    return (
+        f"{in_percent(misread.share)} of the boxes fit as {misread.meaning}: convert "
+        "them to [x, y, width, height] in pixels, and clip or remove none."
+    )
 
 
 def at(resize: ResizePolicy, form: str = "at {}") -> str:

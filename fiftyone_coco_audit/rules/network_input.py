@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fiftyone_coco_audit.findings import Evidence, rule
-from fiftyone_coco_audit.rules._shared import WorstClasses, at_input
-from fiftyone_coco_audit.statistics.network_input import with_side
+from fiftyone_coco_audit.rules._shared import WorstClasses, at_input, conversion
+from fiftyone_coco_audit.statistics.network_input import LARGEST_INPUT, with_side
 from fiftyone_coco_audit.statistics.tiling import propose_tiling
 from fiftyone_coco_audit.wording import (
     counted,
@@ -54,6 +54,7 @@ def tiny_object_at_input(
             f"({percent(len(found) / len(size))}) {plural(found, 'is', 'are')} "
             f"under {min_px:g} px {at_input(statistics.resize)}.",
             objects=found,
+            advice=conversion(statistics),
             figures={"objects": len(found), "share": len(found) / len(size)},
         )
 
@@ -89,6 +90,7 @@ def object_lost_at_input(
             f"{plural(found, 'has', 'have')} a side of less than {min_side:g} px "
             f"{at_input(statistics.resize)}.",
             objects=found,
+            advice=conversion(statistics),
             figures={"objects": len(found)},
         )
 
@@ -130,7 +132,7 @@ def class_small_at_input(
         max_share=max_share,
         min_objects=min_objects,
     )
-    if not len(worst):
+    if not len(worst) or statistics.misread is not None:
         return
     sentence = (
         f"{percent(worst.share[0])} of {quoted(worst.names[0])} objects "
@@ -141,16 +143,25 @@ def class_small_at_input(
         others = named(worst.names[1:], map(percent, worst.share[1:]), most=2)
         sentence += f", and so are many of {others}"
     figures = {"share": float(worst.share[0]), "objects": len(worst.objects)}
-    smallest = inputs.smallest_input(min_px, wanted_share)
-    if smallest is not None and smallest["side"].iloc[worst.position].notna().all():
-        side = int(smallest["side"].iloc[worst.position].max())
+    advice = None
+    smallest = inputs.smallest_input(min_px, wanted_share, LARGEST_INPUT)
+    sides = None if smallest is None else smallest["side"].iloc[worst.position]
+    if sides is not None and sides.isna().any():
+        sentence += f"; no input up to {LARGEST_INPUT:,} px is large enough for all"
+        advice = "Cut the images into tiles, in training and in inference (SAHI)."
+    elif sides is not None:
+        side = int(sides.max())
         figures["proposed_side"] = side
         sentence += (
             f"; {with_side(statistics.resize, side)} would bring "
             f"{percent(wanted_share)} of {plural(worst, 'them', 'each')} to that size"
         )
     yield Evidence(
-        f"{sentence}.", objects=worst.objects, classes=worst.names, figures=figures
+        f"{sentence}.",
+        objects=worst.objects,
+        classes=worst.names,
+        figures=figures,
+        advice=advice,
     )
 
 
@@ -190,6 +201,7 @@ def most_objects_small(
             f"{len(size):,}) are under {min_px:g} px "
             f"{at_input(statistics.resize)}; the median is {pixels(np.median(size))}.",
             objects=found,
+            advice=conversion(statistics),
             figures={
                 "objects": len(found),
                 "share": len(found) / len(size),
@@ -213,7 +225,7 @@ def tiling_advised(
     *,
     min_px: float = 16,
     max_small: float = 0.05,
-    largest_input: int = 1536,
+    largest_input: int = LARGEST_INPUT,
     max_cut: float = 0.1,
     min_objects: int = 20,
 ) -> Iterator[Evidence]:
@@ -231,7 +243,7 @@ def tiling_advised(
     """
     labelled, resize = statistics.labelled, statistics.resize
     size = statistics.network_input.input_size
-    if resize.mode == "none" or len(size) < min_objects:
+    if resize.mode == "none" or len(size) < min_objects or statistics.misread:
         return
     largest = with_side(resize, max(largest_input, resize.width))
     small = np.flatnonzero(size * (largest.width / resize.width) < min_px)
@@ -295,8 +307,8 @@ def input_larger_than_needed(
         min_objects: the least number of objects to judge a set by
     """
     inputs, resize = statistics.network_input, statistics.resize
-    smallest = inputs.smallest_input(min_px, wanted_share)
-    if smallest is None or len(inputs) < min_objects:
+    smallest = inputs.smallest_input(min_px, wanted_share, LARGEST_INPUT)
+    if smallest is None or len(inputs) < min_objects or statistics.misread:
         return
     sides = smallest["side"][smallest["objects"] > 0]
     if sides.isna().any() or sides.max() > max_factor * resize.width:

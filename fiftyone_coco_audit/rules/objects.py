@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fiftyone_coco_audit.findings import Evidence, rule
-from fiftyone_coco_audit.rules._shared import WorstClasses, highest
+from fiftyone_coco_audit.rules._shared import WorstClasses, conversion, highest
 from fiftyone_coco_audit.statistics.shapes import (
     DUPLICATE_IOU,
     TOLERANCE,
@@ -17,6 +17,7 @@ from fiftyone_coco_audit.statistics.shapes import (
 )
 from fiftyone_coco_audit.wording import (
     counted,
+    in_percent,
     named,
     out_of,
     percent,
@@ -71,6 +72,7 @@ def box_outside_image(
         + ".",
         objects=found,
         figures={"objects": len(found), "most_px": most, "wholly_outside": len(gone)},
+        advice=conversion(statistics),
     )
 
 
@@ -254,6 +256,7 @@ def degenerate_box(
             f"less than {min_side:g} px.",
             objects=found,
             figures={"objects": len(found)},
+            advice=conversion(statistics),
         )
 
 
@@ -468,4 +471,63 @@ def position_bias(
         objects=found,
         classes=names,
         figures={"objects": len(found), "share_of_image": float(share[worst[0]])},
+    )
+
+
+@rule(
+    "CA312",
+    "wrong-box-format",
+    "error",
+    explanation="Many boxes leave their images or have no size, and all fit if they "
+    "are read in another format, unit or scale: none of them is where its object is.",
+    advice="Convert all boxes to [x, y, width, height] in pixels and import the file "
+    "again; do not clip, remove or redraw any.",
+    example="20 boxes are [x1, y1, x2, y2], of which many leave their images as "
+    "[x, y, width, height].",
+    counterexample="Of 20 boxes one leaves its image.",
+    # All of these would be about boxes that are not there
+    implies=(
+        "CA301",
+        "CA303",
+        "CA304",
+        "CA305",
+        "CA306",
+        "CA307",
+        "CA308",
+        "CA309",
+        "CA311",
+        "CA409",
+        "CA50",
+        "CA51",
+    ),
+)
+def wrong_box_format(statistics: Statistics) -> Iterator[Evidence]:
+    """Finds boxes that fit their images in another format, unit or scale only.
+
+    Formats are corners and centers, with x or y first; units are the share of the
+    image, percent and thousandths; a scale is the same for all images.
+
+    Args:
+        statistics: of the images
+    """
+    misread, count = statistics.misread, len(statistics.shapes)
+    if misread is None:
+        return
+    wrong = round((1 - misread.share_as_read) * count)
+    as_read = (
+        f"{wrong:,} of {count:,} boxes ({in_percent(wrong / count)}) do not fit their "
+        "images as [x, y, width, height] in pixels"
+        if wrong >= 0.03 * count
+        else f"All {count:,} boxes keep to one corner of their images as "
+        "[x, y, width, height] in pixels"
+    )
+    yield Evidence(
+        f"{as_read}, while {in_percent(misread.share)} fit as {misread.meaning}.",
+        objects=np.arange(count),
+        figures={
+            "objects": count,
+            "share_as_read": misread.share_as_read,
+            "share": misread.share,
+            "format": str(misread.meaning),
+        },
     )

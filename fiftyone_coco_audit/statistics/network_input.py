@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 #: COCO calls less than 32 small
 SIZES = (4, 8, 16, 32)
 
+#: The largest side that rules and panels propose. EfficientDet-D7 has it, and the
+#: largest models of YOLO 1,280. Cost grows with its square; beyond it tiles are cheaper
+LARGEST_INPUT = 1536
+
 
 def up_to_multiple(
     pixels: NDArray[np.float64] | float, multiple: int = SIZE_MULTIPLE
@@ -158,7 +162,10 @@ class InputStatistics(Brief):
         return pd.DataFrame(columns, index=self._class_index)
 
     def smallest_input(
-        self, target_px: float = 16, share: float = 0.95
+        self,
+        target_px: float = 16,
+        share: float = 0.95,
+        largest: float = np.inf,
     ) -> pd.DataFrame | None:
         """The smallest input at which most objects of each class are large enough.
 
@@ -168,6 +175,7 @@ class InputStatistics(Brief):
         Args:
             target_px: the size in pixels of the network's input that is large enough
             share: the share of the objects that are to be of that size or larger
+            largest: the largest side to name, where the present one is not larger
 
         Returns:
             a frame with the index ``class`` and columns ``objects``, ``size`` of the
@@ -186,18 +194,26 @@ class InputStatistics(Brief):
         size = np.full(num_classes, np.nan)
         size[present] = ordered[(np.cumsum(count) - _least(count, share))[present]]
         return pd.DataFrame(
-            {"objects": count, "size": size, "side": self._side(size, target_px)},
+            {
+                "objects": count,
+                "size": size,
+                "side": self._side(size, target_px, largest),
+            },
             index=self._class_index,
         )
 
     def smallest_input_of_all(
-        self, target_px: float = 16, share: float = 0.95
+        self,
+        target_px: float = 16,
+        share: float = 0.95,
+        largest: float = np.inf,
     ) -> ResizePolicy | None:
         """The smallest input at which most of all objects are large enough.
 
         Args:
             target_px: the size in pixels of the network's input that is large enough
             share: the share of the objects that are to be of that size or larger
+            largest: the largest side to name, where the present one is not larger
 
         Returns:
             a policy of the same kind, with a multiple of 32 for its side; None where
@@ -206,12 +222,16 @@ class InputStatistics(Brief):
         if self.resize.mode == "none" or not len(self):
             return None
         size = np.sort(self.input_size)[-_least(len(self), share)]
-        side = self._side(size, target_px)
+        side = self._side(size, target_px, largest)
         return None if np.isnan(side) else with_side(self.resize, int(side))
 
-    def _side(self, size: NDArray[np.float64], target_px: float) -> NDArray[np.float64]:
+    def _side(
+        self, size: NDArray[np.float64], target_px: float, largest: float
+    ) -> NDArray[np.float64]:
         reachable = np.where(size > 0, size, np.nan)
-        return up_to_multiple(self.resize.width * target_px / reachable)
+        side = up_to_multiple(self.resize.width * target_px / reachable)
+        present = float(up_to_multiple(self.resize.width))
+        return np.where(side <= max(largest, present), side, np.nan)
 
     @property
     def _category(self) -> tuple[NDArray[np.int64], int]:

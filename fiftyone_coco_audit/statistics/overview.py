@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from fiftyone_coco_audit.box_formats import Misread, find_misread
 from fiftyone_coco_audit.brief import Told
 from fiftyone_coco_audit.objects import LabelledImages
 from fiftyone_coco_audit.statistics.anchor_fitting import Proposal, propose_anchors
@@ -86,6 +87,11 @@ class Statistics(Told):
         return propose_anchors(self.labelled, self.resize, self.anchors)
 
     @cached_property
+    def misread(self) -> Misread | None:
+        """What boxes mean that are of another format, unit or scale than COCO's."""
+        return find_misread(self.labelled.objects.box, self.labelled.image_size)
+
+    @cached_property
     def classes(self) -> ClassStatistics:
         """Classes, their balance, and which occur together."""
         return ClassStatistics(self.labelled)
@@ -135,7 +141,9 @@ class Statistics(Told):
 
     def resized(self, resize: ResizePolicy) -> Statistics:
         """The same with another policy; what does not depend on it is kept."""
-        return self._keeping(replace(self, resize=resize), "shapes", "classes")
+        return self._keeping(
+            replace(self, resize=resize), "shapes", "classes", "misread"
+        )
 
     def anchored(self, anchors: AnchorSet) -> Statistics:
         """The same with other anchors; what does not depend on them is kept."""
@@ -145,6 +153,7 @@ class Statistics(Told):
             "shapes",
             "network_input",
             "classes",
+            "misread",
         )
 
     def _keeping(self, other: Statistics, *names: str) -> Statistics:

@@ -29,7 +29,7 @@ from fiftyone_coco_audit.panels.tabs.shared import (
     resize_controls,
     without_objects,
 )
-from fiftyone_coco_audit.statistics.network_input import SIZES
+from fiftyone_coco_audit.statistics.network_input import LARGEST_INPUT, SIZES
 from fiftyone_coco_audit.statistics.overview import Statistics
 from fiftyone_coco_audit.statistics.shapes import SIZE_CLASSES, TOLERANCE
 from fiftyone_coco_audit.statistics.tiling import propose_tiling
@@ -135,7 +135,9 @@ def _alternatives(statistics: Statistics) -> Text:
     small = float((statistics.network_input.input_size < SMALL_INPUT).mean())
     rows = [["As it is", f"`{statistics.resize}`", "1", percent(small), "0"]]
     told = []
-    policy = statistics.network_input.smallest_input_of_all(SMALL_INPUT)
+    policy = statistics.network_input.smallest_input_of_all(
+        SMALL_INPUT, largest=LARGEST_INPUT
+    )
     if policy is not None:
         larger = statistics.resized(policy).network_input.input_size
         left = float((larger < SMALL_INPUT * _ROUNDED).mean())
@@ -187,14 +189,19 @@ def _smallest_input(statistics: Statistics) -> Plot | None:
     have = "no class needs"
     if lacking:
         have = f"{counted(lacking, 'class')} {'needs' if lacking == 1 else 'need'}"
+    # Nobody trains at 38,016 px, as a box of next to no size would have it
+    largest = max(LARGEST_INPUT, present)
+    needed = f"a side of {side[shown[0]]:,.0f} px"
+    if side[shown[0]] > largest:
+        needed = f"more than {largest:,} px, so tiles,"
     return Plot(
         "smallest_input",
-        f"{named(names[:1])} needs a side of {side[shown[0]]:,.0f} px to have 95 % of "
+        f"{named(names[:1])} needs {needed} to have 95 % of "
         f"its objects at {SMALL_INPUT} px or more; {have} more than {present:,}."
         f"{_hidden(len(shown), int(np.isfinite(side).sum()))}",
         bars(
             names,
-            {"px": side[shown]},
+            {"px": np.minimum(side[shown], largest)},
             "side of the input that the class needs (px)",
             hover=[
                 f"its {counted(n, 'smallest object')} decide"
