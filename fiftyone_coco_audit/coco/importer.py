@@ -28,7 +28,6 @@ from fiftyone_coco_audit.coco.report import (
 )
 from fiftyone_coco_audit.coco.schema import (
     check_label_field,
-    declare_attributes,
     declare_coco_id,
     declare_label_field,
     reserved_attributes,
@@ -155,10 +154,9 @@ def import_coco(
         with staged_dataset(
             name, overwrite=overwrite, persistent=persistent
         ) as dataset:
-            declare_coco_id(dataset, images.ids, "coco_id")
+            declare_coco_id(dataset, images.ids)
             for field, (of_field, _) in labels.items():
-                declare_label_field(dataset, field, "import_coco")
-                declare_attributes(dataset, field, of_field, "import_coco")
+                declare_label_field(dataset, field, of_field, "import_coco")
             documents = {
                 field: DetectionDocuments(of_field, names, images.sizes)
                 for field, (of_field, names) in labels.items()
@@ -241,8 +239,9 @@ def add_coco_predictions(
             report.raise_first_error()
 
         documents = DetectionDocuments(objects, names, target.sizes)
-        with staged_field(dataset, pred_field, "add_coco_predictions") as field:
-            declare_attributes(dataset, field, objects, "add_coco_predictions")
+        with staged_field(
+            dataset, pred_field, objects, "add_coco_predictions"
+        ) as field:
             now = datetime.now(timezone.utc)
             for start, stop in _portions(len(sample_ids), progress):
                 updates = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from fiftyone_coco_audit.coco.ids import Id
@@ -11,7 +12,7 @@ from fiftyone_coco_audit.fields import field_info
 from fiftyone_coco_audit.names import check_field_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import fiftyone as fo
 
@@ -46,29 +47,52 @@ def check_label_field(name: str) -> None:
         )
 
 
-def declare_coco_id(dataset: fo.Dataset, ids: Sequence[Id | None], name: str) -> None:
-    """Declares a field of ids: text if any id is text, else whole numbers."""
+def declare_coco_id(dataset: fo.Dataset, ids: Sequence[Id | None]) -> None:
+    """Declares the field of the ids of images."""
+    field = _id_field(ids)
+    dataset.add_sample_field(field.pop("name"), **field)
+
+
+def _id_field(ids: Sequence[Id | None]) -> dict[str, Any]:
+    """A field of ids: text if any id is text, else whole numbers."""
     import fiftyone as fo
 
     has_text = str in set(map(type, ids))
-    dataset.add_sample_field(
-        name,
-        fo.StringField if has_text else fo.IntField,
-        description=_DESCRIPTIONS["coco_id"],
-        info=field_info("import_coco"),
-    )
+    type_ = fo.StringField if has_text else fo.IntField
+    return _field("coco_id", type_, _DESCRIPTIONS["coco_id"], "import_coco")
 
 
 def declare_label_field(
-    dataset: fo.Dataset, name: str, function: str, info: dict[str, Any] | None = None
+    dataset: fo.Dataset,
+    name: str,
+    objects: Objects,
+    function: str,
+    info: dict[str, Any] | None = None,
 ) -> None:
-    """Declares a field of detections."""
+    """Declares a field of detections, with all that its labels have beyond FiftyOne's.
+
+    Args:
+        dataset: the dataset
+        name: the name of the field
+        objects: the objects that it will hold
+        function: the SDK function that writes it
+        info: the ``info`` of the field; by default, the function
+    """
     import fiftyone as fo
 
+    # As one field: each change of a schema rewrites it as a whole
+    detections = {
+        "name": "detections",
+        "ftype": fo.ListField,
+        "subfield": fo.EmbeddedDocumentField,
+        "embedded_doc_type": fo.Detection,
+        "fields": list(_attribute_fields(objects, function)),
+    }
     dataset.add_sample_field(
         name,
         fo.EmbeddedDocumentField,
         embedded_doc_type=fo.Detections,
+        fields=[detections],
         description="Objects of a COCO file"
         if function == "import_coco"
         else "Predictions of a COCO file",
@@ -76,15 +100,12 @@ def declare_label_field(
     )
 
 
-def declare_attributes(
-    dataset: fo.Dataset, name: str, objects: Objects, function: str
-) -> None:
-    """Declares the attributes that the labels of a field have beyond FiftyOne's own."""
+def _attribute_fields(objects: Objects, function: str) -> Iterator[dict[str, Any]]:
     import fiftyone as fo
 
-    types: dict[str, type[fo.Field]] = {}
     if objects.has_ids:
-        declare_coco_id(dataset, objects.ids, f"{name}.detections.coco_id")
+        yield _id_field(objects.ids)
+    types: dict[str, type[fo.Field]] = {}
     if objects.area is not None:
         types["area"] = fo.FloatField
     if objects.iscrowd is not None:
@@ -99,10 +120,19 @@ def declare_attributes(
     }
     for key, values in objects.attributes.items():
         types[key] = field_of[type(next(v for v in values if v is not None))]
-    for key, field in types.items():
-        dataset.add_sample_field(
-            f"{name}.detections.{key}",
-            field,
-            description=_DESCRIPTIONS.get(key, f"{key!r} of the COCO file"),
-            info=field_info(function),
-        )
+    for key, type_ in types.items():
+        description = _DESCRIPTIONS.get(key, f"{key!r} of the COCO file")
+        yield _field(key, type_, description, function)
+
+
+def _field(
+    name: str, type_: type[fo.Field], description: str, function: str
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "ftype": type_,
+        "description": description,
+        "info": field_info(function),
+        # FiftyOne sets it only of fields that are not in lists, and in UTC without zone
+        "created_at": datetime.now(timezone.utc).replace(tzinfo=None),
+    }

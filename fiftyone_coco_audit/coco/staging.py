@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from fiftyone_coco_audit.coco.names import dataset_slug
+from fiftyone_coco_audit.coco.objects import Objects
 from fiftyone_coco_audit.coco.schema import declare_label_field
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import field_info
@@ -132,7 +133,9 @@ def _may_take(name: str, dataset: fo.Dataset) -> bool:
 
 
 @contextmanager
-def staged_field(dataset: fo.Dataset, name: str, function: str) -> Iterator[str]:
+def staged_field(
+    dataset: fo.Dataset, name: str, objects: Objects, function: str
+) -> Iterator[str]:
     """Gives the name of a new field of detections, which is ``name`` after the block.
 
     A field of that name is replaced; it stays what it is until the new one is whole.
@@ -141,6 +144,7 @@ def staged_field(dataset: fo.Dataset, name: str, function: str) -> Iterator[str]
     Args:
         dataset: the dataset
         name: the name of the field
+        objects: the objects that it will hold
         function: the SDK function that writes it
     """
     clear_fields(dataset)
@@ -149,7 +153,8 @@ def staged_field(dataset: fo.Dataset, name: str, function: str) -> Iterator[str]
     try:
         with _own_name() as own:
             staging: dict[str, Any] = {"owner": own, "name": name, "whole": False}
-            declare_label_field(dataset, staged, function, {**info, _KEY: staging})
+            marked = {**info, _KEY: staging}
+            declare_label_field(dataset, staged, objects, function, marked)
             yield staged
             field = dataset.get_field(staged)
             field.info = {**info, _KEY: {**staging, "whole": True}}

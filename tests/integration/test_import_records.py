@@ -5,6 +5,7 @@ The images are 200 x 100 pixels, and each object has the box of ``BOX`` or besid
 
 from __future__ import annotations
 
+import time
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from fiftyone_coco_audit.auditing import audit
-from fiftyone_coco_audit.coco.importer import import_coco
+from fiftyone_coco_audit.coco.importer import add_coco_predictions, import_coco
 from fiftyone_coco_audit.coco.report import import_report
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.evaluation.run import evaluate
@@ -192,3 +193,61 @@ def test_the_first_fault_is_named_not_a_note(tmp_path: Path) -> None:
     predictions = found(truth, image_id="5")
     with pytest.raises(CocoAuditError, match="the first: its `image_id` is 5"):
         import_coco(truth, tmp_path, predictions=predictions, progress=False)
+
+
+def test_fields_are_declared_as_fiftyone_declares_them_one_by_one(
+    tmp_path: Path,
+) -> None:
+    extra = {"track": 5, "note": "t", "occluded": True, "level": 0.5}
+    truth = coco([{**extra, "segmentation": [POLYGON]}])
+    dataset = import_coco(truth, tmp_path, progress=False)
+
+    expected = fo.Dataset()
+    detections = "ground_truth.detections"
+    own = [f"{detections}.{name}" for name in ("coco_id", "area", "iscrowd", "rle")]
+    for path in ("ground_truth", *own, *(f"{detections}.{name}" for name in extra)):
+        field = dataset.get_field(path)
+        expected.add_sample_field(
+            path,
+            type(field),
+            embedded_doc_type=getattr(field, "document_type", None),
+            description=field.description,
+            info=field.info,
+        )
+    assert stored_field(dataset) == stored_field(expected)
+    assert {f"{detections}.{name}" for name in extra} < paths(dataset)
+    assert dataset.get_field(f"{detections}.track").created_at is not None
+
+
+def paths(dataset: fo.Dataset) -> set[str]:
+    return set(dataset.get_field_schema(flat=True))
+
+
+def stored_field(dataset: fo.Dataset) -> Any:
+    """How a dataset's document has the ground truth, times aside."""
+
+    def timeless(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: timeless(v) for k, v in value.items() if k != "created_at"}
+        if isinstance(value, list):
+            return sorted((timeless(item) for item in value), key=str)
+        return value
+
+    (field,) = (f for f in dataset._doc.sample_fields if f.name == "ground_truth")
+    return timeless(field.to_dict())
+
+
+def test_hundreds_of_attributes(tmp_path: Path) -> None:
+    """One by one they took 80 seconds."""
+    attributes = {f"attribute_{number}": number for number in range(400)}
+    truth = coco([{"attributes": attributes}])
+    start = time.monotonic()
+    dataset = import_coco(truth, tmp_path, progress=False)
+    add_coco_predictions(dataset, found(truth, **attributes), progress=False)
+
+    assert time.monotonic() - start < 30
+    for field in ("ground_truth", "predictions"):
+        (label,) = dataset.first()[field].detections
+        assert [label[name] for name in attributes] == list(range(400))
+        named = {f"{field}.detections.{name}" for name in attributes}
+        assert named < paths(dataset)
