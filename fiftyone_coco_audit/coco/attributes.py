@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from itertools import chain
 from typing import Any, Literal
 
 from fiftyone_coco_audit.coco import rules
@@ -15,6 +16,9 @@ from fiftyone_coco_audit.coco.records import (
 )
 from fiftyone_coco_audit.coco.report import ProblemLog
 
+# Each is a field of the dataset, and a value or none of every label
+_MOST_KEYS = 1000
+
 
 def read_attributes(
     records: list[dict[str, Any]],
@@ -24,16 +28,15 @@ def read_attributes(
     log: ProblemLog,
 ) -> dict[str, list[Any]]:
     """Extra keys, and those of CVAT's ``attributes``, that make a label attribute."""
-    columns = {
-        key: column(records, key) for key in set().union(*records) - set(consumed)
-    }
-    for row, more in enumerate(column(records, "attributes")):
-        if isinstance(more, dict):
-            for key, value in more.items():
-                columns.setdefault(key, [None] * len(records))[row] = value
+    more = [m if isinstance(m, dict) else {} for m in column(records, "attributes")]
+    keys = _most_frequent([*records, *more], kind, log)
+    columns = {key: column(records, key) for key in keys - set(consumed)}
+    for row, values_of in enumerate(more):
+        for key in keys & values_of.keys():
+            columns.setdefault(key, [None] * len(records))[row] = values_of[key]
 
     attributes: dict[str, list[Any]] = {}
-    for key in sorted(columns):
+    for key in sorted(columns, key=str):
         values = columns[key]
         present = Counter(map(type, values))
         present.pop(type(None), None)
@@ -59,3 +62,22 @@ def read_attributes(
             continue
         attributes[name] = values
     return attributes
+
+
+def _most_frequent(
+    records: list[dict[str, Any]],
+    kind: Literal["annotation", "prediction"],
+    log: ProblemLog,
+) -> set[Any]:
+    """The keys of records, or those that most have where there are too many."""
+    keys: set[Any] = set().union(*records)
+    if len(keys) <= _MOST_KEYS:
+        return keys
+    counts = Counter(chain.from_iterable(records)).most_common()
+    rest = counts[_MOST_KEYS:]
+    reason = (
+        f"there are {len(keys):,} keys, of which the {_MOST_KEYS:,} most frequent are "
+        f"read; {rest[0][0]!r} is the first of the others"
+    )
+    log.note(rules.ATTRIBUTE_NOT_KEPT, kind, sum(n for _, n in rest), reason)
+    return {key for key, _ in counts[:_MOST_KEYS]}

@@ -19,6 +19,8 @@ from fiftyone_coco_audit.coco.report import ProblemLog
 from fiftyone_coco_audit.names import is_storable
 from fiftyone_coco_audit.wording import listed
 
+_MAX_DEPTH = 10  # of lists in lists, such as a skeleton; a database has a limit too
+
 
 @dataclass(frozen=True)
 class Categories:
@@ -112,10 +114,16 @@ def _parents(
 
 
 def _storable(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if _is_storable(key, value)}
+    return {
+        key: value
+        for key, value in record.items()
+        if is_attribute_name(key) and _is_plain_or_list(value)
+    }
 
 
-def _is_storable(key: str, value: Any) -> bool:
+def _is_plain_or_list(value: Any, depth: int = 1) -> bool:
     if isinstance(value, list):
-        return all(_is_storable(key, item) for item in value)
-    return is_plain(value) and is_attribute_name(key)
+        return depth < _MAX_DEPTH and all(
+            _is_plain_or_list(item, depth + 1) for item in value
+        )
+    return is_plain(value)

@@ -30,7 +30,7 @@ from fiftyone_coco_audit.coco.schema import (
     check_label_field,
     declare_coco_id,
     declare_label_field,
-    reserved_attributes,
+    names_for_others,
 )
 from fiftyone_coco_audit.coco.staging import (
     check_dataset_name,
@@ -129,7 +129,7 @@ def import_coco(
             images.sizes,
         )
         objects = read_annotated(
-            coco.annotations, references, log, reserved=reserved_attributes()
+            coco.annotations, references, log, reserved=names_for_others()
         )
         target = Target(
             name=coco.name,

@@ -28,7 +28,7 @@ from fiftyone_coco_audit.coco.read import (
 )
 from fiftyone_coco_audit.coco.records import column, dicts
 from fiftyone_coco_audit.coco.report import ProblemLog, describe
-from fiftyone_coco_audit.coco.schema import reserved_attributes
+from fiftyone_coco_audit.coco.schema import names_for_others
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.wording import listed, quoted
 
@@ -64,7 +64,7 @@ def read_matched(
         match.unknown_category,
         match.images_of,
     )
-    objects = read_predicted(records, references, log, reserved=reserved_attributes())
+    objects = read_predicted(records, references, log, reserved=names_for_others())
     if records and not len(objects):
         first = next(
             p for p in log.problems if p.kind == "prediction" and p.severity == "error"

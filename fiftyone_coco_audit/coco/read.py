@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from fiftyone_coco_audit.coco.formats import (
@@ -50,8 +52,6 @@ def read_json(source: Source, role: str) -> tuple[Any, str]:
     Raises:
         CocoAuditError: if the file cannot be read or is not JSON
     """
-    import pydantic_core
-
     if isinstance(source, (dict, list)):
         return source, f"<{role}>"
 
@@ -68,7 +68,7 @@ def read_json(source: Source, role: str) -> tuple[Any, str]:
 
     try:
         with garbage_collection_paused():
-            data = pydantic_core.from_json(content)
+            data = _parse(content)
     except ValueError as error:
         data = None if name_of_content(content) else _read_lines(content, role, path)
         if data is None:
@@ -81,6 +81,26 @@ def read_json(source: Source, role: str) -> tuple[Any, str]:
     return data, name
 
 
+def _parse(content: bytes) -> Any:
+    """Parses JSON, also with half of a surrogate pair in a text.
+
+    Python writes such text, and reads it; the faster parser refuses the whole file.
+
+    Raises:
+        ValueError: if it is not JSON
+    """
+    import pydantic_core
+
+    try:
+        return pydantic_core.from_json(content)
+    except ValueError as error:
+        if "hex escape" not in str(error):
+            raise
+        with suppress(ValueError, RecursionError):
+            return json.loads(content)
+        raise
+
+
 def _read_lines(content: bytes, role: str, path: str) -> list[Any] | None:
     """Reads JSON Lines, where each line is a record.
 
@@ -90,12 +110,10 @@ def _read_lines(content: bytes, role: str, path: str) -> list[Any] | None:
     Raises:
         CocoAuditError: if it is, and cannot be used
     """
-    import pydantic_core
-
     records: list[Any] = []
     for number, line in json_lines(content):
         try:
-            records.append(pydantic_core.from_json(line))
+            records.append(_parse(line))
         except ValueError as error:
             if len(records) < 2:
                 return None

@@ -167,10 +167,11 @@ def is_plain(value: Any) -> bool:
     return value is None or isinstance(value, float)
 
 
-def is_attribute_name(name: str) -> bool:
+def is_attribute_name(name: Any) -> bool:
     """Whether FiftyOne can have an attribute of that name."""
     return (
-        bool(name)
+        isinstance(name, str)
+        and bool(name)
         and not name.startswith("_")
         and not set(name) & set(".$\0")
         and is_storable(name)

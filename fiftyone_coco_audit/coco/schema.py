@@ -22,6 +22,15 @@ _DESCRIPTIONS = {
     "iscrowd": "Whether the object is a crowd (1) or a single thing (0)",
     "rle": "The mask over the full image, as compressed COCO run lengths",
 }
+# What statistics, evaluations under the usual key and audits of augmentation write on
+# labels, and would refuse to write in place of an attribute of the file
+_WRITTEN_LATER = frozenset(
+    {
+        *("box_aspect_ratio", "relative_area", "size_class", "truncated"),
+        *("input_size", "anchor_iou", "augmentation_damage"),
+        *("eval", "eval_id", "eval_iou", "eval_error"),
+    }
+)
 
 
 def reserved_attributes() -> set[str]:
@@ -29,6 +38,11 @@ def reserved_attributes() -> set[str]:
     import fiftyone as fo
 
     return {*dir(fo.Detection), *_DESCRIPTIONS}
+
+
+def names_for_others() -> set[str]:
+    """Returns the names that an attribute of a file leaves to FiftyOne and to us."""
+    return reserved_attributes() | _WRITTEN_LATER
 
 
 def check_label_field(name: str) -> None:

@@ -493,7 +493,8 @@ def test_input_that_cannot_be_used(kwargs, message, images_dir, new_datasets):
         (b"\n", "empty"),
         (b'{"images": [', "not JSON that can be read"),
         (b"nul", "not JSON that can be read"),
-        (b'{"a": "\\udce9"}', "not JSON that can be read .*surrogate"),
+        (b'{"a": "\\udce9"', "not JSON that can be read .*surrogate"),
+        (b'{"a": "\\ud800x"' + b"[" * 10**6, "not JSON that can be read"),
         (gzip.compress(b"{}", mtime=0), "compressed; unpack it first"),
         (b"\xff\xfe{}", "in UTF-16"),
         ("{}".encode("utf-16-le"), "in UTF-16"),
@@ -508,7 +509,8 @@ def test_files_that_are_not_json(content, problem, images_dir, tmp_path):
         import_quietly(path, images_dir)
 
 
-def test_half_characters_are_set_aside(images_dir):
+@pytest.mark.parametrize("parsed", [True, False])
+def test_half_characters_are_set_aside(parsed, images_dir, tmp_path):
     """Python reads them from file names, and from JSON; no database holds them."""
     content = coco()
     content["images"][2]["file_name"] = "caf\udce9.png"
@@ -516,7 +518,9 @@ def test_half_characters_are_set_aside(images_dir):
     content["categories"][0]["nick"] = "\ud800"
     content["annotations"][0] |= {"note": "\udce9", "\ud800": 1, "fine": "é"}
     content["annotations"][1] |= {"note": "good"}
-    dataset = import_quietly(content, images_dir)
+    path = tmp_path / "coco.json"
+    path.write_text(json.dumps(content))
+    dataset = import_quietly(content if parsed else path, images_dir)
 
     report = import_report(dataset)
     assert report.set_aside == {"CA104": 1, "CA108": 1}
@@ -604,7 +608,7 @@ def test_an_addition_that_is_interrupted_at_the_end(
 def test_what_an_interruption_left_goes_with_the_next_addition(images_dir, monkeypatch):
     """Where somebody is impatient, and interrupts the clearing up too."""
     dataset = import_quietly(coco(), images_dir)
-    monkeypatch.setattr(importer, "declare_attributes", interrupt)
+    monkeypatch.setattr(importer, "_portions", interrupt)
     with monkeypatch.context() as patch:
         patch.setattr(staging, "clear_fields", lambda dataset: None)
         with pytest.raises(KeyboardInterrupt):
@@ -859,7 +863,7 @@ def test_predictions_are_not_added_to_views(images_dir):
 
 def test_a_failed_addition_leaves_the_old_field(images_dir, monkeypatch):
     dataset = import_quietly(coco(), images_dir, predictions=results())
-    monkeypatch.setattr(importer, "declare_attributes", lambda *args: 1 / 0)
+    monkeypatch.setattr(importer, "_portions", lambda *args: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
         add_quietly(dataset, results()[:1], overwrite=True)

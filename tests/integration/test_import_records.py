@@ -5,6 +5,8 @@ The images are 200 x 100 pixels, and each object has the box of ``BOX`` or besid
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from base64 import b64encode
 from pathlib import Path
@@ -18,8 +20,10 @@ from pycocotools import mask as coco_mask
 from fiftyone_coco_audit.auditing import audit
 from fiftyone_coco_audit.coco.importer import add_coco_predictions, import_coco
 from fiftyone_coco_audit.coco.report import import_report
+from fiftyone_coco_audit.coco.schema import names_for_others, reserved_attributes
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.evaluation.run import evaluate
+from fiftyone_coco_audit.statistics.run import compute_statistics
 from tests.reference import run_cocoeval
 
 BOX = [10, 10, 50, 40]
@@ -251,3 +255,69 @@ def test_hundreds_of_attributes(tmp_path: Path) -> None:
         assert [label[name] for name in attributes] == list(range(400))
         named = {f"{field}.detections.{name}" for name in attributes}
         assert named < paths(dataset)
+
+
+HOSTILE_KEYS = [
+    *("", "_cls", "_id", "$where", "$set", "a.b", "a\0b", "\0", "\ud800", "__class__"),
+    *("id ", "name ", "items", "save", "mask_path", "a__b", "x" * 5000, "\n", "<b>"),
+]
+
+
+def test_hostile_keys_leave_datasets_that_can_be_read(tmp_path: Path) -> None:
+    names = []
+    for value in ([], [[]], {}, {"_cls": []}, 1, "x"):
+        hostile: dict[str, Any] = dict.fromkeys(HOSTILE_KEYS, value)
+        truth = coco([{**hostile, "attributes": hostile}])
+        truth["images"][0] |= hostile
+        truth["categories"][0] |= hostile
+        dataset = import_coco(truth, tmp_path, progress=False)
+        add_coco_predictions(dataset, found(truth, **hostile), progress=False)
+        assert evaluate(dataset, progress=False).summary()["AP50"] == 1
+        names.append(dataset.name)
+
+    # A new process sees the database only
+    script = """
+import fiftyone as fo
+for name in sys.argv[1:]:
+    dataset = fo.load_dataset(name)
+    assert dataset.first().to_json()
+    print(dataset.info["coco_audit"]["categories"][0]["name"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys{script}", *names],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["cat"] * len(names)
+
+
+def test_attributes_leave_their_names_to_statistics_and_evaluations(
+    tmp_path: Path,
+) -> None:
+    names = ["truncated", "eval", "eval_iou", "eval_id", "size_class", "input_size"]
+    attributes = dict.fromkeys(names, True)
+    truth = coco([attributes])
+    predictions = found(truth, attributes=attributes)
+    dataset = import_coco(truth, tmp_path, predictions=predictions, progress=False)
+    compute_statistics(dataset, progress=False)
+    evaluate(dataset, progress=False)
+
+    for field in ("ground_truth", "predictions"):
+        (label,) = dataset.first()[field].detections
+        assert label.eval == "tp"
+        assert [label[f"coco_{name}"] for name in names] == [True] * len(names)
+    assert dataset.first().ground_truth.detections[0].truncated is False
+
+
+def test_all_names_that_are_written_on_labels_later_are_left_free() -> None:
+    from fiftyone_coco_audit.augmentation.run import FIELD
+    from fiftyone_coco_audit.evaluation.fields import label_attributes
+    from fiftyone_coco_audit.statistics.fields import OF_OBJECTS
+
+    written = {
+        FIELD,
+        *label_attributes("eval"),
+        *(column.name for column in OF_OBJECTS),
+    }
+    assert names_for_others() == reserved_attributes() | written

@@ -307,6 +307,28 @@ def test_categories_of_one_name_are_kept_apart(log):
     assert codes(log) == [rules.DUPLICATE_CATEGORY_NAME.code]
 
 
+@pytest.mark.parametrize(
+    "key", ["", "_cls", "_id", "$where", "a.b", "a\0b", "\0", "\ud800", 5, None]
+)
+@pytest.mark.parametrize("value", [[], [[]], 1, "x", None])
+def test_keys_of_categories_that_no_database_takes_are_left_out(key, value, log):
+    record = {"id": 1, "name": "cat", key: value, "skeleton": [[1, 2], [2, 3]]}
+    (kept,) = read_categories([record], log).records
+
+    assert kept == {"id": 1, "name": "cat", "skeleton": [[1, 2], [2, 3]]}
+    assert not log.problems
+
+
+@pytest.mark.parametrize("value", [{}, [{"_cls": []}], [[2**63]], (1,)])
+def test_values_of_categories_that_no_database_takes_are_left_out(value, log):
+    deep = []
+    for _ in range(10_000):
+        deep = [deep]
+    record = {"id": 1, "name": "cat", "extra": value, "deep": deep}
+
+    assert read_categories([record], log).records == [{"id": 1, "name": "cat"}]
+
+
 COMMON_FAULTS = [
     (rules.NOT_A_RECORD, lambda record: None),
     (rules.NOT_A_RECORD, lambda record: [record]),
@@ -789,6 +811,28 @@ def test_extra_keys_that_cannot_be_kept_are_noted(values, log):
     (problem,) = log.problems
     assert (problem.code, problem.records) == (rules.ATTRIBUTE_NOT_KEPT.code, 1)
     assert repr(next(iter(values))) in problem.reason
+
+
+def test_keys_that_are_no_text_are_noted(log):
+    objects = read([annotation(attributes={5: 1, None: 2}), annotation(id=2)], log)
+
+    assert objects.attributes == {}
+    assert codes(log) == [rules.ATTRIBUTE_NOT_KEPT.code] * 2
+
+
+def test_the_most_frequent_of_too_many_keys_are_kept(log):
+    """A value or none for each pair of label and key would fill any memory."""
+    records = [
+        annotation(id=id_, seen=1, attributes={f"only_{id_}": 1}) for id_ in range(3000)
+    ]
+    objects = read(records, log)
+
+    assert objects.attributes["seen"] == [1] * 3000
+    assert 900 < len(objects.attributes) <= 1000
+    (problem,) = log.problems
+    assert problem.code == rules.ATTRIBUTE_NOT_KEPT.code
+    assert len(objects.attributes) - 1 + problem.records == 3000
+    assert "3,008 keys" in problem.reason
 
 
 def test_extra_keys_of_mixed_types_are_noted(log):
