@@ -23,6 +23,7 @@ from fiftyone_coco_audit.coco.report import (
 )
 from fiftyone_coco_audit.coco.rules import MISSING_FILE
 from fiftyone_coco_audit.columns import Progress, require_samples
+from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import printable
 from fiftyone_coco_audit.findings import (
@@ -218,6 +219,7 @@ class Audit(Brief):
         return self.to_text()
 
 
+@database_errors_explained()
 def audit(
     samples: fo.SampleCollection,
     label_field: str = "ground_truth",
@@ -302,6 +304,7 @@ def _store(
         save_run(dataset, RUN_KEY, "audit", **results)
 
 
+@database_errors_explained()
 def load_audit(dataset: fo.Dataset) -> Audit:
     """Returns the last audit of a dataset, or of a view of it as it was then.
 

@@ -11,6 +11,7 @@ from textwrap import fill
 from typing import Any
 
 import fiftyone_coco_audit
+from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.files import NO_IMAGES, check_writable_path, write_text
 from fiftyone_coco_audit.findings import SEVERITIES
@@ -47,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         _check_database()
-        return _run(arguments)
+        with database_errors_explained():
+            return _run(arguments)
     except CocoAuditError as error:
         print(f"coco-audit: error: {error}", file=sys.stderr)
         return 2

@@ -20,6 +20,7 @@ from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.preview import Subject, read_subject
 from fiftyone_coco_audit.augmentation.targets import Draw, draw_name, pixels_of, run
 from fiftyone_coco_audit.columns import Progress, require_detections
+from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_count, check_whole
 from fiftyone_coco_audit.fields import (
     FieldSpec,
@@ -42,6 +43,7 @@ _FIELDS = (
 _FORMATS = ("png", "jpg")
 
 
+@database_errors_explained()
 def apply_augmentation(
     samples: fo.SampleCollection,
     pipeline: Any,

@@ -37,6 +37,7 @@ from fiftyone_coco_audit.columns import (
     read_columns,
     write_columns,
 )
+from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_count, check_whole
 from fiftyone_coco_audit.escaping import shortened
 from fiftyone_coco_audit.fields import (
@@ -464,6 +465,7 @@ class AugmentationAudit(Brief):
         return "\n".join(lines)
 
 
+@database_errors_explained()
 def audit_augmentation(
     samples: fo.SampleCollection,
     pipeline: Any,
@@ -579,6 +581,7 @@ def audit_augmentation(
     return audit
 
 
+@database_errors_explained()
 def delete_augmentation_damage(dataset: fo.Dataset) -> None:
     """Deletes the fields that :func:`audit_augmentation` wrote.
 

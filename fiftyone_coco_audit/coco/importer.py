@@ -38,6 +38,7 @@ from fiftyone_coco_audit.coco.staging import (
     staged_dataset,
     staged_field,
 )
+from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import check_writable
 from fiftyone_coco_audit.memory import garbage_collection_paused
@@ -54,6 +55,7 @@ Progress = bool | Callable[[Any], None] | None
 _IMAGES_AT_ONCE = 250
 
 
+@database_errors_explained()
 def import_coco(
     annotations: Source,
     images_dir: str | os.PathLike[str] | None = None,
@@ -174,6 +176,7 @@ def import_coco(
     return dataset
 
 
+@database_errors_explained()
 def add_coco_predictions(
     dataset: fo.Dataset,
     predictions: Source,

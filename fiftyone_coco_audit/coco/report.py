@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.coco.rules import MISSING_FILE
 from fiftyone_coco_audit.columns import require_samples
+from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import printable
 from fiftyone_coco_audit.findings import RULES, Rule
@@ -236,6 +237,7 @@ def save_report(dataset: fo.Dataset, report: ImportReport) -> None:
     dataset.save()
 
 
+@database_errors_explained()
 def import_report(dataset: fo.Dataset) -> ImportReport:
     """Returns what the imports into a dataset found.
 

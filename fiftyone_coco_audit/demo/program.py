@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.demo.dataset import DemoPaths, generate, parameters
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.wording import counted, counted_objects
@@ -47,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parse(argv)
     try:
-        return _run(arguments)
+        with database_errors_explained():
+            return _run(arguments)
     except CocoAuditError as error:
         print(error, file=sys.stderr)
         return 1

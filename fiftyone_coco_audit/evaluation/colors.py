@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def is_outcome_colors(scheme: fo.ColorScheme) -> bool:
     return _content(scheme) == _content(made)
 
 
+@database_errors_explained()
 def color_by_outcome(dataset: fo.Dataset, eval_key: str = "eval") -> fo.ColorScheme:
     """Makes the outcome colors of an evaluation those of its dataset.
 
@@ -113,6 +115,7 @@ def color_by_outcome(dataset: fo.Dataset, eval_key: str = "eval") -> fo.ColorSch
     return scheme
 
 
+@database_errors_explained()
 def restore_colors(dataset: fo.Dataset) -> None:
     """Brings back the colors that :func:`color_by_outcome` has replaced.
 

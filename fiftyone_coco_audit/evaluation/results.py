@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.brief import of_samples
 from fiftyone_coco_audit.columns import require_samples
+from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import printable
 from fiftyone_coco_audit.evaluation.average_precision import RECALL_LEVELS
@@ -206,6 +207,7 @@ def notes_of(custom_metrics: Any) -> tuple[str, ...]:
     return tuple((own or {}).get("notes", ()))
 
 
+@database_errors_explained()
 def evaluation_notes(
     samples: fo.SampleCollection, eval_key: str = "eval"
 ) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from fiftyone_coco_audit.columns import (
     require_detections,
     write_columns,
 )
+from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.evaluation.conditions import conditions
 from fiftyone_coco_audit.evaluation.error_types import ErrorTypes, classify_errors
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+@database_errors_explained()
 def evaluate(
     samples: fo.SampleCollection,
     pred_field: str = "predictions",

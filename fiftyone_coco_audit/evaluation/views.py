@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fiftyone_coco_audit.columns import require_samples
+from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
 
 if TYPE_CHECKING:
     import fiftyone as fo
 
 
+@database_errors_explained()
 def worst_first(
     samples: fo.SampleCollection,
     eval_key: str = "eval",

@@ -13,6 +13,7 @@ import numpy as np
 
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.columns import Progress, write_columns
+from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_whole
 from fiftyone_coco_audit.fields import (
     FieldSpec,
@@ -51,6 +52,7 @@ _FIELDS = (
 )
 
 
+@database_errors_explained()
 def dry_run(
     samples: fo.SampleCollection,
     pipeline: Any,
@@ -132,6 +134,7 @@ def dry_run(
     return result
 
 
+@database_errors_explained()
 def check_loader(
     samples: fo.SampleCollection,
     loader: Any,
@@ -183,6 +186,7 @@ def check_loader(
         )
 
 
+@database_errors_explained()
 def delete_dry_run(dataset: fo.Dataset) -> None:
     """Deletes the fields that :func:`dry_run` wrote.
 

@@ -129,13 +129,24 @@ class SdkOperator(foo.Operator):
             params={
                 # Who runs it later may do so in another folder
                 name: absolute_path(value, name) if name in self.paths else value
-                for name, value in params.items()
-                if not isinstance(value, SampleCollection)
-                and value is not None
-                and name != "progress"
+                for name, value in self.scheduled(params).items()
+                if value is not None and name != "progress"
             },
             request_delegation=True,
         )
+
+    def scheduled(self, params: dict[str, Any]) -> dict[str, Any]:
+        """The arguments as a scheduled call keeps them.
+
+        Args:
+            params: the arguments by name. The first that are samples are the target
+                of the call, and are left out here
+        """
+        return {
+            name: value
+            for name, value in params.items()
+            if not isinstance(value, SampleCollection)
+        }
 
     def execute(self, ctx: ExecutionContext) -> Any:
         """Calls the function of the SDK; for the App as a stream of messages."""

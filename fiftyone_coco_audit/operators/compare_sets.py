@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import fiftyone as fo
+from bson import json_util
 from fiftyone.core.collections import SampleCollection
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
@@ -18,6 +19,9 @@ from fiftyone_coco_audit.operators.forms import HALF, add_choice, refuse
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
 from fiftyone_coco_audit.statistics.comparing import compare_sets
 from fiftyone_coco_audit.statistics.drift import Comparison
+
+# How a view that has no name is written
+_STAGES = "stages:"
 
 
 class CompareSets(SdkOperator):
@@ -48,12 +52,20 @@ class CompareSets(SdkOperator):
             ):
                 refuse(prop, "Choose another set than the first")
 
+    def scheduled(self, params: dict[str, Any]) -> dict[str, Any]:
+        """The arguments as a scheduled call keeps them: sets as text."""
+        return {
+            name: _as_text(value) if isinstance(value, SampleCollection) else value
+            for name, value in params.items()
+        }
+
     def call(self, ctx: ExecutionContext, progress: Any) -> Comparison:
         """Compares what the form names."""
         texts = ctx.params["first"], ctx.params["second"]
         first, second = (_samples(ctx, text) for text in texts)
         arguments = self.arguments(ctx) | {"first": first, "second": second}
-        arguments.setdefault("names", texts)
+        if not any(str(text).startswith(_STAGES) for text in texts):
+            arguments.setdefault("names", texts)
         return compare_sets(**arguments, progress=progress)
 
     def to_results(self, ctx: ExecutionContext, value: Comparison) -> dict[str, Any]:
@@ -104,7 +116,19 @@ def _choices(ctx: ExecutionContext) -> list[tuple[str, str]]:
     found += [(f"view:{n}", f"saved view {n}") for n in ctx.dataset.list_saved_views()]
     found.append((f"dataset:{ctx.dataset.name}", "this whole dataset"))
     others = [name for name in fo.list_datasets() if name != ctx.dataset.name]
-    return found + [(f"dataset:{name}", f"dataset {name}") for name in others]
+    found += [(f"dataset:{name}", f"dataset {name}") for name in others]
+    given = (str(ctx.params.get(name)) for name in ("first", "second"))
+    # A scheduled call may name views that have no name
+    return found + [(text, "a view") for text in given if text.startswith(_STAGES)]
+
+
+def _as_text(samples: SampleCollection) -> str:
+    """A set as text that :func:`_samples` understands, whoever reads it."""
+    name = samples._root_dataset.name
+    if not isinstance(samples, fo.DatasetView):
+        return f"dataset:{name}"
+    stages = samples._serialize(include_uuids=False)
+    return _STAGES + json_util.dumps({"dataset": name, "stages": stages})
 
 
 def _samples(ctx: ExecutionContext, text: Any) -> SampleCollection:
@@ -115,6 +139,12 @@ def _samples(ctx: ExecutionContext, text: Any) -> SampleCollection:
         return ctx.dataset.match_tags(name)
     if kind == "view" and name in ctx.dataset.list_saved_views():
         return ctx.dataset.load_saved_view(name)
+    if str(text).startswith(_STAGES):
+        view = json_util.loads(name)
+        if fo.dataset_exists(view["dataset"]):
+            return fo.DatasetView._build(
+                fo.load_dataset(view["dataset"]), view["stages"]
+            )
     if kind == "dataset" and fo.dataset_exists(name):
         return fo.load_dataset(name)
     raise CocoAuditError(

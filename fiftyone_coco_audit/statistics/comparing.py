@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from fiftyone_coco_audit.columns import Progress, require_samples
+from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_number
 from fiftyone_coco_audit.statistics.classes import ClassStatistics
 from fiftyone_coco_audit.statistics.drift import Comparison
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@database_errors_explained()
 def compare_sets(
     first: fo.SampleCollection,
     second: fo.SampleCollection,
@@ -72,6 +74,7 @@ def compare_sets(
     return Comparison(one, other, names)
 
 
+@database_errors_explained()
 def find_partial_labels(
     samples: fo.SampleCollection,
     label_field: str = "ground_truth",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fiftyone_coco_audit.brief import Told
 from fiftyone_coco_audit.columns import Progress, require_samples, write_columns
+from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.fields import (
     check_paths_are_free,
     declare_fields,
@@ -101,6 +102,7 @@ class DatasetStatistics(Told):
         return frame
 
 
+@database_errors_explained()
 def compute_statistics(
     samples: fo.SampleCollection,
     label_field: str = "ground_truth",
@@ -144,6 +146,7 @@ def compute_statistics(
     return DatasetStatistics(statistics, labelled)
 
 
+@database_errors_explained()
 def delete_statistics(dataset: fo.SampleCollection) -> None:
     """Deletes all fields of :func:`compute_statistics` and ``simulate_resampling``.
 

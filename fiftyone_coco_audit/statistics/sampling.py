@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fiftyone_coco_audit.brief import Told
 from fiftyone_coco_audit.columns import Progress, write_columns
+from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_number
 from fiftyone_coco_audit.fields import (
     FieldSpec,
@@ -112,6 +113,7 @@ class Resampling(Told):
         )
 
 
+@database_errors_explained()
 def simulate_resampling(
     samples: fo.SampleCollection,
     label_field: str = "ground_truth",

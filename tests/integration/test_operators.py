@@ -8,6 +8,7 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
+from fiftyone import ViewField as F
 from fiftyone.operators import types
 from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import (
@@ -18,6 +19,7 @@ from fiftyone.operators.executor import (
 
 from fiftyone_coco_audit import (
     CocoAuditError,
+    compare_sets,
     evaluate,
     import_coco,
     import_report,
@@ -192,6 +194,37 @@ class TestDelegated:
         run_delegated()
         dataset.reload()
         assert dataset.count("eval_status") == 1
+
+    def test_compare_two_datasets(self, dataset, coco):
+        other = import_coco(coco.annotations, coco.images_dir, name="other")
+        operator("compare_sets")(dataset, other, delegate=True)
+        operation = run_delegated()
+        assert operation.run_state == "completed", operation.result.error
+        expected = compare_sets(dataset, other)
+        assert operation.result.result["sentences"] == expected.sentences()
+        assert operation.result.result["names"][1] == "dataset:other"
+
+    @pytest.mark.parametrize("names", [None, ("some", "others")])
+    def test_compare_two_views(self, dataset, names):
+        """Views without a name, of stages with values of every kind."""
+        ids = dataset.values("id")
+        first = dataset.select(ids[:3]).match(F("filepath").ends_with(".png"))
+        second = dataset.exclude(ids[:2]).sort_by("coco_id", reverse=True)
+        operator("compare_sets")(first, second, names=names, delegate=True)
+        operation = run_delegated()
+        assert operation.run_state == "completed", operation.result.error
+        expected = compare_sets(first, second, names=names)
+        assert operation.result.result["sentences"] == expected.sentences()
+        assert operation.result.result["names"] == list(names or ("first", "second"))
+        assert operation.result.result["class_drift"] == expected.class_drift
+
+    def test_compare_with_a_set_that_is_gone(self, dataset, coco):
+        other = import_coco(coco.annotations, coco.images_dir, name="other")
+        operator("compare_sets")(dataset, other[:2], delegate=True)
+        fo.delete_dataset("other")
+        operation = run_delegated()
+        assert operation.run_state == "failed"
+        assert "There is no set" in operation.result.error
 
     def test_import_from_a_relative_path(self, coco, monkeypatch, tmp_path):
         monkeypatch.chdir(coco.images_dir.parent)
