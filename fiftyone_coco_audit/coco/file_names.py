@@ -103,8 +103,9 @@ def meanings(
 
 
 def _meaning(name: str, index: _Suffixes, certain: bool, least_deep: bool) -> Meaning:
+    forms = list(_forms(name))
     for spelling in _SPELLINGS:
-        for number, form in enumerate(_forms(name)):
+        for number, form in enumerate(forms):
             rows, whole = index.longest(form, spelling)
             if not rows:
                 continue
@@ -163,17 +164,16 @@ class _Suffixes:
 
     def longest(self, parts: list[str], spelling: _Spelling) -> tuple[list[int], bool]:
         """Returns the paths that share most last components, and whether all."""
+        rows = self._with([spelling(parts[-1])], spelling)
+        if not rows:
+            return rows, False
         parts = [spelling(part) for part in parts]
-        rows = self._with(parts[-1:], spelling)
         if len(rows) > 1:
             for count in range(len(parts), 1, -1):
                 if deeper := self._with(parts[-count:], spelling):
                     rows = deeper
                     break
-        whole = bool(rows) and self._components(spelling)[rows[0]][-len(parts) :] == (
-            parts
-        )
-        return rows, whole
+        return rows, self._components(spelling)[rows[0]][-len(parts) :] == parts
 
     def least_deep(self, rows: list[int]) -> list[int]:
         depths = [self._paths[row].count("/") for row in rows]
@@ -190,10 +190,11 @@ class _Suffixes:
 
     def _with(self, suffix: list[str], spelling: _Spelling) -> list[int]:
         count = len(suffix)
-        if (spelling, count) not in self._rows:
-            rows: dict[str, list[int]] = {}
+        rows = self._rows.get((spelling, count))
+        if rows is None:
+            rows = {}
             for row, parts in enumerate(self._components(spelling)):
                 if len(parts) >= count:
                     rows.setdefault("/".join(parts[-count:]), []).append(row)
             self._rows[spelling, count] = rows
-        return self._rows[spelling, count].get("/".join(suffix), [])
+        return rows.get("/".join(suffix), [])

@@ -100,13 +100,14 @@ def match_images(records: Sequence[Any], target: Target, log: ProblemLog) -> Ima
     names, named = _file_names(column(raw, "file_name"), target, log)
     rows = _with_file_names(rows, values, names, named, log)
     by_id = np.array([name is None for name in names], dtype=bool)
-    by_text = by_id & np.array([id_ in by_name for id_ in ids], dtype=bool)
-    log.note(
-        rules.MATCHED_BY_FILE_STEM,
-        "prediction",
-        int((by_text & (rows >= 0)).sum()),
-        "their `image_id` is the name of an image file, or the number in it",
-    )
+    if by_name:
+        by_text = by_id & np.array([id_ in by_name for id_ in ids], dtype=bool)
+        log.note(
+            rules.MATCHED_BY_FILE_STEM,
+            "prediction",
+            int((by_text & (rows >= 0)).sum()),
+            "their `image_id` is the name of an image file, or the number in it",
+        )
     _note_partial(by_id, rows, ids, target, log)
     example = next(iter(target.rows))
 
@@ -221,6 +222,8 @@ def _with_file_names(
 ) -> NDArray[np.int64]:
     """The rows of images by file names, where these name others than the ids."""
     decided = rows.copy()
+    if not named:
+        return decided
     for place, (row, name) in enumerate(zip(rows.tolist(), names, strict=True)):
         if name is not None and row not in named[name].rows:
             decided[place] = named[name].row_or_code
@@ -245,8 +248,10 @@ def _note_partial(
     log: ProblemLog,
 ) -> None:
     """Notes that some ids are those of images, and others are not."""
-    distinct = {ids[place] for place in np.flatnonzero(by_id).tolist()} - {None}
     unknown = np.flatnonzero(by_id & (rows == NONE)).tolist()
+    if not unknown:
+        return
+    distinct = {ids[place] for place in np.flatnonzero(by_id).tolist()} - {None}
     lost = {ids[place] for place in unknown} - {None}
     if not lost or lost == distinct:
         return

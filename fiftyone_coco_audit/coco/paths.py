@@ -101,6 +101,7 @@ class ImageFolder:
                 f"The folder of images {self.path!r} has a name that is not UTF-8, so "
                 "no database can hold it; rename the folder"
             )
+        self._prefix = os.path.join(self.path, "")
         self._listings: dict[str, set[str]] = {}
 
     def locate(self, names: Iterable[str]) -> dict[str, Location]:
@@ -114,14 +115,14 @@ class ImageFolder:
         """
         found: dict[str, Location] = {}
         lost: list[str] = []
-        for name in filter(_is_name, dict.fromkeys(names)):
-            for spelling in dict.fromkeys([name, name.replace("\\", "/")]):
+        for name in dict.fromkeys(names):
+            for spelling in (name, name.replace("\\", "/")):
                 path = self._inside(spelling)
                 if path is not None and self._is_file(path):
                     found[name] = Location(path, guessed=spelling != name)
                     break
             else:
-                lost.append(name)
+                lost += filter(_is_name, [name])
         return found | self._search(lost, {place.path for place in found.values()})
 
     def _search(self, names: list[str], claimed: set[str]) -> dict[str, Location]:
@@ -202,7 +203,8 @@ class ImageFolder:
 
     def _inside(self, file_name: str) -> str | None:
         path = os.path.normpath(os.path.join(self.path, file_name))
-        return path if path.startswith(os.path.join(self.path, "")) else None
+        inside = path.startswith(self._prefix) and "\0" not in file_name
+        return path if inside else None
 
     def _is_file(self, path: str) -> bool:
         folder, name = os.path.split(path)
