@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,9 @@ from fiftyone_coco_audit.evaluation.fields import (
 )
 from fiftyone_coco_audit.evaluation.import_notes import has_new_ids, import_notes
 from fiftyone_coco_audit.evaluation.inputs import Inputs, read_inputs
+from fiftyone_coco_audit.evaluation.matching import UNMATCHED
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
+from fiftyone_coco_audit.evaluation.misplaced import misplaced_predictions
 from fiftyone_coco_audit.evaluation.outputs import (
     image_frame,
     label_values,
@@ -51,6 +54,9 @@ if TYPE_CHECKING:
     import fiftyone as fo
 
     from fiftyone_coco_audit.evaluation.results import CocoResults
+
+# From so many matches on, image ids cannot be wrong throughout
+_FEW_MATCHED = 0.2
 
 logger = logging.getLogger(__name__)
 
@@ -195,6 +201,7 @@ def _notes(
         )
         if has_new_ids(report, inputs.gt_field):
             ids = np.full(len(ids), None)
+    misplaced = _misplaced(samples, inputs, evaluation)
     of_data = conditions(
         evaluation,
         errors,
@@ -203,7 +210,28 @@ def _notes(
         measured_area=inputs.measured_area,
     )
     of_view = _told_of_view(samples, inputs.pred_field)
-    return [*notes, *of_data, *inputs.notes, *of_view]
+    return [*notes, *misplaced, *of_data, *inputs.notes, *of_view]
+
+
+def _misplaced(
+    samples: fo.SampleCollection, inputs: Inputs, evaluation: Evaluation
+) -> list[str]:
+    """Says that predictions belong to other images, if few lie on objects."""
+    truth, predictions = evaluation.truth, evaluation.predictions
+    matched = np.count_nonzero(evaluation.matches.truth[0, 0] != UNMATCHED)
+    if matched > _FEW_MATCHED * min(len(truth), len(predictions)):
+        return []
+    place = np.argsort(inputs.image)
+    ids, paths = inputs.columns.coco_id, samples.values("filepath")
+    return list(
+        misplaced_predictions(
+            truth,
+            predictions,
+            [ids[sample] for sample in place.tolist()],
+            [Path(paths[sample]).stem for sample in place.tolist()],
+            place,
+        )
+    )
 
 
 def _told_of_view(samples: fo.SampleCollection, pred_field: str) -> list[str]:

@@ -248,3 +248,18 @@ def test_a_dry_run_says_of_all_images_which_size_their_labels_fit(tmp_path):
     assert "decodes to 100 x 200, but its labels are for 200 x 100" in run.error[0]
     assert any("The boxes of 2 images fit the recorded size" in n for n in run.notes)
     assert "read it without turning" in str(run.sentences())
+
+
+def test_positions_for_ids_do_not_give_an_ap_of_0_in_silence():
+    truth = coco([f"{n}_x.jpg" for n in range(20)])
+    for n, annotation in enumerate(truth["annotations"]):
+        annotation["bbox"] = [9 * n, 5, 8, 50]
+    predictions = [
+        {"image_id": a["image_id"] - 1, "category_id": 1, "bbox": a["bbox"], "score": 1}
+        for a in truth["annotations"][1:]
+    ]
+    results_ = evaluate(import_coco(truth, predictions=predictions), progress=False)
+
+    assert results_.metrics()["AP"] == 0
+    notes = " ".join(results_.notes)
+    assert "would if each `image_id` meant the id that is one higher" in notes
