@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -37,6 +36,11 @@ from fiftyone_coco_audit.coco.staging import (
     clear_fields,
     staged_dataset,
     staged_field,
+)
+from fiftyone_coco_audit.coco.writing import (
+    check_categories_fit,
+    insert_samples,
+    set_labels,
 )
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
@@ -125,6 +129,7 @@ def import_coco(
             )
         used = distinct_ids(column(dicts(coco.annotations), "category_id"))
         categories = read_categories(coco.categories, log, used=used)
+        check_categories_fit(categories, coco.name)
         references = References(
             {id_: row for row, id_ in enumerate(images.ids)},
             {id_: row for row, id_ in enumerate(categories.ids)},
@@ -164,8 +169,8 @@ def import_coco(
                 for field, (of_field, names) in labels.items()
             }
             for start, stop in _portions(len(images.ids), progress):
-                dataset._sample_collection.insert_many(
-                    sample_documents(dataset, images, documents, start, stop)
+                insert_samples(
+                    dataset, sample_documents(dataset, images, documents, start, stop)
                 )
             dataset.classes = {label_field: categories.names}
             dataset.info["coco_audit"] = {
@@ -212,9 +217,6 @@ def add_coco_predictions(
             belongs to an image of the dataset
     """
     import fiftyone as fo
-    import fiftyone.core.odm as foo
-    from bson import ObjectId
-    from pymongo import UpdateOne
 
     _check_invalid(invalid)
     _check_flags(overwrite=overwrite)
@@ -245,20 +247,9 @@ def add_coco_predictions(
         with staged_field(
             dataset, pred_field, objects, "add_coco_predictions"
         ) as field:
-            now = datetime.now(timezone.utc)
             for start, stop in _portions(len(sample_ids), progress):
-                updates = [
-                    UpdateOne(
-                        {"_id": ObjectId(id_)},
-                        {"$set": {field: document, "last_modified_at": now}},
-                    )
-                    for id_, document in zip(
-                        sample_ids[start:stop],
-                        documents.of_images(start, stop),
-                        strict=True,
-                    )
-                ]
-                foo.bulk_write(updates, dataset._sample_collection)
+                labels = list(documents.of_images(start, stop))
+                set_labels(dataset, sample_ids[start:stop], field, labels)
 
     whole = import_report(dataset) if dataset.has_run(RUN_KEY) else ImportReport()
     whole.predictions[pred_field] = len(objects)

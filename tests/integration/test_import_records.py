@@ -16,11 +16,13 @@ import fiftyone as fo
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
+from pymongo.errors import BulkWriteError
 
 from fiftyone_coco_audit.auditing import audit
 from fiftyone_coco_audit.coco.importer import add_coco_predictions, import_coco
 from fiftyone_coco_audit.coco.report import import_report
 from fiftyone_coco_audit.coco.schema import names_for_others, reserved_attributes
+from fiftyone_coco_audit.coco.writing import insert_samples
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.evaluation.run import evaluate
 from fiftyone_coco_audit.statistics.run import compute_statistics
@@ -321,3 +323,57 @@ def test_all_names_that_are_written_on_labels_later_are_left_free() -> None:
         *(column.name for column in OF_OBJECTS),
     }
     assert names_for_others() == reserved_attributes() | written
+
+
+def test_labels_of_an_image_that_are_too_many_for_the_database(tmp_path: Path) -> None:
+    before = fo.list_datasets()
+    truth = coco([{}] + [{"image_id": 2}] * 90_000, images=3)
+    expected = (
+        r"90,000 labels, the image `.*2\.png` takes 1\d\.\d MB, where MongoDB holds"
+    )
+    with pytest.raises(CocoAuditError, match=expected):
+        import_coco(truth, tmp_path, progress=False)
+    assert fo.list_datasets() == before
+
+    truth["annotations"] = truth["annotations"][:45_000]
+    dataset = import_coco(truth, tmp_path, progress=False)
+    predictions = found(truth, score=0.5) * 2
+    with pytest.raises(
+        CocoAuditError, match=r"89,998 more labels, the image `.*2\.png`"
+    ):
+        add_coco_predictions(dataset, predictions, progress=False)
+    assert dataset.count("ground_truth.detections") == 45_000
+    assert not [name for name in paths(dataset) if name.startswith("coco_audit")]
+    assert not dataset.has_field("predictions")
+    fields = dataset._sample_collection.find_one({"coco_id": 1})
+    assert not [name for name in fields if name.startswith("coco_audit")]
+
+
+def test_an_image_whose_masks_and_texts_are_too_large(tmp_path: Path) -> None:
+    truth = coco([{"note": "x" * 2**20}] * 17)
+    with pytest.raises(CocoAuditError, match="17 labels, the image .* takes 17"):
+        import_coco(truth, tmp_path, progress=False)
+
+
+def test_categories_that_are_too_many_for_the_database(tmp_path: Path) -> None:
+    before = fo.list_datasets()
+    truth = coco([{}])
+    truth["categories"] += [
+        {"id": id_, "name": f"class {id_}", "definition": "x" * 500}
+        for id_ in range(3, 30_000)
+    ]
+    with pytest.raises(CocoAuditError, match="29,999 categories of .* take 16"):
+        import_coco(truth, tmp_path, progress=False)
+    assert fo.list_datasets() == before
+
+    for category in truth["categories"]:
+        category.pop("definition", None)
+    dataset = import_coco(truth, tmp_path, progress=False)
+    assert len(dataset.classes["ground_truth"]) == 29_999
+
+
+def test_other_refusals_of_the_database_stay_what_they_are(tmp_path: Path) -> None:
+    dataset = import_coco(coco([{}]), tmp_path, progress=False)
+    document = dataset._sample_collection.find_one()
+    with pytest.raises(BulkWriteError, match="duplicate key"):
+        insert_samples(dataset, [document])

@@ -1,0 +1,150 @@
+"""Documents into the database, with a sentence where one is too large for it.
+
+MongoDB holds at most 16 MB in a document: the labels of an image, or all categories of
+a dataset. Documents of images are measured only after MongoDB has refused one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from fiftyone_coco_audit.coco.categories import Categories
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.wording import counted, quoted
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+_MOST_BYTES = 16 * 2**20
+# What FiftyOne keeps with the categories: their names again, and the schema
+_BYTES_FOR_THE_REST = 4 * 2**20
+
+
+def insert_samples(dataset: fo.Dataset, documents: list[dict[str, Any]]) -> None:
+    """Inserts documents of samples.
+
+    Args:
+        dataset: the dataset
+        documents: the documents
+
+    Raises:
+        CocoAuditError: naming the image, if a document is too large
+    """
+    from bson import encode
+
+    with _refusals() as refused:
+        dataset._sample_collection.insert_many(documents)
+    if refused:
+        sizes = [len(encode(document)) for document in documents]
+        _raise_for_largest(documents, sizes, refused[0])
+
+
+def set_labels(
+    dataset: fo.Dataset,
+    sample_ids: Sequence[str],
+    field: str,
+    labels: Sequence[dict[str, Any]],
+) -> None:
+    """Sets a field of labels.
+
+    Args:
+        dataset: the dataset
+        sample_ids: the ids of ``N`` samples
+        field: the field
+        labels: ``N`` documents of labels
+
+    Raises:
+        CocoAuditError: naming the image, if a document becomes too large
+    """
+    import fiftyone.core.odm as foo
+    from bson import ObjectId, encode
+    from pymongo import UpdateOne
+
+    ids = [ObjectId(id_) for id_ in sample_ids]
+    now = datetime.now(timezone.utc)
+    updates = [
+        UpdateOne({"_id": id_}, {"$set": {field: document, "last_modified_at": now}})
+        for id_, document in zip(ids, labels, strict=True)
+    ]
+    with _refusals() as refused:
+        foo.bulk_write(updates, dataset._sample_collection)
+    if refused:
+        found = dataset._sample_collection.aggregate(
+            [
+                {"$match": {"_id": {"$in": ids}}},
+                {
+                    "$project": {
+                        "filepath": True,
+                        "size": {"$bsonSize": "$$ROOT"},
+                        "is_set": {"$eq": [{"$type": f"${field}"}, "object"]},
+                    }
+                },
+            ]
+        )
+        stored = {document["_id"]: document for document in found}
+        sizes = [
+            stored[id_]["size"] + (not stored[id_]["is_set"]) * len(encode(document))
+            for id_, document in zip(ids, labels, strict=True)
+        ]
+        documents = [
+            {"filepath": stored[id_]["filepath"], field: document}
+            for id_, document in zip(ids, labels, strict=True)
+        ]
+        _raise_for_largest(documents, sizes, refused[0], "more label")
+
+
+@contextmanager
+def _refusals() -> Iterator[list[Exception]]:
+    """Collects the error of a database that refuses to write."""
+    from bson.errors import InvalidDocument
+    from pymongo.errors import OperationFailure
+
+    refused: list[Exception] = []
+    try:
+        yield refused
+    # FiftyOne makes a ValueError of the one for writes in bulk
+    except (InvalidDocument, OperationFailure, ValueError) as error:
+        refused.append(error)
+
+
+def _raise_for_largest(
+    documents: Sequence[dict[str, Any]],
+    sizes: Sequence[int],
+    refused: Exception,
+    noun: str = "label",
+) -> None:
+    size = max(sizes)
+    if size <= _MOST_BYTES:
+        raise refused
+    document = documents[sizes.index(size)]
+    count = sum(
+        len(value["detections"])
+        for value in document.values()
+        if isinstance(value, dict) and "detections" in value
+    )
+    raise CocoAuditError(
+        f"With {counted(count, noun)}, the image {quoted(document['filepath'])} takes "
+        f"{size / 2**20:.1f} MB, where MongoDB holds 16 MB for an image; cut the image "
+        "into tiles, or leave labels out"
+    ) from refused
+
+
+def check_categories_fit(categories: Categories, file: str) -> None:
+    """Checks that a dataset can hold the categories of a file.
+
+    Raises:
+        CocoAuditError: if they are too large
+    """
+    from bson import encode
+
+    size = len(encode({"records": categories.records, "names": categories.names}))
+    if size > _MOST_BYTES - _BYTES_FOR_THE_REST:
+        raise CocoAuditError(
+            f"The {len(categories.ids):,} categories of {file} take "
+            f"{size / 2**20:.1f} MB, where MongoDB holds 16 MB for them and all else "
+            "that describes a dataset; leave out keys other than `id` and `name`, or "
+            "categories that have no objects"
+        )
