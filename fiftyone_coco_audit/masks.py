@@ -63,7 +63,7 @@ def read_masks(
     columns: SampleColumns,
     rows: NDArray[np.int64],
     box: NDArray[np.float64],
-) -> tuple[list[RLE], int]:
+) -> tuple[list[RLE], NDArray[np.bool_]]:
     """The masks of labels, over their whole images.
 
     Labels of an import have the run lengths of their file in ``rle``. For all
@@ -78,8 +78,8 @@ def read_masks(
         box: ``(N, 4)`` their boxes in pixels
 
     Returns:
-        a tuple of ``N`` run-length encodings, and the number of those that are
-        boxes for want of a mask
+        a tuple of ``N`` run-length encodings, and ``(N,)`` whether each is the box
+        for want of a mask
     """
     labels = columns.labels[field]
     counts = labels.texts["rle"]
@@ -92,18 +92,18 @@ def read_masks(
         for row, size in zip(rows.tolist(), sizes, strict=True)
     ]
     unknown = [position for position, mask in enumerate(masks) if mask is None]
+    boxed = np.zeros(len(masks), bool)
     if not unknown:
-        return masks, 0  # type: ignore[return-value]
+        return masks, boxed  # type: ignore[return-value]
 
     shown = _shown_masks(
         samples, field, sorted({columns.ids[labels.sample[rows[n]]] for n in unknown})
     )
-    boxes = 0
     for position in unknown:
         mask = shown.get(labels.ids[rows[position]])
-        boxes += mask is None
+        boxed[position] = mask is None
         masks[position] = _encode(mask, box[position], sizes[position])
-    return masks, boxes  # type: ignore[return-value]
+    return masks, boxed  # type: ignore[return-value]
 
 
 def _shown_masks(

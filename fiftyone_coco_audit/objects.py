@@ -109,6 +109,10 @@ class LabelledImages(Brief):
         tags: ``M`` lists of the images' tags
         tight_box: ``(N, 4)`` boxes ``[x, y, width, height]`` around the masks, in
             pixels; NaN where an object has no mask; None where masks were not read
+        mask_area: ``(N,)`` pixels of the masks inside the images; NaN where an object
+            has no mask; None where masks were not read
+        rotation: ``(N,)`` degrees by which the objects are said to be turned; NaN
+            where nothing is said; None where it is said of none
         whole: images of the dataset, where these are a part of it that was asked for
         parents: names of classes that are no classes, as they only group others
     """
@@ -120,6 +124,8 @@ class LabelledImages(Brief):
     filepaths: Sequence[str]
     tags: Sequence[Sequence[str]]
     tight_box: NDArray[np.float64] | None = None
+    mask_area: NDArray[np.float64] | None = None
+    rotation: NDArray[np.float64] | None = None
     whole: int | None = None
     parents: Sequence[str] = ()
 
@@ -152,4 +158,6 @@ class LabelledImages(Brief):
             filepaths=[self.filepaths[image] for image in images.tolist()],
             tags=[self.tags[image] for image in images.tolist()],
             tight_box=None if tight is None else tight[rows],
+            mask_area=None if self.mask_area is None else self.mask_area[rows],
+            rotation=None if self.rotation is None else self.rotation[rows],
         )

@@ -35,12 +35,15 @@ class FieldObjects(Brief):
         rows: ``(N,)`` row of each object in the columns of the labels
         ids: ``(N,)`` id of the label of each object, as text
         num_labels: the number of labels, usable or not
+        boxed: ``(N,)`` whether each mask is the box for want of one; None where no
+            masks were read
     """
 
     objects: Objects
     rows: NDArray[np.int64]
     ids: NDArray[np.object_]
     num_labels: int
+    boxed: NDArray[np.bool_] | None = None
 
 
 def ensure_sizes(
@@ -146,11 +149,13 @@ def read_objects(
     rows = rows[np.argsort(place[labels.sample[rows]], kind="stable")]
     sample = labels.sample[rows]
     box = pixel_boxes(labels.box[rows], columns.size[sample])
-    encoded = None
+    encoded = boxed = None
     if masks:
-        encoded, boxes = read_masks(samples, field, columns, rows, box)
-        if boxes:
-            notes.append(f"{_labels(boxes, field)} no mask: the box is used.")
+        encoded, boxed = read_masks(samples, field, columns, rows, box)
+        if boxed.any():
+            notes.append(
+                f"{_labels(int(boxed.sum()), field)} no mask: the box is used."
+            )
     return FieldObjects(
         objects=Objects(
             image=place[sample],
@@ -164,6 +169,7 @@ def read_objects(
         rows=rows,
         ids=labels.ids[rows],
         num_labels=len(labels),
+        boxed=boxed,
     )
 
 

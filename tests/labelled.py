@@ -28,6 +28,7 @@ def labelled(
     areas: Sequence[float] | None = None,
     tight_box: Any = None,
     parents: Sequence[str] = (),
+    **more: Any,
 ) -> LabelledImages:
     """Makes a set by hand.
 
@@ -41,6 +42,7 @@ def labelled(
         areas: by default those of the boxes
         tight_box: by default none
         parents: classes that only group others; by default none
+        **more: further attributes, such as ``mask_area``
     """
     rows = sorted(rows, key=lambda row: row[0])
     names = list(classes) if classes is not None else sorted({r[1] for r in rows})
@@ -61,6 +63,7 @@ def labelled(
         tags=tags or [[] for _ in sizes],
         tight_box=tight_box,
         parents=parents,
+        **more,
     )
 
 
@@ -83,6 +86,7 @@ def read_labelled(annotations: Path) -> tuple[LabelledImages, list[Any], list[An
         crowds[image_row[record["image_id"]]] += record.get("iscrowd", 0)
     records = [record for record in records if not record.get("iscrowd", 0)]
     tight = np.full((len(records), 4), np.nan)
+    pixels = np.full(len(records), np.nan)
     for row, record in enumerate(records):
         segmentation = record.get("segmentation")
         image = images[image_row[record["image_id"]]]
@@ -95,6 +99,7 @@ def read_labelled(annotations: Path) -> tuple[LabelledImages, list[Any], list[An
             )
             merged = coco_mask.merge(rles) if isinstance(rles, list) else rles
             tight[row] = coco_mask.toBbox(merged)
+            pixels[row] = coco_mask.area(merged)
     box = np.array([r["bbox"] for r in records], np.float64).reshape(-1, 4)
     found = LabelledImages(
         size=np.array([[i["width"], i["height"]] for i in images], np.float64),
@@ -112,6 +117,7 @@ def read_labelled(annotations: Path) -> tuple[LabelledImages, list[Any], list[An
         filepaths=[image["file_name"] for image in images],
         tags=[[] for _ in images],
         tight_box=tight,
+        mask_area=pixels,
     )
     return found, [i["id"] for i in images], [r["id"] for r in records]
 

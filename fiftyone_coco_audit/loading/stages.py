@@ -34,6 +34,7 @@ from fiftyone_coco_audit.loading.sizes import (
 )
 from fiftyone_coco_audit.loading.targets import as_array, channels_last
 from fiftyone_coco_audit.parallel import Elsewhere, WorkerDied, is_expendable
+from fiftyone_coco_audit.wording import pixels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -290,10 +291,10 @@ class SamplePasser:
         image, boxes, ids = result
         ensure_image(image)
         boxes = ensure_boxes(boxes, ids)
-        pixels = channels_last(as_array(image))
-        if pixels.dtype.kind == "f" and not np.isfinite(pixels.min() + pixels.max()):
+        made = channels_last(as_array(image))
+        if made.dtype.kind == "f" and not np.isfinite(made.min() + made.max()):
             raise Nonsense("returned an image with pixels that are not finite")
-        height, width = pixels.shape[:2]
+        height, width = made.shape[:2]
         corner = boxes[:, :2] + boxes[:, 2:]
         limit = np.array([width, height]) + OUTSIDE_TOLERANCE
         outside = (boxes[:, :2] < -OUTSIDE_TOLERANCE) | (corner > limit)
@@ -312,7 +313,7 @@ class SamplePasser:
     def _name_labels(self, passage: Passage, task: Task, image: Image) -> None:
         """Tries the labels one by one, to tell those that fail."""
         pipeline, _, _ = self._instrumented()
-        bad = []
+        bad, places = [], []
         for place in range(len(task.rows)):
             one = slice(place, place + 1)
             try:
@@ -321,16 +322,31 @@ class SamplePasser:
                 if type(error).__name__ == passage.exception:
                     box = ", ".join(f"{value:g}" for value in task.boxes[place])
                     bad.append(f"[{box}]")
+                    places.append(place)
         if bad:
             labels = "label" if len(bad) == 1 else "labels"
             passage.message = f"{passage.message} ({labels} {', '.join(bad[:3])}"
             passage.message += f" and {len(bad) - 3} more)" if len(bad) > 3 else ")"
+            passage.message += _over_border(task.boxes[places], image)
 
     def _instrumented(self) -> tuple[Callable[..., Any], Stopwatch, list[str]]:
         if not hasattr(self._own, "made"):
             self._own.made = instrumented(self.pipeline)
         made: tuple[Callable[..., Any], Stopwatch, list[str]] = self._own.made
         return made
+
+
+def _over_border(boxes: NDArray[np.float64], image: Image) -> str:
+    """By how much boxes leave their image, where that is no more than rounding."""
+    height, width = image.shape[:2]
+    over = np.hstack([-boxes[:, :2], boxes[:, :2] + boxes[:, 2:] - [width, height]])
+    most = float(over.max())
+    if not 0 < most <= OUTSIDE_TOLERANCE:
+        return ""
+    return (
+        f", over the border by up to {pixels(most)}: Albumentations stops at that "
+        "unless A.BboxParams has clip=True"
+    )
 
 
 @contextmanager

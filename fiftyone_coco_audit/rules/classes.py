@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fiftyone_coco_audit.findings import Evidence, rule
 from fiftyone_coco_audit.rules._shared import highest
@@ -313,9 +312,7 @@ def rare_class_with_commonest(
     tail = classes.tail[classes.tail != most]
     tail = tail[classes.images[tail] >= min_images]
     always = classes.images_with(most)[tail] == classes.images[tail]
-    chance = _chance_of_all(
-        classes.images[tail], int(classes.images[most]), len(statistics.labelled)
-    )
+    chance = classes.chance_of_always_with(most)[tail]
     found = always & (chance * len(classes.tail) <= max_chance)
     rare = tail[found]
     if not len(rare):
@@ -582,27 +579,6 @@ def no_objects(statistics: Statistics) -> Iterator[Evidence]:
         else "There are no images.",
         images=np.arange(len(labelled)),
         figures={"images": len(labelled)},
-    )
-
-
-def _chance_of_all(
-    drawn: NDArray[np.int64], showing: int, total: int
-) -> NDArray[np.float64]:
-    """The chance that all images of a sample are among some of all images.
-
-    Args:
-        drawn: ``(C,)`` images in each sample
-        showing: the number of images that they all have to be among
-        total: the number of all images
-    """
-    from scipy.special import gammaln
-
-    drawn = np.minimum(drawn, showing)
-    return np.exp(
-        gammaln(showing + 1)
-        - gammaln(showing - drawn + 1)
-        - gammaln(total + 1)
-        + gammaln(total - drawn + 1)
     )
 
 

@@ -14,10 +14,14 @@ from fiftyone_coco_audit.rules._shared import at
 from fiftyone_coco_audit.statistics.images import PIXELS_4K, is_far
 from fiftyone_coco_audit.statistics.overview import FEW_IMAGES
 from fiftyone_coco_audit.statistics.resizing import propose_sizes
-from fiftyone_coco_audit.wording import counted, out_of, percent, plural
+from fiftyone_coco_audit.statistics.series import Unlabelled
+from fiftyone_coco_audit.wording import counted, in_percent, out_of, percent, plural
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.overview import Statistics
+
+# Fewer are no sign of anything
+_LEAST_UNLABELLED = 5
 
 
 @rule(
@@ -258,21 +262,67 @@ def images_shrunk_much(
     example="An image has neither objects nor crowd regions.",
     counterexample="An image has only a crowd region.",
 )
-def image_without_objects(statistics: Statistics) -> Iterator[Evidence]:
+def image_without_objects(
+    statistics: Statistics, *, many: float = 0.1
+) -> Iterator[Evidence]:
     """Finds images that have neither objects nor crowd regions.
 
-    A set in which no image has objects is left to no-objects.
+    It is a warning where they are many, unless their names or folders say that they
+    are meant to show nothing. A set in which no image has objects is left to
+    no-objects.
+
+    Args:
+        statistics: of the images
+        many: the share of the images from which on it is a warning
     """
     labelled = statistics.labelled
-    objects = np.bincount(labelled.objects.image, minlength=len(labelled))
-    found = np.flatnonzero((objects == 0) & (labelled.crowds == 0))
-    if len(found) and len(labelled.objects):
-        yield Evidence(
-            f"{out_of(found, labelled, 'image')} {plural(found, 'has', 'have')} "
-            "neither objects nor crowd regions.",
-            images=found,
-            figures={"images": len(found)},
+    if not len(labelled.objects):
+        return
+    unlabelled = Unlabelled.of(labelled)
+    found = unlabelled.images
+    if not len(found):
+        return
+    doubtful = int((~unlabelled.negative).sum())
+    grave = doubtful >= many * len(labelled) and doubtful >= _LEAST_UNLABELLED
+    signs = _signs_of_no_annotation(unlabelled, statistics) if grave else ""
+    share = f" ({in_percent(len(found) / len(labelled))})" if grave else ""
+    yield Evidence(
+        f"{out_of(found, labelled, 'image')}{share} {plural(found, 'has', 'have')} "
+        f"neither objects nor crowd regions{signs}.",
+        images=found,
+        figures={
+            "images": len(found),
+            "alike": int(unlabelled.alike.sum()),
+            "named_negative": int(unlabelled.negative.sum()),
+            "longest_run": unlabelled.longest_run,
+        },
+        severity="warning" if grave else None,
+        advice="Annotate these images or leave them out of training and evaluation, "
+        "but for those that you know to show no object."
+        if signs
+        else None,
+    )
+
+
+def _signs_of_no_annotation(unlabelled: Unlabelled, statistics: Statistics) -> str:
+    """What speaks for it that images were not annotated, rather than negatives."""
+    count = len(unlabelled.images)
+    signs = []
+    if unlabelled.copies:
+        signs.append(f"{unlabelled.copies:,} are copies of an image with labels")
+    alike = int(unlabelled.alike.sum())
+    if 2 * alike >= count:
+        signs.append(
+            f"{alike:,} are of one folder, size and kind of name with images that "
+            "have labels"
         )
+    if 4 * unlabelled.longest_run >= count:
+        signs.append(f"{unlabelled.longest_run:,} follow one another in the file")
+    per_image = statistics.shapes.num_objects
+    typical = float(np.median(per_image[per_image > 0]))
+    if signs and typical >= 2:
+        signs.append(f"the others hold {typical:.0f} objects each in the median")
+    return f"; probably they were not annotated: {', '.join(signs)}" if signs else ""
 
 
 @rule(

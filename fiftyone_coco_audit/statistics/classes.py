@@ -368,6 +368,29 @@ class ClassStatistics(Brief):
         )
         return both[np.lexsort(both.T[::-1])]
 
+    def chance_of_always_with(self, category: int) -> NDArray[np.float64]:
+        """The chance that all images of each class show one of them by coincidence.
+
+        That of drawing as many images, without replacement, all of which show it.
+
+        Args:
+            category: position of the class that they would show
+
+        Returns:
+            ``(K,)``; 1 for classes without images
+        """
+        from scipy.special import gammaln
+
+        showing, total = self.images[category], len(self.labelled)
+        drawn = np.minimum(self.images, showing)
+        chance = np.exp(
+            gammaln(showing + 1)
+            - gammaln(showing - drawn + 1)
+            - gammaln(total + 1)
+            + gammaln(total - drawn + 1)
+        )
+        return np.where(self.images > showing, 0.0, chance)
+
     @property
     def _every_class(self) -> NDArray[np.int64]:
         return np.arange(len(self.labelled.classes))

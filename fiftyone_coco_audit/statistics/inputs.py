@@ -15,7 +15,7 @@ from fiftyone_coco_audit.columns import (
     read_columns,
     require_detections,
 )
-from fiftyone_coco_audit.masks import has_masks, mask_boxes
+from fiftyone_coco_audit.masks import has_masks, mask_areas, mask_boxes
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.objects import LabelledImages, Objects
 from fiftyone_coco_audit.reading import (
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import fiftyone as fo
+
+
+# By how many degrees an object is turned, as CVAT writes it
+_ROTATION = "rotation"
 
 
 @dataclass(frozen=True, repr=False)
@@ -143,6 +147,8 @@ def read_labelled_images(
     attributes: dict[str, type] = {"area": float, "iscrowd": float}
     if masks:
         attributes["rle"] = str
+    if _is_number(samples, f"{label_field}.detections.{_ROTATION}"):
+        attributes[_ROTATION] = float
     notes: list[str] = []
     with garbage_collection_paused():
         columns = read_columns(samples, {label_field: attributes}, progress=progress)
@@ -156,6 +162,7 @@ def read_labelled_images(
     crowd = found.objects.crowd
     kept = np.flatnonzero(~crowd)
     objects = found.objects.rows(kept)
+    rotation = labels.numbers.get(_ROTATION)
     bare = {label_field: labels.without_values()}
     return LabelledSamples(
         images=LabelledImages(
@@ -166,6 +173,8 @@ def read_labelled_images(
             filepaths=filepaths,
             tags=tags,
             tight_box=_tight_boxes(objects) if masks else None,
+            mask_area=_mask_areas(objects, found.boxed, kept),
+            rotation=None if rotation is None else rotation[found.rows[kept]],
             whole=len(samples._root_dataset),
             parents=parent_classes(samples),
         ),
@@ -179,3 +188,17 @@ def read_labelled_images(
 def _tight_boxes(objects: Objects) -> NDArray[np.float64]:
     box = mask_boxes(objects.encoded)
     return np.where((box[:, 2:] > 0).all(axis=1, keepdims=True), box, np.nan)
+
+
+def _mask_areas(
+    objects: Objects, boxed: NDArray[np.bool_] | None, kept: NDArray[np.int64]
+) -> NDArray[np.float64] | None:
+    if boxed is None:
+        return None
+    return np.where(boxed[kept], np.nan, mask_areas(objects.encoded))
+
+
+def _is_number(samples: fo.SampleCollection, path: str) -> bool:
+    import fiftyone as fo
+
+    return isinstance(samples.get_field(path), (fo.FloatField, fo.IntField))

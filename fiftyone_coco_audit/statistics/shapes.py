@@ -28,6 +28,12 @@ TOLERANCE = 1.0
 #: Boxes of a class that overlap more than this are one object twice
 DUPLICATE_IOU = 0.95
 
+# What Albumentations forgives at the right and lower border, as a share of the side
+_FORGIVEN = 1.001e-5
+
+# A rotation by less is none
+_LEAST_DEGREES = 0.5
+
 # Bounds the memory of heat maps of millions of objects
 _OBJECTS_AT_ONCE = 100_000
 
@@ -203,6 +209,61 @@ class ShapeStatistics(Brief):
         """
         edges, size = corners(self.labelled.objects.box), self.labelled.image_size
         return np.concatenate([-edges[:, :2], edges[:, 2:] - size], axis=1).max(axis=1)
+
+    @cached_property
+    def barely_outside(self) -> NDArray[np.bool_]:
+        """``(N,)`` whether a box is over the border by so little that it is rounding.
+
+        Albumentations (``check_bboxes``) stops at boxes that leave 0 to 1 by more than
+        ``numpy.isclose`` forgives: nothing at 0, and 1e-5 of the side at 1.
+        """
+        edges = corners(self.labelled.objects.box) / np.tile(
+            self.labelled.image_size, 2
+        )
+        over = (edges[:, :2] < -1e-7).any(axis=1)
+        over |= (edges[:, 2:] > 1 + _FORGIVEN).any(axis=1)
+        return over & (self.outside <= TOLERANCE)
+
+    @cached_property
+    def measured_area(self) -> NDArray[np.float64]:
+        """``(N,)`` pixels of the masks, and areas of the boxes that have none."""
+        box = np.maximum(self.width, 0) * np.maximum(self.height, 0)
+        pixels = self.labelled.mask_area
+        return box if pixels is None else np.where(np.isnan(pixels), box, pixels)
+
+    @cached_property
+    def wrong_area(self) -> NDArray[np.bool_]:
+        """``(N,)`` whether ``area`` is not that of the mask, or more than the box's.
+
+        By more than a quarter and than a pixel all along half of the outline: polygons
+        and pixels differ by that. Masks without pixels have no area to compare.
+        """
+        measured, pixels = self.measured_area, self.labelled.mask_area
+        has_mask = np.zeros(len(self), bool) if pixels is None else ~np.isnan(pixels)
+        allowed = np.maximum(0.25 * measured, self.width + self.height)
+        differs = np.abs(self.area - measured) > allowed
+        # The area of a mask that is not in the file is less than that of its box
+        impossible = (self.area <= 0) | (self.area > measured + allowed)
+        return (measured >= 1) & np.where(has_mask, differs, impossible)
+
+    @cached_property
+    def rotation_ignored(self) -> NDArray[np.bool_]:
+        """``(N,)`` whether a box is that of an object before it was turned.
+
+        Not where a mask that does not fill its box ends where the box does: then the
+        box is around what was turned.
+        """
+        rotation = self.labelled.rotation
+        if rotation is None:
+            return np.zeros(len(self), bool)
+        turned = np.abs((np.nan_to_num(rotation) + 90) % 180 - 90) > _LEAST_DEGREES
+        pixels = self.labelled.mask_area
+        if pixels is None:
+            return turned
+        box = self.width * self.height
+        with np.errstate(invalid="ignore"):
+            around = (self.mask_iou > 0.9) & (pixels < 0.95 * box)
+        return turned & ~around
 
     @cached_property
     def truncated(self) -> NDArray[np.bool_]:

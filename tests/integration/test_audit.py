@@ -14,6 +14,7 @@ import fiftyone.core.odm as foo_odm
 import fiftyone.operators as foo
 import pytest
 from bson import ObjectId
+from PIL import Image
 
 from fiftyone_coco_audit import (
     CocoAuditError,
@@ -389,3 +390,94 @@ def test_operator_is_the_function(dataset):
     assert load_audit(dataset).findings == expected.findings
     assert result["num_objects"] == expected.num_objects
     assert result["num_crowds"] == expected.num_crowds
+
+
+B = [10, 10, 50, 40]
+
+
+def write_coco(folder: Path, annotations: list[dict]) -> Path:
+    """A COCO file of an image of 200 x 100 pixels for each annotation."""
+    images = [
+        {"id": n, "file_name": f"{n}.png", "width": 200, "height": 100}
+        for n in range(len(annotations))
+    ]
+    file = folder / "annotations.json"
+    for image in images:
+        Image.new("RGB", (200, 100)).save(folder / image["file_name"])
+    sound = {"category_id": 1, "bbox": B, "area": 2000, "iscrowd": 0}
+    coco = {
+        "images": images,
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [
+            {"id": n + 1, "image_id": n, **sound, **one}
+            for n, one in enumerate(annotations)
+        ],
+    }
+    file.write_text(json.dumps(coco))
+    return file
+
+
+def test_what_annotations_say_beside_their_box(tmp_path):
+    half = [[10, 10, 60, 10, 60, 50]]  # a triangle, half of the box
+    file = write_coco(
+        tmp_path,
+        [
+            {"segmentation": half, "area": 1000},
+            {"segmentation": half, "area": 2000},
+            {"segmentation": half, "area": 0},
+            {"segmentation": [[300, 10, 360, 10, 360, 50]], "area": 1200},
+            {"bbox": [150.5, 10, 50, 40]},
+            {"attributes": {"rotation": 30.0, "occluded": False}},
+            {"attributes": {"rotation": 0.0, "occluded": False}},
+        ],
+    )
+    dataset = import_coco(file, tmp_path)
+    found = audit(dataset)
+    ids = {code: label_ids(found.view(code)) for code in ("CA313", "CA314", "CA315")}
+    assert ids == {"CA313": [4], "CA314": [2, 3], "CA315": [5]}
+    assert label_ids(found.view("CA316")) == [6]
+    # 0 is small, as the mask is
+    assert found["CA314"].figures["size_class_changes"] == 1
+    assert (found["CA313"].severity, found["CA315"].severity) == ("error", "note")
+
+
+def test_boxes_by_their_corners_are_one_finding(tmp_path):
+    """Nothing advises to clip, to remove or to enlarge what is only misread."""
+    corners = [[100 + n, 40 + n, 160 + n, 90 + n] for n in range(10)] * 2
+    file = write_coco(tmp_path, [{"bbox": box, "area": 3000} for box in corners])
+    dataset = import_coco(file, tmp_path)
+    found = audit(dataset)
+    finding = found["CA312"]
+    assert finding.message == (
+        "20 of 20 boxes (100%) do not fit their images as [x, y, width, height] in "
+        "pixels, while 100% fit as [x1, y1, x2, y2]."
+    )
+    assert finding.count == 20
+    others = [f.code for f in found if f.code.startswith(("CA3", "CA5"))]
+    assert others == ["CA312"]
+    alone = audit(dataset, select=["CA301"])["CA301"]
+    assert alone.advice == (
+        "100% of the boxes fit as [x1, y1, x2, y2]: convert them to [x, y, width, "
+        "height] in pixels, and clip or remove none."
+    )
+
+
+def test_one_fact_is_told_once(tmp_path):
+    """Missing files are found by the import and by the audit."""
+    file = write_coco(tmp_path, [{}, {}, {}])
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    found = audit(import_coco(file, empty))
+    codes = [f.code for f in found]
+    assert "CA212" in codes and "CA120" not in codes
+    assert "Import again with the folder" in found["CA212"].advice
+    (empty / "0.png").write_bytes((tmp_path / "0.png").read_bytes())
+    some = audit(import_coco(file, empty))["CA212"]
+    assert some.advice == "Put the missing files into the image folder."
+
+
+def test_views_of_a_few_images_say_nothing_on_missing_classes(dataset):
+    found = audit(dataset.limit(3))
+    assert not [f for f in found if f.code in ("CA401", "CA403", "CA404")]
+    assert any("3 of 200 images, too few to say" in note for note in found.notes)
+    assert not any("too few to say" in note for note in audit(dataset).notes)

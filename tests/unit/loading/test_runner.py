@@ -220,6 +220,29 @@ def test_a_label_that_cannot_be_transformed_is_named(labels):
     assert run.error[4].endswith("(label [500, 10, 20, 20]).")
 
 
+@pytest.mark.parametrize(("over", "told"), [(0.5, "0.5 px"), (0.02, "0.02 px")])
+def test_a_label_over_the_border_by_rounding_costs_a_word(labels, over, told):
+    """Such boxes are the commonest reason why training with Albumentations stops."""
+    row = rows_of(labels, 4)[1]
+    width = labels.size[4, 0]
+    labels.objects.box[row] = [width - 20 + over, 10, 20, 20]
+    run = run_pipeline(labels, pipeline(A.HorizontalFlip(p=1)), workers=1)
+    assert run.status[4] == "failed"
+    assert run.error[4].endswith(
+        f", over the border by up to {told}: Albumentations stops at that unless "
+        "A.BboxParams has clip=True."
+    )
+    clipped = pipeline(A.HorizontalFlip(p=1), clip=True)
+    assert run_pipeline(labels, clipped, workers=1).status[4] == "ok"
+
+
+def test_a_label_inside_by_rounding_is_not_refused(labels):
+    row = rows_of(labels, 4)[1]
+    labels.objects.box[row] = [labels.size[4, 0] - 20 + 1e-4, 10, 20, 20]
+    run = run_pipeline(labels, pipeline(A.HorizontalFlip(p=1)), workers=1)
+    assert run.status[4] == "ok"
+
+
 @pytest.mark.parametrize(
     ("result", "stage", "message"),
     [

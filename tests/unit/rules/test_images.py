@@ -158,6 +158,76 @@ def test_image_without_objects_has_no_crowds_either():
     assert silent(rule, [VGA] * 2)
 
 
+def unlabelled(paths, empty):
+    """Images of three objects each, but for some."""
+    rows = [
+        (n, "cat", [60.0 * k, 10, 50, 40])
+        for n in range(len(paths))
+        if n not in empty
+        for k in range(3)
+    ]
+    made = labelled([(200, 100)] * len(paths), rows, ["cat"], filepaths=paths)
+    return evidence_of(rules.image_without_objects, statistics_of(made))
+
+
+FRAMES = [f"set/frame_{n:04}.jpg" for n in range(201)]
+
+
+def test_a_third_without_labels_among_images_alike_is_a_warning():
+    evidence = unlabelled(FRAMES, range(127, 201))
+    assert evidence.severity == "warning"
+    assert evidence.message == (
+        "74 of 201 images (37%) have neither objects nor crowd regions; probably they "
+        "were not annotated: 74 are of one folder, size and kind of name with images "
+        "that have labels, 74 follow one another in the file, the others hold 3 "
+        "objects each in the median."
+    )
+    assert evidence.advice.startswith("Annotate these images or leave them out")
+    assert evidence.images.tolist() == list(range(127, 201))
+
+
+def test_a_few_without_labels_are_a_note():
+    evidence = unlabelled(FRAMES, range(0, 200, 20))
+    assert evidence.severity is None and evidence.advice is None
+    assert evidence.message == (
+        "10 of 201 images have neither objects nor crowd regions."
+    )
+    assert unlabelled(FRAMES[:10], range(3)).severity is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["negatives/{}.jpg", "set/bg_{}.jpg", "set/empty-{}.png", "no_object/{}.jpg"],
+)
+def test_images_called_negatives_are_a_note(name):
+    paths = [*FRAMES[:100], *(name.format(n) for n in range(50))]
+    evidence = unlabelled(paths, range(100, 150))
+    assert evidence.severity is None
+    assert evidence.figures["named_negative"] == 50
+
+
+def test_images_filed_apart_may_be_either():
+    paths = [*FRAMES[:100], *(f"site_b/{n}.jpg" for n in range(50))]
+    evidence = unlabelled(paths, range(100, 150, 1))
+    assert evidence.severity == "warning"
+    assert "follow one another" in evidence.message
+    scattered = [paths[n] for n in np.random.default_rng(51).permutation(150)]
+    empty = [n for n, path in enumerate(scattered) if path.startswith("site_b")]
+    evidence = unlabelled(scattered, empty)
+    assert evidence.message == (
+        "50 of 150 images (33%) have neither objects nor crowd regions."
+    )
+    assert evidence.severity == "warning" and evidence.advice is None
+
+
+def test_copies_of_labelled_images_are_a_sign():
+    paths = [
+        f"train/dog{n}_jpg.rf.{copy}f3a{n:04}.jpg" for n in range(30) for copy in "abc"
+    ]
+    evidence = unlabelled(paths, range(0, 90, 3))
+    assert "30 are copies of an image with labels" in evidence.message
+
+
 def test_most_files_missing():
     rule = rules.most_files_missing
     lost, there = ["missing_file"], ["val"]

@@ -1,0 +1,174 @@
+"""Rules on what annotations say beside their box: mask, area, rotation, rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fiftyone_coco_audit.findings import Evidence, rule
+from fiftyone_coco_audit.statistics.shapes import SIZE_CLASSES, size_class
+from fiftyone_coco_audit.wording import counted, out_of, pixels, plural
+
+if TYPE_CHECKING:
+    from fiftyone_coco_audit.statistics.overview import Statistics
+
+#: Areas this near to each other are the same
+_SAME = 0.01
+
+
+@rule(
+    "CA313",
+    "empty-mask",
+    "error",
+    explanation="A mask without a pixel inside its image teaches a segmenter nothing, "
+    "and in the evaluation of masks no prediction can match it.",
+    advice="Draw these masks again, or remove the segmentation and keep the box.",
+    example="A polygon lies wholly to the right of its image.",
+    counterexample="A polygon lies half to the right of its image.",
+)
+def empty_mask(statistics: Statistics) -> Iterator[Evidence]:
+    """Finds masks that have no pixel in their image.
+
+    Args:
+        statistics: of the images
+    """
+    area = statistics.labelled.mask_area
+    if area is None:
+        return
+    found = np.flatnonzero(area == 0)
+    if len(found):
+        masks = np.flatnonzero(~np.isnan(area))
+        yield Evidence(
+            f"{out_of(found, masks, 'mask')} {plural(found, 'has', 'have')} no pixel "
+            "inside the image.",
+            objects=found,
+            figures={"objects": len(found)},
+        )
+
+
+@rule(
+    "CA314",
+    "wrong-area",
+    "warning",
+    explanation="COCO's AP for small, medium and large objects goes by `area`, so a "
+    "wrong one puts objects into the wrong class of size.",
+    advice="Compute `area` from the masks (pycocotools.mask.area), or from the boxes "
+    "where there are none.",
+    example="The `area` of an object is 0, or that of its box, though its mask fills "
+    "half of the box.",
+    counterexample="The `area` of an object is a tenth larger than its mask.",
+)
+def wrong_area(statistics: Statistics) -> Iterator[Evidence]:
+    """Finds areas that are far from those of the masks, or more than the boxes'.
+
+    It is a note where no object changes its class of size.
+
+    Args:
+        statistics: of the images
+    """
+    shapes = statistics.shapes
+    found = np.flatnonzero(shapes.wrong_area)
+    if not len(found):
+        return
+    area, measured = shapes.area[found], shapes.measured_area[found]
+    box = shapes.width[found] * shapes.height[found]
+    zero = area <= 0
+    of_box = ~zero & (np.abs(area - box) <= _SAME * box)
+    kinds = [
+        f"{len(which):,} {plural(which, *what)}"
+        for which, what in (
+            (np.flatnonzero(zero), ("is 0", "are 0")),
+            (np.flatnonzero(of_box), ("is that of the box", "are those of the box")),
+        )
+        if len(which)
+    ]
+    told = f" ({', '.join(kinds)})" if kinds else ""
+    said, true = size_class(area), size_class(measured)
+    changed = said != true
+    effect = "none of them changes its class of size"
+    if changed.any():
+        pair = true[changed] * len(SIZE_CLASSES) + said[changed]
+        most = int(np.bincount(pair).argmax())
+        actual, counts_as = (
+            SIZE_CLASSES[place] for place in divmod(most, len(SIZE_CLASSES))
+        )
+        wrong, such = changed.nonzero()[0], (pair == most).nonzero()[0]
+        effect = (
+            f"{counted(len(wrong), 'object')} {plural(wrong, 'counts', 'count')} in "
+            f"the wrong class of size, such as {len(such):,} as {counts_as} that "
+            f"{plural(such, 'is', 'are')} {actual}, so AP by size is off"
+        )
+    yield Evidence(
+        f"The `area` of {out_of(found, shapes, 'object')} is far from that of the mask "
+        f"or box{told}; {effect}.",
+        objects=found,
+        figures={
+            "objects": len(found),
+            "zero": int(zero.sum()),
+            "of_box": int(of_box.sum()),
+            "size_class_changes": int(changed.sum()),
+        },
+        severity=None if changed.any() else "note",
+    )
+
+
+@rule(
+    "CA315",
+    "box-barely-outside",
+    "note",
+    explanation="Boxes end up to a pixel over the border, mostly by rounding: harmless "
+    "in training, but Albumentations raises a ValueError at the first of them.",
+    advice="Pass clip=True to A.BboxParams, or clip the boxes to their images.",
+    example="A box ends half a pixel to the right of its image.",
+    counterexample="A box ends where its image does.",
+)
+def box_barely_outside(statistics: Statistics) -> Iterator[Evidence]:
+    """Finds boxes that Albumentations refuses, though they are inside but for rounding.
+
+    Args:
+        statistics: of the images
+    """
+    shapes = statistics.shapes
+    found = np.flatnonzero(shapes.barely_outside)
+    if len(found):
+        most = float(shapes.outside[found].max())
+        yield Evidence(
+            f"{out_of(found, shapes, 'box')} {plural(found, 'reaches', 'reach')} over "
+            f"the border of the image by up to {pixels(most)}, where Albumentations "
+            "stops.",
+            objects=found,
+            figures={"objects": len(found), "most_px": most},
+        )
+
+
+@rule(
+    "CA316",
+    "rotation-ignored",
+    "warning",
+    explanation="An annotation has a `rotation`, as CVAT writes it, but its box is "
+    "that of the shape before it was turned, so the box misses parts of the object.",
+    advice="Replace each box by the one around the turned shape, or export polygons or "
+    "oriented boxes.",
+    example="A box has the attribute `rotation` of 30.",
+    counterexample="A box has the attribute `rotation` of 0, or one of 30 and a mask "
+    "that the box is around.",
+)
+def rotation_ignored(statistics: Statistics) -> Iterator[Evidence]:
+    """Finds boxes that are not turned as their attribute says.
+
+    Args:
+        statistics: of the images
+    """
+    shapes, rotation = statistics.shapes, statistics.labelled.rotation
+    found = np.flatnonzero(shapes.rotation_ignored)
+    if rotation is None or not len(found):
+        return
+    angle = np.abs((rotation[found] + 90) % 180 - 90)
+    yield Evidence(
+        f"{out_of(found, shapes, 'box')} {plural(found, 'has', 'have')} a `rotation` "
+        f"({np.median(angle):.0f}° in the median) that the box does not show.",
+        objects=found,
+        figures={"objects": len(found), "median_degrees": float(np.median(angle))},
+    )
