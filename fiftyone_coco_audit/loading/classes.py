@@ -13,6 +13,9 @@ from fiftyone_coco_audit.wording import listed, percent, quoted
 
 #: Share of labels that must be so for a way of writing classes to be the loader's
 NEARLY_ALL = 0.98
+#: The way of writing classes by their positions in the dataset
+FROM_ZERO = "positions from 0"
+_BY_ID = "category ids"
 
 
 def diagnose_classes(
@@ -26,7 +29,8 @@ def diagnose_classes(
     """Finds out how a loader writes classes, and whether it confuses them.
 
     Positions from 0, positions from 1 (as of torchvision's detectors, of which 0 is
-    the background) and the ids of the dataset are all right.
+    the background) and the ids of the dataset are all right. Positions may also be
+    those in the sorted ids, as in detectron2.
 
     Args:
         values: ``P`` labels as the loader gave them: numbers, or names
@@ -59,6 +63,8 @@ def diagnose_classes(
     else:
         given = np.array(values, np.int64)
         known = _encodings(len(classes), category_ids, first_label)
+        if first_label is not None and _are_ids(given, truth, category_ids, known):
+            return [_of_ids(given, truth, classes, images, first_label)], _BY_ID
     right = {name: given == codes[truth] for name, codes in known.items()}
     possible = {name: np.isin(given, codes) for name, codes in known.items()}
     best = max(
@@ -160,13 +166,55 @@ def _of_unknown_names(
 def _encodings(
     count: int, category_ids: Sequence[int] | None, first_label: int | None
 ) -> dict[str, NDArray[np.int64]]:
-    positions = np.arange(count)
-    if first_label is not None:
-        return {f"positions from {first_label}": positions + first_label}
-    known = {"positions from 0": positions, "positions from 1": positions + 1}
+    """The labels of all classes in each way of writing them that is right."""
+    orders = {"": np.arange(count)}
     if category_ids is not None:
-        known["category ids"] = np.asarray(category_ids, np.int64)
+        ids = np.asarray(category_ids, np.int64)
+        ranks = np.argsort(np.argsort(ids, kind="stable"), kind="stable")
+        if (ranks != orders[""]).any():
+            orders[" in the order of the ids"] = ranks
+    firsts = (0, 1) if first_label is None else (first_label,)
+    known = {
+        f"positions from {first}{order}": ranks + first
+        for order, ranks in orders.items()
+        for first in firsts
+    }
+    if category_ids is not None and first_label is None:
+        known[_BY_ID] = ids
     return known
+
+
+def _are_ids(
+    given: NDArray[np.int64],
+    truth: NDArray[np.int64],
+    category_ids: Sequence[int] | None,
+    known: dict[str, NDArray[np.int64]],
+) -> bool:
+    """Whether labels are category ids where positions are meant."""
+    if category_ids is None:
+        return False
+    ids = np.asarray(category_ids, np.int64)
+    right = max((given == codes[truth]).mean() for codes in known.values())
+    return bool((given == ids[truth]).mean() >= NEARLY_ALL > right)
+
+
+def _of_ids(
+    given: NDArray[np.int64],
+    truth: NDArray[np.int64],
+    classes: Sequence[str],
+    images: NDArray[np.int64],
+    first_label: int,
+) -> Diagnosis:
+    worst = int(given.argmax())
+    return _diagnosis(
+        "category-ids",
+        f"The labels are the category ids of the file where positions from "
+        f"{first_label} are meant: {quoted(classes[truth[worst]])} is {given[worst]}.",
+        "Map each category id to its position among the classes.",
+        np.ones(len(given), bool),
+        images,
+        {"largest_label": int(given[worst])},
+    )
 
 
 def _shifted(

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.box_formats import FORMATS, corners
 from fiftyone_coco_audit.brief import Told
 from fiftyone_coco_audit.errors import CocoAuditError, check_whole
-from fiftyone_coco_audit.loading.classes import diagnose_classes
+from fiftyone_coco_audit.loading.classes import FROM_ZERO, diagnose_classes
+from fiftyone_coco_audit.loading.coverage import find_coverage
+from fiftyone_coco_audit.loading.extras import find_extras
 from fiftyone_coco_audit.loading.geometry import (
     RIGHT,
     Reading,
@@ -25,6 +27,7 @@ from fiftyone_coco_audit.loading.geometry import (
     read_boxes,
 )
 from fiftyone_coco_audit.loading.holding import Holder
+from fiftyone_coco_audit.loading.matching import match
 from fiftyone_coco_audit.loading.misreading import (
     AGREES,
     CLEARLY,
@@ -33,15 +36,17 @@ from fiftyone_coco_audit.loading.misreading import (
     misread,
     positions,
 )
-from fiftyone_coco_audit.loading.mistakes import Diagnosis
+from fiftyone_coco_audit.loading.mistakes import Diagnosis, is_more_than_few
+from fiftyone_coco_audit.loading.offsets import find_offsets
+from fiftyone_coco_audit.loading.pixel_mistakes import (
+    changed_alone,
+    name_changed,
+    pixel_mistakes,
+)
 from fiftyone_coco_audit.loading.targets import LoadedSample
-from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.objects import LabelledImages, Objects
 from fiftyone_coco_audit.wording import counted, named, percent
 
-#: The share of samples up to which boxes of no known kind are a note only
-FEW = 0.05
-#: The number of samples up to which they are as well
-LEAST = 2
 #: Samples that are compared with the labels of all other images
 MOST_COMPARED = 100
 
@@ -58,6 +63,12 @@ _RIGHT_BY_CONTAINER = {
 # to the size of the largest, and masks the padding
 _DETR = ("cxcywh", "normalised without padding")
 _OF_DETR = ("class_labels", "torchvision")
+
+
+_BACKGROUND = (
+    "The labels count the classes from 0, which is the background for torchvision's "
+    "Faster R-CNN, Mask R-CNN and SSD: count from 1 for these."
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -139,6 +150,8 @@ class TargetChecker:
             normalised"``; by default what is usual for targets of their kind
         first_label: the label that the first class is meant to have; by default 0 or 1
         channels: the order of channels that is meant, ``"rgb"`` or ``"bgr"``
+        crowds: the crowd regions of the images, which are no objects; None if they are
+            not known
 
     Raises:
         CocoAuditError: if there is no such format, label or order
@@ -150,6 +163,7 @@ class TargetChecker:
     box_format: str | None = None
     first_label: int | None = None
     channels: str = "rgb"
+    crowds: Objects | None = None
     _held: list[Held] = field(default_factory=list, init=False)
     _count: int = field(default=0, init=False)
 
@@ -161,6 +175,7 @@ class TargetChecker:
         size = np.tile(self.labelled.image_size, 2)
         self._truth = corners(objects.box, "xywh") / size
         self._ends = np.searchsorted(objects.image, np.arange(len(self.labelled) + 1))
+        self._searched: list[bool] = []
 
     def add(self, sample: LoadedSample, number: int | None = None) -> None:
         """Takes a sample of the loader.
@@ -170,48 +185,68 @@ class TargetChecker:
             number: its number in the order of the loader; by default the next
         """
         number = self._count if number is None else number
-        found = self._holder.hold(sample, number)
+        found = self._holder.hold(sample.without_crowds(), number)
         self._count += 1
         if found is not None:
+            self._searched.append(not found.claimed and found.position != number)
             rows = np.arange(*self._ends[found.position : found.position + 2])
             self._held.append(Held(found, rows, self._truth[rows]))
 
-    def result(self) -> LoaderCheck:
+    def result(self, excused: int | None = None) -> LoaderCheck:
         """Says what is wrong.
+
+        Args:
+            excused: how many images may be missing, since they could not be loaded or
+                a last batch was dropped; None where not all was loaded
 
         Returns:
             a :class:`LoaderCheck`
         """
         # Boxes may hold any numbers, also such as no overlap can be computed of
         with np.errstate(invalid="ignore", over="ignore"):
-            return self._result()
+            return self._result(excused)
 
-    def _result(self) -> LoaderCheck:
+    def _result(self, excused: int | None) -> LoaderCheck:
         held = [one for one in self._held if one.sample.pixels != "other"]
         seen = [one for one in held if one.sample.pixels != "altered"]
         judged = [
             one for one in held if len(one.truth) and len(one.sample.sample.boxes)
         ]
         expected = self._expected(judged)
+        found: list[Diagnosis] = []
+        off: list[Held] = []
+        changed: list[Held] = []
         if expected is not None:
             for one in judged:
                 one.read(expected)
-        wrong = [one for one in judged if one.right < AGREES]
+            changed = changed_alone([one for one in judged if one.reading is not None])
+            found += name_changed(changed, len(judged))
+            still = [one for one in judged if one.sample.pixels != "altered"]
+            offsets, off = find_offsets(still, expected, len(judged))
+            found += offsets
+        wrong = [one for one in judged if one.right < AGREES and one.reading is None]
         told = [one for one in wrong if one.sample.pixels != "altered"]
-        found = list(misread(told, expected, len(judged)))
+        found += misread(told, expected, len(judged))
         puzzling = [one for one in told if one.reading is None]
         found += self._of_other_images(puzzling, expected, len(judged))
-        found += self._of_other_pixels()
-        found += self._blank()
-        found += self._swapped_channels()
+        found += pixel_mistakes(self._held, self.labelled.filepaths, self.channels)
         if not any(one.name == "shuffled-labels" for one in found):
             unknown = [one for one in puzzling if one.reading is None]
             found += self._unknown(unknown, len(judged))
             found += self._lost(seen)
+            found += find_extras(held, expected, self._crowd_boxes())
         classes, encoding = self._classes(judged)
         found += classes
-        agreeing = sum(one.reading == expected for one in judged)
+        disagreeing = {id(one) for one in (*off, *changed)}
+        agreeing = sum(
+            one.reading == expected and id(one) not in disagreeing for one in judged
+        )
         notes = list(self._notes(wrong, found))
+        mistakes, remarks = self._coverage(excused)
+        found += mistakes
+        notes += remarks
+        if encoding == FROM_ZERO and self._is_torchvision(judged):
+            notes.append(_BACKGROUND)
         if expected is not None and (expected.box_format, expected.space) == _DETR:
             notes.append(
                 "The boxes are relative to their images without the padding, as DETR "
@@ -296,58 +331,31 @@ class TargetChecker:
                 {"samples": len(foreign), "compared": len(compared)},
             )
 
-    def _of_other_pixels(self) -> Iterator[Diagnosis]:
-        other = [one for one in self._held if one.sample.pixels == "other"]
-        if not other:
-            return
-        share = len(other) / len(self._held)
-        first = other[0].sample
-        paths = self.labelled.filepaths
-        yield Diagnosis(
-            "shuffled-images",
-            f"{len(other):,} of {len(self._held):,} images are not those that their "
-            f"ids say: as {first.sample.image_id!r} comes {paths[first.other]} and not "
-            f"{paths[first.position]}.",
-            "Take the image and its id from the same record.",
-            share,
-            positions(other),
-            {"samples": len(other)},
-        )
+    def _crowd_boxes(self) -> list[NDArray[np.float64]] | None:
+        """The boxes of the crowds of each image, from 0 to 1."""
+        if self.crowds is None:
+            return None
+        size = np.tile(self.labelled.size[self.crowds.image], 2)
+        ends = np.searchsorted(self.crowds.image, np.arange(1, len(self.labelled)))
+        return np.split(corners(self.crowds.box, "xywh") / size, ends)
 
-    def _blank(self) -> Iterator[Diagnosis]:
-        blank = [one for one in self._held if one.sample.pixels == "blank"]
-        if not blank:
-            return
-        yield Diagnosis(
-            "blank-images",
-            f"{len(blank):,} of {len(self._held):,} images are of one colour, and "
-            "their files are not.",
-            "Look for images that are normalised twice, or converted to whole numbers "
-            "after they were divided by 255.",
-            len(blank) / len(self._held),
-            positions(blank),
-            {"samples": len(blank)},
-        )
+    def _coverage(self, excused: int | None) -> tuple[list[Diagnosis], list[str]]:
+        count = len(self.labelled)
+        position = np.array([one.sample.position for one in self._held], np.int64)
+        searched = np.array(self._searched, bool)
+        times = np.bincount(position, minlength=count)
+        sure = np.bincount(position[~searched], minlength=count)
+        # Images that are recognized by their pixels may have a double in the dataset
+        if not is_more_than_few(int((times > 1).sum()), count):
+            times = np.where(sure > 1, sure, np.minimum(times, 1))
+        labels = np.diff(self._ends)
+        if self._count > len(self._held):
+            excused = None
+        return find_coverage(times, labels, excused)
 
-    def _swapped_channels(self) -> Iterator[Diagnosis]:
-        known = [one for one in self._held if abs(one.sample.colour) > 0.5]
-        sign = 1 if self.channels == "rgb" else -1
-        swapped = [one for one in known if sign * one.sample.colour < 0]
-        if len(swapped) < 2 or len(swapped) < len(known) / 2:
-            return
-        got, meant = ("BGR", "RGB") if sign == 1 else ("RGB", "BGR")
-        share = len(swapped) / len(known)
-        yield Diagnosis(
-            "swapped-channels",
-            f"The channels of {percent(share)} of the images are in the order {got}, "
-            f"not {meant}.",
-            "Convert what OpenCV reads by cv2.cvtColor(image, cv2.COLOR_BGR2RGB)."
-            if sign == 1
-            else "Leave out the conversion to RGB.",
-            share,
-            positions(swapped),
-            {"samples": len(swapped), "compared": len(known)},
-        )
+    @staticmethod
+    def _is_torchvision(judged: Sequence[Held]) -> bool:
+        return judged[0].sample.sample.container == "torchvision"
 
     def _lost(self, held: Sequence[Held]) -> Iterator[Diagnosis]:
         """Labels without a box, in samples whose boxes are understood."""
@@ -438,7 +446,7 @@ class TargetChecker:
 
     def _unknown(self, unknown: Sequence[Held], judged: int) -> Iterator[Diagnosis]:
         """Boxes that are no labels of any image, in any way of writing them."""
-        if len(unknown) <= max(FEW * judged, LEAST):
+        if not is_more_than_few(len(unknown), judged):
             return
         broken = sum(not np.isfinite(one.sample.sample.boxes).all() for one in unknown)
         sentence = _disagreeing(len(unknown), self._count)
@@ -492,29 +500,6 @@ def _disagreeing(number: int, count: int) -> str:
         f"The boxes of {number:,} of {count:,} samples agree with the labels of their "
         "images in no way that is known."
     )
-
-
-def match(
-    boxes: NDArray[np.float64],
-    truth: NDArray[np.float64],
-    tolerance: NDArray[np.float64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Matches boxes to labels, one to one, for the greatest sum of overlaps.
-
-    Args:
-        boxes: ``(n, 4)`` ``[x1, y1, x2, y2]``
-        truth: ``(m, 4)``
-        tolerance: ``(2,)`` what boxes may be wrong by
-
-    Returns:
-        the rows of the boxes and of the labels of each pair that overlaps by half
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    found = overlaps(boxes, truth, tolerance)
-    left, right = linear_sum_assignment(-found)
-    good = found[left, right] >= 0.5
-    return left[good], right[good]
 
 
 def check_options(box_format: object, first_label: object, channels: object) -> None:

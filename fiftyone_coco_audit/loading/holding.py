@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -17,11 +18,14 @@ from fiftyone_coco_audit.loading.pictures import (
     TURNS,
     Reference,
     compare,
+    contrast,
+    locate,
     places,
     read_reference,
     thumbnails,
 )
 from fiftyone_coco_audit.loading.targets import LoadedSample
+from fiftyone_coco_audit.loading.values import Values
 from fiftyone_coco_audit.objects import LabelledImages
 
 #: What the pixels say: they are the image that they should be, another one of the
@@ -31,6 +35,10 @@ Pixels = Literal["same", "other", "altered", "blank", "unknown"]
 
 #: Searches for an image in the whole dataset without success, before it is given up
 LAST_SEARCH = 20
+#: Places at which an image is looked for whose colors are not those of its file
+MOST_PLACES = 3
+#: Delivered pixels under which nothing was moved: resizing may do as much
+LEAST_MOVED = 2.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,9 @@ class HeldSample:
         orientation: what the EXIF data of the file say; 1 is upright
         colour: correlation of red minus blue with that of the file; NaN if not known
         sample: what was loaded, without its pixels
+        moved: by how many delivered pixels what is seen was moved, in x and y
+        unlike: whether what is seen is nowhere near its place in the file
+        values: what is known of the values of its pixels
     """
 
     position: int
@@ -56,6 +67,9 @@ class HeldSample:
     orientation: int
     colour: float
     sample: LoadedSample
+    moved: tuple[float, float] = (0.0, 0.0)
+    unlike: bool = False
+    values: Values | None = None
 
 
 class Holder:
@@ -94,9 +108,7 @@ class Holder:
             position = self.position_of.get(str(sample.image_id))
             self.unknown_ids += position is None
         image = sample.image
-        bare = LoadedSample(
-            None, sample.boxes, sample.labels, sample.image_id, sample.container
-        )
+        bare = replace(sample, image=None)
         if image is None:
             if position is None:
                 return None
@@ -106,11 +118,12 @@ class Holder:
                 position, claimed, "unknown", -1, (whole,), 1, np.nan, bare
             )
         held = None if position is None else self._compared(image, position, bare)
-        if held is not None and held.pixels in ("same", "blank", "unknown"):
-            return _claimed(held, claimed)
+        known = ("same", "blank", "unknown")
+        if held is not None and (held.pixels in known or any(held.moved)):
+            return replace(held, claimed=claimed)
         found = self._search(image)
-        if found is None:
-            return held and _claimed(held, claimed)
+        if found is None or found == position:
+            return held and replace(held, claimed=claimed)
         if position is None or not claimed:
             return self._compared(image, found, bare)
         elsewhere = self._compared(image, found, bare)
@@ -123,29 +136,44 @@ class Holder:
     ) -> HeldSample:
         size = self._size(position)
         delivered = float(image.shape[1]), float(image.shape[0])
+        shape = image if image.ndim == 3 else image[..., None]
         reference = self._reference(position)
-        pixels: Pixels = "unknown"
-        colour, orientation = np.nan, 1
-        canvases: tuple[Canvas, ...] = ()
-        if reference is not None:
-            orientation = reference.orientation
-            likeness = compare(image, reference, size)
-            pixels = "same" if likeness.turns else "altered"
-            if not likeness.turns and image.min() == image.max():
-                pixels = "blank"
-            if likeness.turns:
-                colour = likeness.colour
-                canvases = tuple(
-                    Canvas(size, delivered, place, likeness.turns)
-                    for place in (likeness.place, *likeness.others)
-                )
-        if not canvases:
-            shape = image if image.ndim == 3 else image[..., None]
-            canvases = tuple(
-                Canvas(size, delivered, place, ()) for place in places(shape, size)
+        if reference is None:
+            anywhere = tuple(
+                Canvas(size, delivered, p, ()) for p in places(shape, size)
             )
+            return HeldSample(position, False, "unknown", -1, anywhere, 1, np.nan, bare)
+        likeness = compare(image, reference, size)
+        turns = likeness.turns
+        where = (likeness.place, *likeness.others) if turns else ()
+        where = where or tuple(islice(places(shape, size), MOST_PLACES))
+        structure, place, turn = locate(image, reference, where, turns or TURNS)
+        moved = structure.moved[0] * place[2], structure.moved[1] * place[3]
+        if np.hypot(*moved) < LEAST_MOVED:
+            moved = 0.0, 0.0
+        pixels: Pixels = "same" if turns else "altered"
+        if any(moved) or structure.is_unlike:
+            pixels = "altered"
+        elif not turns and structure.is_same:
+            # Its colors are others, but not what is seen
+            pixels, turns, where = "same", (turn,), (place,)
+        is_blank = not turns and image.min() == image.max()
+        if is_blank:
+            pixels = "blank"
+        if not turns:
+            where = tuple(places(shape, size))
         return HeldSample(
-            position, False, pixels, -1, canvases, orientation, colour, bare
+            position,
+            False,
+            pixels,
+            -1,
+            tuple(Canvas(size, delivered, place, turns) for place in where),
+            reference.orientation,
+            likeness.colour,
+            bare,
+            moved,
+            structure.is_unlike and not is_blank,
+            Values.of(image, contrast(image, place, reference)),
         )
 
     def _search(self, image: NDArray[Any]) -> int | None:
@@ -189,9 +217,3 @@ class Holder:
     def _size(self, position: int) -> tuple[float, float]:
         width, height = self.labelled.size[position]
         return float(width), float(height)
-
-
-def _claimed(held: HeldSample, claimed: bool) -> HeldSample:
-    from dataclasses import replace
-
-    return replace(held, claimed=claimed)

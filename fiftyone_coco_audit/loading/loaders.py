@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -15,13 +14,20 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.brief import Told
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.loading.diagnosis import LoaderCheck, TargetChecker
+from fiftyone_coco_audit.loading.failures import (
+    LoaderFailure,
+    failure_of,
+    is_end,
+    last_failure,
+    reraise_end,
+)
 from fiftyone_coco_audit.loading.targets import (
     number_of_samples,
     unpack_batch,
     unpack_sample,
 )
 from fiftyone_coco_audit.loading.throughput import Throughput
-from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.objects import LabelledImages, Objects
 from fiftyone_coco_audit.parallel import available_cores
 from fiftyone_coco_audit.wording import counted
 
@@ -30,44 +36,6 @@ MEASURED_BATCHES = 32
 MEASURED_SAMPLES = 32
 #: A loader that fails so often in a row will not recover
 LAST_FAILURE = 100
-
-# What PyTorch says where no further batch will come: it would wait for it for minutes
-_DIED = re.compile(
-    r"DataLoader worker .*(exited unexpectedly|killed by signal)"
-    r"|Pin memory thread exited"
-)
-_TIMED_OUT = re.compile("DataLoader timed out")
-
-
-@dataclass(frozen=True)
-class LoaderFailure:
-    """A batch, or a sample, that could not be loaded or taken apart.
-
-    Attributes:
-        number: the number of the batch, from 0
-        sample: the index in the dataset that failed; None if it is not known
-        stage: ``"load"``, ``"targets"`` if it was loaded but is of no known kind, or
-            ``"worker"`` if the process that loads it died, or took too long
-        exception: the type of what was raised
-        message: what it said
-        place: the place of the sample in its batch, from 0; None if it is not known
-    """
-
-    number: int
-    sample: int | None
-    stage: str
-    exception: str
-    message: str
-    place: int | None = None
-
-    def __str__(self) -> str:
-        where = f"batch {self.number}"
-        if self.sample is not None:
-            where = f"sample {self.sample} of the loader's dataset"
-        elif self.place is not None:
-            where = f"sample {self.place} of batch {self.number}"
-        kind = "" if self.exception == "CocoAuditError" else self.exception
-        return ": ".join(filter(None, [where, kind, self.message.rstrip(".")]))
 
 
 @dataclass(frozen=True, repr=False)
@@ -170,6 +138,7 @@ def run_loader(
     box_format: str | None = None,
     first_label: int | None = None,
     channels: str = "rgb",
+    crowds: Objects | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LoaderRun:
     """Loads everything that a loader has, and holds its targets against the labels.
@@ -180,15 +149,16 @@ def run_loader(
     Args:
         labelled: the images and their labels
         loader: an iterable of batches, such as a ``DataLoader`` of PyTorch, or a
-            dataset with ``__getitem__`` and ``__len__``. Random augmentation but flips
-            and turns should be switched off, since boxes cannot be held against labels
-            with it
+            dataset with ``__getitem__`` and ``__len__``. Switch random augmentation
+            off, but for flips, turns and colors, since boxes cannot be held against
+            labels with it
         image_ids: the ids that the loader may call the images by; see
             :class:`.diagnosis.TargetChecker`, also for the following
         category_ids: the ids that the loader may call the classes by
         box_format: what the boxes are meant to be
         first_label: the label that the first class is meant to have
         channels: the order of channels that is meant
+        crowds: the crowd regions of the images, if they are known
         progress: called with the number of batches done and of all; 0 if the loader
             does not say
 
@@ -205,6 +175,7 @@ def run_loader(
         box_format=box_format,
         first_label=first_label,
         channels=channels,
+        crowds=crowds,
     )
     _require_loader(loader)
     workers = getattr(loader, "num_workers", 0)
@@ -225,9 +196,9 @@ def run_loader(
         complete = False
     except RuntimeError as error:
         # PyTorch raises it wherever this process is when a worker dies
-        if not _is_end(error):
+        if not is_end(error):
             raise
-        record.failures.append(_last_failure(record.number, error))
+        record.failures.append(last_failure(record.number, error))
     if not workers:
         done = max(sum(record.samples), 1)
         cost = sum(record.seconds) / done, sum(record.used) / done
@@ -243,7 +214,7 @@ def run_loader(
             min(computing, taken), max(taken - computing, 0.0), available_cores()
         ),
         failures=tuple(record.failures),
-        check=checker.result(),
+        check=checker.result(_excused(loader, record) if complete else None),
         complete=complete,
         notes=tuple(record.notes),
     )
@@ -300,6 +271,8 @@ class _Record:
         failures: what could not be loaded
         notes: sentences on what was not loaded
         number: of the batch that is being loaded
+        missed: how many samples failed
+        ended: whether the loader was read to its end
     """
 
     seconds: list[float] = field(default_factory=list)
@@ -308,6 +281,17 @@ class _Record:
     failures: list[LoaderFailure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     number: int = 0
+    missed: int = 0
+    ended: bool = False
+
+
+def _excused(loader: Any, record: _Record) -> int | None:
+    """How many images may be missing; None where the loader did not give all it has."""
+    if not record.ended:
+        return None
+    dropped = getattr(loader, "drop_last", False) is True
+    size = getattr(loader, "batch_size", None)
+    return record.missed + (size - 1 if dropped and isinstance(size, int) else 0)
 
 
 def _load(
@@ -326,11 +310,15 @@ def _load(
             record.failures.extend(found)
             size = 0
             in_a_row += 1
+            record.missed += _size(loader, single, record.samples)
         else:
             record.seconds.append(wall)
             record.used.append(computing)
+            failed = len(record.failures)
             size = _check(checker, item, loader, single, position, record)
             record.samples.append(size)
+            failed = len(record.failures) - failed
+            record.missed += failed if size else _size(loader, single, record.samples)
             in_a_row = 0
         # What fails has its place in the order all the same
         position += size or _size(loader, single, record.samples)
@@ -360,6 +348,8 @@ def _load(
             f"The loader ended after {things} with a failure: a generator that raises "
             "cannot go on, and what comes after was not loaded."
         )
+    else:
+        record.ended = True
 
 
 @dataclass(frozen=True)
@@ -377,7 +367,7 @@ def _timed(loader: Any, single: bool) -> Iterator[tuple[Any, float, float]]:
         try:
             iterator = iter(loader)
         except Exception as error:
-            _reraise_end(error)
+            reraise_end(error)
             yield _Raised(error), 0.0, 0.0
             return
         fetches = (_next_of(iterator) for _ in count())
@@ -388,7 +378,7 @@ def _timed(loader: Any, single: bool) -> Iterator[tuple[Any, float, float]]:
         except _Exhausted:
             return
         except Exception as error:
-            _reraise_end(error)
+            reraise_end(error)
             item = _Raised(error)
         yield item, perf_counter() - start, thread_time() - used
 
@@ -419,37 +409,6 @@ def _next_of(iterator: Iterator[Any]) -> Callable[[], Any]:
     return fetch
 
 
-def _is_end(error: BaseException) -> bool:
-    """Whether a loader of PyTorch can give nothing more after this."""
-    text = str(error)
-    known = _DIED.search(text) or _TIMED_OUT.search(text)
-    return isinstance(error, RuntimeError) and known is not None
-
-
-def _reraise_end(error: Exception) -> None:
-    if _is_end(error):
-        raise error
-
-
-def _last_failure(number: int, error: Exception) -> LoaderFailure:
-    what = str(error).splitlines()[0].split(". ")[0].rstrip(".")
-    what = f"{what[:1].upper()}{what[1:]}"
-    if _TIMED_OUT.search(what):
-        why = (
-            "the batch took longer than the loader's `timeout`, which no loading goes "
-            "on after. Raise it, or see with num_workers=0 what takes so long"
-        )
-    else:
-        why = (
-            "the process was killed or crashed, for lack of memory for example, and no "
-            "loading goes on after that. With num_workers=0 the reason is shown, or "
-            "Python itself ends with it; with fewer workers or smaller batches "
-            "less memory is needed"
-        )
-    message = f"{what}: {why}"
-    return LoaderFailure(number, None, "worker", type(error).__name__, message)
-
-
 def _size(loader: Any, single: bool, samples: Sequence[int]) -> int:
     """The number of samples in a full batch."""
     known = getattr(loader, "batch_size", None)
@@ -472,21 +431,21 @@ def _check(
         try:
             sample = unpack_sample(item)
         except Exception as error:
-            record.failures.append(_failure(number, number, "targets", error))
+            record.failures.append(failure_of(number, number, "targets", error))
         else:
             checker.add(sample, position)
         return 1
     try:
         loaded = unpack_batch(item)
     except Exception as error:
-        _reraise_end(error)
-        record.failures.append(_failure(number, None, "targets", error))
+        reraise_end(error)
+        record.failures.append(failure_of(number, None, "targets", error))
         return 0
     size = _batch_size_in_order(loader)
     for place, one in enumerate(loaded):
         if isinstance(one, Exception):
             index = None if size is None else number * size + place
-            failure = _failure(number, index, "targets", one, place)
+            failure = failure_of(number, index, "targets", one, place)
             record.failures.append(failure)
         else:
             checker.add(one, position + place)
@@ -506,7 +465,7 @@ def _attributed(
 ) -> list[LoaderFailure]:
     """What failed: the samples of the batch, where these can be loaded one by one."""
     if single:
-        return [_failure(number, number, "load", error)]
+        return [failure_of(number, number, "load", error)]
     size = _batch_size_in_order(loader)
     found = []
     if size is not None:
@@ -518,23 +477,9 @@ def _attributed(
             try:
                 dataset[index]
             except Exception as own:
-                _reraise_end(own)
-                found.append(_failure(number, index, "load", own, place))
-    return found or [_failure(number, None, "load", error)]
-
-
-def _failure(
-    number: int,
-    sample: int | None,
-    stage: str,
-    error: Exception,
-    place: int | None = None,
-) -> LoaderFailure:
-    # Of what a worker raised, PyTorch tells the traceback, whose last line is the error
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    name = type(error).__name__
-    message = lines[-1].strip().removeprefix(f"{name}: ") if lines else ""
-    return LoaderFailure(number, sample, stage, name, message, place)
+                reraise_end(own)
+                found.append(failure_of(number, index, "load", own, place))
+    return found or [failure_of(number, None, "load", error)]
 
 
 def _burst(loader: Any, record: _Record) -> float:
@@ -547,7 +492,7 @@ def _burst(loader: Any, record: _Record) -> float:
     try:
         iterator = iter(loader)
     except Exception as error:
-        _reraise_end(error)
+        reraise_end(error)
         return 0.0
     for number in range(MEASURED_BATCHES):
         record.number = number
@@ -557,7 +502,7 @@ def _burst(loader: Any, record: _Record) -> float:
         except StopIteration:
             break
         except Exception as error:
-            _reraise_end(error)
+            reraise_end(error)
             size = 0
         if number:
             samples += size
@@ -578,5 +523,5 @@ def _cost(dataset: Any) -> tuple[float, float]:
         try:
             dataset[index]
         except Exception as error:
-            _reraise_end(error)
+            reraise_end(error)
     return (perf_counter() - start) / some, (thread_time() - used) / some

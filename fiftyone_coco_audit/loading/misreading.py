@@ -17,6 +17,7 @@ from fiftyone_coco_audit.loading.geometry import (
     Canvas,
     Reading,
     agreements,
+    overlaps,
     read_boxes,
     readings,
 )
@@ -95,8 +96,22 @@ class Held:
     def read(self, expected: Reading) -> None:
         """Reads the boxes as they are meant, if they agree with the labels so."""
         self.right, boxes = self.fit(expected, self.tolerance)
+        if boxes is not None and self.right < AGREES:
+            self.right = max(self.right, self._in_part(boxes))
         if self.right >= AGREES:
             self.reading, self.boxes = expected, boxes
+
+    def _in_part(self, boxes: NDArray[np.float64]) -> float:
+        """How well boxes agree with labels, but for some of no size or of no label."""
+        sized = boxes[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)]
+        if len(sized) < max(2, len(boxes) / 2):
+            return 0.0
+        found = overlaps(sized, self.truth, self.tolerance)
+        both = [float(found.max(axis=1).mean())]
+        # Where every label has its box, the others are too many
+        if len(sized) > len(self.truth) > 1:
+            both.append(float(found.max(axis=0).mean()))
+        return max(both)
 
 
 def misread(

@@ -11,6 +11,16 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.wording import counted
 
+#: The share of samples up to which something may be chance
+FEW = 0.05
+#: The number of samples up to which it may be as well
+LEAST = 2
+
+
+def is_more_than_few(number: int, total: int) -> bool:
+    """Whether as many of some samples are more than chance."""
+    return number > max(FEW * total, LEAST)
+
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis(Brief):

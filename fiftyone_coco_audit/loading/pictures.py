@@ -6,7 +6,7 @@ changes of colour, and tells flips, turns, swapped channels and other images.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.files import open_file
+from fiftyone_coco_audit.loading import structure
+from fiftyone_coco_audit.loading.structure import Structure
 
 SIDE = 16
 #: Correlation of thumbnails from which two images are taken as the same
@@ -49,11 +51,13 @@ class Reference:
         thumbnail: ``(16, 16, 3)`` RGB
         orientation: what its EXIF data say; 1 is upright
         grey: ``(8, 256)`` its grey values in each of :data:`TURNS`, standardised
+        large: ``(96, 96)`` its gray values, for :mod:`.structure`
     """
 
     thumbnail: NDArray[np.float32]
     orientation: int
     grey: NDArray[np.float32]
+    large: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,9 @@ def read_reference(filepath: str, size: tuple[float, float]) -> Reference | None
             image.draft("RGB", (8 * SIDE, 8 * SIDE))
             upright = ImageOps.exif_transpose(image)
             as_stored = stored == size and stored[::-1] != size and orientation > 4
-            turned = image if as_stored else upright
-            small = turned.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX)
+            turned = (image if as_stored else upright).convert("RGB")
+            small = turned.resize((SIDE, SIDE), Image.Resampling.BOX)
+            large = turned.resize((structure.SIDE,) * 2, Image.Resampling.BOX)
     except Exception:
         return None
     thumbnail = np.asarray(small, np.float32)
@@ -106,7 +111,12 @@ def read_reference(filepath: str, size: tuple[float, float]) -> Reference | None
     if grey.std() < FLAT:
         return None
     turned_grey = np.stack([turn_array(grey, turn).ravel() for turn in TURNS])
-    return Reference(thumbnail, int(orientation), _standardised(turned_grey))
+    return Reference(
+        thumbnail,
+        int(orientation),
+        _standardised(turned_grey),
+        np.asarray(large, np.float32).mean(axis=2).astype(np.uint8),
+    )
 
 
 def turn_array(array: NDArray[Any], turn: Turn) -> NDArray[Any]:
@@ -169,6 +179,50 @@ def compare(
         if turn == best and other != place and value > correlation - NEARLY_SAME
     )
     return Likeness(turns, place, correlation, colour, tuple(alike))
+
+
+def locate(
+    image: NDArray[Any],
+    reference: Reference,
+    candidates: Sequence[Place],
+    turns: Sequence[Turn],
+) -> tuple[Structure, Place, Turn]:
+    """Finds out whether what is seen in a delivered image is where it should be.
+
+    Args:
+        image: ``(height, width, channels)`` or ``(height, width)``, of any range
+        reference: the image that it is said to be
+        candidates: where in the delivered image it may be
+        turns: the ways of turning that it may be
+
+    Returns:
+        what is known of it, and the place and the way of turning that fit best
+    """
+    image = image if image.ndim == 3 else image[..., None]
+    file = structure.edges(reference.large)
+    best: tuple[float, Place, Turn] = (-np.inf, candidates[0], turns[0])
+    for place in candidates:
+        delivered = structure.edges(_large(image, place))
+        for turn in turns:
+            value = structure.correlation(turn_array(file, turn), delivered)
+            # The first of several that are alike is the simplest
+            if value > best[0] + NEARLY_SAME:
+                best = value, place, turn
+    _, place, turn = best
+    turned = np.ascontiguousarray(turn_array(file, turn))
+    delivered = structure.edges(_large(image, place))
+    return structure.compare_edges(turned, delivered), place, turn
+
+
+def contrast(image: NDArray[Any], place: Place, reference: Reference) -> float:
+    """How many times as far apart the gray values of an image are as in its file."""
+    image = image if image.ndim == 3 else image[..., None]
+    return float(_large(image, place).std() / max(reference.large.std(), 1e-12))
+
+
+def _large(image: NDArray[Any], place: Place) -> NDArray[np.float32]:
+    gray: NDArray[np.float32] = _thumbnail(image, place, structure.SIDE).mean(axis=2)
+    return gray
 
 
 def places(image: NDArray[Any], size: tuple[float, float]) -> Iterator[Place]:
@@ -251,7 +305,9 @@ def _without_border(image: NDArray[Any]) -> Place | None:
     return None
 
 
-def _thumbnail(image: NDArray[Any], place: Place) -> NDArray[np.float32]:
+def _thumbnail(
+    image: NDArray[Any], place: Place, side: int = SIDE
+) -> NDArray[np.float32]:
     import cv2
 
     left, top, width, height = place
@@ -264,14 +320,14 @@ def _thumbnail(image: NDArray[Any], place: Place) -> NDArray[np.float32]:
     if part.shape[2] > _MOST_CHANNELS:
         part = part[..., :3]
     # Some samples of a large image are enough for a mean
-    step = max(min(part.shape[:2]) // (8 * SIDE), 1)
+    step = max(min(part.shape[:2]) // max(8 * SIDE, 3 * side), 1)
     part = part[::step, ::step]
     if part.dtype not in (np.uint8, np.float32):
         part = part.astype(np.float32)
     small = cv2.resize(
-        np.ascontiguousarray(part), (SIDE, SIDE), interpolation=cv2.INTER_AREA
+        np.ascontiguousarray(part), (side, side), interpolation=cv2.INTER_AREA
     )
-    return small.reshape(SIDE, SIDE, -1).astype(np.float32)
+    return small.reshape(side, side, -1).astype(np.float32)
 
 
 def _standardised(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -147,16 +147,17 @@ def check_loader(
 ) -> LoaderRun:
     """Loads all that a training loader has, and holds it against a dataset's labels.
 
-    Lost labels, permuted classes, boxes with x and y swapped, in another format or
-    scale, images turned against their boxes or with swapped channels are named.
-    PyTorch is not needed for other loaders than its own.
+    It names lost, repeated and extra boxes, boxes in another format or scale, with an
+    offset or with x and y swapped, images that were changed without their boxes or have
+    swapped channels or odd values, permuted classes, and samples that come twice or
+    never. PyTorch is not needed for other loaders than its own.
 
     Args:
         samples: the dataset or view that the loader is about, in its order where it
             does not tell the ids of images
         loader: an iterable of batches, such as a ``DataLoader`` of PyTorch, or a
             dataset with ``__getitem__`` and ``__len__``. Switch random augmentation
-            but flips and turns off
+            off, but for flips, turns and colors
         label_field: the field of the ground truth
         box_format: what the boxes are meant to be, such as ``"xyxy"``; see
             :class:`.diagnosis.TargetChecker`
@@ -182,6 +183,7 @@ def check_loader(
             box_format=box_format,
             first_label=first_label,
             channels=channels,
+            crowds=labelled.crowds,
             progress=report,
         )
 

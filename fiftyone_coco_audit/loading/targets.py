@@ -6,7 +6,7 @@ Tensors are recognised by what they can do, so that PyTorch need not be there.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral
 from typing import Any, Literal
@@ -30,11 +30,15 @@ _LABEL_KEYS = (
     "classes",
 )
 _ID_KEYS = ("image_id", "img_id")
+_CROWD_KEY = "iscrowd"
 _TARGET_KEYS = ("target", "targets", "labels", "annotations")
 
 _USED_KEYS = {*_IMAGE_KEYS, *_BOX_KEYS, *_LABEL_KEYS, *_ID_KEYS, *_TARGET_KEYS}
 #: Numbers of channels, the commonest first
 _CHANNELS = (3, 4, 1)
+
+#: Containers whose boxes are tensors for a model, which must have two axes
+_OF_TORCH = ("torchvision", "class_labels")
 
 _KNOWN = (
     "known are (image, {'boxes', 'labels', 'image_id'}), (image, COCO records), "
@@ -53,6 +57,9 @@ class LoadedSample:
         labels: ``(n,)`` integers or names; None without any
         image_id: what the loader says which image it is; None if it does not
         container: how the targets are put together
+        crowd: ``(n,)`` which boxes the loader itself says are crowds; None if it does
+            not
+        flat: whether there are no boxes, and their array has the shape (0,)
     """
 
     image: NDArray[Any] | None
@@ -60,6 +67,16 @@ class LoadedSample:
     labels: NDArray[Any] | None = None
     image_id: Any = None
     container: Container = "plain"
+    crowd: NDArray[np.bool_] | None = None
+    flat: bool = False
+
+    def without_crowds(self) -> LoadedSample:
+        """The sample without the boxes that the loader itself says are crowds."""
+        if self.crowd is None or not self.crowd.any():
+            return self
+        kept = ~self.crowd
+        labels = None if self.labels is None else self.labels[kept]
+        return replace(self, boxes=self.boxes[kept], labels=labels, crowd=None)
 
 
 def as_array(value: Any) -> NDArray[Any]:
@@ -149,8 +166,9 @@ def _unpackers(batch: Any) -> Sequence[Callable[[], LoadedSample]]:
         count = len(images)
         parts = [
             {
-                key: _part(value, n, count, repr(key)) if key in _USED_KEYS else None
+                key: _part(value, n, count, repr(key))
                 for key, value in batch.items()
+                if _is_used(key, value, count)
             }
             for n in range(count)
         ]
@@ -253,8 +271,9 @@ def _part(value: Any, place: int, count: int, what: str) -> Any:
     """What belongs to one sample of a batch."""
     if isinstance(value, Mapping):
         return {
-            key: _part(one, place, count, repr(key)) if key in _USED_KEYS else None
+            key: _part(one, place, count, repr(key))
             for key, one in value.items()
+            if _is_used(key, one, count)
         }
     if value is None:
         return None
@@ -273,6 +292,13 @@ def _part(value: Any, place: int, count: int, what: str) -> Any:
     return value[place]
 
 
+def _is_used(key: str, value: Any, count: int) -> bool:
+    """Whether a key of a batch is looked at; crowds are, if there is one an image."""
+    if key == _CROWD_KEY:
+        return hasattr(value, "__len__") and len(value) == count
+    return key in _USED_KEYS
+
+
 def _target_of(item: Mapping[str, Any]) -> Any:
     if _first(item, _BOX_KEYS) is not None:
         return item
@@ -286,8 +312,8 @@ def _target_of(item: Mapping[str, Any]) -> Any:
 def _sample(
     image: Any, targets: Sequence[Any], container: Container = "plain"
 ) -> LoadedSample:
-    boxes, labels, image_id, container = _target(targets, container)
-    boxes = _as_boxes(boxes)
+    raw, labels, image_id, container = _target(targets, container)
+    boxes = _as_boxes(raw)
     if labels is not None:
         labels = _as_labels(labels)
         if len(labels) != len(boxes):
@@ -301,7 +327,28 @@ def _sample(
         labels,
         image_id,
         container,
+        _crowds(targets[0], len(boxes)),
+        container in _OF_TORCH and _is_array(raw) and as_array(raw).shape == (0,),
     )
+
+
+def _crowds(target: Any, count: int) -> NDArray[np.bool_] | None:
+    """Which boxes of a target are those of crowds, where it says so."""
+    if isinstance(target, Mapping):
+        found = target.get(_CROWD_KEY)
+        if found is None:
+            return _crowds(target.get("annotations"), count)
+    elif isinstance(target, (list, tuple)) and target:
+        if not all(isinstance(one, Mapping) for one in target):
+            return None
+        found = [one.get(_CROWD_KEY) or 0 for one in target]
+    else:
+        return None
+    try:
+        crowd = as_array(found).reshape(-1).astype(bool)
+    except (TypeError, ValueError):
+        return None
+    return crowd if len(crowd) == count else None
 
 
 def _as_image(image: Any) -> NDArray[Any]:

@@ -46,6 +46,7 @@ class LabelledSamples(Brief):
         rows: ``(N,)`` row of each object in the columns of the labels
         label_field: the label field
         notes: sentences on how the data was understood
+        crowds: the crowd regions, which are no objects
     """
 
     images: LabelledImages
@@ -53,6 +54,7 @@ class LabelledSamples(Brief):
     rows: NDArray[np.int64]
     label_field: str
     notes: list[str]
+    crowds: Objects
 
     def _about(self) -> str:
         return self.images._about()
@@ -182,6 +184,7 @@ def read_labelled_images(
         rows=found.rows[kept],
         label_field=label_field,
         notes=notes,
+        crowds=replace(found.objects.rows(np.flatnonzero(crowd)), masks=None),
     )
 
 

@@ -352,6 +352,22 @@ def test_a_loader_is_held_against_the_labels(dataset):
     assert [diagnosis.name for diagnosis in again.check.diagnoses] == names
 
 
+def test_crowds_that_a_loader_takes_for_objects_are_named(dataset):
+    view = dataset.limit(5)
+    for sample in view.iter_samples(autosave=True):
+        sample.ground_truth.detections.append(
+            fo.Detection(label="left", bounding_box=[0.5, 0, 0.5, 0.4], iscrowd=1)
+        )
+
+    class WithCrowds(Swapped):
+        def __getitem__(self, position):
+            image, target = super().__getitem__(position)
+            return image, {**target, "boxes": target["boxes"][:, [1, 0, 3, 2]]}
+
+    (found,) = check_loader(view, WithCrowds(dataset)).check.diagnoses
+    assert (found.name, found.figures["boxes"]) == ("crowds-as-objects", 5)
+
+
 def test_a_loader_without_a_length_shows_its_progress(dataset, capsys):
     class Stream:
         def __len__(self):

@@ -1,0 +1,61 @@
+"""Which images a loader gives: all of them, once each."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.loading.mistakes import Diagnosis
+from fiftyone_coco_audit.wording import counted
+
+
+def find_coverage(
+    times: NDArray[np.int64], labels: NDArray[np.int64], excused: int | None
+) -> tuple[list[Diagnosis], list[str]]:
+    """Names images that come more than once, or never.
+
+    Args:
+        times: ``(M,)`` how often each image came
+        labels: ``(M,)`` how many labels each has
+        excused: how many may be missing, since they failed or a last batch was dropped;
+            None where the loader was not read to its end
+
+    Returns:
+        the mistakes, and sentences on what may be meant so
+    """
+    found: list[Diagnosis] = []
+    again = np.flatnonzero(times > 1)
+    if len(again):
+        number = int((times[again] - 1).sum())
+        found.append(
+            Diagnosis(
+                "repeated-samples",
+                f"{counted(len(again), 'image')} of {len(times):,} "
+                f"{'comes' if len(again) == 1 else 'come'} more than once in an epoch: "
+                f"{counted(number, 'sample')} too many.",
+                "Look for lists that are joined twice, and for samplers that draw with "
+                "replacement, unless that is meant.",
+                len(again) / len(times),
+                again,
+                {"images": len(again), "samples": number},
+            )
+        )
+    missing = np.flatnonzero((times == 0) & (labels > 0))
+    empty = int(((times == 0) & (labels == 0)).sum())
+    if excused is None:
+        return found, []
+    if len(missing) > excused:
+        found.append(
+            Diagnosis(
+                "missing-samples",
+                f"{len(missing):,} of {len(times):,} images never come, with "
+                f"{counted(int(labels[missing].sum()), 'label')}.",
+                "Look for filters and splits; give the view that the loader is about.",
+                len(missing) / len(times),
+                missing,
+                {"images": len(missing), "labels": int(labels[missing].sum())},
+            )
+        )
+    if empty and len(missing) + empty > excused:
+        return found, [f"{counted(empty, 'image')} without labels never come."]
+    return found, []

@@ -1,0 +1,153 @@
+"""Boxes that are too many: copies, those of crowds, of nothing, and of no size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.box_formats import corners
+from fiftyone_coco_audit.loading.geometry import Reading, overlaps
+from fiftyone_coco_audit.loading.matching import match
+from fiftyone_coco_audit.loading.misreading import Held, positions
+from fiftyone_coco_audit.loading.mistakes import Diagnosis, is_more_than_few
+from fiftyone_coco_audit.wording import counted
+
+Boxes = NDArray[np.float64]
+
+
+def find_extras(
+    held: Sequence[Held], expected: Reading | None, crowds: Sequence[Boxes] | None
+) -> Iterator[Diagnosis]:
+    """Names boxes that a loader gives and no label has.
+
+    Args:
+        held: the samples, with what is understood of their boxes
+        expected: what the boxes are meant to be
+        crowds: the boxes ``[x1, y1, x2, y2]``, from 0 to 1, of the crowd regions of
+            each image
+
+    Yields:
+        the mistakes
+    """
+    yield from _of_no_shape(held)
+    if expected is None:
+        return
+    yield from _of_no_size(held, expected)
+    twice: list[tuple[Held, int]] = []
+    of_crowds: list[tuple[Held, int]] = []
+    unknown: list[tuple[Held, int]] = []
+    for one in held:
+        if one.boxes is None:
+            continue
+        boxes, copies = _apart(one)
+        twice.append((one, max(copies - _copies(one.truth), 0)))
+        left = _unmatched(boxes, one)
+        crowd = np.zeros(len(left), bool)
+        if crowds is not None and len(crowds[one.sample.position]):
+            known = crowds[one.sample.position]
+            crowd = overlaps(left, known, one.tolerance).max(axis=1) >= 0.5
+        of_crowds.append((one, int(crowd.sum())))
+        unknown.append((one, int((~crowd).sum())))
+    for name, found in (
+        ("repeated-boxes", twice),
+        ("crowds-as-objects", of_crowds),
+        ("extra-boxes", unknown),
+    ):
+        cases = [(one, number) for one, number in found if number]
+        # One crowd is no chance, but a box more may be rounded too far
+        if name == "extra-boxes" and not is_more_than_few(len(cases), len(held)):
+            continue
+        if cases:
+            yield _diagnosis(name, cases, len(held))
+
+
+_EXTRAS = {
+    "repeated-boxes": (
+        "{boxes} in {samples} {are} there more than once.",
+        "Look for labels that are read, joined or appended twice.",
+    ),
+    "crowds-as-objects": (
+        "{boxes} in {samples} {are} those of crowd regions, which are no objects.",
+        "Leave out what has iscrowd=1, as torchvision, detectron2 and DETR do.",
+    ),
+    "extra-boxes": (
+        "{boxes} in {samples} {are} not labels of their images, though the others are.",
+        "Look for boxes that are kept from another image, or added by an augmentation.",
+    ),
+    "boxes-without-size": (
+        "{boxes} in {samples} {have} a width or height of 0; torchvision's detectors "
+        "stop at such boxes.",
+        "Drop boxes without an area, and look for rounding to whole pixels.",
+    ),
+}
+
+
+def _diagnosis(name: str, cases: Sequence[tuple[Held, int]], total: int) -> Diagnosis:
+    number = sum(count for _, count in cases)
+    sentence, advice = _EXTRAS[name]
+    one = number == 1
+    return Diagnosis(
+        name,
+        sentence.format(
+            boxes=counted(number, "box"),
+            samples=f"{len(cases):,} of {total:,} samples",
+            are="is" if one else "are",
+            have="has" if one else "have",
+        ),
+        advice,
+        len(cases) / total,
+        positions(case for case, _ in cases),
+        {"boxes": number, "samples": len(cases)},
+    )
+
+
+def _of_no_shape(held: Sequence[Held]) -> Iterator[Diagnosis]:
+    flat = [one for one in held if one.sample.sample.flat]
+    if flat:
+        yield Diagnosis(
+            "flat-boxes",
+            f"{len(flat):,} of {len(held):,} samples have no objects and boxes of "
+            "shape (0,), at which torchvision's detectors stop.",
+            "Give boxes of shape (0, 4): boxes.reshape(-1, 4).",
+            len(flat) / len(held),
+            positions(flat),
+            {"samples": len(flat)},
+        )
+
+
+def _of_no_size(held: Sequence[Held], expected: Reading) -> Iterator[Diagnosis]:
+    cases = []
+    for one in held:
+        if one.reading not in (None, expected) or one.sample.pixels == "altered":
+            continue
+        made = corners(one.sample.sample.boxes, expected.box_format)
+        size = made[:, 2:] - made[:, :2]
+        # Boxes that are not understood may be of another format, and so negative
+        none = size <= 0 if one.reading is not None else size == 0
+        if none.any():
+            cases.append((one, int(none.any(axis=1).sum())))
+    if cases:
+        yield _diagnosis("boxes-without-size", cases, len(held))
+
+
+def _apart(one: Held) -> tuple[Boxes, int]:
+    """The boxes of a sample, each once, and how many are copies."""
+    assert one.boxes is not None
+    _, first = np.unique(one.boxes.round(6), axis=0, return_index=True)
+    return one.boxes[np.sort(first)], len(one.boxes) - len(first)
+
+
+def _copies(boxes: Boxes) -> int:
+    return len(boxes) - len(np.unique(boxes.round(6), axis=0))
+
+
+def _unmatched(boxes: Boxes, one: Held) -> Boxes:
+    """The boxes with an area that are those of no label."""
+    sized = boxes[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)]
+    matched, _ = match(sized, one.truth, one.tolerance)
+    left: Boxes = np.delete(sized, matched, axis=0)
+    # What is near a label may be one of a few that lie over each other
+    near = overlaps(left, one.truth, one.tolerance).max(axis=1, initial=0) >= 0.5
+    return left[~near]

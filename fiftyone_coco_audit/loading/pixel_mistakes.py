@@ -1,0 +1,160 @@
+"""What is wrong with the images of a loader: what they show, and their values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from fiftyone_coco_audit.loading.matching import match
+from fiftyone_coco_audit.loading.misreading import Held, positions
+from fiftyone_coco_audit.loading.mistakes import Diagnosis, is_more_than_few
+from fiftyone_coco_audit.loading.values import CUT, odd_values
+from fiftyone_coco_audit.wording import percent
+
+#: The share of samples up to which strong dropouts and colors may make images unlike
+CHANCE = 0.1
+#: How well boxes agree with labels if they were not moved with their image
+_UNMOVED = 0.95
+
+
+def pixel_mistakes(
+    held: Sequence[Held], filepaths: Sequence[str], channels: str
+) -> Iterator[Diagnosis]:
+    """Names what is wrong with the pixels of images, whatever their boxes are.
+
+    Args:
+        held: all samples that are held against an image
+        filepaths: those of all images
+        channels: the order of channels that is meant
+
+    Yields:
+        the mistakes
+    """
+    yield from _of_other_images(held, filepaths)
+    yield from _blank(held)
+    yield from _swapped_channels(held, channels)
+    values = [one.sample.values for one in held]
+    images = np.array([one.sample.position for one in held], np.int64)
+    yield from odd_values(values, images)
+
+
+def changed_alone(agreeing: Sequence[Held]) -> list[Held]:
+    """The samples whose images were changed, and whose boxes were not.
+
+    Args:
+        agreeing: those whose boxes agree with the labels of the unchanged image
+
+    Returns:
+        those whose images were moved, turned, cropped or replaced; none if they are so
+        few that it may be chance
+    """
+    found = [one for one in agreeing if _is_changed(one)]
+    few = len(found) <= CHANCE * len(agreeing)
+    return [] if few or not is_more_than_few(len(found), len(agreeing)) else found
+
+
+def name_changed(changed: Sequence[Held], total: int) -> Iterator[Diagnosis]:
+    """Names images that were changed without their boxes.
+
+    Args:
+        changed: see :func:`changed_alone`
+        total: the number of samples, of which the share is
+    """
+    if not changed:
+        return
+    ways = np.array([one.sample.moved for one in changed if any(one.sample.moved)])
+    nowhere = len(changed) - len(ways)
+    figures: dict[str, float | int | str] = {"samples": len(changed)}
+    told = []
+    if len(ways):
+        far = float(np.median(np.hypot(*ways.T)))
+        figures["pixels"] = far
+        told.append(f"in {len(ways):,} it is {far:.0f} px away, in the median")
+    if nowhere:
+        figures["nowhere"] = nowhere
+        told.append(f"in {nowhere:,} it is not found there at all")
+    yield Diagnosis(
+        "image-changed-alone",
+        f"In at least {len(changed):,} of {total:,} samples the image was moved, "
+        "rotated, cropped or replaced, and the boxes were not. Of what is seen in the "
+        f"file at a place, {' and '.join(told)}.",
+        "Give boxes and image to the same call of the transform.",
+        len(changed) / total,
+        positions(changed),
+        figures,
+    )
+
+
+def _is_changed(one: Held) -> bool:
+    values = one.sample.values
+    if values is not None and values.mistake == CUT:
+        # What is left of such an image is hardly to be seen
+        return False
+    if one.sample.unlike:
+        return one.right >= _UNMOVED
+    if not any(one.sample.moved) or one.boxes is None:
+        return False
+    boxes, labels = match(one.boxes, one.truth, one.tolerance)
+    if not len(boxes):
+        return False
+    apart = np.abs(one.boxes[boxes] - one.truth[labels]).mean(axis=0)
+    size = np.tile(one.sample.canvases[0].place[2:], 2)
+    # Boxes that were moved with their image are as far away as what is seen
+    return bool((apart * size).max() < np.hypot(*one.sample.moved) / 3)
+
+
+def _of_other_images(
+    held: Sequence[Held], filepaths: Sequence[str]
+) -> Iterator[Diagnosis]:
+    other = [one for one in held if one.sample.pixels == "other"]
+    if not other:
+        return
+    first = other[0].sample
+    yield Diagnosis(
+        "shuffled-images",
+        f"{len(other):,} of {len(held):,} images are not those that their "
+        f"ids say: as {first.sample.image_id!r} comes {filepaths[first.other]} and not "
+        f"{filepaths[first.position]}.",
+        "Take the image and its id from the same record.",
+        len(other) / len(held),
+        positions(other),
+        {"samples": len(other)},
+    )
+
+
+def _blank(held: Sequence[Held]) -> Iterator[Diagnosis]:
+    blank = [one for one in held if one.sample.pixels == "blank"]
+    if not blank:
+        return
+    yield Diagnosis(
+        "blank-images",
+        f"{len(blank):,} of {len(held):,} images are of one colour, and "
+        "their files are not.",
+        "Look for images that are normalised twice, or converted to whole numbers "
+        "after they were divided by 255.",
+        len(blank) / len(held),
+        positions(blank),
+        {"samples": len(blank)},
+    )
+
+
+def _swapped_channels(held: Sequence[Held], channels: str) -> Iterator[Diagnosis]:
+    known = [one for one in held if abs(one.sample.colour) > 0.5]
+    sign = 1 if channels == "rgb" else -1
+    swapped = [one for one in known if sign * one.sample.colour < 0]
+    if len(swapped) < 2 or len(swapped) < len(known) / 2:
+        return
+    got, meant = ("BGR", "RGB") if sign == 1 else ("RGB", "BGR")
+    share = len(swapped) / len(known)
+    yield Diagnosis(
+        "swapped-channels",
+        f"The channels of {percent(share)} of the images are in the order {got}, "
+        f"not {meant}.",
+        "Convert what OpenCV reads by cv2.cvtColor(image, cv2.COLOR_BGR2RGB)."
+        if sign == 1
+        else "Leave out the conversion to RGB.",
+        share,
+        positions(swapped),
+        {"samples": len(swapped), "compared": len(known)},
+    )
