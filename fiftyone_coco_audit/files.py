@@ -111,6 +111,15 @@ def open_file(path: str | os.PathLike[str]) -> BinaryIO:
     return open(path, "rb")
 
 
+def without_files(filepaths: Sequence[str]) -> bool:
+    """Whether images were imported without a folder of images.
+
+    Args:
+        filepaths: the paths that they have
+    """
+    return bool(filepaths) and all(path.startswith(NO_IMAGES) for path in filepaths)
+
+
 def require_images(filepaths: Sequence[str]) -> None:
     """Checks that images have files, or might have.
 
@@ -120,7 +129,7 @@ def require_images(filepaths: Sequence[str]) -> None:
     Raises:
         CocoAuditError: if all were imported without a folder of images
     """
-    if filepaths and all(path.startswith(NO_IMAGES) for path in filepaths):
+    if without_files(filepaths):
         raise CocoAuditError(
             "These images were imported without their files, and this needs their "
             "pixels: import them again with images_dir"

@@ -73,11 +73,10 @@ def ensure_sizes(
     ids, filepaths, metadata = unknown.values(["id", "filepath", "metadata"])
     before = dict(zip(ids, metadata, strict=True))
     # FiftyOne would wait for ever at a named pipe
-    files = [n for n, path in enumerate(filepaths) if why_no_file(path) is None]
-    if files:
-        unknown.select([ids[n] for n in files]).compute_metadata(
-            overwrite=True, progress=progress, skip_failures=True
-        )
+    no_files = [n for n, path in enumerate(filepaths) if why_no_file(path) is not None]
+    if len(no_files) < len(ids):
+        files = unknown.exclude([ids[n] for n in no_files]) if no_files else unknown
+        files.compute_metadata(overwrite=True, progress=progress, skip_failures=True)
     still_unknown = unknown.values("id")
     # FiftyOne takes away what there was of files that cannot be read
     lost = {id_: before[id_] for id_ in still_unknown if before.get(id_) is not None}

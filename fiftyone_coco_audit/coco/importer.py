@@ -195,7 +195,8 @@ def add_coco_predictions(
 
     A list of COCO results is matched by the ids of images and categories that
     :func:`import_coco` stored, or FiftyOne's own importer with ``include_id=True``:
-    ``coco_id`` of the samples and ``dataset.info["categories"]``. A COCO file with its
+    ``coco_id`` of the samples and ``dataset.info["categories"]``. Images are matched by
+    the names of their files too, where records have these. A COCO file with its
     own ids is matched by file names and category names, on any dataset of images. The
     field appears whole, or not at all.
 

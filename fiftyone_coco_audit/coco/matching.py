@@ -109,7 +109,7 @@ def match_images(records: Sequence[Any], target: Target, log: ProblemLog) -> Ima
             "their `image_id` is the name of an image file, or the number in it",
         )
     _note_partial(by_id, rows, ids, target, log)
-    example = next(iter(target.rows))
+    example = next(iter(target.rows), target.filepaths[0])
 
     def reason(row: int) -> str:
         id_, name = ids[row], names[row]

@@ -124,7 +124,8 @@ def _note_parents(
 def _match_by_id(file: ResultsFile, target: Target, log: ProblemLog) -> _Match:
     """Matches a list of results, by ids or by file names."""
     by_id = target.rows
-    if not by_id:
+    images_of = match_images(file.predictions, target, log)
+    if not by_id and not (images_of.rows >= 0).any():
         raise CocoAuditError(
             f"{file.name} refers to images by their COCO ids, but the samples of "
             f"{target.name} have no `coco_id`: import its COCO file with import_coco, "
@@ -155,7 +156,7 @@ def _match_by_id(file: ResultsFile, target: Target, log: ProblemLog) -> _Match:
             f"its `category_id` is {id_!r}, which names no category of {target.name}"
             f"{hint}"
         ),
-        images_of=match_images(file.predictions, target, log),
+        images_of=images_of,
         hint="" if image_ids & by_id.keys() else positions_hint(image_ids, len(by_id)),
     )
 

@@ -23,7 +23,7 @@ from fiftyone_coco_audit.fields import (
     fields_of,
     written_whole,
 )
-from fiftyone_coco_audit.files import require_images
+from fiftyone_coco_audit.files import require_images, without_files
 from fiftyone_coco_audit.loading.diagnosis import check_options
 from fiftyone_coco_audit.loading.loaders import LoaderRun, length_of, run_loader
 from fiftyone_coco_audit.loading.pipelines import AlbumentationsPipeline
@@ -44,6 +44,10 @@ _ADDED_BOX_PARAMS = (
     "The A.Compose has no bbox_params, so in training it would stop at boxes or leave "
     "them where they were: bbox_params were added for this run only. Add "
     "bbox_params=A.BboxParams(format=..., label_fields=[...]) to it."
+)
+_NO_PIXELS = (
+    "The dataset was imported without image files, so only targets were compared: "
+    "import it again with images_dir to compare the images too."
 )
 _FIELDS = (
     FieldSpec("dry_run_status", "str", "ok, suspicious, failed, or not run"),
@@ -175,7 +179,7 @@ def check_loader(
     labelled = read_labelled_images(samples, label_field, progress=False)
     ids = labelled.columns.coco_id
     with _bar(length_of(loader), progress) as report:
-        return run_loader(
+        found = run_loader(
             labelled.images,
             loader,
             image_ids=None if None in ids else ids,
@@ -186,6 +190,9 @@ def check_loader(
             crowds=labelled.crowds,
             progress=report,
         )
+    if without_files(labelled.images.filepaths):
+        found = replace(found, notes=(*found.notes, _NO_PIXELS))
+    return found
 
 
 @database_errors_explained()

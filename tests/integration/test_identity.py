@@ -5,6 +5,7 @@ import os
 
 import fiftyone as fo
 import fiftyone.operators as foo
+import numpy as np
 import pytest
 from PIL import Image
 from pycocotools.coco import COCO
@@ -15,6 +16,7 @@ from fiftyone_coco_audit import (
     add_coco_predictions,
     audit,
     audit_augmentation,
+    check_loader,
     compute_statistics,
     dry_run,
     evaluate,
@@ -98,6 +100,16 @@ def test_without_images_all_is_done_that_needs_no_pixels(tmp_path):
             needs_pixels()
     with pytest.raises(CocoAuditError, match="without a folder of images"):
         read_subject(dataset, dataset.first().id, "ground_truth")
+
+
+def test_without_images_a_loader_is_compared_by_its_targets_alone():
+    dataset = import_coco(coco(["a.jpg", "b.jpg"]))
+    target = {"boxes": np.array([[10, 10, 60, 50.0]]), "labels": np.array([1])}
+    image = np.zeros((100, 200, 3), np.uint8)
+    batches = [([image], [{**target, "image_id": id_}]) for id_ in (100, 101)]
+
+    run = check_loader(dataset, batches, progress=False)
+    assert "imported without image files, so only targets were compared" in str(run)
 
 
 def test_without_images_a_size_must_be_recorded():

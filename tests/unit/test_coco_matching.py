@@ -181,6 +181,17 @@ def test_ids_that_are_all_positions_are_refused_with_that_guess():
         read(predictions(*map(of, range(20))), target(images))
 
 
+def test_names_need_no_ids_of_images():
+    to = target({7: "a.jpg", 8: "17.jpg"})
+    without = Target(to.name, [None, None], to.filepaths, to.sizes, to.categories)
+    records = predictions(of("a"), of(3, file_name="17.jpg"))
+
+    assert read(records, without)[0].image.tolist() == [0, 1]
+    assert read(predictions(of(17)), without)[0].image.tolist() == [1]
+    with pytest.raises(CocoAuditError, match="have no `coco_id`"):
+        read(predictions(of(5)), without)
+
+
 def test_a_shared_stem_is_set_aside_by_a_code_of_its_own():
     to = target({7: "x/c.jpg", 8: "y/c.jpg"})
     objects, _, noted = read(predictions(of("c"), of(7), of("c")), to)
