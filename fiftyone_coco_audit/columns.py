@@ -22,6 +22,7 @@ from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.names import kind_of
+from fiftyone_coco_audit.progress import staged
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -193,7 +194,9 @@ def read_columns(
     cursor = samples._aggregate(post_pipeline=[{"$project": project}])
     with (
         garbage_collection_paused(),
-        fou.ProgressBar(total=len(samples), progress=progress) as bar,
+        fou.ProgressBar(
+            total=len(samples), progress=staged(progress, "Reading labels")
+        ) as bar,
     ):
         # No samples at all are columns of no rows
         for documents in chain(_batches(cursor, _DOCUMENTS_AT_ONCE), [[]]):
@@ -294,7 +297,9 @@ def write_columns(
     collection = dataset._sample_collection
     with (
         garbage_collection_paused(),
-        fou.ProgressBar(total=len(columns), progress=progress) as bar,
+        fou.ProgressBar(
+            total=len(columns), progress=staged(progress, "Writing values")
+        ) as bar,
         ThreadPoolExecutor(_WRITERS) as pool,
     ):
         updates = _updates(columns, sample_values, writers)

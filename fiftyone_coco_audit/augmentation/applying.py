@@ -29,6 +29,7 @@ from fiftyone_coco_audit.fields import (
     delete_fields,
 )
 from fiftyone_coco_audit.interrupts import interrupts_held
+from fiftyone_coco_audit.progress import staged
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -110,7 +111,7 @@ def apply_augmentation(
     made: list[fo.Sample] = []
     with (
         _staging(output_dir) as (folder, staging),
-        fou.ProgressBar(progress=progress) as bar,
+        fou.ProgressBar(progress=staged(progress, "Augmenting")) as bar,
     ):
         # A view can hold a sample more than once
         for sample_id in bar(list(dict.fromkeys(samples.values("id")))):

@@ -52,6 +52,7 @@ from fiftyone_coco_audit.files import require_images
 from fiftyone_coco_audit.findings import Finding, findings_frame, severest_first
 from fiftyone_coco_audit.objects import RLE
 from fiftyone_coco_audit.parallel import WorkerDied, check_workers, map_items
+from fiftyone_coco_audit.progress import staged
 from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
     read_labelled_images,
@@ -241,8 +242,9 @@ class AugmentationAudit(Brief):
         def measure_all(pipelines: Sequence[Pipeline]) -> list[DamageTable]:
             draws = Draws(pipelines, self.num_draws, self.seed)
             measured: Found = {}
+            finding = staged(progress, "Finding the transforms to blame")
             with closing(
-                _measured(draws, items, executor, workers, progress)
+                _measured(draws, items, executor, workers, finding)
             ) as results:
                 measured.update(results)
             return [_tables(measured, n) for n in range(len(pipelines))]
@@ -544,7 +546,8 @@ def audit_augmentation(
     items = _items(labelled, np.arange(len(labelled.images)))
     measured: Found = {}
     complete = True
-    with closing(_measured(draws, items, executor, workers, progress)) as results:
+    measuring = staged(progress, "Measuring draws")
+    with closing(_measured(draws, items, executor, workers, measuring)) as results:
         try:
             measured.update(results)
         except KeyboardInterrupt:

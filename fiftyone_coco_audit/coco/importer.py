@@ -46,6 +46,7 @@ from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import check_writable
 from fiftyone_coco_audit.memory import garbage_collection_paused
+from fiftyone_coco_audit.progress import staged
 from fiftyone_coco_audit.reading import ensure_sizes, parent_classes
 
 if TYPE_CHECKING:
@@ -168,7 +169,8 @@ def import_coco(
                 field: DetectionDocuments(of_field, names, images.sizes)
                 for field, (of_field, names) in labels.items()
             }
-            for start, stop in _portions(len(images.ids), progress):
+            importing = staged(progress, "Importing")
+            for start, stop in _portions(len(images.ids), importing):
                 insert_samples(
                     dataset, sample_documents(dataset, images, documents, start, stop)
                 )
@@ -248,7 +250,8 @@ def add_coco_predictions(
         with staged_field(
             dataset, pred_field, objects, "add_coco_predictions"
         ) as field:
-            for start, stop in _portions(len(sample_ids), progress):
+            adding = staged(progress, "Adding predictions")
+            for start, stop in _portions(len(sample_ids), adding):
                 labels = list(documents.of_images(start, stop))
                 set_labels(dataset, sample_ids[start:stop], field, labels)
 

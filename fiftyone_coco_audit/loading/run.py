@@ -31,6 +31,7 @@ from fiftyone_coco_audit.loading.reports import DryRun
 from fiftyone_coco_audit.loading.runner import run_pipeline
 from fiftyone_coco_audit.loading.stages import Decoding
 from fiftyone_coco_audit.parallel import check_workers
+from fiftyone_coco_audit.progress import staged
 from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
     read_labelled_images,
@@ -118,7 +119,7 @@ def dry_run(
         samples, label_field, sizes_required=False, progress=False
     )
     require_images(labelled.images.filepaths)
-    with _bar(len(labelled.images), progress) as report:
+    with _bar(len(labelled.images), staged(progress, "Running the pipeline")) as report:
         result = run_pipeline(
             labelled.images,
             called,
@@ -178,7 +179,7 @@ def check_loader(
     check_options(box_format, first_label, channels)
     labelled = read_labelled_images(samples, label_field, progress=False)
     ids = labelled.columns.coco_id
-    with _bar(length_of(loader), progress) as report:
+    with _bar(length_of(loader), staged(progress, "Loading")) as report:
         found = run_loader(
             labelled.images,
             loader,

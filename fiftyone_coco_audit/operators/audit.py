@@ -13,6 +13,7 @@ from fiftyone_coco_audit.auditing import Audit, audit, selected_rules
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import HALF, check
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth, add_network
+from fiftyone_coco_audit.operators.open_panels import open_panel
 from fiftyone_coco_audit.operators.reports import describe_findings, findings_as_json
 
 
@@ -47,7 +48,7 @@ class RunAudit(SdkOperator):
 
     def open(self, ctx: ExecutionContext, value: Audit) -> Iterator[GeneratedMessage]:
         """Opens the panel."""
-        yield ctx.ops.open_panel("coco_audit", is_active=True, layout="horizontal")
+        yield open_panel(ctx, "coco_audit")
 
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
         """Shows the findings."""

@@ -20,6 +20,7 @@ from fiftyone_coco_audit.escaping import markdown, markdown_table
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import HALF, number_of, refuse
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
+from fiftyone_coco_audit.operators.open_panels import open_panel
 from fiftyone_coco_audit.operators.pipeline_forms import add_pipeline, pipeline_of
 from fiftyone_coco_audit.operators.reports import describe_findings, findings_as_json
 from fiftyone_coco_audit.wording import counted, percent
@@ -75,7 +76,7 @@ class AuditAugmentation(SdkOperator):
                 view = view.sort_by(FIELD, reverse=True)
             value.open_in_preview()
             yield ctx.ops.set_view(view)
-            yield ctx.ops.open_panel("augmentation_preview", layout="horizontal")
+            yield open_panel(ctx, "augmentation_preview")
 
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
         """Shows the findings."""

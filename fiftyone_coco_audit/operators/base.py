@@ -203,6 +203,8 @@ def _reporting(report: Callable[[float, str], Any]) -> Callable[[Any], None]:
     """A callback for FiftyOne's progress bars that reports share and words."""
 
     def callback(bar: Any) -> None:
-        report(bar.progress, f"{bar.iteration:,} of {bar.total:,} images")
+        stage = getattr(bar, "stage", None)
+        told = f"{stage}: " if stage else ""
+        report(bar.progress, f"{told}{bar.iteration:,} of {bar.total:,} images")
 
     return fo.report_progress(callback, dt=_SECONDS_BETWEEN_REPORTS)

@@ -2,9 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
+from fiftyone.operators.message import GeneratedMessage
+
+_PANELS = {"coco_audit", "augmentation_preview"}
+
+
+def open_panel(ctx: ExecutionContext, name: str) -> GeneratedMessage | None:
+    """Opens one of our panels: as a tab beside the other one, else beside the grid.
+
+    A third column would leave no room for any of them.
+
+    Args:
+        ctx: the context of an operator
+        name: the name of the panel
+    """
+    if ctx.current_sample:
+        # In the modal, where it is a tab already
+        return ctx.ops.open_panel(name, is_active=True)
+    spaces = ctx.spaces
+    if spaces is not None and not any(_with_panels(spaces, {name})):
+        beside = next(_with_panels(spaces, _PANELS), None)
+        if beside is not None:
+            panel = fo.Panel(type=name)
+            beside.children.append(panel)
+            beside.active_child = panel.component_id
+            return ctx.ops.set_spaces(spaces=spaces)
+    return ctx.ops.open_panel(name, is_active=True, layout="horizontal")
+
+
+def _with_panels(space: fo.Space, names: set[str]) -> Iterator[fo.Space]:
+    """The spaces that one of some panels is a tab of."""
+    if any(child.type in names for child in space.children if _is_panel(child)):
+        yield space
+    for child in space.children:
+        if not _is_panel(child):
+            yield from _with_panels(child, names)
+
+
+def _is_panel(child: fo.Space | fo.Panel) -> bool:
+    return isinstance(child, fo.Panel)
 
 
 class _OpenPanel(foo.Operator):
@@ -28,7 +70,7 @@ class _OpenPanel(foo.Operator):
 
     def execute(self, ctx: ExecutionContext) -> None:
         """Opens the panel."""
-        ctx.ops.open_panel(self.panel, layout="horizontal", is_active=True)
+        open_panel(ctx, self.panel)
 
 
 class OpenCocoAudit(_OpenPanel):

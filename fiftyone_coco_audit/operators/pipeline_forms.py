@@ -43,6 +43,17 @@ def add_pipeline(inputs: types.Object, ctx: ExecutionContext) -> None:
         prop.invalid = True
 
 
+def form_of(pipeline: str) -> dict[str, str]:
+    """What :func:`add_pipeline` holds for a pipeline.
+
+    Args:
+        pipeline: the name of a preset, or the text of a pipeline
+    """
+    if pipeline in PRESETS:
+        return {"preset": pipeline}
+    return {"preset": _OWN, "own_pipeline": pipeline}
+
+
 def pipeline_of(ctx: ExecutionContext) -> Pipeline:
     """The pipeline that :func:`add_pipeline` got.
 

@@ -12,13 +12,17 @@ class Operators:
 
     def open(self, label: str, *, has_entries: bool = True) -> Locator:
         """Opens the form of an operator, and returns it."""
-        self.page.keyboard.press("`")
-        self.page.get_by_placeholder("Search operations").fill(label)
-        self.page.get_by_text(label, exact=True).first.click()
+        self.run(label)
         entries = self.form.get_by_role("textbox"), self.form.get_by_role("combobox")
         if has_entries:
             entries[0].or_(entries[1]).first.wait_for()
         return self.form
+
+    def run(self, label: str) -> None:
+        """Runs an operator that has no form, or begins with one that has."""
+        self.page.keyboard.press("`")
+        self.page.get_by_placeholder("Search operations").fill(label)
+        self.page.get_by_text(label, exact=True).first.click()
 
     def submit(self, button: str) -> Locator:
         """Submits the form, and returns the dialog that shows the results."""

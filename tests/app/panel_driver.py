@@ -81,6 +81,7 @@ class PanelSession:
         self.plots: dict[str, list[dict[str, Any]]] = {}
         self.view: fo.DatasetView | None = None
         self.notices: list[str] = []
+        self.prompted: dict[str, Any] = {}
         for request in result.executor._requests:
             name = request.operator_uri.rpartition("/")[2]
             if name == "patch_panel_state":
@@ -91,6 +92,8 @@ class PanelSession:
                 self.plots = dict(_plots(self.form))
             elif name == "notify":
                 self.notices.append(request.params["message"])
+            elif name == "prompt_user_for_operation":
+                self.prompted = request.params
             elif name == "set_view":
                 self.view = get_view(
                     self.context["dataset"], stages=request.params["view"]

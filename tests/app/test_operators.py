@@ -82,7 +82,7 @@ def test_evaluate(
     assert len(given) > 10
     assert given == worst[: len(given)]
     expect(page.get_by_text("200 samples")).to_be_visible()
-    expect(page.get_by_text("FilterLabels")).to_be_visible()
+    expect(page.locator("input[value='FilterLabels']")).to_be_visible()
     screenshot("colors")
 
     operators.open(RESTORE, has_entries=False)

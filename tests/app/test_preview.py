@@ -1,19 +1,20 @@
 """The panel *Augmentation Preview*: its events, and what a person sees of it."""
 
 import base64
-import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import cv2
 import fiftyone as fo
+import fiftyone.operators as foo
 import numpy as np
 import pytest
+from fiftyone.operators.executor import ExecutionContext
 from playwright.sync_api import Locator, Page, Response, expect
 
-from fiftyone_coco_audit import audit_augmentation
+from fiftyone_coco_audit import audit_augmentation, import_coco
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline, preset
 from fiftyone_coco_audit.augmentation.presets import PRESETS
 from fiftyone_coco_audit.augmentation.preview import (
@@ -21,11 +22,13 @@ from fiftyone_coco_audit.augmentation.preview import (
     label_colors,
     read_subject,
 )
+from fiftyone_coco_audit.operators.pipeline_forms import pipeline_of
 from tests.app.driver import Operators
 from tests.app.panel_driver import AuditPanel, PanelSession
 
 OpenApp = Callable[[fo.Dataset], Page]
 Screenshot = Callable[[str], None]
+PANELS = "COCO Audit", "Augmentation Preview"
 
 
 class Session(PanelSession):
@@ -33,21 +36,63 @@ class Session(PanelSession):
 
     uri = "@coco-audit/coco-audit/augmentation_preview"
 
+    def send(self, method: str, **params: Any) -> None:
+        super().send(method, **params)
+        # With every change of it the App draws all labels in the grid anew
+        assert not self.state
+
+    @property
+    def shown(self) -> str:
+        """The page; an event that changes nothing does not draw it anew."""
+        return str(self.form)
+
     def set(self, **controls: Any) -> None:
-        self.state["controls"].update(controls)
-        method = "choose_pipeline" if "pipeline" in controls else "change"
-        self.send(method, value=controls.get("pipeline"), path="controls")
+        for name, value in controls.items():
+            method = "choose_pipeline" if name == "pipeline" else "change"
+            self.report(method, name, value)
+
+    def report(self, method: str, name: str, value: Any) -> None:
+        """A control reports its value."""
+        path = next(path for path in self.controls() if _entry(path) == name)
+        self.send(method, path=path, value=value)
+
+    def value_of(self, name: str) -> Any:
+        """What a control shows."""
+        found = {_entry(path): value for path, value in self.controls().items()}
+        return found[name]
+
+    def controls(self) -> dict[str, Any]:
+        """What the controls show, by their paths."""
+        return dict(_controls(self.form))
+
+    def write(self, text: str) -> None:
+        """Writes a pipeline as text."""
+        self.report("write_text", "text", text)
 
     def set_parameter(self, name: str, text: str) -> None:
-        path = f"builder.form{self.state['revision']}.{name}"
-        self.send("set_parameter", path=path, value=text)
+        self.report("set_parameter", name, text)
 
-    def add(self, name: str, revision: int | None = None) -> None:
-        revision = self.state["revision"] if revision is None else revision
-        self.send("add_transform", path=f"builder.more{revision}.add", value=name)
+    def add(self, name: str) -> None:
+        self.report("add_transform", "add", name)
 
     def pictures(self) -> list[str]:
         return re.findall(r"data:image/jpeg;base64,[\w+/=]+", self.shown)
+
+
+def _entry(path: str) -> str:
+    return path.rpartition(".")[2].partition("__")[0]
+
+
+def _controls(form: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, part in form["type"].get("properties", {}).items():
+        if "on_change" in str(part):
+            props = part["view"].get("componentsProps") or {}
+            value = part["default"]
+            if "select" in props:
+                value = props["select"]["value"]
+            if "properties" not in part["type"]:
+                yield f"{path}{name}", value
+            yield from _controls(part, f"{path}{name}.")
 
 
 def unchanged(dataset: fo.Dataset) -> Any:
@@ -59,8 +104,12 @@ def test_every_preset(demo_dataset: fo.Dataset):
     before = unchanged(demo_dataset)
     session = Session(demo_dataset)
     assert len(session.pictures()) == 9
-    for name in PRESETS:
-        session.set(pipeline=name, draws=2)
+    # What is shown first shows something
+    assert len(set(session.pictures())) == 9
+    session.set(pipeline="final")
+    session.set(draws="2")
+    for name in set(PRESETS) - {"final"}:
+        session.set(pipeline=name)
         assert len(session.pictures()) == 3
         assert PRESETS[name].description in session.shown.replace("\\'", "'")
     assert unchanged(demo_dataset) == before
@@ -68,7 +117,7 @@ def test_every_preset(demo_dataset: fo.Dataset):
 
 def test_the_figures_are_those_of_the_sample(demo_dataset: fo.Dataset):
     session = Session(demo_dataset)
-    session.set(pipeline="cropping_rotation", seed=5, draws=3)
+    session.set(pipeline="cropping_rotation", seed="5", draws="3")
     subject = read_subject(demo_dataset, demo_dataset.first().id)
     shots = draw_shots(preset("cropping_rotation"), subject, seed=5, num_draws=3)
     told = session.shown
@@ -80,20 +129,24 @@ def test_the_figures_are_those_of_the_sample(demo_dataset: fo.Dataset):
 
 def test_half_a_number_is_none(demo_dataset: fo.Dataset):
     session = Session(demo_dataset)
-    session.set(draws=None, seed=None)
-    assert len(session.pictures()) == 9
     first = session.pictures()
-    session.set(draws=0, seed=51)
+    assert len(first) == 9
+    session.set(draws=None)
+    session.set(seed="half")
     assert session.pictures() == first
-    session.set(draws=10_000)
-    assert len(session.pictures()) == 25
+    # The line shows what is used
+    assert session.value_of("draws") == "8" and session.value_of("seed") == "51"
+    session.set(draws="0")
+    assert len(session.pictures()) == 2 and session.value_of("draws") == "1"
+    session.set(draws="10000")
+    assert len(session.pictures()) == 25 and session.value_of("draws") == "24"
 
 
 def test_samples_of_the_view_and_those_selected(demo_dataset: fo.Dataset):
     view = demo_dataset.limit(3)
     names = [path.rpartition("/")[2] for path in view.values("filepath")]
     session = Session(demo_dataset, view=view)
-    session.set(draws=1)
+    session.set(draws="1")
     for position in (0, 1, 2, 0):
         assert names[position] in session.shown
         assert f"{position + 1} of 3 in the grid" in session.shown
@@ -119,7 +172,6 @@ def test_only_another_view_begins_anew(demo_dataset: fo.Dataset):
     # The App tells of changes that are none
     session.send("on_change_view")
     assert session.output is None
-    session.send("change")
     assert "2 of 200 in the grid" in session.shown
     session.context["view"] = demo_dataset.skip(100)
     session.send("on_change_view")
@@ -130,27 +182,28 @@ def test_another_dataset_begins_anew(demo_dataset: fo.Dataset):
     session = Session(demo_dataset)
     session.set(pipeline="rotation")
     session.send("on_load")
-    assert session.state["controls"]["pipeline"] == "rotation"
+    assert session.value_of("pipeline") == "rotation"
     other = demo_dataset.limit(1).clone()
     session.context["dataset"] = other
     session.send("on_change_dataset")
-    assert session.state["controls"]["pipeline"] == "minimal"
+    assert session.value_of("pipeline") == "ultralytics"
     assert "1 of 1 in the grid" in session.shown
     other.delete()
 
 
 def test_a_pipeline_is_built(demo_dataset: fo.Dataset):
     session = Session(demo_dataset)
-    session.set(pipeline="ultralytics")
-    session.set(pipeline="built", draws=2)
+    session.set(pipeline="built", draws="2")
     # It begins with what was shown
     subject = read_subject(demo_dataset, demo_dataset.first().id)
     (shot,) = draw_shots(preset("ultralytics"), subject, seed=51, num_draws=1)
     assert shot.figures() in session.shown
     assert "min_visibility" not in session.shown
+    added = next(path for path in session.controls() if _entry(path) == "add")
     session.add("Rotate")
     # The App tells of a choice twice
-    session.add("Rotate", revision=session.state["revision"] - 1)
+    session.send("add_transform", path=added, value="Rotate")
+    assert session.output is None
     assert "6. Rotate" in session.shown and "7. Rotate" not in session.shown
     session.set_parameter("limit", "-5, 5")
     session.set_parameter("border_mode", "2")
@@ -175,13 +228,14 @@ def test_a_pipeline_is_built(demo_dataset: fo.Dataset):
 
 def test_a_list_without_transforms(demo_dataset: fo.Dataset):
     session = Session(demo_dataset)
+    session.set(pipeline="minimal")
     session.set(pipeline="built")
     for _ in range(2):
         session.send("remove_transform", place=0)
     assert len(session.pictures()) == 9
     session.set(show="steps")
     assert len(session.pictures()) == 1
-    session.send("begin_with", value="rotation")
+    session.report("begin_with", "begin", "rotation")
     assert "3. Rotate" in session.shown
     assert len(session.pictures()) == 4
 
@@ -200,10 +254,9 @@ def test_invalid_text(demo_dataset: fo.Dataset, text: str, message: str):
     session = Session(demo_dataset)
     session.set(pipeline="text")
     # The text begins with what was shown
-    assert "LongestMaxSize" in session.state["text"]
+    assert "LongestMaxSize" in session.value_of("text")
     assert len(session.pictures()) == 9
-    session.state["text"] = text
-    session.send("change", path="text", value=text)
+    session.write(text)
     assert message in session.shown.replace("\\'", "'")
     assert session.pictures() == []
 
@@ -212,58 +265,89 @@ def test_text_and_list_begin_with_what_was_shown(demo_dataset: fo.Dataset):
     session = Session(demo_dataset)
     session.set(pipeline="rotation")
     session.set(pipeline="text")
-    assert Pipeline.parse(session.state["text"]).to_dict() == (
+    assert Pipeline.parse(session.value_of("text")).to_dict() == (
         preset("rotation").to_dict()
     )
-    session.state["text"] = '[{"transform": "VerticalFlip"}]'
-    session.send("change", path="text")
+    session.write('[{"transform": "VerticalFlip"}]')
     session.set(pipeline="built")
     assert "1. VerticalFlip" in session.shown and "2. " not in session.shown
     # What was begun is kept
     session.set(pipeline="ssd")
     session.set(pipeline="text")
-    assert "VerticalFlip" in session.state["text"]
+    assert "VerticalFlip" in session.value_of("text")
     # Where it was not valid, with the default
-    session.state["draft"] = None
-    session.state["text"] = "nonsense"
-    session.set(pipeline="built")
-    assert "2. PadIfNeeded" in session.shown
+    other = Session(demo_dataset)
+    other.set(pipeline="text")
+    other.write("nonsense")
+    other.set(pipeline="built")
+    assert "1. LongestMaxSize" in other.shown
 
 
-def test_a_choice_may_be_told_twice_at_once(demo_dataset: fo.Dataset):
+def test_a_choice_may_be_told_twice(demo_dataset: fo.Dataset):
     session = Session(demo_dataset)
     session.set(pipeline="rotation")
-    state = json.loads(json.dumps(session.state))
     for _ in range(2):
-        session.state = json.loads(json.dumps(state))
         session.set(pipeline="text")
-        assert Pipeline.parse(session.state["text"]).to_dict() == (
+        assert Pipeline.parse(session.value_of("text")).to_dict() == (
             preset("rotation").to_dict()
         )
-        assert len(session.pictures()) == 9
+    assert session.output is None
+    assert len(session.pictures()) == 9
 
 
-def test_where_a_user_is_changes_no_state(demo_dataset: fo.Dataset):
-    # With every change of it the App draws the labels in the grid anew
+def test_lines_of_text_report_what_they_show_first(demo_dataset: fo.Dataset):
     session = Session(demo_dataset)
-    before = json.dumps(session.state)
+    session.set(pipeline="built")
+    for path, value in session.controls().items():
+        methods = {"add": "add_transform", "begin": "begin_with"}
+        method = methods.get(_entry(path), "change")
+        if ".form." in path:
+            method = "set_parameter"
+        elif _entry(path) == "pipeline":
+            method = "choose_pipeline"
+        session.send(method, path=path, value=value)
+        assert session.output is None, path
+
+
+def test_where_a_user_is_does_not_change(demo_dataset: fo.Dataset):
+    session = Session(demo_dataset)
     session.send("next_sample")
     session.context["selected"] = demo_dataset.values("id")[:2]
     session.send("on_change_selected")
     session.send("next_sample")
     assert "2 of 2 selected" in session.shown
-    assert json.dumps(session.state) == before
     session.set(pipeline="rotation")
-    changed = json.loads(before)
-    changed["controls"]["pipeline"] = "rotation"
-    assert session.state == changed
     # The App tells of all there is where a user turns back to the panel
     shown = session.shown
     for event in ("on_change_dataset", "on_change_selected", "on_change_view"):
         session.send(event)
-    session.send("change")
+    session.send("on_change_current_sample")
     assert session.shown == shown
-    assert session.state == changed
+
+
+def test_the_form_of_the_audit_has_the_pipeline(demo_dataset: fo.Dataset):
+    session = Session(demo_dataset)
+    session.set(pipeline="rotation", seed="7")
+    session.send("audit_pipeline")
+    assert session.prompted["operator_uri"].endswith("/audit_augmentation")
+    assert session.prompted["params"] == {
+        "preset": "rotation",
+        "label_field": "ground_truth",
+        "seed": 7,
+        "view_target": "DATASET",
+    }
+    session.set(pipeline="built")
+    session.add("VerticalFlip")
+    session.send("audit_pipeline")
+    params = session.prompted["params"]
+    assert params["preset"] == "own"
+    assert "VerticalFlip" in params["own_pipeline"]
+    # As the operator reads it
+    ctx = ExecutionContext({"params": params, "dataset_name": demo_dataset.name})
+    assert "VerticalFlip" in pipeline_of(ctx).to_json()
+    operator = foo.get_operator("@coco-audit/coco-audit/audit_augmentation")
+    inputs = operator.resolve_type(ctx, "inputs").type.properties
+    assert not any(prop.invalid for prop in inputs.values())
 
 
 def test_what_was_audited_is_shown_next(demo_dataset: fo.Dataset):
@@ -272,7 +356,8 @@ def test_what_was_audited_is_shown_next(demo_dataset: fo.Dataset):
     audit_augmentation(view, "rotation", seed=7, workers=1).open_in_preview()
     # Also where the App tells of a change of the view that is none
     session.send("on_change_view")
-    assert session.state["controls"]["pipeline"] == "rotation"
+    assert session.value_of("pipeline") == "rotation"
+    assert session.value_of("seed") == "7"
     subject = read_subject(demo_dataset, demo_dataset.first().id)
     (shot,) = draw_shots(preset("rotation"), subject, seed=7, num_draws=1)
     assert shot.figures() in session.shown
@@ -281,16 +366,17 @@ def test_what_was_audited_is_shown_next(demo_dataset: fo.Dataset):
     found.open_in_preview()
     session.context["view"] = view
     session.send("on_change_view")
-    assert session.state["controls"]["pipeline"] == "text"
-    assert Pipeline.parse(session.state["text"]).to_dict() == found.pipeline.to_dict()
+    assert session.value_of("pipeline") == "text"
+    written = Pipeline.parse(session.value_of("text"))
+    assert written.to_dict() == found.pipeline.to_dict()
     assert len(session.pictures()) == 9
 
     # Once only, but also where the panel is opened afterwards
     session.set(pipeline="ssd")
     session.context["view"] = demo_dataset.view()
     session.send("on_change_view")
-    assert session.state["controls"]["pipeline"] == "ssd"
-    assert Session(demo_dataset).state["controls"]["pipeline"] == "text"
+    assert session.value_of("pipeline") == "ssd"
+    assert Session(demo_dataset).value_of("pipeline") == "text"
 
 
 def test_patches_are_of_samples(demo_dataset: fo.Dataset):
@@ -306,10 +392,9 @@ def test_patches_are_of_samples(demo_dataset: fo.Dataset):
 def test_a_transform_that_fails(demo_dataset: fo.Dataset):
     session = Session(demo_dataset)
     session.set(pipeline="text")
-    session.state["text"] = (
+    session.write(
         '[{"transform": "Crop", "params": {"x_max": 9999, "y_max": 9999, "p": 1}}]'
     )
-    session.send("change", path="text")
     assert "Transform 1, Crop, failed" in session.shown
 
 
@@ -393,13 +478,16 @@ class PreviewPanel(AuditPanel):
         field.fill(text)
         self.does(lambda: field.press("Tab"))
 
-    def choose(self, label: str, option: str) -> None:
-        """Chooses of a list."""
-        control = self.page.locator(
+    def control(self, label: str) -> Locator:
+        """A list to choose from."""
+        return self.page.locator(
             f"xpath=(//*[normalize-space(text())='{label}'])[last()]"
             "/following::*[@role='combobox'][1]"
         )
-        control.click()
+
+    def choose(self, label: str, option: str) -> None:
+        """Chooses of a list."""
+        self.control(label).click()
         self.does(self.page.get_by_role("option", name=option).click)
 
     def field(self, label: str) -> Locator:
@@ -412,7 +500,7 @@ class PreviewPanel(AuditPanel):
     def enter(self, label: str, text: str) -> None:
         """Fills in a field."""
         field = self.field(label)
-        # A number is sent as it is typed, a text when its field is left
+        # It is sent when the field is left
         self.does(lambda: (field.fill(text), field.press("Tab")))
 
     def pictures(self) -> list[str]:
@@ -444,6 +532,10 @@ def test_in_the_grid(
     before = unchanged(panel.dataset)
     panel.open()
     page = panel.page
+    # What is shown first shows something
+    assert len(set(panel.pictures())) == 9
+    screenshot("first")
+    panel.choose("Pipeline", "Minimal")
     expect(page.get_by_text("No label is harmed in 8 draws.")).to_be_visible()
     minimal = panel.pictures()
     assert len(minimal) == 9 and len(set(minimal[1:])) == 1
@@ -458,7 +550,7 @@ def test_in_the_grid(
     panel.enter("Seed", "51")
     assert panel.pictures() == rotated
 
-    panel.choose("Show", "One transform at a time")
+    panel.choose("Show", "Step by step")
     for step in ("1. LongestMaxSize", "2. PadIfNeeded", "3. Rotate"):
         expect(page.get_by_text(step, exact=True)).to_be_visible()
     steps = panel.pictures()
@@ -503,7 +595,7 @@ def test_in_the_modal(
     expect(page.get_by_text(f"{Path(paths[5]).name} (").first).to_be_visible()
     panel.settle()
     assert panel.pictures()[0] != first[0]
-    panel.choose("Show", "One transform at a time")
+    panel.choose("Show", "Step by step")
     screenshot("steps")
     panel.choose("Pipeline", "Paste one")
     box = page.locator("textarea:visible").first
@@ -518,7 +610,8 @@ def test_paste_build_and_copy(panel: PreviewPanel, screenshot: Screenshot) -> No
     page = panel.page
     panel.choose("Pipeline", "Paste one")
     box = page.locator("textarea:visible").first
-    assert Pipeline.parse(box.input_value()).to_dict() == preset("minimal").to_dict()
+    first = Pipeline.parse(box.input_value()).to_dict()
+    assert first == preset("ultralytics").to_dict()
     before = box.bounding_box()
     for text, message in (
         ('[{"transform": "Rotate",]', "is no valid JSON in line 1, column"),
@@ -559,6 +652,136 @@ def test_paste_build_and_copy(panel: PreviewPanel, screenshot: Screenshot) -> No
     screenshot("copy")
     panel.press("Remove")
     expect(page.get_by_role("button", name="1. Rotate")).to_be_visible()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "columns"), [(1440, 2), (1920, 3)])
+def test_beside_the_other_panel(
+    panel: PreviewPanel,
+    operators: Operators,
+    screenshot: Screenshot,
+    width: int,
+    columns: int,
+) -> None:
+    page = panel.page
+    page.set_viewport_size({"width": width, "height": width * 5 // 8})
+    panel.open_from_palette()
+    operators.run("COCO Audit: preview an augmentation")
+    panel.wait()
+    # A tab, where a third column would leave no room
+    tabs = [page.get_by_text(name, exact=True).first for name in PANELS]
+    tops = [tab.bounding_box()["y"] for tab in tabs]
+    assert abs(tops[0] - tops[1]) < 3
+    content = page.get_by_test_id("panel-content-augmentation_preview")
+    expect(page.get_by_test_id("panel-content-coco_audit")).not_to_be_visible()
+    # Columns of draws, and what the colors mean is above them
+    boxes = [one.bounding_box() for one in content.locator("img").all()]
+    assert len({round(box["x"]) for box in boxes}) == columns
+    legend = content.get_by_text("Red boxes are wrong").bounding_box()
+    assert legend["y"] < boxes[0]["y"] < legend["y"] + 80
+    # All of the first two pictures is in view
+    assert all(box["y"] + box["height"] < width * 5 // 8 for box in boxes[:2])
+    # The controls of draws are on one line
+    row = [panel.control("Pipeline"), panel.control("Show")]
+    row += [panel.field("Draws"), panel.field("Seed")]
+    middles = [box["y"] + box["height"] / 2 for box in map(Locator.bounding_box, row)]
+    assert max(middles) - min(middles) < 12
+    assert content.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+    screenshot("beside")
+    # Enter does what the space bar does
+    for key, number in (("Enter", 2), ("Space", 3), ("Enter", 4)):
+        page.get_by_role("button", name="Next sample").focus()
+        panel.does(lambda key=key: page.keyboard.press(key))
+        expect(page.get_by_text(f"{number} of 200 in the grid")).to_be_visible()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("where", ["grid", "modal"])
+def test_audit_this_pipeline(
+    panel: PreviewPanel, operators: Operators, screenshot: Screenshot, where: str
+) -> None:
+    page, dataset = panel.page, panel.dataset
+    dataset.delete_samples(dataset.skip(12))
+    page.reload()
+    page.get_by_test_id("looker").first.wait_for()
+    if where == "grid":
+        panel.open()
+    else:
+        panel.open_in_modal(2)
+        _no_arrow_covers_a_control(panel)
+    panel.choose("Pipeline", "Bad: rotation by up to 45 degrees")
+    page.get_by_role("button", name="Audit this pipeline on all images").last.click()
+    expect(operators.form).to_contain_text("Bad: rotation by up to 45 degrees")
+    screenshot("form")
+    operators.form.get_by_role("button", name="Audit", exact=True).click()
+    expect(page.get_by_role("dialog").last).to_contain_text("CA604")
+    page.get_by_role("button", name="Done", exact=True).click()
+    dataset.reload()
+    damaged = dataset.count_values("ground_truth.detections.augmentation_damage")
+    assert any("loose" in (kind or "") for kind in damaged)
+    panel.settle()
+    content = page.get_by_test_id("panel-content-augmentation_preview").last
+    expect(content).to_contain_text("Bad: rotation by up to 45 degrees")
+    screenshot("after")
+
+
+def _no_arrow_covers_a_control(panel: PreviewPanel) -> None:
+    """The arrows of the modal are beside the controls, and over no picture."""
+    page = panel.page
+    page.mouse.move(700, 450)
+    arrows = page.locator("[data-cy=nav-left-button], [data-cy=nav-right-button]")
+    content = page.get_by_test_id("panel-content-augmentation_preview").last
+    parts = content.locator("img, button, input, [role=combobox], [role=button]")
+    assert arrows.count() and parts.count() > 9
+    for arrow in (one.bounding_box() for one in arrows.all()):
+        for part in (one.bounding_box() for one in parts.all()):
+            is_beside = (
+                part["x"] + part["width"] <= arrow["x"]
+                or arrow["x"] + arrow["width"] <= part["x"]
+            )
+            assert is_beside, (arrow, part)
+
+
+@pytest.mark.browser
+@pytest.mark.real_data
+def test_twenty_changes_lose_no_label(
+    mongodb: str,
+    shared_data: Path,
+    open_app: OpenApp,
+    screenshot: Screenshot,
+) -> None:
+    folder = shared_data / "balloon"
+    dataset = import_coco(
+        folder / "annotations.json", folder / "images", name="preview-balloon"
+    )
+    panel = PreviewPanel(open_app(dataset), dataset)
+    panel.open()
+    page = panel.page
+    page.wait_for_timeout(3_000)
+    lookers = page.get_by_test_id("looker")
+
+    def grid() -> Any:
+        shots = [lookers.nth(place).screenshot() for place in range(4)]
+        decoded = (np.frombuffer(shot, np.uint8) for shot in shots)
+        return [cv2.imdecode(one, cv2.IMREAD_COLOR).astype(int) for one in decoded]
+
+    before = grid()
+    names = [PRESETS[name].label for name in PRESETS]
+    for number in range(20):
+        label, option = (
+            ("Pipeline", names[number % len(names)])
+            if number % 3
+            else ("Pictures", ["Small", "Large", "Medium"][number // 3 % 3])
+        )
+        panel.control(label).click()
+        page.get_by_role("option", name=option, exact=True).click()
+        page.wait_for_timeout((50, 400, 2_000)[number % 3])
+    panel.settle()
+    page.wait_for_timeout(3_000)
+    screenshot("after")
+    for was, now in zip(before, grid(), strict=True):
+        assert np.abs(was - now).mean() < 2
+    dataset.delete()
 
 
 @pytest.mark.browser

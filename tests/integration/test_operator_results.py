@@ -86,6 +86,11 @@ def shown_by_app(name: str, dataset: fo.Dataset, params: dict[str, Any]) -> Any:
     result = asyncio.run(execute_or_delegate_operator(uri, request))
     messages = [json.loads(message.to_json_line())["body"] for message in result.result]
     assert messages[-1]["operator_uri"] == "show_output"
+    for message in messages:
+        if message["operator_uri"] == "set_progress":
+            # It says what is being done
+            stage, _, count = message["params"]["label"].partition(": ")
+            assert stage[0].isupper() and " of " in count
     return messages[-1]["params"]
 
 

@@ -183,7 +183,7 @@ class TestDelegated:
         operation = run_delegated()
         assert operation.run_state == "completed"
         assert operation.status.progress == 1
-        assert operation.status.label == "4 of 4 images"
+        assert operation.status.label == "Writing values: 4 of 4 images"
         dataset.reload()
         expected = evaluate(dataset, eval_key="same").summary()
         assert operation.result.result["summary"] == expected
@@ -267,7 +267,7 @@ class TestApp:
         assert names[:progress] == ["set_progress"] * progress
         assert names[progress:] == ["reload_dataset", "set_view", "show_output"]
         assert told[progress - 1][1] == {
-            "label": "4 of 4 images",
+            "label": "Writing values: 4 of 4 images",
             "progress": 1,
             "variant": "linear",
         }
@@ -332,6 +332,44 @@ class TestApp:
         assert any("evaluated too" in note for note in results["notes"])
         properties = form("evaluate", FIELDS, dataset_name=dataset.name, view=view)
         assert "below 0.2" in properties["hidden"].view.label
+
+    @pytest.mark.parametrize(
+        ("panel", "other"),
+        [
+            ("augmentation_preview", "coco_audit"),
+            ("coco_audit", "augmentation_preview"),
+        ],
+    )
+    def test_a_panel_opens_beside_the_other(self, dataset, panel, other):
+        grid = fo.Space(children=[fo.Panel(type="Samples")])
+        right = fo.Space(children=[fo.Panel(type=other)])
+
+        def asked(*spaces: fo.Space, **request: Any) -> tuple[str, dict[str, Any]]:
+            layout = fo.Space(children=list(spaces), orientation="horizontal")
+            result = request_as_app(
+                f"open_{panel}",
+                {},
+                dataset_name=dataset.name,
+                spaces=layout.to_dict(),
+                **request,
+            )
+            (message,) = result.executor._requests
+            return message.operator_uri.rpartition("/")[2], message.params
+
+        name, params = asked(grid, right)
+        assert name == "set_spaces"
+        left, shared = fo.Space.from_dict(params["spaces"]).children
+        assert [child.type for child in left.children] == ["Samples"]
+        assert [child.type for child in shared.children] == [other, panel]
+        assert shared.active_child == shared.children[1].component_id
+        assert shared.children[0].component_id == right.children[0].component_id
+        # Beside the grid where the other is not open, and once only
+        for spaces in ([grid], [grid, shared]):
+            name, params = asked(*spaces)
+            assert (name, params.get("layout")) == ("open_panel", "horizontal")
+        # A sample has no room for columns
+        name, params = asked(grid, current_sample=str(dataset.first().id))
+        assert (name, params.get("layout")) == ("open_panel", None)
 
     def test_evaluate_a_view_that_hides_fields(self, dataset):
         view = dataset.select_fields(["predictions", "ground_truth"])
