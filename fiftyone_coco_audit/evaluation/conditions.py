@@ -80,20 +80,21 @@ def _objects_that_count(
     elif truth.crowd.mean() > _MOST_OBJECTS:
         count, total = int(truth.crowd.sum()), counted(len(truth), "object")
         left = f"and the numbers are of the other {len(truth) - count:,}"
+        if count == len(truth):
+            left = "so there is no AP"
         yield (
-            f"{count:,} of {total} are crowd regions (`iscrowd` 1), which COCO never "
-            f"counts, {left if count < len(truth) else 'so there is no AP'}. Set "
-            "`iscrowd` to 0 for labels of single objects."
+            f"{count:,} of {total} {_are(count)} crowd regions (`iscrowd` 1), which "
+            f"COCO never counts, {left}. Set `iscrowd` to 0 for labels of single "
+            "objects."
         )
     else:
         of_class = _per_class(evaluation, truth.category)
         crowds = _per_class(evaluation, truth.category[truth.crowd])
         only = _names(classes, (crowds == of_class) & (crowds > 0))
         if only:
-            verb = "has" if len(only) == 1 else "have"
             yield (
-                f"{named(only)} {verb} crowd regions only (`iscrowd` 1), which COCO "
-                f"never counts, so {verb} no AP."
+                f"{named(only)} {_have(len(only))} crowd regions only (`iscrowd` 1), "
+                "which COCO never counts, and no AP."
             )
     low, high = settings.area_ranges[0][1]
     if (low, high) != Settings().area_ranges[0][1]:
@@ -112,10 +113,10 @@ def _predictions_that_count(evaluation: Evaluation) -> Iterator[str]:
         return
     beyond = len(predictions) - len(matches.predictions)
     if beyond:
+        most = evaluation.settings.max_detections[-1]
         yield (
-            f"{beyond:,} of {counted(len(predictions), 'prediction')} are not counted, "
-            f"because only the best {evaluation.settings.max_detections[-1]} of each "
-            "image and class are."
+            f"{beyond:,} of {counted(len(predictions), 'prediction')} {_are(beyond)} "
+            f"not counted, because only the best {most} of each image and class are."
         )
 
 
@@ -212,17 +213,18 @@ def _classes_on_one_side(
         names = _names(classes, strange > 0, by=strange)
         yield (
             f"{int(strange.sum()):,} of "
-            f"{counted(int(predictions.sum()), 'prediction')} are of classes without "
-            f"objects ({named(names)}), which AP leaves out."
+            f"{counted(int(predictions.sum()), 'prediction')} "
+            f"{_are(int(strange.sum()))} of classes without objects ({named(names)}), "
+            "which AP leaves out."
         )
     silent = (objects > 0) & (predictions == 0) & ~explained
     if silent.any():
         names = _names(classes, silent, by=objects)
         total = int((objects > 0).sum())
-        verb, whose = ("have", "their") if len(names) > 1 else ("has", "its")
         yield (
-            f"{len(names):,} of {counted(total, 'class')} with objects {verb} no "
-            f"predictions, so {whose} AP is 0: {named(names)}."
+            f"{len(names):,} of {counted(total, 'class')} with objects "
+            f"{_have(len(names))} no predictions, which makes an AP of 0: "
+            f"{named(names)}."
         )
 
 
@@ -237,19 +239,20 @@ def _images_on_one_side(evaluation: Evaluation) -> Iterator[str]:
     empty = (labels == 0) & (predictions > 0)
     without = _ap_without(evaluation, empty, size)
     if without is not None:
+        count = int(empty.sum())
         yield (
-            f"{int(empty.sum()):,} of {counted(size, 'image')} have no objects but "
-            f"{counted(int(predictions[empty].sum()), 'prediction')}, which all count "
-            f"as wrong.{without} If they are not labeled yet, leave them out."
+            f"{count:,} of {counted(size, 'image')} {_have(count)} no objects but "
+            f"{counted(int(predictions[empty].sum()), 'prediction')}, all of them "
+            f"wrong.{without} Leave out images that are not labeled yet."
         )
     silent = (objects > 0) & (predictions == 0)
     labeled = int((objects > 0).sum())
     without = _ap_without(evaluation, silent, labeled)
     if without is not None:
+        count, lost = int(silent.sum()), counted(int(objects[silent].sum()), "object")
         yield (
-            f"{int(silent.sum()):,} of {counted(labeled, 'image')} with objects have "
-            f"no predictions, so their {counted(int(objects[silent].sum()), 'object')} "
-            f"count as missed.{without}"
+            f"{count:,} of {counted(labeled, 'image')} with objects {_have(count)} no "
+            f"predictions, which makes {lost} missed.{without}"
         )
 
 
@@ -261,7 +264,7 @@ def _ap_without(
         return None
     without = average_precision_of(evaluation, ~images)
     if without >= 0 and abs(without - evaluation.summary()["AP"]) >= _VISIBLE:
-        return f" Without these images AP is {without:.4f}."
+        return f" Without such images AP is {without:.4f}."
     return "" if images.sum() >= _MANY_IMAGES * among else None
 
 
@@ -289,10 +292,10 @@ def _areas(evaluation: Evaluation, measured_area: NDArray[np.float64]) -> Iterat
     of_most = int((changes == most).sum())
     true, said = (names[place] for place in divmod(most, len(names)))
     yield (
-        f"{int(wrong.sum()):,} of {counted(int((~truth.crowd).sum()), 'object')} have "
-        "an `area` that puts them into another size class than their mask or box, "
-        f"such as {of_most:,} that count as {said} but are {true}. AP and AR by size "
-        "follow `area`."
+        f"`area` puts {int(wrong.sum()):,} of "
+        f"{counted(int((~truth.crowd).sum()), 'object')} into another size class than "
+        f"the mask or box does (such as {of_most:,} from {true} to {said}). AP and AR "
+        "by size follow `area`."
     )
 
 
@@ -321,6 +324,14 @@ def _annotation_id_0(
                 "as it cannot find the object whose annotation id is 0."
             )
             return
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _have(count: int) -> str:
+    return "has" if count == 1 else "have"
 
 
 def _per_class(

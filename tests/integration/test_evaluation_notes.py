@@ -59,7 +59,7 @@ SETS: list[tuple[Callable[[], Made], list[str], bool]] = [
     ),
     (
         puzzling_sets.a_third_not_annotated,
-        ["4 of 12 images have no objects", "Without these images AP is 0.8713"],
+        ["4 of 12 images have no objects", "Without such images AP is 0.8713"],
         True,
     ),
 ]
@@ -227,7 +227,7 @@ def test_areas_are_held_against_masks_where_there_are_any(
     dataset = imported(tmp_path, coco, predictions)
     for iou_type in ("bbox", "segm"):
         notes = " ".join(evaluate(dataset, iou_type=iou_type).notes)
-        said = "24 of 24 objects have an `area` that puts them into another size class"
+        said = "`area` puts 24 of 24 objects into another size class"
         assert (said in notes) == masks
 
 
@@ -238,10 +238,10 @@ def test_areas_of_masks_of_other_origin_are_believed(tmp_path: Path) -> None:
     dataset = imported(tmp_path, *puzzling_sets.plain())
     areas = [[100.0] * 2] * 12
     dataset.set_values("ground_truth.detections.area", areas)
-    assert "have an `area`" in " ".join(evaluate(dataset).notes)
+    assert "`area` puts" in " ".join(evaluate(dataset).notes)
     mask = np.eye(40, dtype=bool)
     dataset.set_values("ground_truth.detections.mask", [[mask, mask]] * 12)
-    assert "have an `area`" not in " ".join(evaluate(dataset).notes)
+    assert "`area` puts" not in " ".join(evaluate(dataset).notes)
 
 
 def test_another_process_reads_the_notes(tmp_path: Path) -> None:

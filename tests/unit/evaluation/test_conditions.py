@@ -169,7 +169,7 @@ def test_classes_without_predictions() -> None:
     some = [p for p in predictions if p["category_id"] == 1]
     # Image 2 has no prediction then
     assert said(coco, some)[0] == (
-        "1 of 2 classes with objects has no predictions, so its AP is 0: `dog`."
+        "1 of 2 classes with objects has no predictions, which makes an AP of 0: `dog`."
     )
 
 
@@ -178,7 +178,7 @@ def test_a_third_not_annotated() -> None:
     (note,) = said(coco, predictions)
     assert note.startswith("4 of 12 images have no objects but 8 predictions")
     labeled = pycocotools_ap(coco, predictions, image_ids=list(range(1, 9)))
-    assert f"Without these images AP is {labeled}." in note
+    assert f"Without such images AP is {labeled}." in note
 
 
 def test_images_without_predictions() -> None:
@@ -187,18 +187,18 @@ def test_images_without_predictions() -> None:
     (note,) = said(coco, some)
     labeled = pycocotools_ap(coco, some, image_ids=list(range(1, 10)))
     assert note == (
-        "3 of 12 images with objects have no predictions, so their 6 objects count as "
-        f"missed. Without these images AP is {labeled}."
+        "3 of 12 images with objects have no predictions, which makes 6 objects "
+        f"missed. Without such images AP is {labeled}."
     )
 
 
 @pytest.mark.parametrize(
     ("factor", "words"),
     [
-        (0, "24 of 24 objects have an `area`"),
-        (0.3, "such as 24 that count as small but are medium"),
-        (16, "such as 24 that count as large but are medium"),
-        (0.4, "12 of 24 objects have an `area`"),
+        (0, "`area` puts 24 of 24 objects into another size class"),
+        (0.3, "(such as 24 from medium to small)"),
+        (16, "(such as 24 from medium to large)"),
+        (0.4, "`area` puts 12 of 24 objects into another size class"),
     ],
 )
 def test_areas_that_decide_wrongly(factor: float, words: str) -> None:
