@@ -21,7 +21,7 @@ from fiftyone_coco_audit.coco.report import (
     describe_record,
     import_report,
 )
-from fiftyone_coco_audit.coco.rules import MISSING_FILE
+from fiftyone_coco_audit.coco.rules import MISSING_FILE, PATH_OUTSIDE
 from fiftyone_coco_audit.columns import Progress, require_samples
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
@@ -550,8 +550,13 @@ def _import_finding(
     problems: list[Problem],
 ) -> Finding:
     count = sum(problem.records for problem in problems)
-    missing = rule.code == MISSING_FILE.code
-    sample_ids = dataset.match_tags(MISSING_FILE_TAG).values("id") if missing else []
+    sample_ids = []
+    if rule.code in (MISSING_FILE.code, PATH_OUTSIDE.code):
+        images = {str(problem.record_id) for problem in problems}
+        tagged = dataset.match_tags(MISSING_FILE_TAG).values(["coco_id", "id"])
+        sample_ids = [
+            i for image, i in zip(*tagged, strict=True) if str(image) in images
+        ]
     return Finding(
         code=rule.code,
         name=rule.name,

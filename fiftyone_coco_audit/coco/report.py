@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from fiftyone_coco_audit.brief import Brief
-from fiftyone_coco_audit.coco.rules import MISSING_FILE
+from fiftyone_coco_audit.coco.rules import MISSING_FILE, PATH_OUTSIDE
 from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
@@ -159,7 +159,8 @@ class ImportReport(Brief):
     @property
     def missing_files(self) -> int:
         """The number of images whose file is not there."""
-        return self.warnings.get(MISSING_FILE.code, 0)
+        counts = self.warnings
+        return sum(counts.get(rule.code, 0) for rule in (MISSING_FILE, PATH_OUTSIDE))
 
     def raise_first_error(self) -> None:
         """Raises for the first record that had to be set aside, if any.

@@ -102,6 +102,18 @@ def test_without_images_all_is_done_that_needs_no_pixels(tmp_path):
         read_subject(dataset, dataset.first().id, "ground_truth")
 
 
+def test_findings_on_lost_files_name_the_images_of_each_kind(tmp_path):
+    Image.new("RGB", (200, 100)).save(tmp_path / "a.jpg")
+    dataset = import_coco(coco(["a.jpg", "b.jpg", "/x/c.jpg", "../d.jpg"]), tmp_path)
+
+    assert import_report(dataset).missing_files == 3
+    assert all(path.startswith(f"{tmp_path}/") for path in dataset.values("filepath"))
+    found = {f.code: f.view(dataset).values("coco_id") for f in audit(dataset).findings}
+    assert found["CA105"] == [102, 103]
+    # CA212 tells of all that are missing where they are most
+    assert found.get("CA120", [101]) == [101]
+
+
 def test_without_images_a_loader_is_compared_by_its_targets_alone():
     dataset = import_coco(coco(["a.jpg", "b.jpg"]))
     target = {"boxes": np.array([[10, 10, 60, 50.0]]), "labels": np.array([1])}
