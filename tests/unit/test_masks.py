@@ -34,7 +34,7 @@ def test_a_mask_is_stretched_over_its_box_as_opencv_does(
         mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST
     )
     # A canvas with a border wide enough for every box
-    canvas = np.zeros((SIZE[0] + 120, SIZE[1] + 120), np.uint8)
+    canvas = np.zeros((SIZE[0] + 150, SIZE[1] + 150), np.uint8)
     canvas[top + 60 : top + 60 + height, left + 60 : left + 60 + width] = stretched
 
     expected = canvas[60 : 60 + SIZE[0], 60 : 60 + SIZE[1]]

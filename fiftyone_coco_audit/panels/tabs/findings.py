@@ -27,7 +27,8 @@ def build(reading: Reading, controls: Controls) -> Tab:
     """What the rules have found, the gravest first."""
     if not len(reading.labelled.images):
         return without_objects(reading)
-    found = reading.findings(audited(reading, controls), *controls.rules())
+    statistics = audited(reading, controls)
+    found = reading.findings(statistics, *controls.rules())
     by_severity = {
         severity: sum(finding.severity == severity for finding in found)
         for severity in SEVERITIES
@@ -36,10 +37,10 @@ def build(reading: Reading, controls: Controls) -> Tab:
     cards: list[Block] = [
         Card(f"finding{n}", finding) for n, finding in enumerate(found)
     ]
-    # What takes no part, and what had to be assumed
+    # What is ignored, what had to be assumed, and what was not examined
     understood = [
         Text(f"note{n}", markdown(note))
-        for n, note in enumerate(reading.labelled.notes)
+        for n, note in enumerate([*reading.labelled.notes, *statistics.notes])
     ]
     headline = Text("headline", f"**{told or 'No findings: all rules are satisfied'}**")
     return Tab(

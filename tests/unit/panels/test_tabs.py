@@ -340,6 +340,16 @@ def test_a_pair_opens_the_images_with_both():
     assert lift.figure.data[0]["z"][0][1] == pytest.approx(2 * 4 / (3 * 3))
 
 
+def test_a_view_of_a_few_images_says_what_was_not_examined():
+    few = replace(SETS["of three images"], whole=200)
+    assert "3 of 200 images, too few to say" in text(build("findings", few), "note1")
+    assert build("findings", SETS["of three images"]).blocks
+    codes = [
+        b.finding.code for b in build("findings", few).blocks if isinstance(b, Card)
+    ]
+    assert not {"CA401", "CA403", "CA404"} & set(codes)
+
+
 def test_a_weak_relation_of_size_and_number_is_none():
     """Of 400 classes a rank correlation of .15 is significant, and means little."""
     rng = np.random.default_rng(51)
