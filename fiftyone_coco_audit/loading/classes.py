@@ -63,8 +63,11 @@ def diagnose_classes(
     else:
         given = np.array(values, np.int64)
         known = _encodings(len(classes), category_ids, first_label)
-        if first_label is not None and _are_ids(given, truth, category_ids, known):
-            return [_of_ids(given, truth, classes, images, first_label)], _BY_ID
+        if first_label is not None:
+            shift = _shift_of_ids(given, truth, category_ids, known)
+            if shift is not None:
+                of_ids = _of_ids(given, truth, classes, images, first_label, shift)
+                return [of_ids], _BY_ID
     right = {name: given == codes[truth] for name, codes in known.items()}
     possible = {name: np.isin(given, codes) for name, codes in known.items()}
     best = max(
@@ -82,35 +85,40 @@ def diagnose_classes(
     shifted = None if is_name.all() else _shifted(given, truth, known)
     if shifted is not None:
         shift, base = shifted
-        wrong = np.ones(len(given), bool)
-        by = "one more" if shift > 0 else "one less"
-        return [
-            _diagnosis(
-                "shifted-classes",
-                f"All labels are {by} than meant ({base}): {quoted(classes[0])} is "
-                f"{known[base][0] + shift}.",
-                "Look for a background class that is counted on one side only.",
-                wrong,
-                images,
-                {"shift": shift},
-            )
-        ], base
+        return [_of_shift(shift, base, known[base][0], classes[0], images)], base
     wrong = ~right[best]
     if _consistency(given, truth) < 0.9:
-        return [
-            *found,
-            _diagnosis(
-                "mixed-classes",
-                f"{percent(wrong.mean())} of {whose} have the class of another "
-                "object, in no order.",
-                "Look for boxes and labels that are filtered or sorted apart.",
-                wrong,
-                images,
-                {},
-            ),
-        ], ""
+        return [*found, _of_no_order(wrong, images, whose)], ""
     permuted = _permuted(given, truth, known[best], classes, wrong, images, whose)
     return [*found, permuted], best
+
+
+def _of_shift(
+    shift: int, base: str, first: int, name: str, images: NDArray[np.int64]
+) -> Diagnosis:
+    by = "one more" if shift > 0 else "one less"
+    return _diagnosis(
+        "shifted-classes",
+        f"All labels are {by} than meant ({base}): {quoted(name)} is {first + shift}.",
+        "Look for a background class that is counted on one side only.",
+        np.ones(len(images), bool),
+        images,
+        {"shift": shift},
+    )
+
+
+def _of_no_order(
+    wrong: NDArray[np.bool_], images: NDArray[np.int64], whose: str
+) -> Diagnosis:
+    return _diagnosis(
+        "mixed-classes",
+        f"{percent(wrong.mean())} of {whose} have the class of another object, in no "
+        "order.",
+        "Look for boxes and labels that are filtered or sorted apart.",
+        wrong,
+        images,
+        {},
+    )
 
 
 def _codes_of(names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
@@ -184,18 +192,21 @@ def _encodings(
     return known
 
 
-def _are_ids(
+def _shift_of_ids(
     given: NDArray[np.int64],
     truth: NDArray[np.int64],
     category_ids: Sequence[int] | None,
     known: dict[str, NDArray[np.int64]],
-) -> bool:
-    """Whether labels are category ids where positions are meant."""
+) -> int | None:
+    """What category ids were shifted by to be labels; None if they are no labels."""
     if category_ids is None:
-        return False
-    ids = np.asarray(category_ids, np.int64)
+        return None
     right = max((given == codes[truth]).mean() for codes in known.values())
-    return bool((given == ids[truth]).mean() >= NEARLY_ALL > right)
+    ids = np.asarray(category_ids, np.int64)[truth]
+    for shift in (0, -1):
+        if (given == ids + shift).mean() >= NEARLY_ALL > right:
+            return shift
+    return None
 
 
 def _of_ids(
@@ -204,11 +215,13 @@ def _of_ids(
     classes: Sequence[str],
     images: NDArray[np.int64],
     first_label: int,
+    shift: int,
 ) -> Diagnosis:
     worst = int(given.argmax())
+    less = ", less 1," if shift else ""
     return _diagnosis(
         "category-ids",
-        f"The labels are the category ids of the file where positions from "
+        f"The labels are the category ids of the file{less} where positions from "
         f"{first_label} are meant: {quoted(classes[truth[worst]])} is {given[worst]}.",
         "Map each category id to its position among the classes.",
         np.ones(len(given), bool),

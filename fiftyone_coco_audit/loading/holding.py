@@ -18,7 +18,6 @@ from fiftyone_coco_audit.loading.pictures import (
     TURNS,
     Reference,
     compare,
-    contrast,
     locate,
     places,
     read_reference,
@@ -147,7 +146,8 @@ class Holder:
         turns = likeness.turns
         where = (likeness.place, *likeness.others) if turns else ()
         where = where or tuple(islice(places(shape, size), MOST_PLACES))
-        structure, place, turn = locate(image, reference, where, turns or TURNS)
+        found = locate(image, reference, where, turns or TURNS)
+        structure, place = found.structure, found.place
         moved = structure.moved[0] * place[2], structure.moved[1] * place[3]
         if np.hypot(*moved) < LEAST_MOVED:
             moved = 0.0, 0.0
@@ -156,7 +156,7 @@ class Holder:
             pixels = "altered"
         elif not turns and structure.is_same:
             # Its colors are others, but not what is seen
-            pixels, turns, where = "same", (turn,), (place,)
+            pixels, turns, where = "same", (found.turn,), (place,)
         is_blank = not turns and image.min() == image.max()
         if is_blank:
             pixels = "blank"
@@ -173,7 +173,7 @@ class Holder:
             bare,
             moved,
             structure.is_unlike and not is_blank,
-            Values.of(image, contrast(image, place, reference)),
+            Values.of(image, found.contrast),
         )
 
     def _search(self, image: NDArray[Any]) -> int | None:

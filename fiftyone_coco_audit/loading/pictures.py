@@ -181,12 +181,29 @@ def compare(
     return Likeness(turns, place, correlation, colour, tuple(alike))
 
 
+@dataclass(frozen=True)
+class Located:
+    """What a delivered image shows, and where.
+
+    Attributes:
+        structure: whether that is where it should be
+        place: where in the delivered image the file's image fits best
+        turn: the way of turning that fits best
+        contrast: how many times as far apart its gray values are as in the file
+    """
+
+    structure: Structure
+    place: Place
+    turn: Turn
+    contrast: float
+
+
 def locate(
     image: NDArray[Any],
     reference: Reference,
     candidates: Sequence[Place],
     turns: Sequence[Turn],
-) -> tuple[Structure, Place, Turn]:
+) -> Located:
     """Finds out whether what is seen in a delivered image is where it should be.
 
     Args:
@@ -196,33 +213,25 @@ def locate(
         turns: the ways of turning that it may be
 
     Returns:
-        what is known of it, and the place and the way of turning that fit best
+        what is known of it
     """
     image = image if image.ndim == 3 else image[..., None]
     file = structure.edges(reference.large)
-    best: tuple[float, Place, Turn] = (-np.inf, candidates[0], turns[0])
+    best, chosen = -np.inf, (candidates[0], turns[0], file, file, 0.0)
     for place in candidates:
-        delivered = structure.edges(_large(image, place))
+        gray = _thumbnail(image, place, structure.SIDE).mean(axis=2)
+        delivered = structure.edges(gray)
         for turn in turns:
-            value = structure.correlation(turn_array(file, turn), delivered)
+            turned = turn_array(file, turn)
+            value = structure.correlation(turned, delivered)
             # The first of several that are alike is the simplest
-            if value > best[0] + NEARLY_SAME:
-                best = value, place, turn
-    _, place, turn = best
-    turned = np.ascontiguousarray(turn_array(file, turn))
-    delivered = structure.edges(_large(image, place))
-    return structure.compare_edges(turned, delivered), place, turn
-
-
-def contrast(image: NDArray[Any], place: Place, reference: Reference) -> float:
-    """How many times as far apart the gray values of an image are as in its file."""
-    image = image if image.ndim == 3 else image[..., None]
-    return float(_large(image, place).std() / max(reference.large.std(), 1e-12))
-
-
-def _large(image: NDArray[Any], place: Place) -> NDArray[np.float32]:
-    gray: NDArray[np.float32] = _thumbnail(image, place, structure.SIDE).mean(axis=2)
-    return gray
+            if value > best + NEARLY_SAME:
+                best = value
+                chosen = place, turn, turned, delivered, float(gray.std())
+    place, turn, turned, delivered, spread = chosen
+    found = structure.compare_edges(np.ascontiguousarray(turned), delivered)
+    contrast = spread / max(float(reference.large.std()), 1e-12)
+    return Located(found, place, turn, contrast)
 
 
 def places(image: NDArray[Any], size: tuple[float, float]) -> Iterator[Place]:

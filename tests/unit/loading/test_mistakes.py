@@ -335,13 +335,14 @@ def test_torchvisions_background_is_noted(labels):
 
 @pytest.mark.parametrize("ids", [CATEGORY_IDS, UNSORTED_IDS, (1, 2, 3, 5, 4)])
 @pytest.mark.parametrize("first", [0, 1])
-def test_category_ids_for_positions_are_called_that(labels, ids, first):
+@pytest.mark.parametrize("shift", [0, -1])
+def test_category_ids_for_positions_are_called_that(labels, ids, first, shift):
     def pack(scene):
-        labels = np.array(ids)[scene.classes]
+        labels = np.array(ids)[scene.classes] + shift
         return {**scenes.dictionary(scene), "labels": labels}
 
     found = check(Reader(labels, pack=pack), category_ids=ids, first_label=first)
-    if ids == (1, 2, 3, 5, 4) and first == 1:
+    if ids == (1, 2, 3, 5, 4) and first == 1 + shift:
         # They are the positions in the sorted ids
         assert names(found) == []
         return
