@@ -165,6 +165,24 @@ def test_what_the_import_set_aside(tmp_path: Path) -> None:
     assert "CA120" not in " ".join(notes)
 
 
+@pytest.mark.parametrize("extra", [0, 1])
+def test_predictions_whose_file_name_decides(tmp_path: Path, extra: int) -> None:
+    """Ultralytics writes the digits of a file name as `image_id`."""
+    coco, predictions = puzzling_sets.plain()
+    names = {image["id"]: image["file_name"] for image in coco["images"]}
+    for image in coco["images"]:
+        image["id"] += 100
+    for annotation in coco["annotations"]:
+        annotation["image_id"] += 100
+    for prediction in predictions:
+        prediction["file_name"] = names[prediction["image_id"]]
+        prediction["image_id"] += 100 * extra + extra
+    dataset = imported(tmp_path, coco, predictions)
+    results = evaluate(dataset)
+    assert results.summary()["AP"] == pytest.approx(0.9109, abs=5e-5)
+    assert "matched-by-file-name, 22 predictions" in " ".join(results.notes)
+
+
 def test_what_is_wrong_with_masks_only_matters_to_masks(tmp_path: Path) -> None:
     coco, predictions = puzzling_sets.plain()
     coco["annotations"][0]["segmentation"] = [[1, 1, 9, 1]]

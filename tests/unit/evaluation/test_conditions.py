@@ -181,6 +181,23 @@ def test_a_third_not_annotated() -> None:
     assert f"Without such images AP is {labeled}." in note
 
 
+def test_one_of_each_is_worded_as_one() -> None:
+    coco, predictions = puzzling_sets.plain()
+    coco["annotations"] = [a for a in coco["annotations"] if a["image_id"] != 12]
+    coco["annotations"][0]["area"] = 0
+    coco["categories"].append({"id": 3, "name": "cow"})
+    some = [p for p in predictions if p["image_id"] in (1, 2, 5, 12)]
+    some[-1]["score"] = some[-2]["score"] = 0.99
+    cow = {"image_id": 3, "category_id": 3, "bbox": [1, 60, 20, 20], "score": 0.9}
+    notes = said(coco, [*some, cow])
+    assert notes[0] == (
+        "1 of 7 predictions is of classes without objects (`cow`), which AP leaves out."
+    )
+    assert notes[1].startswith("1 of 12 images has no objects but 2 predictions, all")
+    assert notes[3].startswith("`area` puts 1 of 22 objects into another size class")
+    assert "(such as 1 from medium to small)" in notes[3]
+
+
 def test_images_without_predictions() -> None:
     coco, predictions = puzzling_sets.plain()
     some = [p for p in predictions if p["image_id"] <= 9]
