@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import fiftyone.operators as foo
 from fiftyone.operators.executor import ExecutionContext
 
 from fiftyone_coco_audit.errors import CocoAuditError
@@ -45,32 +44,6 @@ def _key(ctx: ExecutionContext) -> tuple[str, str]:
 def dataset_name(ctx: ExecutionContext) -> str | None:
     """The name of the dataset that is open in the App."""
     return None if ctx.dataset is None else str(ctx.dataset.name)
-
-
-class DatasetPanel(foo.Panel):
-    """A panel that is drawn anew at every event, from what its state holds.
-
-    Its state names the ``dataset`` that it was made for.
-    """
-
-    def on_load(self, ctx: ExecutionContext) -> None:
-        """Forgets what was set for another dataset."""
-        self.on_change_dataset(ctx)
-
-    def on_change_dataset(self, ctx: ExecutionContext) -> None:
-        """Begins anew with another dataset.
-
-        The App tells of the same one where the user turns back to the panel.
-        """
-        if ctx.panel.state.dataset != dataset_name(ctx):
-            self.begin(ctx)
-
-    def begin(self, ctx: ExecutionContext) -> None:
-        """Sets the state for the dataset that is open in the App."""
-        raise NotImplementedError
-
-    def change(self, ctx: ExecutionContext) -> None:
-        """Draws the page with what was set, which the App has kept already."""
 
 
 def require_images(dataset: fo.Dataset, purpose: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fiftyone_coco_audit.findings import Finding
+from fiftyone_coco_audit.panels.extents import Extent
 from fiftyone_coco_audit.panels.figures import Figure
 from fiftyone_coco_audit.panels.selections import Selection
 
@@ -36,15 +37,17 @@ class Plot:
 
 @dataclass(frozen=True)
 class Card:
-    """A finding, with a button that opens what it is about.
+    """A finding, with buttons that open what it is about.
 
     Args:
-        name: a name that no other block of the tab has
+        name: a name that no other finding has, so that no other card takes its place
         finding: the finding
+        extent: how many labels or images it is about
     """
 
     name: str
     finding: Finding
+    extent: Extent
 
 
 @dataclass(frozen=True)
@@ -170,3 +173,8 @@ class Tab:
         """A plot by its name, None if the tab has none of that name."""
         plots = (block for block in self.blocks if isinstance(block, Plot))
         return next((plot for plot in plots if plot.name == name), None)
+
+    def card(self, name: str) -> Card | None:
+        """A card by its name, None if the tab has none of that name."""
+        cards = (block for block in self.blocks if isinstance(block, Card))
+        return next((card for card in cards if card.name == name), None)

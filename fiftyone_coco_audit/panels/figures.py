@@ -6,7 +6,7 @@ what is said here of colour is legible on both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -28,6 +28,7 @@ _SEQUENTIAL = [[0, "rgba(86,180,233,0.06)"], [0.5, "#3D8FCB"], [1, "#E69F00"]]
 #: Values that span more than this factor are put into logarithmic bins
 _SPAN_OF_LOGARITHMIC = 50
 _MOST_TICKS = 9
+_AFTER_STAMP = "."
 # As wide as half of a window
 _PICTURE_WIDTH = 580
 # For a legend of two lines
@@ -61,6 +62,29 @@ class Figure:
     data: list[dict[str, Any]]
     layout: dict[str, Any]
     height: int = 300
+
+    def stamped(self, stamp: str) -> list[dict[str, Any]]:
+        """The traces with an id of each mark, which the App sends with a click.
+
+        Args:
+            stamp: what the ids begin with, see :func:`stamp_of`
+        """
+        return [{**trace, "ids": _ids(trace, stamp)} for trace in self.data]
+
+
+def stamp_of(mark_id: str | None) -> str:
+    """What :meth:`Figure.stamped` was given, from the id of a mark."""
+    return (mark_id or "").partition(_AFTER_STAMP)[0]
+
+
+def _ids(trace: Mapping[str, Any], stamp: str) -> list[Any]:
+    # Plotly draws one mark of all that have the same id
+    if trace["type"] != "heatmap":
+        return [f"{stamp}{_AFTER_STAMP}{place}" for place in range(len(trace["x"]))]
+    # The App looks up the id of a cell by its column first
+    rows = trace["z"]
+    cell = f"{stamp}{_AFTER_STAMP}"
+    return [[cell] * len(rows)] * (len(rows[0]) if rows else 0)
 
 
 @dataclass(frozen=True)
@@ -538,7 +562,7 @@ def columns(
         axis={
             "title": _axis(title),
             "tickvals": list(range(len(names))),
-            "ticktext": list(map(plot_text, names)),
+            "ticktext": list(map(hover_text, names)),
         },
     )
 
@@ -795,7 +819,8 @@ def _legend() -> dict[str, Any]:
         "legend": {
             "orientation": "h",
             "x": 0,
-            "y": 1.02,
+            # Not a share above it: that would be a blank band over tall plots
+            "y": 1,
             "xanchor": "left",
             "yanchor": "bottom",
             "traceorder": "normal",

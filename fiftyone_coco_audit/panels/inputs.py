@@ -53,6 +53,8 @@ def add_choice(
     value: str,
     change: Change,
     width: str,
+    *,
+    grows: bool = False,
 ) -> None:
     """Adds a list to choose from; a long one can be searched.
 
@@ -64,8 +66,10 @@ def add_choice(
         value: the value that is chosen
         change: the event of another choice
         width: its width
+        grows: whether it takes some of the width that is left in the row
     """
     view: types.Choices
+    place = _place(width, grows)
     if len(options) > _MOST_OPTIONS:
         chosen = {"id": value, "value": value, "label": dict(options).get(value, value)}
         view = types.AutocompleteView(
@@ -73,13 +77,13 @@ def add_choice(
             width=width,
             allow_user_input=False,
             allow_clearing=False,
-            componentsProps={"autocomplete": {"value": chosen}},
+            componentsProps={"autocomplete": {"value": chosen}, **place},
         )
     else:
         view = types.DropdownView(
             label=label,
             width=width,
-            componentsProps={"select": {"value": value, "sx": _OPAQUE}},
+            componentsProps={"select": {"value": value, "sx": _OPAQUE}, **place},
         )
     for choice, called in options:
         view.add_choice(choice, label=called)
@@ -87,7 +91,14 @@ def add_choice(
 
 
 def add_entry(
-    row: types.Object, name: str, label: str, value: str, change: Change, width: str
+    row: types.Object,
+    name: str,
+    label: str,
+    value: str,
+    change: Change,
+    width: str,
+    *,
+    grows: bool = False,
 ) -> None:
     """Adds a line of text.
 
@@ -101,14 +112,22 @@ def add_entry(
         value: the text
         change: the event of another text
         width: its width
+        grows: whether it takes some of the width that is left in the row
     """
     row.str(
         name,
         label=label,
         default=value,
-        view=types.LazyFieldView(width=width),
+        view=types.LazyFieldView(width=width, componentsProps=_place(width, grows)),
         on_change=change,
     )
+
+
+def _place(width: str, grows: bool) -> dict[str, Any]:
+    """Props of a control for its place in the row."""
+    if not grows:
+        return {}
+    return {"item": {"sx": {"flex": f"1 1 {width}", "maxWidth": f"calc(1.6*{width})"}}}
 
 
 def add_button(row: types.Object, name: str, label: str, **options: Any) -> None:

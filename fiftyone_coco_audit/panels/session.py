@@ -8,8 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fiftyone_coco_audit.auditing import (
     examine,
@@ -17,6 +21,8 @@ from fiftyone_coco_audit.auditing import (
     selected_rules,
 )
 from fiftyone_coco_audit.findings import RULES, Finding, severest_first, told_once
+from fiftyone_coco_audit.panels.extents import MOST_PATCHES, Extent, are_hard_to_see
+from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
     make_readable,
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 
 _READINGS = 4
+_NUMBERS = count(1)
 
 #: How a dataset is told from what it was: its number of samples, and when the newest
 #: change of one of them was
@@ -46,12 +53,15 @@ class Reading:
         labelled: its images and objects, with the ids of their samples and labels
         version: what the dataset was when it was read
         read_at: when that was
+
+    Its ``number`` is one that no other reading of this process has.
     """
 
     samples: fo.SampleCollection
     labelled: LabelledSamples
     version: Version
     read_at: datetime
+    number: int = field(default_factory=lambda: next(_NUMBERS), init=False)
     _statistics: Statistics | None = field(default=None, init=False)
     _findings: tuple[tuple[Any, ...], tuple[Finding, ...]] | None = field(
         default=None, init=False
@@ -94,6 +104,54 @@ class Reading:
     @cached_property
     def _of_import(self) -> list[Finding]:
         return import_findings(self.samples, selected_rules())
+
+    @property
+    def dataset_name(self) -> str:
+        """The name of the dataset that was read, whole or in part."""
+        return str(self.samples._root_dataset.name)
+
+    def extent(self, what: Finding | Selection) -> Extent:
+        """How many labels and images a finding or selection is about.
+
+        Args:
+            what: a finding or selection of this reading
+        """
+        if isinstance(what, Selection):
+            if what.objects is None:
+                return Extent(len(what))
+            return self._extent_of_rows(what.objects)
+        if not what.label_ids:
+            return Extent(len(what.sample_ids))
+        columns = self.labelled.columns.labels[self.labelled.label_field]
+        known = [self._labels[i] for i in what.label_ids if i in self._labels]
+        place = np.array(known, np.int64)
+        images = len(np.unique(columns.sample[place]))
+        row = self._row_of_label[place]
+        return self._extent(images, what.count, row[row >= 0])
+
+    def _extent_of_rows(self, rows: NDArray[np.int64]) -> Extent:
+        images = len(np.unique(self.labelled.images.objects.image[rows]))
+        return self._extent(images, len(rows), rows)
+
+    def _extent(self, images: int, labels: int, rows: NDArray[np.int64]) -> Extent:
+        # Of more there are no patches
+        few = labels <= MOST_PATCHES
+        return Extent(
+            images, labels, few and are_hard_to_see(self.labelled.images, rows)
+        )
+
+    @cached_property
+    def _labels(self) -> dict[str, int]:
+        """The position of each label, objects or not, by its id."""
+        ids = self.labelled.columns.labels[self.labelled.label_field].ids
+        return {label: place for place, label in enumerate(ids.tolist())}
+
+    @cached_property
+    def _row_of_label(self) -> NDArray[np.int64]:
+        """The row of the object that each label is, -1 where it is none."""
+        row = np.full(len(self._labels), -1)
+        row[self.labelled.rows] = np.arange(len(self.labelled.rows))
+        return row
 
     def is_stale(self) -> bool:
         """Whether the dataset has changed since it was read."""

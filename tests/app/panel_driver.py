@@ -82,8 +82,10 @@ class PanelSession:
         self.view: fo.DatasetView | None = None
         self.notices: list[str] = []
         self.prompted: dict[str, Any] = {}
+        self.asked: list[str] = []
         for request in result.executor._requests:
             name = request.operator_uri.rpartition("/")[2]
+            self.asked.append(name)
             if name == "patch_panel_state":
                 self.state.update(request.params["state"])
             elif name == "show_panel_output":
@@ -175,28 +177,30 @@ class AuditPanel:
             quiet = 0 if self._under_way else quiet + _STEP
 
     def labelled(self) -> float:
-        """The share of the first image in the grid that is in the colour of labels."""
-        data = np.frombuffer(
-            self.page.get_by_test_id("looker").first.screenshot(), "u1"
-        )
+        """The share of the grid that is in the color of labels."""
+        data = np.frombuffer(self.page.get_by_test_id("fo-grid").screenshot(), "u1")
         blue, green, red = np.moveaxis(cv2.imdecode(data, cv2.IMREAD_COLOR), 2, 0)
-        return float(((red < 40) & (green > 90) & (blue > 110)).mean())
+        return float(((red < 60) & (green > 90) & (blue > 100)).mean())
 
     def show_labels(self) -> None:
-        """Waits until the labels are in the grid.
-
-        The App loses them where it draws them twice in a moment, which a busy machine
-        may bring about: they are ticked off then, and on again, as a user would.
-        """
-        for remedies_left in (1, 0):
-            for _ in range(_PATIENCE // _STEP):
-                if self.labelled() > 0.05:
-                    return
-                self.page.wait_for_timeout(_STEP)
-            for _ in range(2 * remedies_left):
-                self.page.get_by_test_id("checkbox-ground_truth").click()
-                self.page.wait_for_timeout(_QUIET)
+        """Waits until the labels are in the grid."""
+        for _ in range(_PATIENCE // _STEP):
+            if self.labelled() > 0.005:
+                return
+            self.page.wait_for_timeout(_STEP)
         raise AssertionError("There are no labels in the grid")
+
+    def grid(self) -> np.ndarray:
+        """A picture of the grid, as soon as it no longer changes."""
+        before: np.ndarray | None = None
+        for _ in range(_PATIENCE // _QUIET * 3):
+            data = np.frombuffer(self.page.get_by_test_id("fo-grid").screenshot(), "u1")
+            shown = cv2.imdecode(data, cv2.IMREAD_COLOR).astype(int)
+            if before is not None and not different(before, shown):
+                return shown
+            before = shown
+            self.page.wait_for_timeout(_QUIET)
+        raise AssertionError("The grid does not come to rest")
 
     def tab_called(self, name: str) -> Locator:
         """The button of a tab."""
@@ -269,6 +273,11 @@ class AuditPanel:
         )
         self.settle()
         return opened
+
+
+def different(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two pictures differ by more than a cursor does."""
+    return one.shape != other.shape or (np.abs(one - other) > 40).mean() > 0.002
 
 
 def _fills_the_grid(response: Response) -> bool:

@@ -256,6 +256,17 @@ def test_controls_redraw_and_stay(panel: AuditPanel):
     expect(page.get_by_role("textbox").last).to_have_value("1280")
 
 
+def test_enter_does_what_the_space_bar_does(panel: AuditPanel):
+    panel.open_from_palette()
+    for tab, key in (("Images", "Enter"), ("Objects", "Space"), ("Findings", "Enter")):
+        panel.tab_called(tab).press(key)
+        panel.settle()
+        expect(panel.page.locator("[aria-current=true]")).to_have_text(tab)
+    button = panel.page.get_by_role("button", name="Open 8 labels")
+    opened = panel.opened_by(lambda: button.first.press("Enter"))
+    assert len(opened.view) == 4
+
+
 def test_turning_to_tabs_changes_no_state(panel: AuditPanel):
     # With every change of it the App draws the labels in the grid anew, and of two in a
     # moment it loses them
@@ -264,10 +275,9 @@ def test_turning_to_tabs_changes_no_state(panel: AuditPanel):
     for tab in ("Images", "Objects", "Classes", "Anchors", "Objects", "Findings"):
         panel.tab_called(tab).click()
     panel.settle()
-    # Controls that are shown for the first time set nothing, either
-    assert [event["__method__"] for event in panel.events] == ["show_tab"] * 6
-    first, *others = [event["panel_state"] for event in panel.events]
-    assert first and all(state == first for state in others)
+    turned = [e for e in panel.events if e["__method__"] == "show_tab"]
+    assert len(turned) == 6
+    assert not any(event["panel_state"] for event in panel.events)
     expect(panel.page.locator("[aria-current=true]")).to_have_text("Findings")
 
 
@@ -293,7 +303,7 @@ def test_what_the_grid_shows_is_audited_when_asked(
     expect(
         page.get_by_text("200 images, 1,746 objects and 4 crowd regions")
     ).to_be_visible()
-    page.get_by_role("button", name="Audit what the grid shows").click()
+    page.get_by_role("button", name="Audit this view").click()
     panel.settle()
     expect(page.get_by_text("A view")).to_be_visible()
     expect(page.get_by_text(": 2 images")).to_be_visible()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 from fiftyone_coco_audit.escaping import markdown
-from fiftyone_coco_audit.findings import SEVERITIES
+from fiftyone_coco_audit.findings import SEVERITIES, Finding
 from fiftyone_coco_audit.panels.blocks import (
     Block,
     Button,
@@ -35,7 +37,7 @@ def build(reading: Reading, controls: Controls) -> Tab:
     }
     told = ", ".join(counted(n, severity) for severity, n in by_severity.items() if n)
     cards: list[Block] = [
-        Card(f"finding{n}", finding) for n, finding in enumerate(found)
+        Card(_name(finding), finding, reading.extent(finding)) for finding in found
     ]
     # What is ignored, what had to be assumed, and what was not examined
     understood = [
@@ -47,6 +49,13 @@ def build(reading: Reading, controls: Controls) -> Tab:
         [headline, *_rules(controls), *understood, *cards],
         [*anchors_controls(controls), *resize_controls(controls)],
     )
+
+
+def _name(finding: Finding) -> str:
+    """A name that tells a finding from all others of any audit."""
+    ids = finding.label_ids or finding.sample_ids
+    what = (finding.label_field, finding.message, finding.count, ids[:1], ids[-1:])
+    return f"{finding.code}_{blake2b(repr(what).encode(), digest_size=6).hexdigest()}"
 
 
 def _rules(controls: Controls) -> list[Block]:

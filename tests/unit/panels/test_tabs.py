@@ -64,8 +64,13 @@ SETS = {
 
 
 def reading(labelled_images: LabelledImages) -> Reading:
+    number = len(labelled_images.objects)
+    ids = np.array([f"l{row}" for row in range(number)], object)
+    labels = SimpleNamespace(ids=ids, sample=labelled_images.objects.image)
     read = SimpleNamespace(
         images=labelled_images,
+        rows=np.arange(number),
+        columns=SimpleNamespace(labels={"ground_truth": labels}),
         label_field="ground_truth",
         notes=["2 labels in 'ground_truth' have no box."],
         sample_ids=lambda rows: [f"s{row}" for row in rows.tolist()],

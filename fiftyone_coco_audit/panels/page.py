@@ -1,0 +1,235 @@
+"""What the panel *COCO Audit* shows, and what the user has set."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+from fiftyone.operators.executor import ExecutionContext
+
+from fiftyone_coco_audit.auditing import audit_settings
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.operators.forms import detections_fields
+from fiftyone_coco_audit.panels.base import keep, kept, require_images
+from fiftyone_coco_audit.panels.blocks import Tab
+from fiftyone_coco_audit.panels.controls import CONTROLS, ENTRIES, Controls
+from fiftyone_coco_audit.panels.session import READINGS, Reading
+from fiftyone_coco_audit.panels.tabs import anchors, classes, findings, images, objects
+
+TABS: dict[str, Callable[[Reading, Controls], Tab]] = {
+    "findings": findings.build,
+    "images": images.build,
+    "objects": objects.build,
+    "classes": classes.build,
+    "anchors": anchors.build,
+}
+_DEFAULT_FIELD = "ground_truth"
+# Between the name of a line of text and its revision
+_AT = "__"
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the panel shows.
+
+    Args:
+        controls: what is set
+        fields: the label fields to choose from
+        reading: what is audited
+        tab: the tab that is shown
+        revision: how often lines of text have been set in place of the user
+    """
+
+    controls: Controls
+    fields: Sequence[str]
+    reading: Reading
+    tab: Tab
+    revision: int
+
+    @cached_property
+    def stamp(self) -> str:
+        """Tells the page from all that show something else.
+
+        Cards and marks carry it, so that a click opens what was there when it was
+        made, whatever the panel shows by then.
+        """
+        what = repr((self.reading.number, self.controls))
+        return blake2b(what.encode(), digest_size=6).hexdigest()
+
+
+class DrawnPages:
+    """The pages drawn last, by their stamps.
+
+    Args:
+        most: how many to keep
+    """
+
+    def __init__(self, most: int = 16) -> None:
+        self._most = most
+        self._pages: OrderedDict[str, Page] = OrderedDict()
+
+    def add(self, page: Page) -> None:
+        """Keeps a page that is drawn."""
+        self._pages[page.stamp] = page
+        self._pages.move_to_end(page.stamp)
+        while len(self._pages) > self._most:
+            self._pages.popitem(last=False)
+
+    def get(self, stamp: str | None) -> Page | None:
+        """The page of a stamp, None if it is not kept any more."""
+        return self._pages.get(stamp or "")
+
+
+#: Those of this process, which is the App's server
+DRAWN = DrawnPages()
+
+
+def make_page(ctx: ExecutionContext, *, anew: bool = False) -> Page:
+    """Makes the page from what the user has set.
+
+    Args:
+        ctx: the context of an event
+        anew: whether to read the dataset again
+
+    Raises:
+        CocoAuditError: if there is nothing to audit
+    """
+    fields = audited_fields(ctx)
+    while True:
+        controls = shown = controls_of(ctx)
+        if controls.label_field not in fields:
+            first = _DEFAULT_FIELD if _DEFAULT_FIELD in fields else fields[0]
+            shown = controls.with_field(first)
+        samples = shown.samples(ctx.dataset)
+        if samples.media_type == "group":
+            raise CocoAuditError(about_groups(ctx))
+        build = TABS.get(shown.tab, findings.build)
+        reading = READINGS.get(samples, shown.label_field, anew=anew)
+        tab = build(reading, shown)
+        # What is set meanwhile may have been answered already
+        if controls == controls_of(ctx):
+            page = Page(shown, fields, reading, tab, revision_of(ctx))
+            DRAWN.add(page)
+            keep(ctx, shown=page.stamp)
+            return page
+        anew = False
+
+
+def audited_fields(ctx: ExecutionContext) -> list[str]:
+    """The label fields that can be audited.
+
+    Raises:
+        CocoAuditError: if there are none
+    """
+    if ctx.dataset is None:
+        raise CocoAuditError("No dataset is open: choose one above")
+    require_images(ctx.dataset, "audited")
+    fields = detections_fields(ctx.dataset)
+    if not fields:
+        raise CocoAuditError(
+            f"Dataset {ctx.dataset.name!r} has no field of detections to audit: add "
+            "one with the operator `COCO Audit: import a dataset`, or with your own "
+            "labels"
+        )
+    return fields
+
+
+def controls_of(ctx: ExecutionContext) -> Controls:
+    """What is set: at first by the last audit, and then by the user."""
+    settings = audit_settings(ctx.dataset)
+    if settings is not None and kept(ctx, "audit", None) != settings.created:
+        network = Controls.of_network(settings.resize, settings.anchors)
+        rules = Controls.of_rules(settings.left_out, settings.thresholds)
+        set_controls(ctx, {"label_field": settings.label_field, **network, **rules})
+        keep(ctx, audit=settings.created)
+    values = kept(ctx, "controls", {})
+    tab, stages = kept(ctx, "tab", Controls.tab), kept(ctx, "stages", None)
+    return Controls.of({**values, "tab": tab, "stages": stages})
+
+
+def set_controls(ctx: ExecutionContext, values: Mapping[str, Any]) -> None:
+    """Sets controls in place of the user.
+
+    A line of text keeps what it was first given, so that of another revision takes its
+    place.
+    """
+    keep(
+        ctx,
+        controls={**kept(ctx, "controls", {}), **values},
+        revision=revision_of(ctx) + 1,
+    )
+
+
+def set_control(ctx: ExecutionContext, name: str, value: Any) -> bool:
+    """Sets a control as the user did.
+
+    Args:
+        ctx: the context of the event
+        name: the name that the control was drawn under
+        value: its value, None where a line of text was emptied
+
+    Returns:
+        whether that changed anything; what was drawn before the last revision does not
+    """
+    control, _, revision = name.partition(_AT)
+    stale = control in ENTRIES and revision != str(revision_of(ctx))
+    if control not in CONTROLS or stale:
+        return False
+    if value is None:
+        values = dict(kept(ctx, "controls", {}))
+        values.pop(control, None)
+        keep(ctx, controls=values)
+        # The line shows the default again
+        set_controls(ctx, {})
+        return True
+    present = kept(ctx, "controls", {}).get(control, _shown_value(ctx, control))
+    if value == present:
+        return False
+    keep(ctx, controls={**kept(ctx, "controls", {}), control: value})
+    return True
+
+
+def _shown_value(ctx: ExecutionContext, control: str) -> str | None:
+    """What a control shows that the user has not set."""
+    page = DRAWN.get(kept(ctx, "shown", None))
+    if page is None:
+        return None
+    shown = [*page.tab.controls, *(c for row in page.tab.rows() for c in row.controls)]
+    values = {one.name: one.value for one in shown}
+    return {"label_field": page.controls.label_field, **values}.get(control)
+
+
+def name_of(control: str, revision: int) -> str:
+    """The name that a control is drawn under."""
+    return f"{control}{_AT}{revision}" if control in ENTRIES else control
+
+
+def revision_of(ctx: ExecutionContext) -> int:
+    """How often lines of text have been set in place of the user."""
+    return int(kept(ctx, "revision", 0))
+
+
+def about_groups(ctx: ExecutionContext) -> str:
+    """What to do where samples are grouped."""
+    shown = f"the grid shows {slice_of(ctx)!r}"
+    if not has_images_in_slice(ctx):
+        shown += ", which has no images"
+    return (
+        f"Dataset {ctx.dataset.name!r} is grouped, and one slice of images is audited "
+        f"at a time; {shown}: choose another slice above the grid"
+        f"{' if need be' * has_images_in_slice(ctx)}"
+    )
+
+
+def slice_of(ctx: ExecutionContext) -> str:
+    """The slice of groups that the grid shows."""
+    return str(ctx.group_slice or ctx.dataset.default_group_slice)
+
+
+def has_images_in_slice(ctx: ExecutionContext) -> bool:
+    """Whether that is one of images."""
+    return ctx.dataset.group_media_types.get(slice_of(ctx)) == "image"
