@@ -17,6 +17,7 @@ import pytest
 
 from fiftyone_coco_audit import __version__
 from fiftyone_coco_audit.cli import main
+from fiftyone_coco_audit.evaluation.colors import is_outcome_colors
 from tests.small_coco import APS, SmallCoco, write_small_coco
 
 
@@ -58,6 +59,9 @@ def test_the_main_job(arguments, coco, capsys):
     assert places == sorted(places)
     assert "nothing.png" not in printed  # no AP
     assert "hit.png" not in printed  # nothing wrong with it
+    # The colors are there whenever the App opens the dataset
+    assert is_outcome_colors(dataset.app_config.color_scheme)
+    assert "In the App: Objects are green" in printed
 
 
 def test_masks(arguments, coco, capsys):

@@ -16,6 +16,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from fiftyone_coco_audit import demo
+from fiftyone_coco_audit.evaluation.colors import is_outcome_colors
 
 IMAGES = "60"
 
@@ -47,6 +48,8 @@ def test_generates_imports_and_evaluates(
 
     dataset = fo.load_dataset("demo-new")
     assert dataset.persistent
+    assert is_outcome_colors(dataset.app_config.color_scheme)
+    assert "colors: objects found are green" in printed
     assert len(dataset) == manifest["counts"]["images"]
     assert dataset.count("ground_truth.detections") == manifest["counts"]["annotations"]
     assert dataset.count("predictions.detections") == manifest["counts"]["predictions"]
