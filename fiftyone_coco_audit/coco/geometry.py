@@ -154,4 +154,4 @@ def _is_crowd(value: Any) -> bool:
     """Whether an ``iscrowd`` says so, also where it is text such as ``"0"``."""
     if isinstance(value, str):
         return value.strip().lower() not in ("", "0", "0.0", "false", "no", "none")
-    return bool(value)
+    return bool(value.tolist() if isinstance(value, np.ndarray) else value)

@@ -14,6 +14,7 @@ written.
 from __future__ import annotations
 
 import io
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -115,7 +116,11 @@ def _compress_one(segmentation: Any, width: int, height: int) -> str | Broken:
         return Broken(f"it is a {type(segmentation).__name__}, not a list or an object")
 
     size = segmentation.get("size")
-    if not isinstance(size, (list, tuple)) or list(size) != [height, width]:
+    if (
+        not isinstance(size, (list, tuple))
+        or not all(isinstance(side, Real) for side in size)
+        or list(size) != [height, width]
+    ):
         return Broken(f"its size is {size} where the image has {[height, width]}")
     counts = segmentation.get("counts")
     if isinstance(counts, (bytes, bytearray, memoryview)):
@@ -153,6 +158,8 @@ def _compress_runs(
 def _compress_polygons(polygons: list[Any], width: int, height: int) -> str | Broken:
     from pycocotools import mask as coco_mask
 
+    if not polygons:
+        return Broken("it has no polygon")
     outline = 0.0
     for polygon in polygons:
         fault = polygon_fault(polygon)
@@ -178,9 +185,11 @@ def polygon_fault(polygon: Any) -> str | None:
         return f"a polygon has {len(polygon)} numbers, an odd count"
     if len(polygon) < 6:
         return f"a polygon has {counted(len(polygon) // 2, 'point')} where it needs 3"
-    low, high, total = min(polygon), max(polygon), sum(polygon)
-    near = -_MAX_COORDINATE <= low <= high <= _MAX_COORDINATE
-    if not near or total != total:  # NaN slips through comparisons
+    try:
+        near = -_MAX_COORDINATE <= min(polygon) <= max(polygon) <= _MAX_COORDINATE
+    except OverflowError:  # a number of NumPy held against one of any length
+        near = False
+    if not near or math.isnan(sum(polygon)):  # NaN slips through comparisons
         return "a point of a polygon is not finite or far away"
     return None
 

@@ -530,6 +530,7 @@ def test_areas_and_crowds_that_are_missing(log):
     [
         *[(value, 0) for value in ("0", " 0 ", "0.0", "", "false", "False", 0.0, [])],
         *[(value, 1) for value in ("1", "true", 1.0, 2)],
+        (np.array([0, 0]), 1),  # of a caller; of no meaning, and not to stop at
     ],
 )
 def test_crowds_as_text(value, crowd, log):
@@ -583,12 +584,16 @@ def test_masks_follow_their_objects(log):
         [[10, 10, 60, 10, 60, 1e30]],
         [[10, 10, 60, 10, 60, "wide"]],
         [[[[[[[10, 10, 60, 10, 60, 40]]]]]]],
+        [[10, 10, 60, 10, 60, 10**400]],
+        [[np.float32(10), 10, 60, 10, 60, 10**400]],
+        "[]",
         {"size": [48, 64], "counts": "garbage"},
         {"size": [48, 64], "counts": "b'garbage'"},
         {"size": [48, 64], "counts": "Z2FyYmFnZQ=="},
         {"size": [48, 64]},
         {"size": [48, 64], "counts": [1, 2, 3]},
         {"size": [64, 48], "counts": [48 * 64]},
+        {"size": [np.array([1, 2]), 64], "counts": [48 * 64]},
         {"size": None, "counts": [5]},
         [{"size": [48, 64], "counts": [48 * 64]}, {"size": [9, 9], "counts": [81]}],
     ],
