@@ -159,7 +159,10 @@ def test_a_changed_photo_with_unchanged_boxes_is_named(photos, change, resize):
         assert one.figures["pixels"] == pytest.approx(30, abs=3)
 
 
-@pytest.mark.parametrize("change", set(CHANGES) - {"rotated by 5", "rotated by -5"})
+@pytest.mark.parametrize(
+    "change",
+    [name for name in CHANGES if name not in ("rotated by 5", "rotated by -5")],
+)
 def test_a_changed_drawing_with_unchanged_boxes_is_named(drawn, change):
     found = check(Reader(drawn, mistake=of_image(CHANGES[change])))
     assert "image-changed-alone" in names(found)
