@@ -14,12 +14,9 @@ import fiftyone_coco_audit.rules  # noqa: F401  (fills the registry)
 from fiftyone_coco_audit.brief import Brief, of_samples
 from fiftyone_coco_audit.coco.documents import MISSING_FILE_TAG
 from fiftyone_coco_audit.coco.report import (
-    RUN_KEY as IMPORT_KEY,
-)
-from fiftyone_coco_audit.coco.report import (
     Problem,
     describe_record,
-    import_report,
+    load_report,
 )
 from fiftyone_coco_audit.coco.rules import MISSING_FILE, PATH_OUTSIDE
 from fiftyone_coco_audit.columns import Progress, require_samples
@@ -37,8 +34,7 @@ from fiftyone_coco_audit.findings import (
     severest_first,
     told_once,
 )
-from fiftyone_coco_audit.interrupts import interrupts_held
-from fiftyone_coco_audit.runs import load_run, save_run
+from fiftyone_coco_audit.runs import load_run, save_run, stored_run
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
 from fiftyone_coco_audit.statistics.inputs import (
@@ -47,6 +43,7 @@ from fiftyone_coco_audit.statistics.inputs import (
 )
 from fiftyone_coco_audit.statistics.overview import Statistics
 from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
+from fiftyone_coco_audit.storage.exclusive import up_to_date
 from fiftyone_coco_audit.wording import counted, counted_objects
 
 if TYPE_CHECKING:
@@ -295,13 +292,7 @@ def _store(
     )
     stages = None if samples is dataset else samples._serialize()
     results = {"audit": made._as_dict(), "stages": stages}
-    # Its settings are read without its findings, and must be those of the same audit
-    with interrupts_held():
-        if dataset.has_run(RUN_KEY):
-            dataset.update_run_config(RUN_KEY, config)
-        else:
-            dataset.register_run(RUN_KEY, config)
-        save_run(dataset, RUN_KEY, "audit", **results)
+    save_run(dataset, RUN_KEY, config, results)
 
 
 @database_errors_explained()
@@ -320,13 +311,14 @@ def load_audit(dataset: fo.Dataset) -> Audit:
     import fiftyone as fo
 
     require_samples(dataset)
+    up_to_date(dataset)
     run = load_run(dataset, RUN_KEY)
     if run is None:
         raise CocoAuditError(
             f"Dataset {dataset.name!r} holds no audit: run audit(dataset) first"
         )
-    stages = getattr(run, "stages", None)  # audits that were stored before have none
-    stored = dict(run.audit)
+    stages = run.get("stages")  # audits that were stored before have none
+    stored = run["audit"]
     del stored["dataset"]
     findings = tuple(
         Finding(
@@ -378,15 +370,15 @@ def audit_settings(dataset: fo.Dataset) -> AuditSettings | None:
     Returns:
         an :class:`AuditSettings`, or None if the dataset was not audited
     """
-    if not dataset.has_run(RUN_KEY):
+    run = stored_run(dataset, RUN_KEY)
+    if run is None:
         return None
-    config = dataset.get_run_info(RUN_KEY).config
-    settings = {name: getattr(config, name) for name in _SETTINGS}
+    settings = {name: run.config[name] for name in _SETTINGS}
     return AuditSettings(
-        created=config.created,
+        created=run.config["created"],
         # Audits that were stored before have neither
-        left_out=tuple(getattr(config, "left_out", None) or ()),
-        thresholds=getattr(config, "thresholds", None) or {},
+        left_out=tuple(run.config.get("left_out") or ()),
+        thresholds=run.config.get("thresholds") or {},
         **settings,
     )
 
@@ -528,10 +520,11 @@ def import_findings(
     """
     import fiftyone as fo
 
-    if not isinstance(samples, fo.Dataset) or not samples.has_run(IMPORT_KEY):
+    report = load_report(samples) if isinstance(samples, fo.Dataset) else None
+    if report is None:
         return []
     by_rule: dict[tuple[str, str, str], list[Problem]] = {}
-    for problem in import_report(samples).problems:
+    for problem in report.problems:
         key = problem.code, problem.file, problem.field
         by_rule.setdefault(key, []).append(problem)
     wanted = {rule.code: rule for rule in rules}

@@ -1,17 +1,16 @@
-"""Label fields as NumPy columns: bulk read and bulk write.
+"""Label fields as NumPy columns, read in bulk.
 
 FiftyOne hands out one Python object for every label; at hundreds of thousands
 of labels that costs minutes. Here a label field is read through one database
-cursor into arrays, and attributes are written back with one update a sample.
+cursor into arrays.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime
+from hashlib import blake2b
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 Progress = bool | None | Callable[[Any], None]
 
 _DOCUMENTS_AT_ONCE = 500
-# While the database writes, the next documents are made
-_WRITERS = 2
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,6 +73,8 @@ class SampleColumns(Brief):
             none
         modified: when each sample was last modified before it was read
         labels: the labels by field
+        attributes: the attributes that were read of them, by field and name
+        digest: another one if anything that was read is another
     """
 
     ids: list[ObjectId]
@@ -83,6 +82,8 @@ class SampleColumns(Brief):
     coco_id: list[int | str | None]
     modified: list[datetime | None]
     labels: dict[str, LabelColumns]
+    attributes: Mapping[str, Mapping[str, type]]
+    digest: str
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -199,7 +200,7 @@ def read_columns(
         ) as bar,
     ):
         # No samples at all are columns of no rows
-        for documents in chain(_batches(cursor, _DOCUMENTS_AT_ONCE), [[]]):
+        for documents in chain(batches(cursor, _DOCUMENTS_AT_ONCE), [[]]):
             for f, (field, attributes) in enumerate(fields.items()):
                 parts[field].append(
                     _label_columns(
@@ -211,12 +212,16 @@ def read_columns(
             coco_ids.extend(document.get("coco_id") for document in documents)
             modified.extend(document.get("last_modified_at") for document in documents)
             bar.update(len(documents))
+    size = np.array(sizes, dtype=np.float64).reshape(-1, 2)
+    labels = {field: _concatenate(parts.pop(field)) for field in fields}
     return SampleColumns(
         ids=ids,
-        size=np.array(sizes, dtype=np.float64).reshape(-1, 2),
+        size=size,
         coco_id=coco_ids,
         modified=modified,
-        labels={field: _concatenate(parts.pop(field)) for field in fields},
+        labels=labels,
+        attributes=fields,
+        digest=_digest(ids, size, coco_ids, labels),
     )
 
 
@@ -248,144 +253,27 @@ def pixel_boxes(
     return np.where(near_decimal, decimal, np.where(near_single, single, raw))
 
 
-def write_columns(
-    samples: fo.SampleCollection,
-    columns: SampleColumns,
-    sample_values: Mapping[str, Sequence[Any]],
-    label_values: Mapping[str, Mapping[str, Sequence[Any]]],
-    *,
-    progress: Progress = None,
-) -> None:
-    """Writes fields of samples and attributes of their labels, one update a sample.
-
-    The fields must have been declared. A sample that has been modified since it
-    was read is left untouched, since its labels may be others now.
-
-    Args:
-        samples: the dataset or view that the columns were read from
-        columns: the samples and labels as they were read
-        sample_values: a value for each sample, by field
-        label_values: a value for each label, by label field and attribute; None
-            is written too
-        progress: whether to show a progress bar, as everywhere in FiftyOne
-
-    Raises:
-        CocoAuditError: if samples were modified meanwhile
-    """
-    import fiftyone as fo
-    import fiftyone.core.utils as fou
-
-    dataset = samples._root_dataset
-    if len(set(columns.ids)) < len(columns):
-        raise CocoAuditError(
-            f"The view of dataset {dataset.name!r} holds a sample more than once, so "
-            "there is no one value to write to it: use a view that holds each once"
-        )
-    writers = []
-    for field, values in label_values.items():
-        labels = columns.labels[field]
-        stored = None
-        if isinstance(samples, fo.DatasetView):
-            # The view may show some of a sample's labels only
-            stored = _stored_label_ids(dataset, field, columns.ids)
-        stops = np.searchsorted(
-            labels.sample, np.arange(len(columns)), side="right"
-        ).tolist()
-        writers.append(_LabelWriter(field, labels.ids, stops, stored, values))
-
-    matched = 0
-    collection = dataset._sample_collection
-    with (
-        garbage_collection_paused(),
-        fou.ProgressBar(
-            total=len(columns), progress=staged(progress, "Writing values")
-        ) as bar,
-        ThreadPoolExecutor(_WRITERS) as pool,
-    ):
-        updates = _updates(columns, sample_values, writers)
-        pending: deque[Future] = deque()
-        for batch in chain(_batches(updates, _DOCUMENTS_AT_ONCE), [None] * _WRITERS):
-            if len(pending) == _WRITERS or batch is None and pending:
-                written = pending.popleft().result()
-                matched += written.matched_count
-                bar.update(written.matched_count)
-            if batch is not None:
-                pending.append(pool.submit(collection.bulk_write, batch, ordered=False))
-    fo.Sample._reload_docs(dataset._sample_collection_name)
-    if matched != len(columns):
-        raise CocoAuditError(
-            f"The labels of {len(columns) - matched} samples of dataset "
-            f"{dataset.name!r} were changed by someone else while they were being "
-            "worked on: run it again"
-        )
-
-
-@dataclass(frozen=True)
-class _LabelWriter:
-    """What is to be written to the labels of one field."""
-
-    field: str
-    ids: NDArray[np.object_]
-    stops: Sequence[int]
-    stored: Sequence[list[str]] | None
-    values: Mapping[str, Sequence[Any]]
-
-    def paths(self, sample: int) -> dict[str, Any] | None:
-        """The values of a sample's labels, by their paths in its document.
-
-        Returns:
-            None if one of the labels is not there any more
-        """
-        start, stop = self.stops[sample - 1] if sample else 0, self.stops[sample]
-        positions: Iterable[int] = range(stop - start)
-        if self.stored is not None:
-            place = {label_id: n for n, label_id in enumerate(self.stored[sample])}
-            ids = self.ids[start:stop]
-            if not place.keys() >= set(ids):
-                return None
-            positions = [place[label_id] for label_id in ids]
-        return {
-            f"{self.field}.detections.{position}.{name}": value
-            for name, column in self.values.items()
-            for position, value in zip(positions, column[start:stop], strict=True)
-        }
-
-
-def _updates(
-    columns: SampleColumns,
-    sample_values: Mapping[str, Sequence[Any]],
-    writers: Sequence[_LabelWriter],
-) -> Iterator[Any]:
-    from pymongo import UpdateOne
-
-    now = datetime.now(timezone.utc)
-    for sample, sample_id in enumerate(columns.ids):
-        paths = {name: values[sample] for name, values in sample_values.items()}
-        of_labels = [writer.paths(sample) for writer in writers]
-        if None in of_labels:
-            continue
-        for of_field in of_labels:
-            paths.update(of_field or {})
-        yield UpdateOne(
-            {"_id": sample_id, "last_modified_at": columns.modified[sample]},
-            {"$set": {**paths, "last_modified_at": now}},
-        )
-
-
-def _stored_label_ids(
-    dataset: fo.Dataset, field: str, sample_ids: Sequence[ObjectId]
-) -> list[list[str]]:
-    path = f"{field}.detections._id"
-    found = {}
-    for batch in _batches(sample_ids, _DOCUMENTS_AT_ONCE):
-        for document in dataset._sample_collection.aggregate(
-            [
-                {"$match": {"_id": {"$in": batch}}},
-                {"$project": {"ids": f"${path}"}},
-            ]
-        ):
-            found[document["_id"]] = [str(id_) for id_ in document.get("ids", ())]
-    return [found.get(sample_id, []) for sample_id in sample_ids]
+def _digest(
+    ids: Sequence[ObjectId],
+    size: NDArray[np.float64],
+    coco_ids: Sequence[int | str | None],
+    labels: Mapping[str, LabelColumns],
+) -> str:
+    """A short text that tells whether what was read later is the same."""
+    made = blake2b(digest_size=16)
+    made.update(b"".join(id_.binary for id_ in ids))
+    made.update(size.tobytes())
+    made.update(repr(coco_ids).encode())
+    for of_field in labels.values():
+        made.update(of_field.sample.tobytes())
+        made.update("".join(of_field.ids).encode())
+        made.update(of_field.box.tobytes())
+        for numbers in of_field.numbers.values():
+            made.update(numbers.tobytes())
+        columns: list[Iterable[Any]] = [of_field.label, *of_field.texts.values()]
+        for texts in columns:
+            made.update("\0".join(map(str, texts)).encode(errors="surrogatepass"))
+    return made.hexdigest()
 
 
 def _label_columns(
@@ -452,7 +340,8 @@ def _concatenate(parts: list[LabelColumns]) -> LabelColumns:
     )
 
 
-def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Yields lists of some items each."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.interrupts import interrupts_held
 
 if TYPE_CHECKING:
     import fiftyone as fo
 
-Kind = Literal["float", "int", "str", "bool"]
+Kind = Literal["float", "int", "str", "bool", "detections"]
 
 
 @dataclass(frozen=True)
@@ -48,46 +47,30 @@ def declare_fields(
     """
     import fiftyone as fo
 
-    types = {
+    types: dict[Kind, Callable[..., fo.Field]] = {
         "float": fo.FloatField,
         "int": fo.IntField,
         "str": fo.StringField,
         "bool": fo.BooleanField,
+        "detections": partial(fo.EmbeddedDocumentField, fo.Detections),
     }
+    info = field_info(function)
+    declared = {spec.path for spec in fields}
     new = {}
     for spec in fields:
+        root = spec.path.partition(".")[0]
+        if root not in declared and not dataset.has_field(root):
+            continue  # deleted meanwhile
         old = dataset.get_field(spec.path)
         if old is None:
-            new[spec.path] = types[spec.kind](
-                description=spec.description, info=field_info(function)
-            )
-        elif (old.description, old.info) != (spec.description, field_info(function)):
+            new[spec.path] = types[spec.kind](description=spec.description, info=info)
+        elif (old.description, old.info) != (spec.description, info):
             old.description = spec.description
-            old.info = field_info(function)
+            old.info = info
             old.save()
     # One change of the schema for all fields: each costs a rewrite of it
     if new:
         dataset.add_dynamic_sample_fields(new)
-
-
-@contextmanager
-def written_whole(dataset: fo.Dataset, paths: Iterable[str]) -> Iterator[None]:
-    """Lets a block declare and write fields, of which none is left half-written.
-
-    Ctrl-C comes after the block. Where the block fails, the fields that were not there
-    before are deleted.
-
-    Args:
-        dataset: the dataset
-        paths: of the fields
-    """
-    new = [path for path in paths if dataset.get_field(path) is None]
-    with interrupts_held():
-        try:
-            yield
-        except BaseException:
-            delete_fields(dataset, new)
-            raise
 
 
 def foreign_field(

@@ -31,23 +31,11 @@ from fiftyone_coco_audit.augmentation.targets import (
     run,
 )
 from fiftyone_coco_audit.brief import Brief, of_samples
-from fiftyone_coco_audit.columns import (
-    Progress,
-    SampleColumns,
-    read_columns,
-    write_columns,
-)
+from fiftyone_coco_audit.columns import Progress
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_count, check_whole
 from fiftyone_coco_audit.escaping import shortened
-from fiftyone_coco_audit.fields import (
-    FieldSpec,
-    check_paths_are_free,
-    declare_fields,
-    delete_fields,
-    fields_of,
-    written_whole,
-)
+from fiftyone_coco_audit.fields import FieldSpec
 from fiftyone_coco_audit.files import require_images
 from fiftyone_coco_audit.findings import Finding, findings_frame, severest_first
 from fiftyone_coco_audit.objects import RLE
@@ -56,6 +44,11 @@ from fiftyone_coco_audit.progress import staged
 from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
     read_labelled_images,
+)
+from fiftyone_coco_audit.storage.publishing import (
+    SamplesChanged,
+    delete_fields_of,
+    publish_fields,
 )
 from fiftyone_coco_audit.wording import counted, listed, percent
 
@@ -352,16 +345,7 @@ class AugmentationAudit(Brief):
             CocoAuditError: if fields of other origin have these names
         """
         samples, field = self.samples, self.labelled.label_field
-        dataset = samples._root_dataset
         path = f"{field}.detections.{FIELD}"
-        check_paths_are_free(dataset, [FIELD, path], _FUNCTION)
-        # Whatever was written in the meantime, by another audit for example
-        columns = read_columns(samples, {field: {}}, progress=False)
-        if _ids(columns, field) != _ids(self.labelled.columns, field):
-            raise CocoAuditError(
-                f"The samples or the labels in {field!r} are not those that were "
-                "measured: run audit_augmentation again"
-            )
         specs = [
             FieldSpec(
                 FIELD,
@@ -373,16 +357,22 @@ class AugmentationAudit(Brief):
                 path, "str", f"What the pipeline {self.pipeline.name} does to it most"
             ),
         ]
-        with written_whole(dataset, [FIELD, path]):
-            declare_fields(dataset, specs, _FUNCTION)
-            write_columns(
+        try:
+            publish_fields(
                 samples,
-                columns,
+                self.labelled.columns,
+                specs,
                 {FIELD: self._share_of_samples()},
                 {field: {FIELD: self.labelled.label_column(self._kind_of_objects())}},
+                function=_FUNCTION,
+                group="augmentation",
                 progress=progress,
             )
-            samples._add_paths_to_sidebar_group([FIELD], "augmentation")
+        except SamplesChanged as error:
+            raise CocoAuditError(
+                f"The samples or the labels in {field!r} are not those that were "
+                "measured: run audit_augmentation again"
+            ) from error
 
     @cached_property
     def _rows(self) -> NDArray[np.int64]:
@@ -591,11 +581,7 @@ def delete_augmentation_damage(dataset: fo.Dataset) -> None:
     Args:
         dataset: the dataset
     """
-    delete_fields(dataset, fields_of(dataset, _FUNCTION))
-
-
-def _ids(columns: SampleColumns, field: str) -> tuple[list[Any], list[Any]]:
-    return list(columns.ids), list(columns.labels[field].ids)
+    delete_fields_of(dataset, _FUNCTION)
 
 
 def _notes(labelled: LabelledSamples, table: DamageTable) -> list[str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from fiftyone_coco_audit.coco.addition import check_field_is_free, publish_predictions
 from fiftyone_coco_audit.coco.categories import read_categories
 from fiftyone_coco_audit.coco.documents import DetectionDocuments, sample_documents
 from fiftyone_coco_audit.coco.ids import Id, distinct_ids, read_ids
@@ -22,32 +24,26 @@ from fiftyone_coco_audit.coco.report import (
     ImportReport,
     ProblemLog,
     describe,
-    import_report,
-    save_report,
+    report_content,
 )
 from fiftyone_coco_audit.coco.schema import (
+    OBJECTS,
+    PREDICTIONS,
     check_label_field,
-    declare_coco_id,
-    declare_label_field,
+    coco_id_field,
+    fields_of_labels,
     names_for_others,
 )
-from fiftyone_coco_audit.coco.staging import (
-    check_dataset_name,
-    clear_fields,
-    staged_dataset,
-    staged_field,
-)
-from fiftyone_coco_audit.coco.writing import (
-    check_categories_fit,
-    insert_samples,
-    set_labels,
-)
+from fiftyone_coco_audit.coco.staging import check_dataset_name, staged_dataset
+from fiftyone_coco_audit.coco.writing import check_categories_fit, insert_samples
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.fields import check_writable
+from fiftyone_coco_audit.fields import declare_fields
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.progress import staged
 from fiftyone_coco_audit.reading import ensure_sizes, parent_classes
+from fiftyone_coco_audit.runs import save_run
+from fiftyone_coco_audit.storage.exclusive import up_to_date
 
 if TYPE_CHECKING:
     import os
@@ -162,9 +158,17 @@ def import_coco(
         with staged_dataset(
             name, overwrite=overwrite, persistent=persistent
         ) as dataset:
-            declare_coco_id(dataset, images.ids)
-            for field, (of_field, _) in labels.items():
-                declare_label_field(dataset, field, of_field, "import_coco")
+            declare_fields(
+                dataset,
+                [
+                    coco_id_field(images.ids, "coco_id"),
+                    *chain.from_iterable(
+                        fields_of_labels(field, of_field, OBJECTS)
+                        for field, (of_field, _) in labels.items()
+                    ),
+                ],
+                "import_coco",
+            )
             documents = {
                 field: DetectionDocuments(of_field, names, images.sizes)
                 for field, (of_field, names) in labels.items()
@@ -178,8 +182,11 @@ def import_coco(
             dataset.info["coco_audit"] = {
                 "categories": categories.records,
                 "parents": categories.parents,
+                "import": report.counts(),
             }
-            save_report(dataset, report)
+            dataset.save()
+            config = dataset.init_run(method="import_coco")
+            save_run(dataset, RUN_KEY, config, report_content(report))
     return dataset
 
 
@@ -229,14 +236,8 @@ def add_coco_predictions(
             "Predictions can only be added to a dataset of images, not to a view or "
             "another kind of media; pass the dataset itself"
         )
-    clear_fields(dataset)
-    if dataset.has_field(pred_field):
-        if not overwrite:
-            raise CocoAuditError(
-                f"Dataset {dataset.name!r} has a field {pred_field!r} already; choose "
-                "another pred_field, or pass overwrite=True to replace it"
-            )
-        check_writable(dataset, [pred_field], "add_coco_predictions")
+    up_to_date(dataset)
+    check_field_is_free(dataset, pred_field, overwrite=overwrite)
 
     with garbage_collection_paused():
         sample_ids, target = _target_of(dataset, progress)
@@ -247,19 +248,24 @@ def add_coco_predictions(
             report.raise_first_error()
 
         documents = DetectionDocuments(objects, names, target.sizes)
-        with staged_field(
-            dataset, pred_field, objects, "add_coco_predictions"
-        ) as field:
-            adding = staged(progress, "Adding predictions")
-            for start, stop in _portions(len(sample_ids), adding):
-                labels = list(documents.of_images(start, stop))
-                set_labels(dataset, sample_ids[start:stop], field, labels)
-
-    whole = import_report(dataset) if dataset.has_run(RUN_KEY) else ImportReport()
-    whole.predictions[pred_field] = len(objects)
-    whole.problems = [p for p in whole.problems if p.field != pred_field]
-    whole.problems += report.problems
-    save_report(dataset, whole)
+        adding = staged(progress, "Adding predictions")
+        publish_predictions(
+            dataset,
+            pred_field,
+            fields_of_labels(pred_field, objects, PREDICTIONS),
+            (
+                list(
+                    zip(
+                        sample_ids[start:stop],
+                        documents.of_images(start, stop),
+                        strict=True,
+                    )
+                )
+                for start, stop in _portions(len(sample_ids), adding)
+            ),
+            report,
+            overwrite=overwrite,
+        )
     return report
 
 

@@ -13,7 +13,8 @@ from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import printable
 from fiftyone_coco_audit.findings import RULES, Rule
-from fiftyone_coco_audit.runs import load_run, save_run
+from fiftyone_coco_audit.runs import load_run
+from fiftyone_coco_audit.storage.exclusive import up_to_date
 from fiftyone_coco_audit.wording import counted
 
 if TYPE_CHECKING:
@@ -172,6 +173,12 @@ class ImportReport(Brief):
             if problem.severity == "error":
                 raise CocoAuditError(f"{describe(problem)}; nothing was imported")
 
+    def replace_field(self, field: str, other: ImportReport) -> None:
+        """Takes what another report has about a field in place of what there is."""
+        self.predictions[field] = other.predictions[field]
+        self.problems = [p for p in self.problems if p.field != field]
+        self.problems += other.problems
+
     def _counts(self, severity: str) -> dict[str, int]:
         counts: Counter[str] = Counter()
         for problem in self.problems:
@@ -220,22 +227,17 @@ class ImportReport(Brief):
         return "\n".join(lines)
 
 
-def save_report(dataset: fo.Dataset, report: ImportReport) -> None:
-    """Stores the report with the dataset, and its counts in ``dataset.info``."""
-    save_run(
-        dataset,
-        RUN_KEY,
-        "import_coco",
-        images=report.images,
-        objects=report.objects,
-        predictions=report.predictions,
-        problems={
+def report_content(report: ImportReport) -> dict[str, Any]:
+    """What is stored of a report, as the results of a run."""
+    return {
+        "images": report.images,
+        "objects": report.objects,
+        "predictions": report.predictions,
+        "problems": {
             name: [problem[column] for problem in report.problems]
             for column, name in enumerate(Problem._fields)
         },
-    )
-    dataset.info.setdefault("coco_audit", {})["import"] = report.counts()
-    dataset.save()
+    }
 
 
 @database_errors_explained()
@@ -253,16 +255,25 @@ def import_report(dataset: fo.Dataset) -> ImportReport:
         CocoAuditError: if the dataset holds no report
     """
     require_samples(dataset)
-    results = load_run(dataset, RUN_KEY)
-    if results is None:
+    up_to_date(dataset)
+    report = load_report(dataset)
+    if report is None:
         raise CocoAuditError(
             f"Dataset {dataset.name!r} holds no import report because it was not "
             "made by import_coco; import its COCO file with import_coco"
         )
-    columns = (results.problems[name] for name in Problem._fields)
+    return report
+
+
+def load_report(dataset: fo.Dataset) -> ImportReport | None:
+    """The report that is stored with a dataset, None if there is none."""
+    stored = load_run(dataset, RUN_KEY)
+    if stored is None:
+        return None
+    columns = (stored["problems"][name] for name in Problem._fields)
     return ImportReport(
-        results.images,
-        results.objects,
-        results.predictions,
+        stored["images"],
+        stored["objects"],
+        stored["predictions"],
         [Problem(*row) for row in zip(*columns, strict=True)],
     )

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fiftyone_coco_audit.coco.ids import Id
 from fiftyone_coco_audit.coco.objects import Objects
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.fields import field_info
+from fiftyone_coco_audit.fields import FieldSpec, Kind
 from fiftyone_coco_audit.names import check_field_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    import fiftyone as fo
+OBJECTS, PREDICTIONS = "Objects of a COCO file", "Predictions of a COCO file"
 
+_KINDS: dict[type, Kind] = {str: "str", int: "int", float: "float", bool: "bool"}
 _DESCRIPTIONS = {
     "coco_id": "The id in the COCO file",
     "area": "The area in square pixels, as COCO's size classes use it",
@@ -61,92 +61,33 @@ def check_label_field(name: str) -> None:
         )
 
 
-def declare_coco_id(dataset: fo.Dataset, ids: Sequence[Id | None]) -> None:
-    """Declares the field of the ids of images."""
-    field = _id_field(ids)
-    dataset.add_sample_field(field.pop("name"), **field)
-
-
-def _id_field(ids: Sequence[Id | None]) -> dict[str, Any]:
-    """A field of ids: text if any id is text, else whole numbers."""
-    import fiftyone as fo
-
+def coco_id_field(ids: Sequence[Id | None], path: str) -> FieldSpec:
+    """The field of ids in a COCO file: text if any id is text, else whole numbers."""
     has_text = str in set(map(type, ids))
-    type_ = fo.StringField if has_text else fo.IntField
-    return _field("coco_id", type_, _DESCRIPTIONS["coco_id"], "import_coco")
+    return FieldSpec(path, "str" if has_text else "int", _DESCRIPTIONS["coco_id"])
 
 
-def declare_label_field(
-    dataset: fo.Dataset,
-    name: str,
-    objects: Objects,
-    function: str,
-    info: dict[str, Any] | None = None,
-) -> None:
-    """Declares a field of detections, with all that its labels have beyond FiftyOne's.
+def fields_of_labels(name: str, objects: Objects, content: str) -> list[FieldSpec]:
+    """A field of detections, and the attributes that they have beyond FiftyOne's own.
 
     Args:
-        dataset: the dataset
         name: the name of the field
-        objects: the objects that it will hold
-        function: the SDK function that writes it
-        info: the ``info`` of the field; by default, the function
+        objects: the objects that it is for
+        content: what it holds
     """
-    import fiftyone as fo
-
-    # As one field: each change of a schema rewrites it as a whole
-    detections = {
-        "name": "detections",
-        "ftype": fo.ListField,
-        "subfield": fo.EmbeddedDocumentField,
-        "embedded_doc_type": fo.Detection,
-        "fields": list(_attribute_fields(objects, function)),
-    }
-    dataset.add_sample_field(
-        name,
-        fo.EmbeddedDocumentField,
-        embedded_doc_type=fo.Detections,
-        fields=[detections],
-        description="Objects of a COCO file"
-        if function == "import_coco"
-        else "Predictions of a COCO file",
-        info=info or field_info(function),
-    )
-
-
-def _attribute_fields(objects: Objects, function: str) -> Iterator[dict[str, Any]]:
-    import fiftyone as fo
-
+    specs = [FieldSpec(name, "detections", content)]
+    kinds: dict[str, Kind] = {}
     if objects.has_ids:
-        yield _id_field(objects.ids)
-    types: dict[str, type[fo.Field]] = {}
+        specs.append(coco_id_field(objects.ids, f"{name}.detections.coco_id"))
     if objects.area is not None:
-        types["area"] = fo.FloatField
+        kinds["area"] = "float"
     if objects.iscrowd is not None:
-        types["iscrowd"] = fo.IntField
+        kinds["iscrowd"] = "int"
     if objects.has_masks:
-        types["rle"] = fo.StringField
-    field_of = {
-        str: fo.StringField,
-        int: fo.IntField,
-        float: fo.FloatField,
-        bool: fo.BooleanField,
-    }
+        kinds["rle"] = "str"
     for key, values in objects.attributes.items():
-        types[key] = field_of[type(next(v for v in values if v is not None))]
-    for key, type_ in types.items():
+        kinds[key] = _KINDS[type(next(v for v in values if v is not None))]
+    for key, kind in kinds.items():
         description = _DESCRIPTIONS.get(key, f"{key!r} of the COCO file")
-        yield _field(key, type_, description, function)
-
-
-def _field(
-    name: str, type_: type[fo.Field], description: str, function: str
-) -> dict[str, Any]:
-    return {
-        "name": name,
-        "ftype": type_,
-        "description": description,
-        "info": field_info(function),
-        # FiftyOne sets it only of fields that are not in lists, and in UTC without zone
-        "created_at": datetime.now(timezone.utc).replace(tzinfo=None),
-    }
+        specs.append(FieldSpec(f"{name}.detections.{key}", kind, description))
+    return specs

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from fiftyone_coco_audit.coco.categories import Categories
@@ -42,60 +41,6 @@ def insert_samples(dataset: fo.Dataset, documents: list[dict[str, Any]]) -> None
         _raise_for_largest(documents, sizes, refused[0])
 
 
-def set_labels(
-    dataset: fo.Dataset,
-    sample_ids: Sequence[str],
-    field: str,
-    labels: Sequence[dict[str, Any]],
-) -> None:
-    """Sets a field of labels.
-
-    Args:
-        dataset: the dataset
-        sample_ids: the ids of ``N`` samples
-        field: the field
-        labels: ``N`` documents of labels
-
-    Raises:
-        CocoAuditError: naming the image, if a document becomes too large
-    """
-    import fiftyone.core.odm as foo
-    from bson import ObjectId, encode
-    from pymongo import UpdateOne
-
-    ids = [ObjectId(id_) for id_ in sample_ids]
-    now = datetime.now(timezone.utc)
-    updates = [
-        UpdateOne({"_id": id_}, {"$set": {field: document, "last_modified_at": now}})
-        for id_, document in zip(ids, labels, strict=True)
-    ]
-    with _refusals() as refused:
-        foo.bulk_write(updates, dataset._sample_collection)
-    if refused:
-        found = dataset._sample_collection.aggregate(
-            [
-                {"$match": {"_id": {"$in": ids}}},
-                {
-                    "$project": {
-                        "filepath": True,
-                        "size": {"$bsonSize": "$$ROOT"},
-                        "is_set": {"$eq": [{"$type": f"${field}"}, "object"]},
-                    }
-                },
-            ]
-        )
-        stored = {document["_id"]: document for document in found}
-        sizes = [
-            stored[id_]["size"] + (not stored[id_]["is_set"]) * len(encode(document))
-            for id_, document in zip(ids, labels, strict=True)
-        ]
-        documents = [
-            {"filepath": stored[id_]["filepath"], field: document}
-            for id_, document in zip(ids, labels, strict=True)
-        ]
-        _raise_for_largest(documents, sizes, refused[0], "more label")
-
-
 @contextmanager
 def _refusals() -> Iterator[list[Exception]]:
     """Collects the error of a database that refuses to write."""
@@ -105,16 +50,12 @@ def _refusals() -> Iterator[list[Exception]]:
     refused: list[Exception] = []
     try:
         yield refused
-    # FiftyOne makes a ValueError of the one for writes in bulk
-    except (InvalidDocument, OperationFailure, ValueError) as error:
+    except (InvalidDocument, OperationFailure) as error:
         refused.append(error)
 
 
 def _raise_for_largest(
-    documents: Sequence[dict[str, Any]],
-    sizes: Sequence[int],
-    refused: Exception,
-    noun: str = "label",
+    documents: Sequence[dict[str, Any]], sizes: Sequence[int], refused: Exception
 ) -> None:
     size = max(sizes)
     if size <= _MOST_BYTES:
@@ -125,8 +66,9 @@ def _raise_for_largest(
         for value in document.values()
         if isinstance(value, dict) and "detections" in value
     )
+    labels = counted(count, "label")
     raise CocoAuditError(
-        f"With {counted(count, noun)}, the image {quoted(document['filepath'])} takes "
+        f"With {labels}, the image {quoted(document['filepath'])} takes "
         f"{size / 2**20:.1f} MB, where MongoDB holds 16 MB for an image; cut the image "
         "into tiles, or leave labels out"
     ) from refused

@@ -43,7 +43,6 @@ _LABEL_FIELDS: dict[str, tuple[Kind, str]] = {
 _STOCK = {"_tp", "_fp", "_fn"}, {"", "_id", "_iou"}
 
 _FUNCTION = "evaluate"
-_REPLACEMENT = "_coco_audit_replacement"
 
 
 def additional_fields(eval_key: str, pred_field: str, gt_field: str) -> list[str]:
@@ -94,55 +93,22 @@ def all_fields(eval_key: str, pred_field: str, gt_field: str) -> list[str]:
     return [path for path, _, _ in _declarations(eval_key, pred_field, gt_field)]
 
 
-def declare_fields(
-    dataset: fo.Dataset,
-    eval_key: str,
-    pred_field: str,
-    gt_field: str,
-    *,
-    iou: float,
-    score: float,
-) -> None:
-    """Declares the fields of an evaluation on the dataset's schema.
+def specs(
+    eval_key: str, pred_field: str, gt_field: str, *, iou: float, score: float
+) -> tuple[FieldSpec, ...]:
+    """The fields of an evaluation.
 
     Args:
-        dataset: the dataset
         eval_key: the evaluation key
         pred_field: the field of the predictions
         gt_field: the field of the ground truth
         iou: the IoU threshold of true positives
         score: the least score of precision, recall and F1
     """
-    fields.declare_fields(
-        dataset,
-        [
-            FieldSpec(path, kind, text.format(iou=f"{iou:g}", score=f"{score:g}"))
-            for path, kind, text in _declarations(eval_key, pred_field, gt_field)
-        ],
-        _FUNCTION,
+    return tuple(
+        FieldSpec(path, kind, text.format(iou=f"{iou:g}", score=f"{score:g}"))
+        for path, kind, text in _declarations(eval_key, pred_field, gt_field)
     )
-
-
-def declare_fields_like(
-    dataset: fo.Dataset, eval_key: str, other_key: str, pred_field: str, gt_field: str
-) -> None:
-    """Declares the fields of an evaluation with the descriptions of another's.
-
-    Args:
-        dataset: the dataset
-        eval_key: the evaluation key
-        other_key: the key of the other evaluation
-        pred_field: the field of the predictions of both
-        gt_field: the field of the ground truth of both
-    """
-    labels = pred_field, gt_field
-    declared = _declarations(eval_key, *labels)
-    specs = []
-    for (path, kind, _), other in zip(
-        declared, all_fields(other_key, *labels), strict=True
-    ):
-        specs.append(FieldSpec(path, kind, dataset.get_field(other).description))
-    fields.declare_fields(dataset, specs, _FUNCTION)
 
 
 def check_names_are_free(
@@ -177,11 +143,6 @@ def check_names_are_free(
         )
 
 
-def replacement_key(eval_key: str) -> str:
-    """The key of an evaluation until it takes the place of an older one."""
-    return f"{eval_key}{_REPLACEMENT}"
-
-
 def _check_key(eval_key: Any) -> None:
     """Checks that a key is a name, and gives fields names that nothing else has."""
     import fiftyone as fo
@@ -193,8 +154,8 @@ def _check_key(eval_key: Any) -> None:
     check_field_name(eval_key, "eval_key")
     of_samples, of_labels = _names(eval_key)
     taken = of_samples & set(dir(fo.Sample)) or of_labels & reserved_attributes()
-    if taken or eval_key.endswith(_REPLACEMENT):
-        name = min(taken, default=eval_key)
+    if taken:
+        name = min(taken)
         raise CocoAuditError(
             f"The eval_key cannot be {eval_key!r}, since {name!r} has a meaning in "
             "FiftyOne or this package already; choose another one"
@@ -236,13 +197,6 @@ def _fields_to_replace(dataset: fo.Dataset, eval_key: str) -> set[str]:
             for suffix in stock_labels
         ),
     }
-
-
-def delete_additional_fields(
-    dataset: fo.Dataset, eval_key: str, pred_field: str, gt_field: str
-) -> None:
-    """Deletes :func:`additional_fields`, as far as there are any."""
-    fields.delete_fields(dataset, additional_fields(eval_key, pred_field, gt_field))
 
 
 def delete_fields(

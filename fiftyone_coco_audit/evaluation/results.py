@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import eta.core.utils as etau
@@ -77,6 +77,10 @@ class CocoResults(COCODetectionResults):
         They are saved with the run: :func:`evaluation_notes` reads them anywhere.
         """
         return notes_of(self.config.custom_metrics)
+
+    def add_note(self, note: str) -> None:
+        """Adds a sentence on what happened to the evaluation."""
+        self.config.custom_metrics[FIELDS_OPERATOR]["notes"].append(note)
 
     def summary(self) -> dict[str, float]:
         """The 12 COCO numbers in pycocotools' order.
@@ -301,22 +305,17 @@ def _classes_with_curves(evaluation: Evaluation) -> NDArray[np.int64]:
     return occur if len(occur) else np.arange(1)
 
 
-def save_results(dataset: fo.Dataset, key: str, results: CocoResults) -> None:
-    """Saves results with their run, as ``BaseRun.save_run_results`` does.
+def results_as_json(results: CocoResults) -> Iterator[bytes]:
+    """Results in the form in which ``BaseRun.save_run_results`` saves them.
 
     FiftyOne converts each of a million values to extended JSON on the way, and
     holds all of them at once, which takes seconds and memory. These are plain
-    text and numbers, and are written one attribute at a time.
+    text and numbers, and are given one attribute at a time.
     """
-    run = results.backend._get_run_doc(dataset, key)
-    run.results.new_file(content_type="application/json")
     for n, name in enumerate(results.attributes()):
         value = getattr(results, name)
         if isinstance(value, np.ndarray):
             value = value.tolist()
-        run.results.write(f"{',' if n else '{'}{json.dumps(name)}:".encode())
-        run.results.write(json.dumps(value).encode())
-    run.results.write(b"}")
-    run.results.close()
-    run.save()
-    getattr(dataset, results.backend._results_cache_field())[key] = results
+        yield f"{',' if n else '{'}{json.dumps(name)}:".encode()
+        yield json.dumps(value).encode()
+    yield b"}"

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fiftyone_coco_audit.coco.report import RUN_KEY, import_report
+from fiftyone_coco_audit.coco.report import load_report
 from fiftyone_coco_audit.columns import (
     Progress,
-    SampleColumns,
     require_detections,
-    write_columns,
+    require_samples,
 )
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.evaluation.conditions import conditions
 from fiftyone_coco_audit.evaluation.error_types import ErrorTypes, classify_errors
 from fiftyone_coco_audit.evaluation.fields import (
+    all_fields,
     check_names_are_free,
-    declare_fields,
-    delete_fields,
-    replacement_key,
-    sample_fields,
+    specs,
 )
 from fiftyone_coco_audit.evaluation.import_notes import has_new_ids, import_notes
 from fiftyone_coco_audit.evaluation.inputs import Inputs, read_inputs
@@ -38,20 +36,20 @@ from fiftyone_coco_audit.evaluation.outputs import (
     match_rows,
     sample_values,
 )
-from fiftyone_coco_audit.evaluation.panel_notes import show_in_panel
+from fiftyone_coco_audit.evaluation.panel_notes import keep_user_note, show_in_panel
 from fiftyone_coco_audit.evaluation.per_image import score_images
 from fiftyone_coco_audit.evaluation.per_label import label_outcomes
-from fiftyone_coco_audit.evaluation.replacement import (
-    finish_replacement,
-    replace_evaluation,
-)
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.evaluation.views import hidden_by_score, showing_all_fields
-from fiftyone_coco_audit.interrupts import interrupts_held
 from fiftyone_coco_audit.memory import garbage_collection_paused
+from fiftyone_coco_audit.runs import run_document, run_id
+from fiftyone_coco_audit.storage.exclusive import up_to_date
+from fiftyone_coco_audit.storage.publishing import publish_values
+from fiftyone_coco_audit.storage.writes import Changes
 
 if TYPE_CHECKING:
     import fiftyone as fo
+    from fiftyone.core.odm import RunDocument
 
     from fiftyone_coco_audit.evaluation.results import CocoResults
 
@@ -112,7 +110,11 @@ def evaluate(
         CocoAuditError: if the arguments or the data do not allow it; nothing is
             written then
     """
-    from fiftyone_coco_audit.evaluation.results import build_results, run_config
+    from fiftyone_coco_audit.evaluation.results import (
+        build_results,
+        results_as_json,
+        run_config,
+    )
 
     settings = Settings.parse(
         iou_type=iou_type,
@@ -121,6 +123,8 @@ def evaluate(
         area_ranges=area_ranges,
         score_threshold=score_threshold,
     )
+    require_samples(samples)
+    up_to_date(samples._root_dataset)
     for field in (pred_field, gt_field):
         require_detections(samples, field)
     if pred_field == gt_field:
@@ -129,19 +133,14 @@ def evaluate(
             "from labels compared with themselves"
         )
     dataset = samples._root_dataset
-    finish_replacement(dataset)
     check_names_are_free(dataset, eval_key, pred_field, gt_field)
-    # One that replaces another is written beside it first
-    replaces = eval_key in dataset.list_evaluations()
-    beside = replacement_key(eval_key)
-    key = beside if replaces else eval_key
-    for left_by_a_killed_process in {key, beside}:
-        _delete(dataset, left_by_a_killed_process, pred_field, gt_field)
+    replaced = run_id(dataset, "evaluations", eval_key)
 
     with garbage_collection_paused():
         logger.info("Reading labels...")
+        shown = showing_all_fields(samples)
         inputs = read_inputs(
-            showing_all_fields(samples),
+            shown,
             pred_field,
             gt_field,
             settings,
@@ -167,18 +166,33 @@ def evaluate(
         results = build_results(
             samples,
             run_config(pred_field, gt_field, settings, notes),
-            key,
+            eval_key,
             evaluation,
             match_rows(inputs, *outcomes),
             inputs.classes,
             image_frame(samples, inputs.columns, of_samples),
         )
+        run = run_document(samples, eval_key, results.config)
 
+        earlier: list[tuple[Any, Sequence[str]]] = []
         logger.info("Writing results...")
-        _save(samples, inputs.columns, results, key, of_samples, of_labels, progress)
-        if replaces:
-            with interrupts_held():
-                replace_evaluation(dataset, eval_key, results)
+        publish_values(
+            shown,
+            inputs.columns,
+            {f"{eval_key}{suffix}": values for suffix, values in of_samples.items()},
+            {
+                field: {f"{eval_key}{suffix}": v for suffix, v in values.items()}
+                for field, values in of_labels.items()
+            },
+            lambda fresh: _changes(fresh, results, run, replaced, earlier),
+            run=(run, results_as_json(results)),
+            progress=progress,
+        )
+    show_in_panel(dataset, run.id, results.notes)
+    if earlier:
+        old_run, old_notes = earlier[-1]
+        keep_user_note(dataset, old_run, run.id, old_notes)
+    dataset._evaluation_cache[eval_key] = results
     return results
 
 
@@ -190,8 +204,8 @@ def _notes(
 ) -> list[str]:
     """All that the numbers leave out and depend on, from the import to the matches."""
     dataset, notes, ids = samples._root_dataset, [], inputs.annotation_ids
-    if dataset.has_run(RUN_KEY):
-        report = import_report(dataset)
+    report = load_report(dataset)
+    if report is not None:
         notes = import_notes(
             report,
             inputs.gt_field,
@@ -245,50 +259,60 @@ def _told_of_view(samples: fo.SampleCollection, pred_field: str) -> list[str]:
     ]
 
 
-def _save(
-    samples: fo.SampleCollection,
-    columns: SampleColumns,
+def _changes(
+    dataset: fo.Dataset,
     results: CocoResults,
-    key: str,
-    of_samples: Mapping[str, Sequence[Any]],
-    of_labels: Mapping[str, Mapping[str, Sequence[Any]]],
-    progress: Progress,
-) -> None:
-    """Saves an evaluation whole: fields, run and results, or nothing of them."""
-    from fiftyone_coco_audit.evaluation.results import save_results
+    run: RunDocument,
+    replaced: Any,
+    earlier: list[tuple[Any, Sequence[str]]],
+) -> Changes:
+    """What an evaluation changes in a dataset as it is now.
 
-    dataset = samples._root_dataset
-    config = results.config
-    fields = config.pred_field, config.gt_field
-    try:
-        declare_fields(
-            dataset,
+    Args:
+        dataset: the dataset
+        results: the results
+        run: the document of the run
+        replaced: the id of the run that was under its key when it was begun, if any
+        earlier: gets the id and the notes of the run that is replaced, if any
+    """
+    from fiftyone_coco_audit.evaluation.results import FIELDS_OPERATOR, notes_of
+
+    key, config = results.key, results.config
+    labels = config.pred_field, config.gt_field
+    for field in labels:
+        require_detections(dataset, field)
+    check_names_are_free(dataset, key, *labels)
+    old = run_id(dataset, "evaluations", key)
+    if old not in (None, replaced):
+        results.add_note(
+            f"Another process evaluated dataset {dataset.name!r} under the key {key!r} "
+            "at the same time; its evaluation was replaced."
+        )
+        logger.warning(results.notes[-1])
+        run.config = deepcopy(config.serialize())
+        run.save()
+    paths = all_fields(key, *labels)
+    old_paths = []
+    is_view = results.samples is not results.samples._root_dataset
+    if old is not None:
+        old_config = dataset.get_evaluation_info(key).config
+        earlier.append((old, notes_of(old_config.custom_metrics)))
+        old_paths = all_fields(key, old_config.pred_field, old_config.gt_field)
+        others = set(old_config.custom_metrics or ()) - {FIELDS_OPERATOR}
+        if others:
+            old_config.build().cleanup_custom_metrics(dataset, key, metric_uris=others)
+    return Changes(
+        "evaluate",
+        fields=specs(
             key,
-            *fields,
+            *labels,
             iou=config.iou,
             score=results.evaluation.settings.score_threshold,
-        )
-        write_columns(
-            samples,
-            columns,
-            {f"{key}{suffix}": values for suffix, values in of_samples.items()},
-            {
-                field: {f"{key}{suffix}": values for suffix, values in columns.items()}
-                for field, columns in of_labels.items()
-            },
-            progress=progress,
-        )
-        results.backend.register_run(samples, key)
-        save_results(dataset, key, results)
-        show_in_panel(dataset, dataset._doc.evaluations[key].id, results.notes)
-        samples._add_paths_to_sidebar_group(sample_fields(key), key)
-    except BaseException:
-        _delete(dataset, key, *fields)
-        raise
-
-
-def _delete(dataset: fo.Dataset, key: str, pred_field: str, gt_field: str) -> None:
-    """Deletes an evaluation and all of its fields, also those of a half-written one."""
-    if key in dataset.list_evaluations():
-        dataset.delete_evaluation(key)
-    delete_fields(dataset, key, pred_field, gt_field)
+        ),
+        deleted=tuple(set(old_paths) - set(paths)),
+        # What is not evaluated now must not keep its old values
+        emptied=tuple(paths) if is_view else (),
+        document={f"evaluations.{key}": run.id},
+        replaced_runs=() if old is None else (old,),
+        group=key,
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.storage.exclusive import up_to_date
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -41,11 +42,9 @@ def worst_first(
     import fiftyone as fo
     from fiftyone import ViewField as F
 
-    from fiftyone_coco_audit.evaluation.replacement import finish_replacement
-
     require_samples(samples)
     dataset = samples._root_dataset
-    finish_replacement(dataset)
+    up_to_date(dataset)
     if not dataset.has_field(f"{eval_key}_ap"):
         raise CocoAuditError(
             f"Dataset {dataset.name!r} has no field '{eval_key}_ap', so "

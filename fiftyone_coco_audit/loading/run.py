@@ -12,17 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
-from fiftyone_coco_audit.columns import Progress, write_columns
+from fiftyone_coco_audit.columns import Progress
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_whole
-from fiftyone_coco_audit.fields import (
-    FieldSpec,
-    check_paths_are_free,
-    declare_fields,
-    delete_fields,
-    fields_of,
-    written_whole,
-)
+from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free
 from fiftyone_coco_audit.files import require_images, without_files
 from fiftyone_coco_audit.loading.diagnosis import check_options
 from fiftyone_coco_audit.loading.loaders import LoaderRun, length_of, run_loader
@@ -36,6 +29,7 @@ from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
     read_labelled_images,
 )
+from fiftyone_coco_audit.storage.publishing import delete_fields_of, publish_fields
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -203,7 +197,7 @@ def delete_dry_run(dataset: fo.Dataset) -> None:
     Args:
         dataset: the dataset
     """
-    delete_fields(dataset, fields_of(dataset, _FUNCTION))
+    delete_fields_of(dataset, _FUNCTION)
 
 
 def _is_loader(source: Any) -> bool:
@@ -269,8 +263,13 @@ def _write(
     }
     if not len(labelled.images):
         raise CocoAuditError("There are no samples to run")
-    dataset = samples._root_dataset
-    with written_whole(dataset, values):
-        declare_fields(dataset, _FIELDS, _FUNCTION)
-        write_columns(samples, labelled.columns, values, {}, progress=progress)
-        samples._add_paths_to_sidebar_group(list(values), "dry run")
+    publish_fields(
+        samples,
+        labelled.columns,
+        _FIELDS,
+        values,
+        {},
+        function=_FUNCTION,
+        group="dry run",
+        progress=progress,
+    )

@@ -9,11 +9,13 @@ import fiftyone.operators as foo
 from fiftyone_coco_audit.evaluation.colors import discard_colors, rename_colors
 from fiftyone_coco_audit.evaluation.fields import (
     additional_fields,
-    delete_additional_fields,
+    delete_fields,
     rename_additional_fields,
 )
 from fiftyone_coco_audit.evaluation.panel_notes import remove_from_panel
-from fiftyone_coco_audit.evaluation.replacement import discard_replacement
+from fiftyone_coco_audit.runs import run_id
+from fiftyone_coco_audit.storage.exclusive import exclusive
+from fiftyone_coco_audit.storage.writes import delete_run_document
 
 
 class EvaluationFields(foo.EvaluationMetric):
@@ -45,19 +47,22 @@ class EvaluationFields(foo.EvaluationMetric):
         self, samples: Any, config: Any, eval_key: str, new_eval_key: str
     ) -> None:
         """Renames the fields with their run."""
-        rename_additional_fields(
-            samples._root_dataset,
-            eval_key,
-            new_eval_key,
-            config.pred_field,
-            config.gt_field,
-        )
-        rename_colors(samples._root_dataset, eval_key, new_eval_key)
+        dataset = samples._root_dataset
+        with exclusive(dataset) as fresh:
+            rename_additional_fields(
+                fresh, eval_key, new_eval_key, config.pred_field, config.gt_field
+            )
+        rename_colors(dataset, eval_key, new_eval_key)
 
     def cleanup(self, samples: Any, config: Any, eval_key: str) -> None:
         """Deletes fields, colors, and notes in Model Evaluation, with their run."""
         dataset = samples._root_dataset
         discard_colors(dataset, eval_key)
-        discard_replacement(dataset, eval_key)
-        remove_from_panel(dataset, dataset._doc.evaluations[eval_key].id)
-        delete_additional_fields(dataset, eval_key, config.pred_field, config.gt_field)
+        with exclusive(dataset) as fresh:
+            delete_fields(fresh, eval_key, config.pred_field, config.gt_field)
+            # FiftyOne deletes the run that the loaded dataset knows of, which another
+            # process may have replaced
+            run = run_id(fresh, "evaluations", eval_key)
+            if run is not None:
+                remove_from_panel(fresh, run)
+                delete_run_document(run)

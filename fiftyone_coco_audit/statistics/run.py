@@ -7,15 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fiftyone_coco_audit.brief import Told
-from fiftyone_coco_audit.columns import Progress, require_samples, write_columns
+from fiftyone_coco_audit.columns import Progress, require_samples
 from fiftyone_coco_audit.database import database_errors_explained
-from fiftyone_coco_audit.fields import (
-    check_paths_are_free,
-    declare_fields,
-    delete_fields,
-    fields_of,
-    written_whole,
-)
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
 from fiftyone_coco_audit.statistics.fields import OF_IMAGES, OF_OBJECTS, specs
@@ -25,6 +18,7 @@ from fiftyone_coco_audit.statistics.inputs import (
 )
 from fiftyone_coco_audit.statistics.overview import Statistics
 from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
+from fiftyone_coco_audit.storage.publishing import delete_fields_of, publish_fields
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -157,9 +151,7 @@ def delete_statistics(dataset: fo.SampleCollection) -> None:
         CocoAuditError: if it is no dataset
     """
     require_samples(dataset)
-    dataset = dataset._root_dataset
-    for function in (_FUNCTION, "simulate_resampling"):
-        delete_fields(dataset, fields_of(dataset, function))
+    delete_fields_of(dataset._root_dataset, _FUNCTION, "simulate_resampling")
 
 
 def _write(
@@ -168,22 +160,19 @@ def _write(
     statistics: Statistics,
     progress: Progress,
 ) -> None:
-    dataset = samples._root_dataset
     fields = specs(statistics, labelled.label_field)
-    paths = [field.path for field in fields]
-    check_paths_are_free(dataset, paths, _FUNCTION)
     of_images = {column.name: column.column(statistics) for column in OF_IMAGES}
     of_objects = {
         column.name: labelled.label_column(column.column(statistics))
         for column in OF_OBJECTS
     }
-    with written_whole(dataset, paths):
-        declare_fields(dataset, fields, _FUNCTION)
-        write_columns(
-            samples,
-            labelled.columns,
-            of_images,
-            {labelled.label_field: of_objects},
-            progress=progress,
-        )
-        samples._add_paths_to_sidebar_group(list(of_images), SIDEBAR_GROUP)
+    publish_fields(
+        samples,
+        labelled.columns,
+        fields,
+        of_images,
+        {labelled.label_field: of_objects},
+        function=_FUNCTION,
+        group=SIDEBAR_GROUP,
+        progress=progress,
+    )

@@ -8,15 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fiftyone_coco_audit.brief import Told
-from fiftyone_coco_audit.columns import Progress, write_columns
+from fiftyone_coco_audit.columns import Progress
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_number
-from fiftyone_coco_audit.fields import (
-    FieldSpec,
-    check_paths_are_free,
-    declare_fields,
-    written_whole,
-)
+from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free
 from fiftyone_coco_audit.statistics.classes import ClassStatistics
 from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
@@ -30,6 +25,7 @@ from fiftyone_coco_audit.statistics.resampling import (
     inverse_frequency_weights,
     save_sampler_weights,
 )
+from fiftyone_coco_audit.storage.publishing import publish_fields
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -167,14 +163,14 @@ def simulate_resampling(
             "How often to draw the image in an epoch, for rare classes "
             f"(LVIS repeat factor, threshold {threshold:.3g}, exponent {exponent:g})"
         )
-        with written_whole(dataset, [_FIELD]):
-            declare_fields(dataset, [FieldSpec(_FIELD, "float", text)], _FUNCTION)
-            write_columns(
-                samples,
-                labelled.columns,
-                {_FIELD: factors.tolist()},
-                {},
-                progress=progress,
-            )
-            samples._add_paths_to_sidebar_group([_FIELD], "statistics")
+        publish_fields(
+            samples,
+            labelled.columns,
+            [FieldSpec(_FIELD, "float", text)],
+            {_FIELD: factors.tolist()},
+            {},
+            function=_FUNCTION,
+            group="statistics",
+            progress=progress,
+        )
     return made

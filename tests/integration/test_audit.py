@@ -1,11 +1,6 @@
 """Audits of datasets: what is found, stored and opened."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +19,7 @@ from fiftyone_coco_audit import (
     load_audit,
     views,
 )
-from fiftyone_coco_audit.auditing import RUN_KEY, audit_settings
+from fiftyone_coco_audit.auditing import RUN_KEY
 from fiftyone_coco_audit.runs import save_run
 
 URI = "@coco-audit/coco-audit/"
@@ -103,35 +98,6 @@ def test_an_audit_is_stored(dataset):
     # It is one of several runs, and goes with the dataset
     audit(dataset, select=["CA302"])
     assert [f.code for f in load_audit(dataset.clone())] == ["CA302"]
-
-
-def test_a_killed_process_leaves_the_audit_that_was_stored(dataset):
-    found = audit(dataset, select=["CA302"])
-    script = f"""
-        import os, signal
-        import fiftyone as fo
-        from mongoengine.fields import GridFSProxy
-        from fiftyone_coco_audit import audit
-
-        GridFSProxy.put = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
-        audit(fo.load_dataset({dataset.name!r}), select=["CA3"])
-    """
-    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script)])
-    assert killed.returncode == -signal.SIGKILL
-    dataset.reload()
-    assert load_audit(dataset) == found
-
-
-def test_ctrl_c_while_an_audit_is_stored_comes_after_it(dataset, monkeypatch):
-    def store(*args, **kwargs):
-        os.kill(os.getpid(), signal.SIGINT)
-        save_run(*args, **kwargs)
-
-    monkeypatch.setattr("fiftyone_coco_audit.auditing.save_run", store)
-    with pytest.raises(KeyboardInterrupt):
-        audit(dataset, resize="letterbox 320", select=["CA302"])
-    # Or the panel would begin with settings that no audit was made with
-    assert load_audit(dataset).resize == audit_settings(dataset).resize
 
 
 def test_audits_that_were_replaced_take_no_room(dataset):
@@ -341,7 +307,7 @@ def test_audits_stored_without_a_number_of_crowds_can_be_loaded(dataset):
     found = audit(dataset, select=["CA301"])
     stored = found._as_dict()
     del stored["num_crowds"]
-    save_run(dataset, RUN_KEY, "audit", audit=stored)
+    save_run(dataset, RUN_KEY, dataset.init_run(method="audit"), {"audit": stored})
     assert load_audit(dataset) == replace(found, num_crowds=0)
 
 

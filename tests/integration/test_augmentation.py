@@ -26,7 +26,7 @@ from fiftyone_coco_audit import (
     dry_run,
 )
 from fiftyone_coco_audit.augmentation.run import AugmentationAudit
-from fiftyone_coco_audit.columns import write_columns
+from fiftyone_coco_audit.storage.values import insert_values
 from fiftyone_coco_audit.wording import percent
 
 URI = "@coco-audit/coco-audit/"
@@ -451,11 +451,10 @@ def test_kinds_that_are_no_finding_can_be_opened(dataset):
 
 
 @pytest.mark.parametrize(
-    ("module", "field", "write"),
+    ("field", "write"),
     [
-        ("loading", "dry_run_status", lambda d: dry_run(d, "minimal", workers=1)),
+        ("dry_run_status", lambda d: dry_run(d, "minimal", workers=1)),
         (
-            "augmentation",
             "augmentation_damage",
             lambda d: audit_augmentation(
                 d, LEFT_HALF_CUT, n_seeds=1, workers=1, write_fields=True
@@ -463,14 +462,12 @@ def test_kinds_that_are_no_finding_can_be_opened(dataset):
         ),
     ],
 )
-def test_ctrl_c_leaves_no_field_half_written(
-    dataset, monkeypatch, module, field, write
-):
+def test_ctrl_c_leaves_no_field_half_written(dataset, monkeypatch, field, write):
     def interrupted(*args, **kwargs):
         signal.raise_signal(signal.SIGINT)
-        write_columns(*args, **kwargs)
+        insert_values(*args, **kwargs)
 
-    where = f"fiftyone_coco_audit.{module}.run.write_columns"
+    where = "fiftyone_coco_audit.storage.publishing.insert_values"
     monkeypatch.setattr(where, interrupted)
     with pytest.raises(KeyboardInterrupt):
         write(dataset)

@@ -17,12 +17,13 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from fiftyone_coco_audit.coco import importer, staging
+from fiftyone_coco_audit.coco import addition, importer, staging
 from fiftyone_coco_audit.coco.importer import add_coco_predictions, import_coco
 from fiftyone_coco_audit.coco.names import default_dataset_name
 from fiftyone_coco_audit.coco.report import import_report
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.evaluation.run import evaluate
+from fiftyone_coco_audit.storage.owners import at_work
 from tests.reference import run_cocoeval
 
 POLYGON = [[10.5, 10, 30, 10, 30, 40, 10, 40]]
@@ -571,58 +572,6 @@ def test_a_report_of_what_is_no_dataset(dataset):
         import_report(dataset)
 
 
-@pytest.mark.parametrize(
-    "interrupted", ["delete_sample_field", "rename_sample_field", "reload"]
-)
-@pytest.mark.parametrize("replacing", [True, False])
-def test_an_addition_that_is_interrupted_at_the_end(
-    replacing, interrupted, images_dir, monkeypatch
-):
-    """Whatever is there afterwards is whole, and nothing of ours is left."""
-    dataset = import_quietly(coco(), images_dir)
-    if replacing:
-        add_quietly(dataset, results()[:1])
-    original = getattr(fo.Dataset, interrupted)
-    calls = []
-
-    def interrupt(*args):
-        calls.append(args)
-        if len(calls) == 1:
-            raise KeyboardInterrupt
-        return original(*args)
-
-    monkeypatch.setattr(fo.Dataset, interrupted, interrupt)
-    if replacing or interrupted != "delete_sample_field":
-        with pytest.raises(KeyboardInterrupt):
-            add_quietly(dataset, results(), overwrite=True)
-    else:
-        add_quietly(dataset, results(), overwrite=True)
-    dataset.reload()
-    assert dataset.count("predictions.detections") == 3
-    assert not [n for n in dataset.get_field_schema() if n.startswith("coco_audit")]
-    assert dataset.get_field("predictions").info == {
-        "coco_audit": {"function": "add_coco_predictions"}
-    }
-
-
-def test_what_an_interruption_left_goes_with_the_next_addition(images_dir, monkeypatch):
-    """Where somebody is impatient, and interrupts the clearing up too."""
-    dataset = import_quietly(coco(), images_dir)
-    monkeypatch.setattr(importer, "_portions", interrupt)
-    with monkeypatch.context() as patch:
-        patch.setattr(staging, "clear_fields", lambda dataset: None)
-        with pytest.raises(KeyboardInterrupt):
-            add_quietly(dataset, results())
-    assert [n for n in dataset.get_field_schema() if n.startswith("coco_audit")]
-    monkeypatch.undo()
-    add_quietly(dataset, results())
-    assert not [n for n in dataset.get_field_schema() if n.startswith("coco_audit")]
-
-
-def interrupt(*args):
-    raise KeyboardInterrupt
-
-
 def test_an_import_that_is_interrupted_at_the_end(
     images_dir, monkeypatch, new_datasets
 ):
@@ -638,8 +587,8 @@ def test_an_import_that_is_interrupted_at_the_end(
             raise KeyboardInterrupt
         publish(dataset, name)
 
-    with staging._own_name() as staging_name:
-        pass
+    with at_work() as owner:
+        staging_name = f"{staging._PREFIX}{owner}"
     monkeypatch.setattr(staging, "_publish_dataset", interrupted)
     with pytest.raises(KeyboardInterrupt):
         import_quietly(coco(), images_dir, name="x", overwrite=True)
@@ -688,7 +637,7 @@ def test_a_failed_overwrite_leaves_the_old_dataset(
     images_dir, monkeypatch, new_datasets
 ):
     old = import_quietly(coco(), images_dir, name="x")
-    monkeypatch.setattr(importer, "save_report", lambda *args: 1 / 0)
+    monkeypatch.setattr(importer, "save_run", lambda *args: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
         import_quietly(coco(), images_dir, name="x", overwrite=True)
@@ -863,7 +812,7 @@ def test_predictions_are_not_added_to_views(images_dir):
 
 def test_a_failed_addition_leaves_the_old_field(images_dir, monkeypatch):
     dataset = import_quietly(coco(), images_dir, predictions=results())
-    monkeypatch.setattr(importer, "_portions", lambda *args: 1 / 0)
+    monkeypatch.setattr(addition, "check_room", lambda *args: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
         add_quietly(dataset, results()[:1], overwrite=True)
@@ -916,7 +865,7 @@ SABOTAGE_IMPORT = {
     "at the second portion": (
         "importer.sample_documents = killed_in_call(2, importer.sample_documents)"
     ),
-    "before the report": "importer.save_report = kill",
+    "before the report": "importer.save_run = kill",
     "before it is published": "staging._publish_dataset = kill",
     "when the old one is renamed": (
         "fo.Dataset.name = fo.Dataset.name.setter("
@@ -982,52 +931,6 @@ def test_an_import_that_is_under_way_is_left_alone(images_dir, new_datasets):
     finally:
         process.kill()
         process.wait()
-
-
-ADD = (
-    "importer.add_coco_predictions("
-    "fo.load_dataset('x'), predictions, overwrite=True, progress=False)"
-)
-SABOTAGE_ADD = {
-    "at the second portion": (
-        "import fiftyone.core.odm as foo;"
-        "foo.bulk_write = killed_in_call(2, foo.bulk_write)"
-    ),
-    "when the old one is deleted": "fo.Dataset.delete_sample_field = kill",
-    "when the new one is renamed": "fo.Dataset.rename_sample_field = kill",
-    "half-way through renaming": (
-        "from fiftyone.core.odm.mixins import DatasetMixin;"
-        "DatasetMixin._rename_field_schema = kill"
-    ),
-    "before the report": "importer.save_report = kill",
-}
-
-
-@pytest.mark.parametrize(
-    ("replacing", "when"),
-    [
-        *((True, when) for when in SABOTAGE_ADD),
-        (False, "at the second portion"),
-        (False, "half-way through renaming"),
-    ],
-)
-def test_an_addition_that_is_killed(replacing, when, images_dir):
-    dataset = import_quietly(coco(), images_dir, name="x")
-    if replacing:
-        add_quietly(dataset, results()[:1])
-    texts = {"annotations": "{}", "predictions": json.dumps(results())}
-    run(KILLED.format(sabotage=SABOTAGE_ADD[when], action=ADD, **texts), kill=True)
-
-    dataset.reload()
-    if dataset.has_field("predictions"):
-        assert dataset.count("predictions.detections") in (1, 3)
-    add_quietly(dataset, results(), pred_field="more")
-    assert not [n for n in dataset.get_field_schema() if n.startswith("coco_audit")]
-    assert dataset.count("more.detections") == 3
-    if replacing or dataset.has_field("predictions"):
-        assert dataset.count("predictions.detections") in (1, 3)
-    for sample in dataset:
-        assert sample.more is not None
 
 
 def test_results_for_a_dataset_that_fiftyone_has_imported(demo_files):

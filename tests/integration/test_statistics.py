@@ -22,8 +22,8 @@ from fiftyone_coco_audit import (
     import_coco,
     simulate_resampling,
 )
-from fiftyone_coco_audit.columns import write_columns
 from fiftyone_coco_audit.statistics.inputs import read_labelled_images
+from fiftyone_coco_audit.storage.values import insert_values
 from tests.labelled import read_labelled
 
 URI = "@coco-audit/coco-audit/"
@@ -141,42 +141,40 @@ def test_fields_say_what_they_are_and_go_with_one_call(dataset):
 
 
 WRITERS = [
-    (compute_statistics, "run", "aspect_ratio"),
-    (simulate_resampling, "sampling", "repeat_factor"),
+    (compute_statistics, "aspect_ratio"),
+    (simulate_resampling, "repeat_factor"),
 ]
 
 
 def before_writing(
-    monkeypatch: pytest.MonkeyPatch, module: str, happens: Callable[[], None]
+    monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]
 ) -> None:
     def write(*args, **kwargs):
         happens()
-        write_columns(*args, **kwargs)
+        insert_values(*args, **kwargs)
 
-    where = f"fiftyone_coco_audit.statistics.{module}.write_columns"
+    where = "fiftyone_coco_audit.storage.publishing.insert_values"
     monkeypatch.setattr(where, write)
 
 
-@pytest.mark.parametrize(("function", "module", "field"), WRITERS)
-def test_ctrl_c_leaves_no_field_half_written(
-    dataset, monkeypatch, function, module, field
-):
-    before_writing(monkeypatch, module, lambda: os.kill(os.getpid(), signal.SIGINT))
+@pytest.mark.parametrize(("function", "field"), WRITERS)
+def test_ctrl_c_leaves_no_field_half_written(dataset, monkeypatch, function, field):
+    before_writing(monkeypatch, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         function(dataset)
     assert None not in dataset.values(field)
 
 
-@pytest.mark.parametrize(("function", "module", "field"), WRITERS)
+@pytest.mark.parametrize(("function", "field"), WRITERS)
 def test_nothing_is_written_where_labels_have_changed_meanwhile(
-    dataset, monkeypatch, function, module, field
+    dataset, monkeypatch, function, field
 ):
     before = set(dataset.get_field_schema(flat=True))
 
     def change() -> None:
         dataset.limit(1).set_values("ground_truth.detections.label", [["dog"] * 3])
 
-    before_writing(monkeypatch, module, change)
+    before_writing(monkeypatch, change)
     with pytest.raises(CocoAuditError, match="changed by someone else"):
         function(dataset)
     assert set(dataset.get_field_schema(flat=True)) == before

@@ -1,0 +1,109 @@
+"""Predictions as a new field of a dataset: whole, with their report, or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fiftyone_coco_audit.coco.report import (
+    RUN_KEY,
+    ImportReport,
+    load_report,
+    report_content,
+)
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.fields import FieldSpec, check_writable
+from fiftyone_coco_audit.interrupts import interrupts_held
+from fiftyone_coco_audit.runs import run_document, run_id
+from fiftyone_coco_audit.storage.exclusive import exclusive
+from fiftyone_coco_audit.storage.room import check_room, stored_samples
+from fiftyone_coco_audit.storage.values import insert_documents
+from fiftyone_coco_audit.storage.writes import Changes, prepared
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+_FUNCTION = "add_coco_predictions"
+
+
+def check_field_is_free(
+    dataset: fo.Dataset, pred_field: str, *, overwrite: bool
+) -> None:
+    """Checks that predictions can go to a field.
+
+    Args:
+        dataset: the dataset as the database has it
+        pred_field: the name of the field
+        overwrite: whether to replace a field of that name
+
+    Raises:
+        CocoAuditError: if they cannot
+    """
+    if not dataset.has_field(pred_field):
+        return
+    if not overwrite:
+        raise CocoAuditError(
+            f"Dataset {dataset.name!r} has a field {pred_field!r} already; choose "
+            "another pred_field, or pass overwrite=True to replace it"
+        )
+    check_writable(dataset, [pred_field], _FUNCTION)
+
+
+def publish_predictions(
+    dataset: fo.Dataset,
+    pred_field: str,
+    fields: Sequence[FieldSpec],
+    documents: Iterable[list[tuple[str, dict[str, Any]]]],
+    report: ImportReport,
+    *,
+    overwrite: bool,
+) -> None:
+    """Adds a field of predictions, and says so in the dataset's import report.
+
+    Args:
+        dataset: the dataset
+        pred_field: the name of the field
+        fields: the field and its attributes
+        documents: the id of each sample and its detections, some samples at a time
+        report: what was found in the file
+        overwrite: whether to replace a field of that name
+
+    Raises:
+        CocoAuditError: if another process has added a field of that name meanwhile, or
+            a sample is too large with it; nothing is written then
+    """
+    import fiftyone as fo
+    from bson import ObjectId
+
+    with prepared(dataset) as write:
+        for some in documents:
+            insert_documents(
+                write.values,
+                dataset._sample_collection,
+                [
+                    {"_id": ObjectId(id_), "sample": {pred_field: document}}
+                    for id_, document in some
+                ],
+            )
+        with exclusive(dataset) as fresh, interrupts_held():
+            check_field_is_free(fresh, pred_field, overwrite=overwrite)
+            whole = load_report(fresh) or ImportReport()
+            whole.replace_field(pred_field, report)
+            run = run_document(fresh, RUN_KEY, fresh.init_run(method=_FUNCTION))
+            write.add_run(run, [json.dumps(report_content(whole)).encode()])
+            old_run = run_id(fresh, "runs", RUN_KEY)
+            changes = Changes(
+                _FUNCTION,
+                fields=tuple(fields),
+                deleted=(pred_field,) if fresh.has_field(pred_field) else (),
+                document={
+                    f"runs.{RUN_KEY}": run.id,
+                    "info.coco_audit.import": whole.counts(),
+                },
+                replaced_runs=() if old_run is None else (old_run,),
+            )
+            stored = stored_samples(fresh._sample_collection)
+            check_room(write.values, fresh, stored, changes)
+            write.publish(fresh, changes)
+    fo.Sample._reload_docs(dataset._sample_collection_name, hard=True)

@@ -1,0 +1,180 @@
+"""Values of samples and labels, and the runs that they are of, brought to a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fiftyone_coco_audit.columns import (
+    Progress,
+    SampleColumns,
+    read_columns,
+    require_detections,
+)
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.fields import (
+    FieldSpec,
+    check_paths_are_free,
+    check_writable,
+    delete_fields,
+    fields_of,
+)
+from fiftyone_coco_audit.interrupts import interrupts_held
+from fiftyone_coco_audit.storage.exclusive import exclusive, refresh, up_to_date
+from fiftyone_coco_audit.storage.room import StoredSample, check_room, stored_samples
+from fiftyone_coco_audit.storage.values import insert_values
+from fiftyone_coco_audit.storage.writes import Changes, prepared
+from fiftyone_coco_audit.wording import counted
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+    from fiftyone.core.odm import RunDocument
+
+
+class SamplesChanged(CocoAuditError):
+    """Labels are not what they were when values were computed from them."""
+
+
+def publish_values(
+    samples: fo.SampleCollection,
+    columns: SampleColumns,
+    of_samples: Mapping[str, Sequence[Any]],
+    of_labels: Mapping[str, Mapping[str, Sequence[Any]]],
+    changes: Callable[[fo.Dataset], Changes],
+    *,
+    run: tuple[RunDocument, Iterable[bytes]] | None = None,
+    progress: Progress = None,
+) -> None:
+    """Writes fields of samples and labels: all of them, or nothing.
+
+    Other processes can change the dataset until the last moment: what the values were
+    computed from must be what it was, and nothing else is taken from the loaded
+    dataset. Ctrl-C comes after the last moment.
+
+    Args:
+        samples: the dataset or view that the columns were read from
+        columns: the samples and labels as they were read
+        of_samples: a value for each sample, by field
+        of_labels: a value for each label, by label field and attribute; None is
+            written too
+        changes: says what else is to change, given the dataset as it is then; raises
+            :class:`CocoAuditError` if that is not allowed
+        run: a run that becomes a part of the dataset with the values, and what its
+            results are in JSON
+        progress: whether to show a progress bar, as everywhere in FiftyOne
+
+    Raises:
+        CocoAuditError: if it cannot be written; nothing is written then
+    """
+    import fiftyone as fo
+
+    dataset = samples._root_dataset
+    if len(set(columns.ids)) < len(columns):
+        raise CocoAuditError(
+            f"The view of dataset {dataset.name!r} holds a sample more than once, so "
+            "there is no one value to write to it: use a view that holds each once"
+        )
+    with prepared(dataset) as write:
+        insert_values(
+            write.values,
+            dataset._sample_collection,
+            columns,
+            of_samples,
+            of_labels,
+            progress=progress,
+        )
+        if run is not None:
+            write.add_run(*run)
+        with exclusive(dataset) as fresh, interrupts_held():
+            planned = changes(fresh)
+            stored = stored_samples(fresh._sample_collection)
+            _check_unchanged(samples, columns, stored)
+            check_room(write.values, fresh, stored, planned)
+            write.publish(fresh, planned)
+    fo.Sample._reload_docs(dataset._sample_collection_name, hard=True)
+
+
+def publish_fields(
+    samples: fo.SampleCollection,
+    columns: SampleColumns,
+    fields: Sequence[FieldSpec],
+    of_samples: Mapping[str, Sequence[Any]],
+    of_labels: Mapping[str, Mapping[str, Sequence[Any]]],
+    *,
+    function: str,
+    group: str,
+    progress: Progress = None,
+) -> None:
+    """Writes fields of a function's own: all of them, or nothing.
+
+    Args:
+        samples: the dataset or view that the columns were read from
+        columns: the samples and labels as they were read
+        fields: the fields, which must be the function's own if they are there
+        of_samples: a value for each sample, by field
+        of_labels: a value for each label, by label field and attribute
+        function: the SDK function that writes them
+        group: the group in the App's sidebar for the fields of samples
+        progress: whether to show a progress bar, as everywhere in FiftyOne
+
+    Raises:
+        CocoAuditError: if they cannot be written; nothing is written then
+    """
+    paths = [field.path for field in fields]
+
+    def changes(dataset: fo.Dataset) -> Changes:
+        for field in of_labels:
+            require_detections(dataset, field)
+        check_paths_are_free(dataset, paths, function)
+        check_writable(dataset, [*of_labels, *paths], function)
+        return Changes(function, fields=tuple(fields), group=group)
+
+    # Rather now than after all values are written
+    dataset = samples._root_dataset
+    up_to_date(dataset)
+    changes(dataset)
+    # What took long to compute is not lost in the last second
+    with interrupts_held():
+        publish_values(
+            samples, columns, of_samples, of_labels, changes, progress=progress
+        )
+
+
+def delete_fields_of(dataset: fo.Dataset, *functions: str) -> None:
+    """Deletes the fields that functions wrote, also those of another process.
+
+    Args:
+        dataset: the dataset
+        functions: the names of the functions
+    """
+    up_to_date(dataset)
+    with exclusive(dataset) as fresh, interrupts_held():
+        for function in functions:
+            delete_fields(fresh, fields_of(fresh, function))
+
+
+def _check_unchanged(
+    samples: fo.SampleCollection,
+    columns: SampleColumns,
+    stored: Mapping[Any, StoredSample],
+) -> None:
+    """Checks that samples and labels are what they were when they were read.
+
+    Raises:
+        SamplesChanged: if they are not
+    """
+    before = zip(columns.ids, columns.modified, strict=True)
+    changed = sum(
+        id_ not in stored or stored[id_].modified != time for id_, time in before
+    )
+    if not changed:
+        return
+    # Another of our functions may have written to them, which does not matter
+    dataset = samples._root_dataset
+    refresh(dataset, dataset.name)
+    now = read_columns(samples, columns.attributes, progress=False)
+    if now.digest != columns.digest:
+        raise SamplesChanged(
+            f"The labels of {counted(changed, 'sample')} of dataset {dataset.name!r} "
+            "were changed by someone else while they were being worked on: run it again"
+        )

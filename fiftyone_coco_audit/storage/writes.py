@@ -1,0 +1,304 @@
+"""Writes to a dataset that are whole, or not there, whenever their process dies.
+
+A write is prepared beside the dataset: its values in a collection of their own, its
+runs as documents that the dataset does not refer to yet. One note in the database then
+says that it is to be published. What follows can be done twice with the same outcome,
+so whoever finds the note of a dead process finishes what it began; without the note,
+all that was prepared is removed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from fiftyone_coco_audit.fields import FieldSpec, declare_fields, delete_fields
+from fiftyone_coco_audit.storage.owners import Owner, at_work
+from fiftyone_coco_audit.storage.values import merge_values
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+    from bson import ObjectId
+    from fiftyone.core.odm import RunDocument
+    from pymongo.collection import Collection
+
+logger = logging.getLogger(__name__)
+
+COLLECTION = "coco_audit.writes"
+VALUES = "coco_audit.values."
+# For a process of another machine, which cannot be asked whether it is still at work
+_MOST_TIME = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a write does to a dataset, apart from the values of samples and labels.
+
+    Args:
+        function: the SDK function that writes
+        fields: the fields to declare
+        deleted: the paths of fields to delete before
+        emptied: the paths of fields that lose their values before
+        document: values of the dataset's document in the database, by path
+        replaced_runs: the ids of the documents of runs that are not needed afterwards
+        group: the group in the App's sidebar that the fields of samples go to
+    """
+
+    function: str
+    fields: tuple[FieldSpec, ...] = ()
+    deleted: tuple[str, ...] = ()
+    emptied: tuple[str, ...] = ()
+    document: Mapping[str, Any] = field(default_factory=dict)
+    replaced_runs: tuple[Any, ...] = ()
+    group: str | None = None
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Changes:
+        """What :meth:`stored` gave."""
+        fields = tuple(FieldSpec(**spec) for spec in stored["fields"])
+        # A path has dots, which the name of a field in the database must not have
+        return cls(**{**stored, "fields": fields, "document": dict(stored["document"])})
+
+    def stored(self) -> dict[str, Any]:
+        """The same as a document of the database."""
+        return {**asdict(self), "document": list(self.document.items())}
+
+    @property
+    def sample_fields(self) -> list[str]:
+        """The fields of samples that have values."""
+        return [spec.path for spec in self.fields if "." not in spec.path]
+
+    @property
+    def label_fields(self) -> list[str]:
+        """The label fields whose labels have values, if they were not replaced."""
+        own = set(self.sample_fields)
+        roots = (spec.path.split(".")[0] for spec in self.fields)
+        return [root for root in dict.fromkeys(roots) if root not in own]
+
+
+class Write:
+    """A write that is being prepared.
+
+    Args:
+        dataset: the dataset
+        owner: who prepares it
+    """
+
+    def __init__(self, dataset: fo.Dataset, owner: Owner) -> None:
+        self._notes = _notes()
+        self._id = owner.token
+        self._notes.insert_one(
+            {
+                "_id": self._id,
+                "owner": owner.document(),
+                "dataset": dataset._doc.id,
+                "created": datetime.now(timezone.utc),
+                "runs": [],
+                "changes": None,
+            }
+        )
+
+    @property
+    def values(self) -> Collection:
+        """The collection for the values."""
+        return _values(self._id)
+
+    def add_run(self, document: RunDocument, results: Iterable[bytes]) -> None:
+        """Saves a run and its results, which no dataset refers to yet.
+
+        Args:
+            document: the document of the run
+            results: what is written to the file of its results
+        """
+        from bson import ObjectId
+
+        file = ObjectId()
+        ids = {"run": document.id, "file": file}
+        self._notes.update_one({"_id": self._id}, {"$push": {"runs": ids}})
+        document.results.new_file(_id=file, content_type="application/json")
+        for part in results:
+            document.results.write(part)
+        document.results.close()
+        document.save(upsert=True)
+
+    def publish(self, dataset: fo.Dataset, changes: Changes) -> None:
+        """Makes all of it a part of the dataset.
+
+        Args:
+            dataset: the dataset, which nobody else changes meanwhile
+            changes: what else is to change
+        """
+        from pymongo import ReturnDocument
+
+        note = self._notes.find_one_and_update(
+            {"_id": self._id},
+            {"$set": {"changes": changes.stored()}},
+            return_document=ReturnDocument.AFTER,
+        )
+        _finish(dataset, note)
+
+    def discard(self) -> None:
+        """Removes what was prepared, if it was not published."""
+        note = self._notes.find_one({"_id": self._id, "changes": None})
+        if note is not None:
+            _discard(note)
+
+
+@contextmanager
+def prepared(dataset: fo.Dataset) -> Iterator[Write]:
+    """Gives a write that is removed after the block if it was not published.
+
+    Args:
+        dataset: the dataset
+    """
+    with at_work() as owner:
+        write = Write(dataset, owner)
+        try:
+            yield write
+        finally:
+            write.discard()
+
+
+def settle(dataset: fo.Dataset) -> None:
+    """Finishes what dead processes were publishing, and removes what they prepared.
+
+    Args:
+        dataset: the dataset, which nobody else changes meanwhile
+    """
+    import fiftyone.core.odm as foo
+
+    for note in list(_notes().find()):
+        if note["dataset"] != dataset._doc.id:
+            exists = {"_id": note["dataset"]}
+            if note["changes"] and foo.get_db_conn().datasets.find_one(exists, ["_id"]):
+                continue  # until somebody needs that dataset
+        if note["changes"] and note["dataset"] == dataset._doc.id:
+            # Nobody else has the dataset for itself
+            _finish(dataset, note)
+        elif _is_abandoned(note):
+            _discard(note)
+
+
+def has_notes() -> bool:
+    """Whether there is a write that is being prepared or published, by anybody."""
+    return _notes().find_one({}, ["_id"]) is not None
+
+
+def _is_abandoned(note: Mapping[str, Any]) -> bool:
+    owner = Owner.of(note["owner"])
+    if owner.is_here:
+        return owner.is_gone
+    now = datetime.now(timezone.utc).replace(tzinfo=None)
+    return bool(now - note["created"] > _MOST_TIME)
+
+
+def _finish(dataset: fo.Dataset, note: Mapping[str, Any]) -> None:
+    """Publishes a write, however far that has come before."""
+    from pymongo.errors import ConnectionFailure
+
+    try:
+        _apply(dataset, note)
+    except ConnectionFailure:
+        raise  # whoever finds the database again will finish it
+    except Exception:
+        _give_up(dataset, note)
+        raise
+    for run in Changes.of(note["changes"]).replaced_runs:
+        delete_run_document(run)
+    _forget(note)
+
+
+def _apply(dataset: fo.Dataset, note: Mapping[str, Any]) -> None:
+    import fiftyone.core.odm as foo
+
+    changes = Changes.of(note["changes"])
+    if changes.document:
+        foo.get_db_conn().datasets.update_one(
+            {"_id": dataset._doc.id}, {"$set": changes.document}
+        )
+        dataset._reload(hard=True)
+    delete_fields(dataset, changes.deleted)
+    declare_fields(dataset, changes.fields, changes.function)
+    samples = dataset._sample_collection
+    if changes.emptied:
+        samples.update_many({}, [{"$unset": list(changes.emptied)}])
+    if changes.fields:
+        merge_values(
+            _values(note["_id"]), samples, changes.sample_fields, changes.label_fields
+        )
+    if changes.group is not None:
+        dataset._add_paths_to_sidebar_group(changes.sample_fields, changes.group)
+
+
+def _give_up(dataset: fo.Dataset, note: Mapping[str, Any]) -> None:
+    """Leaves nothing of a write that the database refuses."""
+    import fiftyone.core.odm as foo
+
+    changes = Changes.of(note["changes"])
+    logger.warning(
+        "What %s was writing to dataset %r could not be finished, and was removed",
+        changes.function,
+        dataset.name,
+    )
+    runs = {f"{kind}." for kind in ("evaluations", "runs")}
+    lost = [path for path in changes.document if path.startswith(tuple(runs))]
+    if lost:
+        foo.get_db_conn().datasets.update_one(
+            {"_id": dataset._doc.id}, {"$unset": dict.fromkeys(lost, "")}
+        )
+        dataset._reload(hard=True)
+    delete_fields(dataset, [spec.path for spec in changes.fields])
+    for run in changes.replaced_runs:
+        delete_run_document(run)
+    _discard(note)
+
+
+def delete_run_document(run: ObjectId) -> None:
+    """Deletes the document of a run and its results, as far as they are there.
+
+    Args:
+        run: the id of the document
+    """
+    from fiftyone.core.odm import RunDocument
+
+    document = RunDocument.objects(id=run).first()
+    if document is not None:
+        # As BaseRun.delete_run does
+        if document.results:
+            document.results.delete()
+        document.delete()
+
+
+def _discard(note: Mapping[str, Any]) -> None:
+    import fiftyone.core.odm as foo
+    from gridfs import GridFS
+
+    files = GridFS(foo.get_db_conn())
+    for ids in note["runs"]:
+        # Parts of a file that was not closed are found by its id only
+        files.delete(ids["file"])
+        foo.get_db_conn().runs.delete_one({"_id": ids["run"]})
+    _forget(note)
+
+
+def _forget(note: Mapping[str, Any]) -> None:
+    values = _values(note["_id"])
+    for name in ("", ".trial", ".some"):
+        values.database.drop_collection(f"{values.name}{name}")
+    _notes().delete_one({"_id": note["_id"]})
+
+
+def _notes() -> Collection:
+    import fiftyone.core.odm as foo
+
+    return foo.get_db_conn()[COLLECTION]
+
+
+def _values(write_id: str) -> Collection:
+    import fiftyone.core.odm as foo
+
+    return foo.get_db_conn()[f"{VALUES}{write_id}"]

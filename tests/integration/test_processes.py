@@ -1,0 +1,527 @@
+"""Several processes and threads on one dataset, and processes that are killed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.core.odm as foo
+import pytest
+
+import fiftyone_coco_audit as ca
+from fiftyone_coco_audit.evaluation.fields import all_fields
+from fiftyone_coco_audit.storage.exclusive import up_to_date
+from tests.small_coco import APS, SmallCoco, write_small_coco
+from tests.workers import Worker, WorkerFailed
+
+NAME = "shared by processes"
+STATISTICS = ("aspect_ratio", "megapixels", "num_objects", "num_classes")
+OF_OBJECTS = ("relative_area", "size_class", "input_size", "anchor_iou")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> SmallCoco:
+    return write_small_coco(tmp_path_factory.mktemp("small") / "coco")
+
+
+@pytest.fixture
+def dataset(files: SmallCoco) -> fo.Dataset:
+    return ca.import_coco(
+        files.annotations,
+        files.images_dir,
+        predictions=files.predictions,
+        name=NAME,
+        progress=False,
+    )
+
+
+@pytest.fixture
+def pair(mongodb: str) -> Iterator[tuple[Worker, Worker]]:
+    """Two processes."""
+    workers = Worker(), Worker()
+    yield workers
+    for worker in workers:
+        worker.end()
+
+
+def load(files: SmallCoco, *workers: Worker) -> None:
+    """Has processes load the dataset, as it is now."""
+    for worker in workers:
+        worker.run(
+            f"""
+            predictions = {str(files.predictions)!r}
+            ds = fo.load_dataset({NAME!r}, reload=True)
+            ds.clear_cache()
+            """
+        )
+
+
+# What a process can do, and who has to be told of a field that is there already
+WRITERS = {
+    "evaluate": "evaluate(ds)",
+    "evaluate a view": "evaluate(ds.limit(2), eval_key='part')",
+    "statistics": "compute_statistics(ds)",
+    "resampling": "simulate_resampling(ds)",
+    "audit": "audit(ds)",
+    "dry run": "dry_run(ds, 'minimal', workers=1)",
+    "augmentation": "audit_augmentation(ds, 'minimal', n_seeds=1, workers=1, "
+    "write_fields=True)",
+    "predictions": "add_coco_predictions(ds, predictions, pred_field='p2', "
+    "overwrite=True)",
+}
+
+
+def assert_whole(done: set[str]) -> None:
+    """All that was done is there, whole, and nothing else."""
+    dataset = fo.load_dataset(NAME, reload=True)
+    dataset.clear_cache()
+    values, database = dataset.values, foo.get_db_conn()
+    aps = [APS[Path(path).name] for path in values("filepath")]
+    expected_fields: set[str] = set()
+    if "evaluate" in done:
+        assert values("eval_ap") == [
+            None if ap is None else pytest.approx(ap, abs=1e-9) for ap in aps
+        ]
+        outcomes = Counter(values("predictions.detections.eval", unwind=True))
+        assert outcomes == {"tp": 2, "fp": 1}
+        assert None not in values("ground_truth.detections.eval", unwind=True)
+        expected_fields |= {*all_fields("eval", "predictions", "ground_truth")}
+        assert dataset.load_evaluation_results("eval").samples == dataset
+    if "evaluate a view" in done:
+        assert sum(status is not None for status in values("part_status")) == 2
+        expected_fields |= {*all_fields("part", "predictions", "ground_truth")}
+    if "statistics" in done:
+        for name in STATISTICS:
+            assert None not in values(name)
+        for name in OF_OBJECTS:
+            assert None not in values(f"ground_truth.detections.{name}", unwind=True)
+    if "resampling" in done:
+        assert None not in values("repeat_factor")
+    if "dry run" in done:
+        assert values("dry_run_status") == ["ok"] * 4
+    if "augmentation" in done:
+        share = values("augmentation_damage")
+        assert sum(value is not None for value in share) == 3
+    if "predictions" in done:
+        assert dataset.count("p2.detections") == 3
+        assert ca.import_report(dataset).predictions == {"predictions": 3, "p2": 3}
+        assert dataset.info["coco_audit"]["import"]["predictions"]["p2"] == 3
+    if "audit" in done:
+        assert ca.load_audit(dataset).num_objects == 4
+    assert expected_fields <= {*dataset.get_field_schema(flat=True)}
+    assert_tidy(dataset)
+    keys = {"evaluate": "eval", "evaluate a view": "part"}
+    evaluations = {key for writer, key in keys.items() if writer in done}
+    assert set(dataset.list_evaluations()) == evaluations
+    assert database["coco_audit.locks"].count_documents({}) == 0
+
+
+def assert_tidy(dataset: fo.Dataset) -> None:
+    """Nothing is stored twice, or belongs to nobody."""
+    database = foo.get_db_conn()
+    document = database.datasets.find_one({"_id": dataset._doc.id})
+    assert_names_once(document["sample_fields"])
+    groups = document["app_config"].get("sidebar_groups") or []
+    paths = [path for group in groups for path in group["paths"]]
+    assert max(Counter(paths).values(), default=1) == 1
+    assert max(Counter(group["name"] for group in groups).values(), default=1) == 1
+
+    runs = {*document["evaluations"].values(), *document["runs"].values()}
+    stored = list(database.runs.find({"_dataset_id": dataset._doc.id}))
+    assert {run["_id"] for run in stored} == runs
+    files = {run["results"] for run in database.runs.find()} - {None}
+    assert {file["_id"] for file in database["fs.files"].find()} == files
+    assert set(database["fs.chunks"].distinct("files_id")) == files
+    names = database.list_collection_names()
+    assert not [name for name in names if name.startswith("coco_audit.values")]
+    assert database["coco_audit.writes"].count_documents({}) == 0
+    samples = {d["sample_collection_name"] for d in database.datasets.find()}
+    assert {name for name in names if name.startswith("samples.")} <= samples
+
+
+def assert_names_once(fields: list[dict[str, Any]]) -> None:
+    names = [field["name"] for field in fields]
+    assert len(names) == len(set(names)), names
+    for field in fields:
+        assert_names_once(field.get("fields") or [])
+
+
+@pytest.mark.parametrize("first", WRITERS)
+def test_one_process_after_another(
+    first: str, dataset: fo.Dataset, files: SmallCoco, pair: tuple[Worker, Worker]
+) -> None:
+    """A holds the dataset as it was before B wrote, and writes once more."""
+    a, b = pair
+    load(files, a, b)
+    done = {first}
+    a.run(WRITERS[first])
+    for second in WRITERS:
+        b.run(WRITERS[second])
+        a.run(WRITERS[first])
+        done.add(second)
+    assert_whole(done)
+    # B has not heard of the last of these
+    b.run(WRITERS[first])
+    assert_whole(done)
+
+
+@pytest.mark.parametrize("first", WRITERS)
+def test_two_processes_at_once(
+    first: str, dataset: fo.Dataset, files: SmallCoco, pair: tuple[Worker, Worker]
+) -> None:
+    names = list(WRITERS)
+    load(files, *pair)
+    done = {first}
+    for second in names[names.index(first) :]:
+        for worker, writer in zip(pair, (first, second), strict=True):
+            worker.start(WRITERS[writer])
+        for worker in pair:
+            worker.result()
+        done.add(second)
+        assert_whole(done)
+
+
+def test_two_threads_at_once(dataset: fo.Dataset, files: SmallCoco) -> None:
+    """They share one loaded dataset."""
+    chosen = ["evaluate", "evaluate a view", "statistics", "audit", "predictions"]
+    names = {**vars(ca), "ds": dataset, "predictions": files.predictions}
+    names |= {name: getattr(ca, name) for name in ca.__all__}
+    failed: list[BaseException] = []
+
+    def write(writer: str) -> None:
+        try:
+            eval(WRITERS[writer], dict(names))
+        except BaseException as error:
+            failed.append(error)
+
+    done = set()
+    for position, first in enumerate(chosen):
+        for second in chosen[position:]:
+            threads = [
+                threading.Thread(target=write, args=(writer,))
+                for writer in (first, second)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert not failed
+            done |= {first, second}
+            assert_whole(done)
+
+
+def test_the_loaded_dataset_knows_what_its_own_writes_have_done(
+    dataset: fo.Dataset, files: SmallCoco, pair: tuple[Worker, Worker]
+) -> None:
+    load(files, *pair)
+    a, b = pair
+    b.run("evaluate(ds, eval_key='other'); compute_statistics(ds)")
+    result = a.run(
+        """
+        sample = ds.first()
+        evaluate(ds)
+        result = (
+            ds.list_evaluations(), ds.has_field('other_ap'), ds.has_field('megapixels'),
+            sample.eval_tp is not None, ds.first().other_tp is not None,
+        )
+        """
+    )
+    assert result == (["eval", "other"], True, True, True, True)
+
+
+@pytest.mark.parametrize("own", ["eval_ap", "input_size", "repeat_factor"])
+def test_a_field_that_somebody_made_meanwhile_is_not_overwritten(
+    own: str, dataset: fo.Dataset, files: SmallCoco, pair: tuple[Worker, Worker]
+) -> None:
+    load(files, *pair)
+    path = f"ground_truth.detections.{own}" if own == "input_size" else own
+    value = "[[7.0]] * 4" if own == "input_size" else "[7.0] * 4"
+    pair[1].run(
+        f"""
+        ds.add_sample_field({path!r}, fo.FloatField)
+        for sample in ds.iter_samples(autosave=True):
+            if {own!r} == 'input_size':
+                for label in sample.ground_truth.detections:
+                    label.input_size = 7.0
+            else:
+                sample[{own!r}] = 7.0
+        """
+    )
+    writers = ("evaluate", "statistics", "resampling")
+    refused = 0
+    for writer in writers:
+        try:
+            pair[0].run(WRITERS[writer])
+        except WorkerFailed as error:
+            assert f"has a field {path!r} already" in str(error)
+            refused += 1
+    assert refused == 1, value
+    dataset.reload()
+    assert set(dataset.values(path, unwind=True)) == {7.0}
+    assert_tidy(dataset)
+
+
+def test_predictions_that_another_process_has_added_are_not_replaced(
+    dataset: fo.Dataset, files: SmallCoco, pair: tuple[Worker, Worker]
+) -> None:
+    a, b = pair
+    load(files, a, b)
+    b.run("add_coco_predictions(ds, predictions, pred_field='p2')")
+    with pytest.raises(WorkerFailed, match="has a field 'p2' already"):
+        a.run(
+            """
+            some = [dict(image_id=0, category_id=1, bbox=[1, 1, 5, 5], score=0.5)]
+            add_coco_predictions(ds, some, pred_field='p2')
+            """
+        )
+    report = a.run("result = import_report(ds).predictions")
+    assert report == {"predictions": 3, "p2": 3}
+    assert_whole({"predictions"})
+
+
+def test_predictions_of_one_name_at_once(
+    dataset: fo.Dataset, files: SmallCoco, pair: tuple[Worker, Worker]
+) -> None:
+    load(files, *pair)
+    for worker in pair:
+        worker.start("add_coco_predictions(ds, predictions, pred_field='p2')")
+    outcomes = []
+    for worker in pair:
+        try:
+            outcomes.append(worker.result())
+        except WorkerFailed as error:
+            outcomes.append(str(error).strip().splitlines()[-1])
+    assert outcomes.count(None) == 1
+    (refused,) = (outcome for outcome in outcomes if outcome)
+    assert "CocoAuditError: Dataset" in refused and "'p2' already" in refused
+    assert_whole({"predictions"})
+
+
+# What happens to a dataset while another process computes, and what that says
+MEANWHILE = {
+    "a field is deleted": ("ds.delete_sample_field('predictions')", "has no field"),
+    "a field is renamed": (
+        "ds.rename_sample_field('predictions', 'yolo')",
+        "fields of detections are: 'ground_truth', 'yolo'",
+    ),
+    "samples are deleted": ("ds.delete_samples(ds.take(1))", "of 1 sample .* changed"),
+    "a label is changed": (
+        "s = ds.first(); s.ground_truth.detections[0].label = 'dog'; s.save()",
+        "of 1 sample .* were changed by someone else",
+    ),
+    "the dataset is deleted": ("ds.delete()", "was deleted or replaced"),
+    "the dataset is renamed": ("ds.name = 'renamed meanwhile'", None),
+    "a field is read-only": (
+        "f = ds.get_field('predictions'); f.read_only = True; f.save()",
+        "'predictions' .* is read-only",
+    ),
+    "it is evaluated": ("evaluate(ds)", None),
+    "statistics are computed": ("compute_statistics(ds)", None),
+    "the evaluation is deleted": ("ds.delete_evaluation('old')", None),
+}
+
+
+def paused(worker: Worker, code: str, folder: Path) -> None:
+    """Has a process run code until it has computed what it is about to write."""
+    worker.start(
+        f"""
+        import pathlib, time
+        folder = pathlib.Path({str(folder)!r})
+        insert = publishing.insert_values
+
+        def wait(*args, **kwargs):
+            (folder / "ready").touch()
+            while not (folder / "go").exists():
+                time.sleep(0.01)
+            insert(*args, **kwargs)
+
+        publishing.insert_values = wait
+        try:
+            {code}
+        finally:
+            publishing.insert_values = insert
+        """
+    )
+    while not (folder / "ready").exists():
+        assert not worker.has_answered, worker.result()
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("event", MEANWHILE)
+def test_what_happens_while_somebody_evaluates(
+    event: str,
+    dataset: fo.Dataset,
+    files: SmallCoco,
+    pair: tuple[Worker, Worker],
+    tmp_path: Path,
+) -> None:
+    a, b = pair
+    ca.evaluate(dataset, eval_key="old", progress=False)
+    load(files, a, b)
+    happens, sentence = MEANWHILE[event]
+    paused(a, "result = evaluate(ds).notes", tmp_path)
+    b.run(happens)
+    (tmp_path / "go").touch()
+    if sentence is None:
+        notes = a.result()
+        said = [note for note in notes if "at the same time" in note]
+        assert len(said) == (event == "it is evaluated")
+        dataset = fo.load_dataset(a.run("result = ds.name"), reload=True)
+        assert dataset.values("eval_tp") == [1, 0, 0, 1]
+        assert dataset.has_evaluation("old") == ("deleted" not in event)
+    else:
+        with pytest.raises(WorkerFailed, match=sentence):
+            a.result()
+        if "dataset is deleted" in event:
+            assert not fo.dataset_exists(NAME)
+            assert not foo.get_db_conn()["coco_audit.writes"].count_documents({})
+            return
+        dataset.reload()
+        assert not [p for p in dataset.get_field_schema(flat=True) if "eval_" in p]
+    assert_tidy(dataset)
+
+
+def test_a_loaded_dataset_that_is_old(
+    dataset: fo.Dataset, files: SmallCoco, pair: tuple[Worker, Worker]
+) -> None:
+    """All that reads, deletes and renames takes what the database has."""
+    a, b = pair
+    load(files, a, b)
+    b.run("evaluate(ds); compute_statistics(ds); audit(ds)")
+    first, audited = a.run(
+        """
+        result = worst_first(ds).first().filepath, load_audit(ds).num_objects
+        """
+    )
+    assert first.endswith("miss.png") and audited == 4
+    b.run("evaluate(ds, iou_thresholds=[0.9]); compute_statistics(ds)")
+    a.run("delete_statistics(ds); ds.rename_evaluation('eval', 'other')")
+    b.run("evaluate(ds, eval_key='other')")
+    a.run("ds.delete_evaluation('other')")
+    dataset.reload()
+    schema = dataset.get_field_schema(flat=True)
+    assert not [path for path in schema if "eval" in path or "other" in path]
+    assert not [path for path in schema if path.endswith("size_class")]
+    assert_tidy(dataset)
+
+
+def test_what_was_not_saved_is_not_lost(
+    dataset: fo.Dataset, files: SmallCoco, pair: tuple[Worker, Worker]
+) -> None:
+    a, b = pair
+    load(files, a, b)
+    b.run("ds.info['b'] = 1; ds.save()")
+    a.run("ds.info['a'] = 1; ds.tags = ['mine']; evaluate(ds)")
+    dataset.reload()
+    assert (dataset.info["a"], dataset.info["b"]) == (1, 1)
+    assert dataset.tags == ["mine"]
+
+
+def test_a_dataset_that_was_imported_again(
+    dataset: fo.Dataset, files: SmallCoco, pair: tuple[Worker, Worker]
+) -> None:
+    """Whoever holds the old one goes on with that of its name."""
+    a, b = pair
+    load(files, a, b)
+    b.run(
+        f"import_coco({str(files.annotations)!r}, {str(files.images_dir)!r}, "
+        f"predictions=predictions, name={NAME!r}, overwrite=True)"
+    )
+    assert a.run("evaluate(ds); result = import_report(ds).images") == 4
+    fo.Dataset._instances.pop(NAME, None)
+    assert_whole({"evaluate"})
+
+
+# Where a process is killed, as code that has it killed there
+KILLS = {
+    "while values are written": "writes.Write.values = property(kill)",
+    "before a run is saved": "foo.RunDocument.save = kill",
+    "after a run is saved": "after(writes.Write, 'add_run')",
+    "before it is published": "writes._apply = kill",
+    "before fields are declared": "writes.declare_fields = kill",
+    "before values are copied": "writes.merge_values = kill",
+    "after some values are copied": "some()",
+    "after values are copied": "after(writes, 'merge_values')",
+    "before what was replaced is deleted": "writes.delete_run_document = kill",
+    "before it is forgotten": "writes._forget = kill",
+}
+SABOTAGE = """
+    def after(of, name):
+        whole = getattr(of, name)
+        setattr(of, name, lambda *args: kill(whole(*args)))
+
+    def some():
+        def merge(given, samples, *fields):
+            one = given.database["coco_audit.one"]
+            one.insert_one(given.find_one())
+            kill(whole(one, samples, *fields))
+        whole, writes.merge_values = writes.merge_values, merge
+"""
+
+
+# What is killed, and what was done before
+KILLED = {
+    "evaluate": ("evaluate(ds)", None),
+    "evaluate again": ("evaluate(ds, iou_thresholds=[0.9])", "evaluate"),
+    "statistics": ("compute_statistics(ds, resize='stretch 64')", "statistics"),
+    "audit": ("audit(ds, select=['CA3'])", "audit"),
+    "predictions": (
+        "add_coco_predictions(ds, predictions, overwrite=True)",
+        None,
+    ),
+}
+# Only there is something to kill
+POINTS = {
+    "statistics": [*list(KILLS)[:1], *list(KILLS)[3:8], "before it is forgotten"],
+    "audit": [*list(KILLS)[1:4], *list(KILLS)[8:]],
+}
+
+
+@pytest.mark.parametrize("killed", KILLED)
+def test_a_process_that_is_killed(
+    killed: str, dataset: fo.Dataset, files: SmallCoco, mongodb: str
+) -> None:
+    """Whatever comes next finds the old or the new, whole, and nothing is left."""
+    code, before = KILLED[killed]
+    names = {name: getattr(ca, name) for name in ca.__all__} | {"ds": dataset}
+    if before is not None:
+        eval(WRITERS[before], names)
+    points = POINTS.get(killed, list(KILLS))
+    if before is None and killed == "evaluate":
+        points = [point for point in points if "what was replaced" not in point]
+    for point in points:
+        worker = Worker()
+        load(files, worker)
+        worker.run(SABOTAGE)
+        worker.is_killed(f"{KILLS[point]}\n{code}")
+        ca.load_audit(dataset) if killed == "audit" else up_to_date(dataset)
+        assert_tidy(dataset)
+        schema = dataset.get_field_schema(flat=True)
+        if killed.startswith("evaluate"):
+            has_run = dataset.has_evaluation("eval")
+            paths = all_fields("eval", "predictions", "ground_truth")
+            assert [path in schema for path in paths] == [has_run] * len(paths)
+            if has_run:
+                iou = dataset.get_evaluation_info("eval").config.iou
+                assert dataset.values("eval_tp") == [1, 0, 0, 1]
+                assert f"IoU {iou:g}," in dataset.get_field("eval_tp").description
+            if killed == "evaluate" and has_run:
+                dataset.delete_evaluation("eval")
+                assert_tidy(dataset)
+                left = dataset.get_field_schema(flat=True)
+                assert not [path for path in left if "eval" in path]
+        elif killed == "statistics":
+            path = "ground_truth.detections.input_size"
+            (size,) = {round(v, 3) for v in dataset.values(path, unwind=True)}
+            said = dataset.get_field(path).description
+            assert (size == 25.6) == ("stretch 64" in said), (size, said)
+        else:
+            assert dataset.count("predictions.detections") == 3
+    if killed.startswith("evaluate"):
+        ca.evaluate(dataset, progress=False)
+        assert_whole({"evaluate"})
