@@ -152,7 +152,7 @@ def evaluate_ours(files: Files, seconds: Seconds, _: dict[str, Any]) -> float:
     dataset = fo.load_dataset("benchmark ours")
     if dataset.list_evaluations():
         dataset.delete_evaluations()
-    _time_steps(run, seconds, read_inputs="read", _save="write")
+    _time_steps(run, seconds, read_inputs="read", publish_values="write")
     with timed(seconds, "total"):
         results = run.evaluate(dataset, progress=False)
     seconds["compute"] = seconds["total"] - seconds["read"] - seconds["write"]
@@ -194,13 +194,7 @@ def _statistics(seconds: Seconds, *, write_fields: bool) -> float:
     dataset = fo.load_dataset("benchmark ours")
     run.delete_statistics(dataset)
     seconds.update(read=0, write=0)
-    _time_steps(
-        run,
-        seconds,
-        read_labelled_images="read",
-        declare_fields="write",
-        write_columns="write",
-    )
+    _time_steps(run, seconds, read_labelled_images="read", publish_fields="write")
     with timed(seconds, "total"):
         made = run.compute_statistics(
             dataset, write_fields=write_fields, progress=False
