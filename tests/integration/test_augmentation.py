@@ -474,6 +474,29 @@ def test_ctrl_c_leaves_no_field_half_written(dataset, monkeypatch, field, write)
     assert None not in dataset.values(field)[:5]
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_an_interrupted_audit_does_not_replace_the_fields_of_another(
+    dataset, monkeypatch, before
+):
+    if before:
+        audit_augmentation(
+            dataset, LEFT_HALF_CUT, n_seeds=1, workers=1, write_fields=True
+        )
+        values = dataset.values("augmentation_damage")
+
+    def interrupted(*args):
+        yield from ()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fiftyone_coco_audit.augmentation.run._measured", interrupted)
+    found = audit_augmentation(dataset, "minimal", workers=1, write_fields=True)
+    assert "so no fields were written" in found.notes[-1]
+    if before:
+        assert dataset.values("augmentation_damage") == values
+    else:
+        assert not dataset.has_field("augmentation_damage")
+
+
 def test_fields_are_written_as_often_as_wanted(dataset):
     one = audit_augmentation(dataset, LEFT_HALF_CUT, n_seeds=1, workers=1)
     other = audit_augmentation(dataset, "minimal", n_seeds=1, workers=1)
