@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -30,6 +29,7 @@ from fiftyone_coco_audit.fields import (
 )
 from fiftyone_coco_audit.interrupts import interrupts_held
 from fiftyone_coco_audit.progress import staged
+from fiftyone_coco_audit.storage.owners import Owner, at_work
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -42,6 +42,7 @@ _FIELDS = (
     FieldSpec("augmentation_draw", "int", "The number of the draw, from 0"),
 )
 _FORMATS = ("png", "jpg")
+_PART = ".part-"
 
 
 @database_errors_explained()
@@ -251,25 +252,34 @@ def _staging(output_dir: str | os.PathLike[str]) -> Iterator[tuple[Path, Path]]:
     """
     folder = Path(output_dir).expanduser().absolute()
     is_new = not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        staging = Path(mkdtemp(prefix=".part-", dir=folder))
-    except OSError as error:
-        raise CocoAuditError(
-            f"{folder} cannot be written to: {error.strerror}; choose another place"
-        ) from error
-    try:
-        yield folder, staging
-    except BaseException as error:
-        # Once published, it is gone
-        if staging.exists():
-            shutil.rmtree(folder if is_new else staging)
-        if isinstance(error, OSError):
+    with at_work() as owner:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for other in folder.glob(f"{_PART}*"):
+                left_by = Owner.parse(other.name.removeprefix(_PART))
+                if left_by is not None and left_by.is_gone:
+                    shutil.rmtree(other)
+            staging = folder / f"{_PART}{owner}"
+            staging.mkdir()
+        except OSError as error:
             raise CocoAuditError(
-                f"The images cannot be written to {folder}: {error.strerror}; nothing "
-                "was written"
+                f"{folder} cannot be written to: {error.strerror}; choose another place"
             ) from error
-        raise
+        try:
+            yield folder, staging
+        except BaseException as error:
+            # Once published, it is gone
+            if staging.exists():
+                shutil.rmtree(staging)
+                # Another process may have begun to use it
+                if is_new and not any(folder.iterdir()):
+                    folder.rmdir()
+            if isinstance(error, OSError):
+                raise CocoAuditError(
+                    f"The images cannot be written to {folder}: {error.strerror}; "
+                    "nothing was written"
+                ) from error
+            raise
 
 
 def _publish(dataset: fo.Dataset, made: Sequence[fo.Sample], staging: Path) -> None:

@@ -525,3 +525,19 @@ def test_a_process_that_is_killed(
     if killed.startswith("evaluate"):
         ca.evaluate(dataset, progress=False)
         assert_whole({"evaluate"})
+
+
+def test_folders_of_augmented_images_that_a_killed_process_left(
+    dataset: fo.Dataset, files: SmallCoco, pair: tuple[Worker, Worker], tmp_path: Path
+) -> None:
+    a, b = pair
+    load(files, a, b)
+    apply = f"apply_augmentation(ds, 'minimal', output_dir={str(tmp_path)!r})"
+    a.is_killed(f"applying._publish = kill\n{apply}")
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".part-") and len(list(left.iterdir())) == 4
+    b.run(apply)
+    assert len(list(tmp_path.iterdir())) == 4
+    dataset.reload()
+    assert len(dataset) == 8
+    assert_tidy(dataset)
