@@ -45,10 +45,10 @@ from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
     read_labelled_images,
 )
-from fiftyone_coco_audit.storage.exclusive import up_to_date
 from fiftyone_coco_audit.storage.publishing import (
     SamplesChanged,
     delete_fields_of,
+    may_write_part,
     publish_fields,
 )
 from fiftyone_coco_audit.wording import counted, listed, percent
@@ -570,14 +570,13 @@ def audit_augmentation(
         except KeyboardInterrupt:
             note = "The search for the transforms to blame was interrupted."
             audit = replace(audit, notes=(*audit.notes, note))
-    if write_fields and not complete:
-        up_to_date(samples._root_dataset)
-        if samples._root_dataset.has_field(FIELD) or not len(table):
-            note = "It was interrupted, so no fields were written: write_fields() does."
-            return replace(audit, notes=(*audit.notes, note))
-    if write_fields:
+    if not write_fields:
+        return audit
+    if complete or len(table) and may_write_part(samples._root_dataset, _FUNCTION):
         audit.write_fields(progress=progress)
-    return audit
+        return audit
+    note = "It was interrupted, so no fields were written: write_fields() does."
+    return replace(audit, notes=(*audit.notes, note))
 
 
 @database_errors_explained()

@@ -262,7 +262,7 @@ class DryRun(Told):
         if not self.complete:
             said.append(f"It was interrupted after {run:,} of {len(self):,} samples.")
         if not run:
-            return said
+            return [*said, *self.notes]
         if counts["failed"]:
             worst = self.failures().iloc[0]
             said.append(

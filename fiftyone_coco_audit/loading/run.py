@@ -29,7 +29,11 @@ from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
     read_labelled_images,
 )
-from fiftyone_coco_audit.storage.publishing import delete_fields_of, publish_fields
+from fiftyone_coco_audit.storage.publishing import (
+    delete_fields_of,
+    may_write_part,
+    publish_fields,
+)
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -40,6 +44,7 @@ _ADDED_BOX_PARAMS = (
     "them where they were: bbox_params were added for this run only. Add "
     "bbox_params=A.BboxParams(format=..., label_fields=[...]) to it."
 )
+_NOT_WRITTEN = "It was interrupted, so its results were not written to the samples."
 _NO_PIXELS = (
     "The dataset was imported without image files, so only targets were compared: "
     "import it again with images_dir to compare the images too."
@@ -70,7 +75,8 @@ def dry_run(
 
     Whatever fails is caught and put down to its sample, stage and transform; the fields
     ``dry_run_status``, ``dry_run_error`` and ``dry_run_seconds`` are written on
-    samples. Ctrl-C ends it early, and what was measured so far is returned.
+    samples. Ctrl-C ends it early, and what was measured so far is returned; it is
+    written only if there is no earlier result.
 
     Args:
         samples: a dataset or a view of whole images
@@ -125,12 +131,13 @@ def dry_run(
     notes = [*labelled.left_out]
     if isinstance(called, AlbumentationsPipeline) and called.lacks_box_params:
         notes.append(_ADDED_BOX_PARAMS)
-    result = replace(result, notes=(*result.notes, *notes))
-    nothing = not result.complete and result.counts()["not run"] == len(result)
-    # Ctrl-C at once must not take the place of what an earlier run has found
-    if write_fields and not nothing:
-        _write(samples, labelled, result, progress)
-    return result
+    if write_fields:
+        some = result.counts()["not run"] < len(result)
+        if result.complete or some and may_write_part(dataset, _FUNCTION):
+            _write(samples, labelled, result, progress)
+        else:
+            notes.append(_NOT_WRITTEN)
+    return replace(result, notes=(*result.notes, *notes))
 
 
 @database_errors_explained()

@@ -140,6 +140,19 @@ def publish_fields(
         )
 
 
+def may_write_part(dataset: fo.Dataset, function: str) -> bool:
+    """Whether what an interrupted run has found may be written.
+
+    It must not replace what an earlier run has found, maybe of more samples.
+
+    Args:
+        dataset: the dataset
+        function: the SDK function that was interrupted
+    """
+    up_to_date(dataset)
+    return not fields_of(dataset, function)
+
+
 def delete_fields_of(dataset: fo.Dataset, *functions: str) -> None:
     """Deletes the fields that functions wrote, also those of another process.
 

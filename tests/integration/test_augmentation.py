@@ -26,6 +26,7 @@ from fiftyone_coco_audit import (
     dry_run,
 )
 from fiftyone_coco_audit.augmentation.run import AugmentationAudit
+from fiftyone_coco_audit.loading.stages import Decoding
 from fiftyone_coco_audit.storage.values import insert_values
 from fiftyone_coco_audit.wording import percent
 
@@ -535,17 +536,46 @@ def test_a_dry_run_of_a_transform_that_looks_at_masks(dataset, nested):
     assert result.counts() == {"ok": 5, "suspicious": 0, "failed": 1, "not run": 0}
 
 
-def test_ctrl_c_before_any_sample_leaves_the_fields_of_the_last_dry_run(
-    dataset, monkeypatch
+def interrupt_dry_runs(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """Has every dry run interrupted when it has decoded some images."""
+    decode = Decoding.__call__
+    decoded = []
+
+    def interrupted(self, data):
+        decoded.append(data)
+        if len(decoded) > after:
+            signal.raise_signal(signal.SIGINT)
+        return decode(self, data)
+
+    monkeypatch.setattr(Decoding, "__call__", interrupted)
+
+
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_an_interrupted_dry_run_leaves_the_fields_of_the_last(
+    dataset, monkeypatch, after
 ):
     dry_run(dataset, "minimal", workers=1)
-    before = dataset.values("dry_run_status")
-    monkeypatch.setattr(
-        "fiftyone_coco_audit.loading.stages.Decoding.__call__",
-        lambda *of: signal.raise_signal(signal.SIGINT),
-    )
-    assert not dry_run(dataset, "minimal", workers=1).complete
-    assert dataset.values("dry_run_status") == before
+    fields = ("dry_run_status", "dry_run_error", "dry_run_seconds")
+    before = dataset.values(fields)
+    interrupt_dry_runs(monkeypatch, after)
+    found = dry_run(dataset, "final", workers=1)
+    assert not found.complete
+    assert found.counts()["not run"] == len(dataset) - after
+    said = "It was interrupted, so its results were not written to the samples."
+    assert found.sentences()[-1] == said
+    assert dataset.values(fields) == before
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_an_interrupted_dry_run_is_written_where_none_was_before(
+    dataset, monkeypatch, after
+):
+    interrupt_dry_runs(monkeypatch, after)
+    found = dry_run(dataset, "minimal", workers=1)
+    assert dataset.has_field("dry_run_status") == (after > 0)
+    if after:
+        assert dataset.values("dry_run_status") == found.status.tolist()
+        assert found.counts() == {"ok": 2, "suspicious": 0, "failed": 0, "not run": 4}
 
 
 def test_boxes_out_of_the_image_are_told(dataset):
