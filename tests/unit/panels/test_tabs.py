@@ -824,7 +824,7 @@ def test_anchors_are_drawn_beside_the_objects_of_a_sample():
     assert shown.pick(len(shown.figure.data) - 1, 1).objects.tolist() == [1]
     # Its file is not there
     assert shown.figure.layout["images"] == []
-    assert "is not there, or cannot be read" in shown.advice
+    assert shown.advice == "Its file cannot be shown: No such file or directory."
     # The next sample is the other one with objects, and then the first one again
     buttons = next(b for b in tab.blocks if b.name == "samples").buttons
     assert buttons[0].sets == {"sample": "s2"}
