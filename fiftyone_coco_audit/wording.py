@@ -10,32 +10,21 @@ _LONGEST_NAME = 40  # in characters, of a class for example
 
 
 def percent(share: float) -> str:
-    """A share as a percentage, which is 0 % or 100 % only where it is none or all.
+    """A share as a percentage, which is 0% or 100% only where it is none or all.
 
     Examples::
 
         >>> percent(0.414), percent(0.042), percent(0.9996), percent(1e-7)
-        ('41 %', '4.2 %', '99.9 %', '0.01 %')
+        ('41%', '4.2%', '99.9%', '0.01%')
     """
     if share != share:
         return "n/a"
     value = 100 * share
     if 99 < value < 100:
-        return f"{min(value, 99.9):.1f} %"
+        return f"{min(value, 99.9):.1f}%"
     if 0 < value < 10:
-        return f"{max(value, 0.01):.2g} %"
-    return f"{value:.0f} %"
-
-
-def in_percent(share: float) -> str:
-    """A share as :func:`percent` gives it, without the space, for new sentences.
-
-    Examples::
-
-        >>> in_percent(0.414), in_percent(0.042)
-        ('41%', '4.2%')
-    """
-    return percent(share).replace(" ", "")
+        return f"{max(value, 0.01):.2g}%"
+    return f"{value:.0f}%"
 
 
 def pixels(length: float) -> str:

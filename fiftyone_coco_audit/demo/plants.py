@@ -176,7 +176,7 @@ def long_tail(draft: Draft) -> Plant:
     ]
     return Plant(
         "long_tail",
-        "A few classes hold most of the labels; those named here have less than 5 % "
+        "A few classes hold most of the labels; those named here have less than 5% "
         "each.",
         "note",
         categories=tail,
@@ -277,7 +277,7 @@ def loose_boxes(draft: Draft) -> Plant:
         records.append(record)
     return _on_labels(
         "loose_boxes",
-        f"The boxes of {casting.LOOSE} are some 25 % wider and higher than the "
+        f"The boxes of {casting.LOOSE} are some 25% wider and higher than the "
         "objects; their masks are tight.",
         "warning",
         draft,

@@ -4,7 +4,7 @@ Edges are compared, since strong changes of color leave them in their place. Eac
 of the file's image is looked for around its place in the delivered one. If the parts
 have moved as one affine map says, so has the image. If none is found, it shows another.
 The limits were measured on photos of COCO: rotations from 5 degrees, shifts from 15
-pixels and crops to 90 % are told from color jitter, inversion, noise, blur,
+pixels and crops to 90% are told from color jitter, inversion, noise, blur,
 compression, shadows, fog and dropouts of any usual strength.
 """
 

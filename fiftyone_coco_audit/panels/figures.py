@@ -376,7 +376,7 @@ def paired_histogram(
                 ],
                 "marker": {"color": color},
                 "hoverlabel": _TOLD,
-                "hovertemplate": "%{customdata}, %{y:.1f} %<extra></extra>",
+                "hovertemplate": "%{customdata}, %{y:.1f}%<extra></extra>",
             }
             for (name, shares), amounts, color in zip(
                 series.items(), counts, colors, strict=True

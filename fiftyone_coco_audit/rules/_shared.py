@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
-from fiftyone_coco_audit.wording import in_percent
+from fiftyone_coco_audit.wording import percent
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.overview import Statistics
@@ -95,7 +95,7 @@ def conversion(statistics: Statistics) -> str | None:
     if misread is None:
         return None
     return (
-        f"{in_percent(misread.share)} of the boxes fit as {misread.meaning}: convert "
+        f"{percent(misread.share)} of the boxes fit as {misread.meaning}: convert "
         "them to [x, y, width, height] in pixels, and clip or remove none."
     )
 

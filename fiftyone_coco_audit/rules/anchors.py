@@ -217,9 +217,9 @@ def better_anchors(
     advice="Leave the level out, or resize the images to less, so that their objects "
     "use it.",
     example="1 of 400 objects matches an anchor of the finest of 5 levels, which has "
-    "75 % of the anchors.",
+    "75% of the anchors.",
     counterexample="1 of 400 objects matches an anchor of the coarsest of 5 levels, "
-    "which has 0.3 % of the anchors.",
+    "which has 0.3% of the anchors.",
 )
 def unused_level(
     statistics: Statistics,
@@ -238,7 +238,7 @@ def unused_level(
         min_cost: the least share of all anchors that a level has to be worth leaving
             out
         min_objects: the least number of objects to judge a set by, for of fewer a
-            share of 1 % cannot be told from chance
+            share of 1% cannot be told from chance
     """
     matches = statistics.anchor_matches
     anchors = matches.anchors

@@ -15,7 +15,7 @@ from fiftyone_coco_audit.statistics.images import PIXELS_4K, is_far
 from fiftyone_coco_audit.statistics.overview import FEW_IMAGES
 from fiftyone_coco_audit.statistics.resizing import propose_sizes
 from fiftyone_coco_audit.statistics.series import Unlabelled
-from fiftyone_coco_audit.wording import counted, in_percent, out_of, percent, plural
+from fiftyone_coco_audit.wording import counted, out_of, percent, plural
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.overview import Statistics
@@ -285,7 +285,7 @@ def image_without_objects(
     doubtful = int((~unlabelled.negative).sum())
     grave = doubtful >= many * len(labelled) and doubtful >= _LEAST_UNLABELLED
     signs = _signs_of_no_annotation(unlabelled, statistics) if grave else ""
-    share = f" ({in_percent(len(found) / len(labelled))})" if grave else ""
+    share = f" ({percent(len(found) / len(labelled))})" if grave else ""
     yield Evidence(
         f"{out_of(found, labelled, 'image')}{share} {plural(found, 'has', 'have')} "
         f"neither objects nor crowd regions{signs}.",
@@ -380,10 +380,10 @@ def few_images(
     """
     number = len(statistics.images)
     if 0 < number < min_images:
-        # Wilson's 95 % interval around one half
+        # Wilson's 95% interval around one half
         margin = 1.96 / (2 * np.sqrt(number + 1.96**2))
         yield Evidence(
-            f"The set has only {counted(number, 'image')}: 50 % of these may stand for "
+            f"The set has only {counted(number, 'image')}: 50% of these may stand for "
             f"anything from {percent(0.5 - margin)} to {percent(0.5 + margin)} of all "
             "such images.",
             figures={"images": number},

@@ -17,7 +17,6 @@ from fiftyone_coco_audit.statistics.shapes import (
 )
 from fiftyone_coco_audit.wording import (
     counted,
-    in_percent,
     named,
     out_of,
     percent,
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 #: Over this share of the image an object fills it
 FILLING = 0.95
 
-#: Sizes of a class that differ by less than some 10 % are as good as equal
+#: Sizes of a class that differ by less than some 10% are as good as equal
 LEAST_SIGMA = 0.1
 
 
@@ -166,7 +165,7 @@ def loose_box(
     "the two is wrong, or belongs to another object.",
     advice="Check which of the two is right, and redraw the other.",
     example="The mask of an object is in the left third of its box only.",
-    counterexample="The box of an object is 30 % wider and higher than its mask.",
+    counterexample="The box of an object is 30% wider and higher than its mask.",
 )
 def box_mask_mismatch(
     statistics: Statistics, *, min_iou: float = 0.5
@@ -346,7 +345,7 @@ def size_outlier(
 
     Sizes are logarithms of the square root of the area, once in pixels and once as a
     share of the image; an outlier is one in both. The standard deviation is that of a
-    normal distribution with the same central 95 %, which neither a few outliers nor a
+    normal distribution with the same central 95%, which neither a few outliers nor a
     class of both close and far objects lead astray.
 
     Args:
@@ -440,7 +439,7 @@ def position_bias(
 ) -> Iterator[Evidence]:
     """Finds classes whose objects nearly all have their centres at one place.
 
-    Nearly all is the central 90 % in each direction.
+    Nearly all is the central 90% in each direction.
 
     Args:
         statistics: of the images
@@ -518,14 +517,14 @@ def wrong_box_format(statistics: Statistics) -> Iterator[Evidence]:
         return
     wrong = round((1 - misread.share_as_read) * count)
     as_read = (
-        f"{wrong:,} of {count:,} boxes ({in_percent(wrong / count)}) do not fit their "
+        f"{wrong:,} of {count:,} boxes ({percent(wrong / count)}) do not fit their "
         "images as [x, y, width, height] in pixels"
         if wrong >= 0.03 * count
         else f"All {count:,} boxes keep to one corner of their images as "
         "[x, y, width, height] in pixels"
     )
     yield Evidence(
-        f"{as_read}, while {in_percent(misread.share)} fit as {misread.meaning}.",
+        f"{as_read}, while {percent(misread.share)} fit as {misread.meaning}.",
         objects=np.arange(count),
         figures={
             "objects": count,

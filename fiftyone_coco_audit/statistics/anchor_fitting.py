@@ -295,7 +295,7 @@ def propose_anchors(
 ) -> Proposal:
     """Proposes better anchors, with the same levels and as many for each.
 
-    They are fitted to the objects of 70 % of the images and measured on the others,
+    They are fitted to the objects of 70% of the images and measured on the others,
     at their places on the feature maps. They are proposed only if they are better
     there: neither reach nor mean IoU is less, and one is more by :data:`LEAST_GAIN`.
 

@@ -231,7 +231,7 @@ class ClassStatistics(Brief):
         """The positions of rare classes, rarest first.
 
         These have objects, but fewer than half of an equal share: of 10 classes that
-        have objects those under 5 %, of 80 those under 0.625 %.
+        have objects those under 5%, of 80 those under 0.625%.
         """
         present = self.objects > 0
         rare = present & (2 * self.objects * present.sum() < self.objects.sum())

@@ -14,7 +14,7 @@ from fiftyone_coco_audit.brief import Brief, Told
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import shortened
 from fiftyone_coco_audit.objects import LabelledImages
-from fiftyone_coco_audit.wording import counted, in_percent, quoted
+from fiftyone_coco_audit.wording import counted, percent, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -477,8 +477,8 @@ class Comparison(Told):
         before, after = self.share[:, row]
         yield (
             f"Classes are distributed differently (Cramer's V {self.class_drift:.2f}): "
-            f"{quoted(self.classes[row])} has {100 * before:.1f} % of the "
-            f"objects in {self.names[0]} and {100 * after:.1f} % in {self.names[1]}."
+            f"{quoted(self.classes[row])} has {100 * before:.1f}% of the "
+            f"objects in {self.names[0]} and {100 * after:.1f}% in {self.names[1]}."
         )
 
     def _drifted_properties(self, least: float, max_p_value: float) -> Iterator[str]:
@@ -508,8 +508,8 @@ class Comparison(Told):
         if name != "num_objects" or value > 0:
             having = _AT_MOST[name].format(value)
         return (
-            f"{in_percent(after)} of the {what} in {self.names[1]} {having}, against "
-            f"{in_percent(before)} in {self.names[0]}; the medians are alike "
+            f"{percent(after)} of the {what} in {self.names[1]} {having}, against "
+            f"{percent(before)} in {self.names[0]}; the medians are alike "
             f"(KS {statistic:.2f})."
         )
 

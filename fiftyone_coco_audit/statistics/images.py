@@ -52,9 +52,9 @@ def image_kind(aspect_ratio: NDArray[np.float64]) -> ImageKind:
     The kinds are those of Cieslik's "How to Do Data Exploration for Image
     Segmentation and Object Detection", here with limits:
 
-    -   ``uniform``: at least 95 % of the aspect ratios are within 10 % of the dominant
+    -   ``uniform``: at least 95% of the aspect ratios are within 10% of the dominant
         one, whatever that is
-    -   ``extremes``: more than 10 % are far from square, and by a factor of more than
+    -   ``extremes``: more than 10% are far from square, and by a factor of more than
         1.5 from the dominant one too; see :func:`is_far`
     -   ``bimodal``: the rest, such as photographs of 4:3 and 3:4
 
@@ -104,7 +104,7 @@ def dominant_aspect_ratio(aspect_ratio: NDArray[np.float64]) -> float:
 def is_far(aspect_ratio: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which images are neither nearly square nor of about the dominant shape.
 
-    Nearly square is .7-1.5, as in Cieslik's article, to 10 %, so that photographs of
+    Nearly square is .7-1.5, as in Cieslik's article, to 10%, so that photographs of
     2:3 and 3:2 are inside; about the dominant shape is within a factor of 1.5, so that
     4:3 among 16:9 is no extreme.
 
@@ -262,9 +262,9 @@ class ImageStatistics(Brief):
         """Quantiles of the columns of :meth:`to_frame`.
 
         Returns:
-            a frame with a row for each, and columns ``min``, ``5 %``, ``median``,
-            ``95 %`` and ``max``; NaN without images
+            a frame with a row for each, and columns ``min``, ``5%``, ``median``,
+            ``95%`` and ``max``; NaN without images
         """
-        names = {0.0: "min", 0.05: "5 %", 0.5: "median", 0.95: "95 %", 1.0: "max"}
+        names = {0.0: "min", 0.05: "5%", 0.5: "median", 0.95: "95%", 1.0: "max"}
         quantiles = self.to_frame().quantile(list(names))
         return quantiles.rename(names).T

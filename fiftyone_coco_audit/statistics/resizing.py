@@ -281,7 +281,7 @@ def propose_sizes(
     """Proposes how to resize a set of images, by its dominant shape and common size.
 
     Proposed are a square letterbox; a letterbox, and a stretch, to the shape that
-    most images have; and the shortest side, with a limit that some 95 % of the images
+    most images have; and the shortest side, with a limit that some 95% of the images
     keep by themselves. All sides are multiples of 32, the greatest common stride.
 
     Args:

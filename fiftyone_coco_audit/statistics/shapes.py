@@ -347,7 +347,7 @@ class ShapeStatistics(Brief):
     def central_window(self) -> NDArray[np.float64]:
         """``(K, 4)`` where in the image the centres of each class are.
 
-        Left, top, right and bottom of the central 90 % in each direction, as shares of
+        Left, top, right and bottom of the central 90% in each direction, as shares of
         the image; NaN without objects.
         """
         category, num_classes = self._category

@@ -208,10 +208,10 @@ def propose_tiling(
 ) -> TilingEffect | None:
     """Proposes tiles that make most objects large enough for the network.
 
-    The tile is the largest multiple of 32 that makes 95 % of the objects at least
+    The tile is the largest multiple of 32 that makes 95% of the objects at least
     ``target_px`` large at the input that the policy has, but not so small that it
     would be enlarged more than twice. The overlap is the least multiple of 32 that the
-    longer sides of 95 % of the objects do not exceed, so that these lie whole in some
+    longer sides of 95% of the objects do not exceed, so that these lie whole in some
     tile, but at most half of the tile.
 
     Args:

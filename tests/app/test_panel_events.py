@@ -184,7 +184,7 @@ def test_what_an_import_set_aside_is_among_the_findings(tmp_path: Path, mongodb:
 def test_buttons_set_controls_and_lines_of_text_follow(demo_dataset: fo.Dataset):
     session = Session(demo_dataset)
     session.turn_to("classes", threshold="5", resize_size="320")
-    assert "fewer than 5 %" in session.shown
+    assert "fewer than 5%" in session.shown
     session.turn_to("anchors")
     assert "at `letterbox 320`" in session.shown
     text = "sizes 16,32 strides 8,16"
@@ -194,7 +194,7 @@ def test_buttons_set_controls_and_lines_of_text_follow(demo_dataset: fo.Dataset)
     assert "custom_anchors__0" not in session.shown
     assert "custom_anchors__1" in session.shown
     session.turn_to("classes")
-    assert "fewer than 5 %" in session.shown
+    assert "fewer than 5%" in session.shown
 
 
 def test_the_selected_sample_is_drawn(demo_dataset: fo.Dataset):

@@ -186,10 +186,10 @@ def test_a_line_of_text_that_is_first_shown_changes_nothing(demo_dataset: fo.Dat
         session.send("change", path=f"prototype.row.{name}", value=value)
         assert session.output is None
     session.change("threshold", "5")
-    assert "fewer than 5 %" in session.shown
+    assert "fewer than 5%" in session.shown
     # One of an earlier drawing has no say
     session.send("set_controls", sets={"threshold": "7"})
-    assert "fewer than 7 %" in session.shown
+    assert "fewer than 7%" in session.shown
     session.send("change", path="prototype.resampling.threshold__0", value="5")
     assert session.output is None
 

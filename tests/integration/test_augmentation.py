@@ -87,7 +87,7 @@ def test_damage_is_found_on_the_labels_that_have_it(dataset):
     view = found.view("CA607")
     assert set(view.distinct("ground_truth.detections.label")) == {"left"}
     assert view.count("ground_truth.detections") == 5
-    assert "50 % of all objects and draws" in found.findings[0].message
+    assert "50% of all objects and draws" in found.findings[0].message
     assert found.findings[0].classes == ("left",)
     # The file that is not there is attributed, and does not end the run
     assert list(found.failures) == [5]

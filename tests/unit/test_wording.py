@@ -14,7 +14,7 @@ MODULES = sorted(Path(fiftyone_coco_audit.__file__).parent.rglob("*.py"))
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
 def test_percentages_are_written_one_way(module: Path):
-    """Python's ``:.0%`` has no space, and says 100% of what is 99.9 %."""
+    """Python's ``:.0%`` says 100% of what is 99.9%."""
     formats = [
         node.format_spec
         for node in ast.walk(ast.parse(module.read_text()))

@@ -141,9 +141,9 @@ def _alternatives(statistics: Statistics) -> Text:
     if policy is not None:
         larger = statistics.resized(policy).network_input.input_size
         left = float((larger < SMALL_INPUT * _ROUNDED).mean())
-        rows.append(["The least for 95 %", f"`{policy}`", "1", percent(left), "0"])
+        rows.append(["The least for 95%", f"`{policy}`", "1", percent(left), "0"])
         told.append(
-            f"From `{policy}` on, 95 % of the objects have {SMALL_INPUT} px or more."
+            f"From `{policy}` on, 95% of the objects have {SMALL_INPUT} px or more."
         )
     tiles = propose_tiling(statistics.labelled, statistics.resize, SMALL_INPUT)
     if tiles is not None:
@@ -196,7 +196,7 @@ def _smallest_input(statistics: Statistics) -> Plot | None:
         needed = f"more than {largest:,} px, so tiles,"
     return Plot(
         "smallest_input",
-        f"{named(names[:1])} needs {needed} to have 95 % of "
+        f"{named(names[:1])} needs {needed} to have 95% of "
         f"its objects at {SMALL_INPUT} px or more; {have} more than {present:,}."
         f"{_hidden(len(shown), int(np.isfinite(side).sum()))}",
         bars(
@@ -342,7 +342,7 @@ def _relative_area(chosen: _Chosen) -> Plot:
     bins = Bins.of(share, logarithmic=True)
     return Plot(
         "relative_area",
-        f"The median of the {chosen.name} covers {number(float(np.median(share)))} % "
+        f"The median of the {chosen.name} covers {number(float(np.median(share)))}% "
         "of its image.",
         histogram(bins, "area", "objects", unit="% of the image"),
         chosen.pick(bins.index, rows),

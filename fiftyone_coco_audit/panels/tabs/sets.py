@@ -128,8 +128,8 @@ class _Compared:
         if len(shown):
             before, after = 100 * share[:, shown[0]]
             headline = (
-                f"{quoted(names[0])} differs most: {before:.1f} % of the objects in "
-                f"{self.names[0]}, {after:.1f} % in {self.names[1]}."
+                f"{quoted(names[0])} differs most: {before:.1f}% of the objects in "
+                f"{self.names[0]}, {after:.1f}% in {self.names[1]}."
             )
         return Plot(
             "set_classes",

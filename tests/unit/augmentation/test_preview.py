@@ -103,10 +103,10 @@ def test_figures_of_lost_and_cut_objects():
     shots = draw_shots(of(CROP_LEFT), sample, seed=0, num_draws=2)
     assert shots[0].figures() == "2 of 3 kept, 1 lost, 1 cut"
     assert shots[0].lost.tolist() == [False, False, True]
-    assert shots[0].flags() == ["", "cut 75 %", ""]
+    assert shots[0].flags() == ["", "cut 75%", ""]
     assert fates(shots) == ["", "", "lost in 2 of 2"]
     assert fates(shots[:1]) == ["", "", "lost"]
-    assert summary(shots) == "3 objects in 2 draws: 33 % lost and 33 % cut."
+    assert summary(shots) == "3 objects in 2 draws: 33% lost and 33% cut."
 
 
 def test_figures_of_an_object_that_is_seen_without_its_box():

@@ -454,7 +454,7 @@ def test_names_of_the_next_class_are_permuted_not_shifted(labels):
     found = check(Reader(labels, pack=renamed(following.get)))
     assert sorted(names(found)) == ["permuted-classes", "unknown-classes"]
     permuted = next(one for one in found.diagnoses if one.name == "permuted-classes")
-    assert permuted.sentence.startswith("100 % of the other labels")
+    assert permuted.sentence.startswith("100% of the other labels")
 
 
 def test_names_in_some_samples_and_numbers_in_others_are_told(labels):

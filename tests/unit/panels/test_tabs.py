@@ -258,7 +258,7 @@ def test_headline_of_small_objects_is_that_of_the_orange_bars():
     rows = [(0, "cat", [0, 0, side, side]) for side in (4, 8, 15, 16, 40, 200)]
     tab = build("objects", labelled([(640, 640)], rows))
     shown = plot(tab, "input_size")
-    assert shown.headline.startswith("50 % of the objects (3 of 6) are under 16 px")
+    assert shown.headline.startswith("50% of the objects (3 of 6) are under 16 px")
     orange = [color != "#56B4E9" for color in shown.figure.data[0]["marker"]["color"]]
     assert np.array(shown.figure.data[0]["y"])[orange].sum() == 3
 
@@ -272,7 +272,7 @@ def test_the_small_objects_are_counted_by_size():
 def test_images_that_keep_their_size_are_not_marked_as_enlarged():
     of = labelled([(640, 480)] * 9 + [(638, 480), (500, 400)])
     shown = plot(build("images", of), "magnification")
-    assert "enlarges 18 %" in shown.headline
+    assert "enlarges 18%" in shown.headline
     told = [color == ORANGE for color in shown.figure.data[0]["marker"]["color"]]
     marked = [n for n, is_notable in enumerate(told) if is_notable]
     opened = [shown.pick(0, n).images.tolist() for n in marked]
@@ -412,7 +412,7 @@ def test_resampling_shows_what_the_statistics_say():
     for text, threshold in (
         ("", default_threshold(statistics.presence)),
         ("50", 0.5),
-        ("12.5 %", 0.125),
+        ("12.5%", 0.125),
     ):
         effect = ResamplingEffect(statistics, threshold)
         shown = plot(build("classes", of, threshold=text), "resampled")
@@ -486,14 +486,14 @@ def test_images_are_counted_by_their_size():
     of = labelled([(640, 480)] * 3 + [(3840, 2160)])
     tab = build("images", of)
     assert (
-        "75 % of the images have the most common size, 640 x 480"
+        "75% of the images have the most common size, 640 x 480"
         in plot(tab, "sizes").headline
     )
     assert "1 image of 4K or more" in plot(tab, "sizes").headline
     shown = plot(tab, "sizes")
     large = shown.figure.data[0]["x"].index(3840)
     assert shown.pick(0, large).images.tolist() == [3]
-    assert "`letterbox 640` shrinks 25 % of the images" in (
+    assert "`letterbox 640` shrinks 25% of the images" in (
         plot(tab, "magnification").headline
     )
 
@@ -601,7 +601,7 @@ def test_a_class_that_a_source_lacks_is_marked_and_opens_its_images():
     shown = plot(tab, "source_gaps")
     assert shown.headline == (
         "`mug` is labelled in none of the 30 images of the tag `b`; elsewhere it is in "
-        "100 %."
+        "100%."
     )
     (frame,) = shown.figure.layout["shapes"]
     column, line = round(frame["x0"] + 0.46), round(frame["y0"] + 0.46)
@@ -726,14 +726,14 @@ def test_other_sizes_and_batches_are_told():
     of = labelled([(640, 480), (480, 640)] * 20)
     tab = build("images", of)
     by_size, as_needed = cells(tab, "batches")[1:]
-    assert by_size[1:] == ["0 %", "0 %", "0 %"]
+    assert by_size[1:] == ["0%", "0%", "0%"]
     # Of 8 images drawn at random nearly all are of both shapes: padded to a square
     random = 1 - (640 * 480 / 640**2) * (1 - 2 / 2**8) - 2 / 2**8
     assert float(as_needed[1].rstrip(" %")) == pytest.approx(100 * random, abs=1)
-    assert as_needed[2] == "0 %"
+    assert as_needed[2] == "0%"
     policies = {line[0]: line[1:] for line in cells(tab, "proposals")[1:]}
-    assert policies["`letterbox 640`"][:2] == ["25 %", "0 %"]
-    assert policies["`letterbox 640`"][3:] == ["0 %", "0 %"]
+    assert policies["`letterbox 640`"][:2] == ["25%", "0%"]
+    assert policies["`letterbox 640`"][3:] == ["0%", "0%"]
     assert "stretch" not in text(tab, "proposals").partition("|")[0]
 
 
@@ -742,10 +742,10 @@ def test_a_larger_input_and_tiles_are_held_against_each_other():
     rows = [(n, "ab"[n % 2], [100 + 5 * n, 200, 20, 20]) for n in range(100)]
     tab = build("objects", labelled([(1280, 1280)] * 100, rows))
     present, larger, tiles = cells(tab, "alternatives")[1:]
-    assert present == ["As it is", "`letterbox 640`", "1", "100 %", "0"]
-    assert larger == ["The least for 95 %", "`letterbox 1024`", "1", "0 %", "0"]
+    assert present == ["As it is", "`letterbox 640`", "1", "100%", "0"]
+    assert larger == ["The least for 95%", "`letterbox 1024`", "1", "0%", "0"]
     assert tiles[0] == "Tiles of 800 px that share 32 px"
-    assert tiles[2:] == ["4", "0 %", "0 (0 %)"]
+    assert tiles[2:] == ["4", "0%", "0 (0%)"]
     shown = plot(tab, "smallest_input")
     assert shown.figure.data[0]["x"] == [1024, 1024]
     assert "2 classes need more than 640" in shown.headline

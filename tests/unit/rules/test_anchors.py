@@ -45,7 +45,7 @@ def test_anchors_that_do_not_reach():
     evidence = found(rule, made)
     assert evidence.objects.tolist() == list(range(15))
     assert evidence.message == (
-        "15 % of the objects (15 of 100) match no anchor of retinanet at letterbox "
+        "15% of the objects (15 of 100) match no anchor of retinanet at letterbox "
         "640 (IoU under 0.4); their median size is 10 px, that of all objects 32 px."
     )
     assert not found(rule, objects((5, "cat", TINY), (95, "cat", COMMON)))
@@ -79,7 +79,7 @@ def test_classes_that_are_not_reached():
     assert evidence.classes == ("bee", "ant")
     assert evidence.objects.tolist() == list(range(8, 50))
     assert evidence.message == (
-        "100 % of `bee` objects (20 of 20) match no anchor of retinanet at letterbox "
+        "100% of `bee` objects (20 of 20) match no anchor of retinanet at letterbox "
         "640 (IoU under 0.4), and so do many of `ant`."
     )
     everywhere = [(n, c, TINY) for c in "abc" for n in (30,)]
@@ -96,7 +96,7 @@ def test_shapes_that_no_anchor_has():
     evidence = found(rule, made)
     assert evidence.objects.tolist() == list(range(30))
     assert evidence.message == (
-        "10 % of the objects (30 of 300) are too long for the anchors of retinanet at "
+        "10% of the objects (30 of 300) are too long for the anchors of retinanet at "
         "letterbox 640 at any size: in the median 10.0:1, where the anchors are 2.0:1 "
         "at most."
     )
@@ -150,11 +150,11 @@ def test_levels_without_objects():
     evidence = found(rule, large)
     assert evidence.objects.tolist() == [0]
     assert evidence.message == (
-        "The level of stride 8 of retinanet at letterbox 640 has 75 % of all anchors, "
+        "The level of stride 8 of retinanet at letterbox 640 has 75% of all anchors, "
         "but the best anchor of only 1 of 400 objects."
     )
     assert found(rule, objects((400, "cat", (300, 300)))).message == (
-        "The levels of stride 8 and 16 of retinanet at letterbox 640 have 94 % of all "
+        "The levels of stride 8 and 16 of retinanet at letterbox 640 have 94% of all "
         "anchors, but the best anchor of only 0 of 400 objects."
     )
     # Hardly any anchor is of the coarsest level
@@ -184,7 +184,7 @@ def test_objects_that_share_a_cell():
         row for image in range(10) for row in (11 * image, 11 * image + 1)
     ]
     assert evidence.message == (
-        "18 % of the objects (20 of 110) have the same best anchor of retinanet at "
+        "18% of the objects (20 of 110) have the same best anchor of retinanet at "
         "letterbox 640 as another object of their image, which can learn only one of "
         "them."
     )

@@ -77,8 +77,8 @@ def test_long_tail():
     evidence = found("CA402", made)
     assert set(evidence.classes) == set(rare)
     assert evidence.message == (
-        "2 of 12 classes hold 75 % of the objects, while `rare 0`, `rare 1`, `rare 2` "
-        "and 7 more have less than 4.2 % each."
+        "2 of 12 classes hold 75% of the objects, while `rare 0`, `rare 1`, `rare 2` "
+        "and 7 more have less than 4.2% each."
     )
     assert len(evidence.objects) == 200
     assert found("CA402", balanced(num_images=570)) is None
@@ -134,7 +134,7 @@ def test_dominant_class():
     made = counted(person=90, cat=4, dog=3, bird=3)
     evidence = found("CA406", made)
     assert evidence.message == (
-        "90 % of the objects (90 of 100) are `person`, one of 4 classes."
+        "90% of the objects (90 of 100) are `person`, one of 4 classes."
     )
     assert names_of(made, evidence.objects) == ["person"] * 90
     assert found("CA406", counted(yes=60, no=40)) is None
@@ -153,7 +153,7 @@ def test_rare_class_with_commonest():
     assert evidence.classes == ("ladybug", "leaf")
     assert evidence.message == (
         "`ladybug` is never seen without `leaf`: all 10 images with it show `leaf`, as "
-        "50 % of all images do."
+        "50% of all images do."
     )
     assert names_of(made, evidence.objects) == ["ladybug"] * 10
     assert found("CA407", ladybugs(alone=1)) is None

@@ -62,8 +62,8 @@ def test_mixed_aspect_ratios_are_far_from_square_in_different_ways():
     assert evidence.images.tolist() == list(range(0, 100, 2))
     # 640 x 213 in batches of 640 x 640 against 640 x 224
     assert evidence.figures["saving"] == pytest.approx(1 - 224 / 640, abs=0.01)
-    assert "50 % of the images" in evidence.message
-    assert "saves 65 % of the pixels at letterbox 640." in evidence.message
+    assert "50% of the images" in evidence.message
+    assert "saves 65% of the pixels at letterbox 640." in evidence.message
     assert silent(rule, [VGA, PORTRAIT] * 50)
     # All inputs are equal whatever the batch
     assert silent(rule, [(900, 300), (300, 900)] * 50, "stretch 640")
@@ -73,8 +73,8 @@ def test_heavy_padding_proposes_a_size_that_fits():
     rule = rules.heavy_padding
     evidence = found(rule, [HD] * 20)
     assert evidence.message == (
-        "44 % of the network's input is padding at letterbox 640; at letterbox "
-        "640x352 it would be 2.2 %."
+        "44% of the network's input is padding at letterbox 640; at letterbox "
+        "640x352 it would be 2.2%."
     )
     assert len(evidence.images) == 20
     assert evidence.figures["padding"] == 0.4375
@@ -94,8 +94,8 @@ def test_heavy_padding_names_the_images_and_grouping_where_no_size_fits():
     share = 1 - (20 * 213 + 640) / (20 * 224 + 640)
     assert evidence.figures["least_padding"] == pytest.approx(share)
     assert evidence.message == (
-        "64 % of the network's input is padding at letterbox 640; in batches padded "
-        "only as needed, grouped by aspect ratio, it would be 4.3 %."
+        "64% of the network's input is padding at letterbox 640; in batches padded "
+        "only as needed, grouped by aspect ratio, it would be 4.3%."
     )
 
 
@@ -104,7 +104,7 @@ def test_distortion_is_beyond_photographs_made_square():
     evidence = found(rule, [HD] * 6 + [VGA] * 4, "stretch 640")
     assert evidence.images.tolist() == list(range(6))
     assert evidence.message == (
-        "60 % of the images are distorted over 1.6 times at stretch 640, these in the "
+        "60% of the images are distorted over 1.6 times at stretch 640, these in the "
         "median 1.8 times."
     )
     assert silent(rule, [VGA] * 10, "stretch 640")
@@ -119,7 +119,7 @@ def test_images_enlarged_are_most():
     evidence = found(rule, [(240, 180)] * 3 + [VGA] * 2)
     assert evidence.images.tolist() == [0, 1, 2]
     assert evidence.message == (
-        "60 % of the images are enlarged over 2 times at letterbox 640, these in the "
+        "60% of the images are enlarged over 2 times at letterbox 640, these in the "
         "median 2.7 times."
     )
     assert silent(rule, [VGA] * 5, "shortest_side 800 max 1333")
@@ -131,7 +131,7 @@ def test_images_shrunk_much_are_most():
     evidence = found(rule, [(4000, 3000)] * 3 + [VGA] * 2)
     assert evidence.images.tolist() == [0, 1, 2]
     assert evidence.message == (
-        "60 % of the images are shrunk over 4 times at letterbox 640, these in the "
+        "60% of the images are shrunk over 4 times at letterbox 640, these in the "
         "median 6.2 times."
     )
     assert silent(rule, [HD] * 5)
@@ -256,8 +256,8 @@ def test_grouping_saves_padding_where_inputs_vary():
     # 1067 x 800 in batches of 1067 x 1067
     assert evidence.figures["saving"] == pytest.approx(0.25, abs=0.005)
     assert evidence.message == (
-        "25 % of random batches is padding at shortest_side 800; grouped by aspect "
-        "ratio it is 0 %, which saves 25 % of the pixels."
+        "25% of random batches is padding at shortest_side 800; grouped by aspect "
+        "ratio it is 0%, which saves 25% of the pixels."
     )
     own = found(rule, sizes, "none").message
     assert "of random batches is padding at the images' own size; grouped" in own
@@ -271,8 +271,8 @@ def test_few_images_say_how_sure_a_share_is():
     rule = rules.few_images
     evidence = found(rule, [VGA] * 13)
     assert evidence.message == (
-        "The set has only 13 images: 50 % of these may stand for anything from 26 % to "
-        "74 % of all such images."
+        "The set has only 13 images: 50% of these may stand for anything from 26% to "
+        "74% of all such images."
     )
     assert found(rule, [VGA]).message.startswith("The set has only 1 image:")
     assert silent(rule, [VGA] * 50)

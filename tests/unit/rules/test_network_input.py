@@ -38,10 +38,10 @@ def test_tiny_objects():
     evidence = found(rule, made)
     assert evidence.objects.tolist() == [0, 1]
     assert evidence.message == (
-        "2 of 4 objects (50 %) are under 8 px at an input of letterbox 640."
+        "2 of 4 objects (50%) are under 8 px at an input of letterbox 640."
     )
     assert found(rule, squares(LARGE, ("bird", 1, 14))).message == (
-        "1 of 1 object (100 %) is under 8 px at an input of letterbox 640."
+        "1 of 1 object (100%) is under 8 px at an input of letterbox 640."
     )
     assert not found(rule, squares(VGA, ("bird", 1, 14)))
     assert not found(rule, made, "letterbox 1280")
@@ -69,8 +69,8 @@ def test_class_that_is_small():
     assert evidence.objects.tolist() == list(range(10))
     assert evidence.classes == ("bird",)
     assert evidence.message == (
-        "50 % of `bird` objects (10 of 20) are under 16 px at an input of letterbox "
-        "640; letterbox 1024 would bring 95 % of them to that size."
+        "50% of `bird` objects (10 of 20) are under 16 px at an input of letterbox "
+        "640; letterbox 1024 would bring 95% of them to that size."
     )
     assert evidence.figures["proposed_side"] == 1024
     assert not found(rule, made, "letterbox 1024")
@@ -86,16 +86,16 @@ def test_classes_that_are_small():
     evidence = found(rules.class_small_at_input, made)
     assert evidence.classes == ("a", "c", "d", "b")
     assert evidence.message == (
-        "100 % of `a` objects (20 of 20) are under 16 px at an input of letterbox 640, "
-        "and so are many of `c` (100 %), `d` (100 %) and 1 more; letterbox 1280 would "
-        "bring 95 % of each to that size."
+        "100% of `a` objects (20 of 20) are under 16 px at an input of letterbox 640, "
+        "and so are many of `c` (100%), `d` (100%) and 1 more; letterbox 1280 would "
+        "bring 95% of each to that size."
     )
 
 
 def test_class_that_is_small_in_images_as_they_are():
     evidence = found(rules.class_small_at_input, squares(VGA, ("a", 20, 9)), "none")
     assert evidence.message == (
-        "100 % of `a` objects (20 of 20) are under 16 px at the images' own size."
+        "100% of `a` objects (20 of 20) are under 16 px at the images' own size."
     )
 
 
@@ -104,7 +104,7 @@ def test_most_objects_small():
     evidence = found(rule, squares(VGA, ("a", 60, 24), ("b", 40, 90)))
     assert evidence.objects.tolist() == list(range(60))
     assert evidence.message == (
-        "60 % of all objects (60 of 100) are under 32 px at an input of letterbox 640; "
+        "60% of all objects (60 of 100) are under 32 px at an input of letterbox 640; "
         "the median is 24 px."
     )
     assert not found(rule, squares(VGA, ("a", 40, 24), ("b", 60, 90)))
@@ -128,8 +128,8 @@ def test_tiling_is_advised():
     assert figures["tiles_per_image"] == effect.num_tiles == 6 * 4
     assert (figures["share_before"], figures["share_after"]) == (1, 0)
     assert evidence.message == (
-        "100 % of the objects are under 16 px even at letterbox 1536; tiles of 800 px "
-        "that overlap by 32 px, at an input of 640 px, leave 0 % so small, cut 0 of "
+        "100% of the objects are under 16 px even at letterbox 1536; tiles of 800 px "
+        "that overlap by 32 px, at an input of 640 px, leave 0% so small, cut 0 of "
         "100 objects, and are 24 per image."
     )
 
@@ -153,8 +153,8 @@ def test_input_is_larger_than_needed():
     evidence = found(rule, squares(VGA, ("a", 99, 200), ("a", 1, 20)))
     # 640 * 32 / 200 = 102.4
     assert evidence.message == (
-        "At letterbox 128 99 % of the objects of every class would still be 32 px or "
-        "more, with 4 % of the pixels of letterbox 640."
+        "At letterbox 128 99% of the objects of every class would still be 32 px or "
+        "more, with 4% of the pixels of letterbox 640."
     )
     assert evidence.figures == {"proposed_side": 128}
     assert not found(rule, squares(VGA, ("a", 99, 60)))

@@ -83,7 +83,7 @@ def test_loose_boxes_are_systematic():
     assert evidence.objects.tolist() == list(range(0, 22, 2))
     assert evidence.classes == ("cat",)
     assert evidence.message == (
-        "Boxes are larger in area than those around their masks, by a median of 56 % "
+        "Boxes are larger in area than those around their masks, by a median of 56% "
         "for `cat` (11 objects)."
     )
     # One of many, too little, too few, and no masks at all
@@ -99,7 +99,7 @@ def test_loose_boxes_name_the_worst_class_first():
         rules.loose_box, with_masks(classes, [1.2, 1.3, 1.15, 1.25, 1.0] * 10)
     )
     assert evidence.classes == ("b", "d", "a", "c")
-    assert "69 % for `b`, 56 % for `d`, 44 % for `a` and 1 more" in evidence.message
+    assert "69% for `b`, 56% for `d`, 44% for `a` and 1 more" in evidence.message
 
 
 def test_box_and_mask_of_different_places():
@@ -151,7 +151,7 @@ def test_objects_that_fill_their_image():
         rule, one_image([1, 0, 639, 479], [20, 20, 600, 440], [-99, -99, 900, 900])
     )
     assert evidence.objects.tolist() == [0, 2]
-    assert evidence.message == "2 of 3 boxes cover over 95 % of the image."
+    assert evidence.message == "2 of 3 boxes cover over 95% of the image."
     assert not found(rule, one_image([20, 20, 600, 440]))
 
 
@@ -167,7 +167,7 @@ def test_classes_that_are_mostly_truncated():
     assert evidence.classes == ("cat",)
     assert len(evidence.objects) == 15
     assert evidence.message == (
-        "Over 50 % of the objects of `cat` (75 %) touch the border of their image."
+        "Over 50% of the objects of `cat` (75%) touch the border of their image."
     )
     assert not found(rule, labelled([VGA] * 20, at_border(5, 20)))
     assert not found(rule, labelled([VGA] * 19, at_border(19, 19)))
@@ -243,11 +243,11 @@ def test_classes_that_are_always_at_the_same_place():
     evidence = found(rule, made)
     assert evidence.classes == ("gauge",)
     assert (made.objects.category[evidence.objects] == 0).all()
-    # 90 % of 90 %
+    # 90% of 90%
     assert len(evidence.objects) == 24
     assert 0.02 < evidence.figures["share_of_image"] < 0.2 * 0.2
     assert evidence.message == (
-        "80 % of the objects of `gauge` have their centres in the same 3.1 % of the "
+        "80% of the objects of `gauge` have their centres in the same 3.1% of the "
         "image."
     )
     assert not found(rule, labelled([VGA] * 30, around((300, 120))))

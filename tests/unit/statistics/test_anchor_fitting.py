@@ -158,7 +158,7 @@ def test_small_objects_get_small_anchors():
 
 
 def test_what_is_measured_was_not_fitted_to():
-    # Each image has boxes of its own size: fitted anchors know 70 % of them
+    # Each image has boxes of its own size: fitted anchors know 70% of them
     sides = [[8 + 12 * (n % 40), 20 + 6 * (n % 7)] for n in range(2000)]
     images = made(sides, images=40)
     anchors = AnchorSet.parse("sizes 5 strides 8 ratio 1.05")

@@ -356,7 +356,7 @@ def test_parts_of_one_distribution_hardly_ever_differ():
         )
         for seed in range(100)
     ]
-    # Four kinds of sentences of 1 % each at the most
+    # Four kinds of sentences of 1% each at the most
     assert sum(alarms) <= 4
 
 

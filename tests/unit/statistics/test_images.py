@@ -58,20 +58,20 @@ def test_kind_follows_from_the_shares(ratios, kind):
 
 def test_kind_says_why():
     assert image_kind(np.array([4 / 3] * 97 + [0.5] * 3)).reason == (
-        "97 % of the images have about the same aspect ratio (width / height) of 1.33."
+        "97% of the images have about the same aspect ratio (width / height) of 1.33."
     )
     assert image_kind(np.array([4 / 3] * 80 + [5.0] * 20)).reason == (
-        "20 % of the images are far from square and from the most common aspect ratio "
+        "20% of the images are far from square and from the most common aspect ratio "
         "(width / height) of 1.33; the set ranges from 1.33 to 5.00."
     )
     # All but one are not all
-    assert image_kind(np.array([4 / 3] * 999 + [0.5])).reason.startswith("99.9 % of")
+    assert image_kind(np.array([4 / 3] * 999 + [0.5])).reason.startswith("99.9% of")
     mixed = image_kind(np.array([4 / 3] * 600 + [3 / 4] * 399 + [9.0])).reason
-    assert mixed.startswith("99.9 % of the images are not far from square")
+    assert mixed.startswith("99.9% of the images are not far from square")
     ratios = np.array([4 / 3] * 70 + [3 / 4] * 20 + [1.0] * 5 + [5.0] * 5)
     assert image_kind(ratios).reason == (
-        "95 % of the images are not far from square, or from the most common aspect "
-        "ratio (width / height) of 1.33; 75 % are landscape and 20 % portrait."
+        "95% of the images are not far from square, or from the most common aspect "
+        "ratio (width / height) of 1.33; 75% are landscape and 20% portrait."
     )
 
 
@@ -106,7 +106,7 @@ def test_summary_has_the_quantiles_of_all_columns():
     size = np.random.default_rng(0).integers(100, 2000, (41, 2))
     images = statistics(*size.tolist(), resize="stretch 300x200")
     summary = images.summary()
-    assert list(summary.columns) == ["min", "5 %", "median", "95 %", "max"]
+    assert list(summary.columns) == ["min", "5%", "median", "95%", "max"]
     ordered = np.sort(size[:, 0] / size[:, 1])
     # With 41 values these quantiles are values themselves
     assert summary.loc["aspect_ratio"].tolist() == pytest.approx(
