@@ -21,15 +21,13 @@ from fiftyone_coco_audit.augmentation.targets import Draw, draw_name, pixels_of,
 from fiftyone_coco_audit.columns import Progress, require_detections
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_count, check_whole
-from fiftyone_coco_audit.fields import (
-    FieldSpec,
-    check_paths_are_free,
-    declare_fields,
-    delete_fields,
-)
+from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free
 from fiftyone_coco_audit.interrupts import interrupts_held
 from fiftyone_coco_audit.progress import staged
+from fiftyone_coco_audit.storage.additions import check_file_is_new
+from fiftyone_coco_audit.storage.exclusive import exclusive, up_to_date
 from fiftyone_coco_audit.storage.owners import Owner, at_work
+from fiftyone_coco_audit.storage.writes import prepared
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -108,7 +106,8 @@ def apply_augmentation(
             f"Dataset {dataset.name!r} is grouped, and new samples would belong to no "
             "group: clone the view of one slice as a dataset of its own"
         )
-    check_paths_are_free(dataset, [s.path for s in _FIELDS], _FUNCTION, instead="")
+    up_to_date(dataset)
+    _check_fields(dataset, label_field)
     made: list[fo.Sample] = []
     with (
         _staging(output_dir) as (folder, staging),
@@ -120,9 +119,21 @@ def apply_augmentation(
             labels = {one.id: one for one in _labels(dataset, sample_id, label_field)}
             for draw in range(n):
                 made.append(recipe.make(subject, labels, draw, folder, staging))
-        with interrupts_held():
-            _publish(dataset, made, staging)
+        with (
+            exclusive(dataset) as fresh,
+            interrupts_held(),
+            prepared(fresh) as write,
+        ):
+            _check_fields(fresh, label_field)
+            write.add_samples(
+                made, staging, _FIELDS, function=_FUNCTION, group="augmentation"
+            )
     return dataset.select([sample.id for sample in made])
+
+
+def _check_fields(dataset: fo.Dataset, label_field: str) -> None:
+    require_detections(dataset, label_field)
+    check_paths_are_free(dataset, [s.path for s in _FIELDS], _FUNCTION, instead="")
 
 
 @dataclass(frozen=True)
@@ -178,10 +189,7 @@ class _Recipe:
         stem = Path(subject.filepath).stem
         name = f"{stem}-{subject.sample_id}-{self.seed}-{draw}.{self.image_format}"
         path = folder / name
-        if path.exists():
-            raise CocoAuditError(
-                f"{path} is there already: choose another output_dir or another seed"
-            )
+        check_file_is_new(path)
         size_bytes = _write_image(staging / name, image)
         height, width = image.shape[:2]
         detections = [
@@ -268,38 +276,15 @@ def _staging(output_dir: str | os.PathLike[str]) -> Iterator[tuple[Path, Path]]:
         try:
             yield folder, staging
         except BaseException as error:
-            # Once published, it is gone
+            # Once published, or taken back, it is gone
             if staging.exists():
                 shutil.rmtree(staging)
-                # Another process may have begun to use it
-                if is_new and not any(folder.iterdir()):
-                    folder.rmdir()
+            # Another process may have begun to use it
+            if is_new and not any(folder.iterdir()):
+                folder.rmdir()
             if isinstance(error, OSError):
                 raise CocoAuditError(
                     f"The images cannot be written to {folder}: {error.strerror}; "
                     "nothing was written"
                 ) from error
             raise
-
-
-def _publish(dataset: fo.Dataset, made: Sequence[fo.Sample], staging: Path) -> None:
-    """Puts files and samples in place, or neither."""
-    new = [spec.path for spec in _FIELDS if not dataset.has_field(spec.path)]
-    moved: list[Path] = []
-    try:
-        for sample in made:
-            path = Path(sample.filepath)
-            (staging / path.name).replace(path)
-            moved.append(path)
-        declare_fields(dataset, _FIELDS, _FUNCTION)
-        dataset.add_samples(made, progress=False)
-        dataset._add_paths_to_sidebar_group(
-            [spec.path for spec in _FIELDS], "augmentation"
-        )
-    except BaseException:
-        dataset.delete_samples([one.id for one in made if one.id is not None])
-        delete_fields(dataset, new)
-        for path in moved:
-            path.unlink()
-        raise
-    staging.rmdir()

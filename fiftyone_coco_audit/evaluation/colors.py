@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.storage.exclusive import exclusive, up_to_date
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -99,19 +100,20 @@ def color_by_outcome(dataset: fo.Dataset, eval_key: str = "eval") -> fo.ColorSch
     Raises:
         CocoAuditError: if there is no such evaluation
     """
-    dataset.reload()
-    if eval_key not in dataset.list_evaluations():
-        raise CocoAuditError(
-            f"Dataset {dataset.name!r} has no evaluation {eval_key!r} to color labels "
-            f"by: run evaluate() with eval_key={eval_key!r} first"
-        )
-    config = dataset.get_evaluation_info(eval_key).config
-    scheme = outcome_colors(config.pred_field, config.gt_field, eval_key)
-    changes: dict[str, Any] = {_SCHEME: scheme.to_dict()}
-    now = dataset.app_config.color_scheme
-    if now is None or not is_outcome_colors(now):
-        changes[f"info.{_BEFORE}"] = None if now is None else now.to_dict()
-    _change(dataset, {"$set": changes})
+    up_to_date(dataset)
+    with exclusive(dataset) as fresh:
+        if eval_key not in fresh.list_evaluations():
+            raise CocoAuditError(
+                f"Dataset {fresh.name!r} has no evaluation {eval_key!r} to color "
+                f"labels by: run evaluate() with eval_key={eval_key!r} first"
+            )
+        config = fresh.get_evaluation_info(eval_key).config
+        scheme = outcome_colors(config.pred_field, config.gt_field, eval_key)
+        changes: dict[str, Any] = {_SCHEME: scheme.to_dict()}
+        now = fresh.app_config.color_scheme
+        if now is None or not is_outcome_colors(now):
+            changes[f"info.{_BEFORE}"] = None if now is None else now.to_dict()
+        _change(fresh, {"$set": changes})
     return scheme
 
 
@@ -125,15 +127,15 @@ def restore_colors(dataset: fo.Dataset) -> None:
     Raises:
         CocoAuditError: if the dataset has no outcome colors now
     """
-    dataset.reload()
-    now = dataset.app_config.color_scheme
-    if now is None or not is_outcome_colors(now):
-        raise CocoAuditError(
-            f"The labels of dataset {dataset.name!r} are not colored by outcome, so "
-            "there is nothing to bring back"
-        )
-    before = (dataset.info or {}).get(_BEFORE)
-    _change(dataset, {"$set": {_SCHEME: before}, "$unset": {f"info.{_BEFORE}": ""}})
+    up_to_date(dataset)
+    with exclusive(dataset) as fresh:
+        now = fresh.app_config.color_scheme
+        if now is None or not is_outcome_colors(now):
+            raise CocoAuditError(
+                f"The labels of dataset {fresh.name!r} are not colored by outcome, so "
+                "there is nothing to bring back"
+            )
+        _restore(fresh)
 
 
 def rename_colors(dataset: fo.Dataset, eval_key: str, new_eval_key: str) -> None:
@@ -144,11 +146,12 @@ def rename_colors(dataset: fo.Dataset, eval_key: str, new_eval_key: str) -> None
         eval_key: the name of the evaluation
         new_eval_key: its new name
     """
-    scheme = dataset.app_config.color_scheme
-    if _is_of(scheme, eval_key):
-        truth, predictions = (field["path"] for field in scheme.fields)
-        renamed = outcome_colors(predictions, truth, new_eval_key)
-        _change(dataset, {"$set": {_SCHEME: renamed.to_dict()}})
+    with exclusive(dataset) as fresh:
+        scheme = fresh.app_config.color_scheme
+        if _is_of(scheme, eval_key):
+            truth, predictions = (field["path"] for field in scheme.fields)
+            renamed = outcome_colors(predictions, truth, new_eval_key)
+            _change(fresh, {"$set": {_SCHEME: renamed.to_dict()}})
 
 
 def discard_colors(dataset: fo.Dataset, eval_key: str) -> None:
@@ -160,8 +163,14 @@ def discard_colors(dataset: fo.Dataset, eval_key: str) -> None:
         dataset: the dataset
         eval_key: the name of the evaluation
     """
-    if _is_of(dataset.app_config.color_scheme, eval_key):
-        restore_colors(dataset)
+    with exclusive(dataset) as fresh:
+        if _is_of(fresh.app_config.color_scheme, eval_key):
+            _restore(fresh)
+
+
+def _restore(dataset: fo.Dataset) -> None:
+    before = (dataset.info or {}).get(_BEFORE)
+    _change(dataset, {"$set": {_SCHEME: before}, "$unset": {f"info.{_BEFORE}": ""}})
 
 
 def _is_of(scheme: fo.ColorScheme | None, eval_key: str) -> bool:
@@ -177,8 +186,8 @@ def _content(scheme: fo.ColorScheme) -> dict[str, Any]:
 
 
 def _change(dataset: fo.Dataset, update: dict[str, Any]) -> None:
-    """Changes nothing but colors, whatever else this process has loaded."""
+    """Changes nothing but colors."""
     import fiftyone.core.odm as foo
 
     foo.get_db_conn().datasets.update_one({"_id": dataset._doc.id}, update)
-    dataset.reload()
+    dataset._reload(hard=True)

@@ -52,13 +52,13 @@ class EvaluationFields(foo.EvaluationMetric):
             rename_additional_fields(
                 fresh, eval_key, new_eval_key, config.pred_field, config.gt_field
             )
-        rename_colors(dataset, eval_key, new_eval_key)
+            rename_colors(fresh, eval_key, new_eval_key)
 
     def cleanup(self, samples: Any, config: Any, eval_key: str) -> None:
         """Deletes fields, colors, and notes in Model Evaluation, with their run."""
         dataset = samples._root_dataset
-        discard_colors(dataset, eval_key)
         with exclusive(dataset) as fresh:
+            discard_colors(fresh, eval_key)
             delete_fields(fresh, eval_key, config.pred_field, config.gt_field)
             # FiftyOne deletes the run that the loaded dataset knows of, which another
             # process may have replaced

@@ -4,19 +4,27 @@ A write is prepared beside the dataset: its values in a collection of their own,
 runs as documents that the dataset does not refer to yet. One note in the database then
 says that it is to be published. What follows can be done twice with the same outcome,
 so whoever finds the note of a dead process finishes what it began; without the note,
-all that was prepared is removed.
+all that was prepared is removed. For new samples with files it is the other way round:
+whoever finds the note takes back all of them.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fiftyone_coco_audit.columns import batches
 from fiftyone_coco_audit.fields import FieldSpec, declare_fields, delete_fields
+from fiftyone_coco_audit.storage.additions import (
+    add_samples,
+    check_addition,
+    take_back,
+)
 from fiftyone_coco_audit.storage.owners import Owner, at_work
 from fiftyone_coco_audit.storage.values import merge_values
 
@@ -32,6 +40,7 @@ COLLECTION = "coco_audit.writes"
 VALUES = "coco_audit.values."
 # For a process of another machine, which cannot be asked whether it is still at work
 _MOST_TIME = timedelta(days=1)
+_FILES_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,7 @@ class Write:
     """
 
     def __init__(self, dataset: fo.Dataset, owner: Owner) -> None:
+        self._dataset = dataset
         self._notes = _notes()
         self._id = owner.token
         self._notes.insert_one(
@@ -99,6 +109,7 @@ class Write:
                 "created": datetime.now(timezone.utc),
                 "runs": [],
                 "changes": None,
+                "added": None,
             }
         )
 
@@ -141,11 +152,48 @@ class Write:
         )
         _finish(dataset, note)
 
+    def add_samples(
+        self,
+        samples: Sequence[fo.Sample],
+        staging: Path,
+        fields: Sequence[FieldSpec],
+        *,
+        function: str,
+        group: str,
+    ) -> None:
+        """Adds new samples and their files to the dataset: all of them, or none.
+
+        Nobody else may change the dataset meanwhile.
+
+        Args:
+            samples: the samples, with the paths that their files are to have
+            staging: the folder that holds their files
+            fields: fields of samples to declare
+            function: the SDK function that adds them
+            group: the group in the App's sidebar that the fields go to
+
+        Raises:
+            CocoAuditError: if they cannot be added
+        """
+        paths = [spec.path for spec in fields]
+        new = [path for path in paths if not self._dataset.has_field(path)]
+        check_addition(self._dataset, samples, new)
+        # Not in the note, whose size has a limit
+        files = ({"_id": sample.filepath} for sample in samples)
+        for some in batches(files, _FILES_AT_ONCE):
+            self.values.insert_many(some)
+        added = {"fields": new, "staging": str(staging)}
+        self._notes.update_one({"_id": self._id}, {"$set": {"added": added}})
+        declare_fields(self._dataset, fields, function)
+        add_samples(self._dataset, samples, staging)
+        self._dataset._add_paths_to_sidebar_group(paths, group)
+        _forget({"_id": self._id})
+
     def discard(self) -> None:
         """Removes what was prepared, if it was not published."""
         note = self._notes.find_one({"_id": self._id, "changes": None})
         if note is not None:
-            _discard(note)
+            _discard(note, self._dataset)
 
 
 @contextmanager
@@ -172,15 +220,18 @@ def settle(dataset: fo.Dataset) -> None:
     import fiftyone.core.odm as foo
 
     for note in list(_notes().find()):
+        is_begun = note["changes"] or note["added"]
         if note["dataset"] != dataset._doc.id:
             exists = {"_id": note["dataset"]}
-            if note["changes"] and foo.get_db_conn().datasets.find_one(exists, ["_id"]):
+            if is_begun and foo.get_db_conn().datasets.find_one(exists, ["_id"]):
                 continue  # until somebody needs that dataset
-        if note["changes"] and note["dataset"] == dataset._doc.id:
-            # Nobody else has the dataset for itself
+            if _is_abandoned(note):
+                _discard(note, None)
+        # Nobody else has the dataset for itself
+        elif note["changes"]:
             _finish(dataset, note)
-        elif _is_abandoned(note):
-            _discard(note)
+        elif note["added"] or _is_abandoned(note):
+            _discard(note, dataset)
 
 
 def has_notes() -> bool:
@@ -254,7 +305,7 @@ def _give_up(dataset: fo.Dataset, note: Mapping[str, Any]) -> None:
     delete_fields(dataset, [spec.path for spec in changes.fields])
     for run in changes.replaced_runs:
         delete_run_document(run)
-    _discard(note)
+    _discard(note, dataset)
 
 
 def delete_run_document(run: ObjectId) -> None:
@@ -273,10 +324,12 @@ def delete_run_document(run: ObjectId) -> None:
         document.delete()
 
 
-def _discard(note: Mapping[str, Any]) -> None:
+def _discard(note: Mapping[str, Any], dataset: fo.Dataset | None) -> None:
     import fiftyone.core.odm as foo
     from gridfs import GridFS
 
+    if note["added"]:
+        take_back(dataset, _values(note["_id"]), note["added"])
     files = GridFS(foo.get_db_conn())
     for ids in note["runs"]:
         # Parts of a file that was not closed are found by its id only

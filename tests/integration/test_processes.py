@@ -14,6 +14,7 @@ import fiftyone.core.odm as foo
 import pytest
 
 import fiftyone_coco_audit as ca
+from fiftyone_coco_audit.evaluation.colors import is_outcome_colors
 from fiftyone_coco_audit.evaluation.fields import all_fields
 from fiftyone_coco_audit.storage.exclusive import up_to_date
 from tests.small_coco import APS, SmallCoco, write_small_coco
@@ -410,6 +411,42 @@ def test_a_loaded_dataset_that_is_old(
     assert_tidy(dataset)
 
 
+def test_colors_wait_for_whoever_changes_the_dataset(
+    dataset: fo.Dataset, files: SmallCoco, pair: tuple[Worker, Worker], tmp_path: Path
+) -> None:
+    a, b = pair
+    ca.evaluate(dataset, progress=False)
+    load(files, a, b)
+    a.start(
+        f"""
+        folder = pathlib.Path({str(tmp_path)!r})
+        with exclusive(ds) as fresh:
+            (folder / "ready").touch()
+            while not (folder / "go").exists():
+                time.sleep(0.01)
+            fresh.app_config.color_scheme = fo.ColorScheme(color_pool=["#123456"])
+            fresh.info["theirs"] = 1
+            fresh.save()
+        """
+    )
+    while not (tmp_path / "ready").exists():
+        assert not a.has_answered, a.result()
+        time.sleep(0.01)
+    b.start("ds.info['mine'] = 2; color_by_outcome(ds)")
+    time.sleep(0.5)
+    assert not b.has_answered
+    (tmp_path / "go").touch()
+    a.result()
+    b.result()
+    dataset.reload()
+    assert is_outcome_colors(dataset.app_config.color_scheme)
+    a.run("restore_colors(ds)")
+    dataset.reload()
+    assert dataset.app_config.color_scheme.color_pool == ["#123456"]
+    assert (dataset.info["theirs"], dataset.info["mine"]) == (1, 2)
+    assert "coco_audit_colors" not in dataset.info
+
+
 def test_what_was_not_saved_is_not_lost(
     dataset: fo.Dataset, files: SmallCoco, pair: tuple[Worker, Worker]
 ) -> None:
@@ -453,7 +490,7 @@ KILLS = {
 SABOTAGE = """
     def after(of, name):
         whole = getattr(of, name)
-        setattr(of, name, lambda *args: kill(whole(*args)))
+        setattr(of, name, lambda *args, **kwargs: kill(whole(*args, **kwargs)))
 
     def some():
         def merge(given, samples, *fields):
@@ -527,17 +564,145 @@ def test_a_process_that_is_killed(
         assert_whole({"evaluate"})
 
 
-def test_folders_of_augmented_images_that_a_killed_process_left(
+# Where a process is killed that adds augmented samples: the last has added all of them
+AUGMENTING = {
+    "before its note is written": "writes.check_addition = kill",
+    "before files are moved": "writes.add_samples = kill",
+    "after a file is moved": "after(additions.Path, 'replace')",
+    "before samples are added": "fo.Dataset.add_samples = kill",
+    "after a sample is added": """
+        add = fo.Dataset.add_samples
+        fo.Dataset.add_samples = lambda ds, made, **_: kill(add(ds, made[:1]))
+    """,
+    "after samples are added": "after(fo.Dataset, 'add_samples')",
+    "before it is forgotten": "writes._forget = kill",
+    "after it is forgotten": "after(writes, '_forget')",
+}
+APPLY = "apply_augmentation(ds, 'minimal', output_dir={!r})"
+
+
+def killed_in_augmenting(files: SmallCoco, code: str, folder: Path) -> None:
+    worker = Worker()
+    load(files, worker)
+    worker.run(SABOTAGE)
+    worker.run(code)
+    worker.is_killed(APPLY.format(str(folder)))
+
+
+@pytest.mark.parametrize("later", ["evaluate", "apply"])
+def test_a_process_that_is_killed_while_it_adds_augmented_samples(
+    later: str, dataset: fo.Dataset, files: SmallCoco, tmp_path: Path
+) -> None:
+    """There are all samples and all files, or none."""
+    before = sorted(dataset.get_field_schema())
+    for number, (point, code) in enumerate(AUGMENTING.items()):
+        folder = tmp_path / str(number)
+        killed_in_augmenting(files, code, folder)
+        is_added = point == "after it is forgotten"
+        if later == "apply" and not is_added:
+            # In the same folder, which shall have no trace of what was begun
+            view = ca.apply_augmentation(dataset, "minimal", output_dir=folder)
+            assert len(view) == len(dataset) - 4 == 4
+            assert {*view.values("filepath")} == {*map(str, folder.iterdir())}
+            assert_tidy(dataset)
+            dataset.delete_samples(view)
+            continue
+        up_to_date(dataset)
+        new = dataset.match_tags("augmented")
+        assert len(new) == len(dataset) - 4 == 4 * is_added, point
+        left = [*map(str, folder.iterdir())]
+        if point == "before its note is written":
+            (name,) = left  # which the next call in this folder removes
+            assert ".part-" in name
+        else:
+            assert sorted(new.values("filepath")) == sorted(left), point
+        if not is_added and later == "evaluate":
+            assert sorted(dataset.get_field_schema()) == before
+        assert_tidy(dataset)
+    assert foo.get_db_conn()["coco_audit.locks"].count_documents({}) == 0
+
+
+def test_a_process_that_is_killed_while_it_takes_back_augmented_samples(
+    dataset: fo.Dataset, files: SmallCoco, tmp_path: Path
+) -> None:
+    code = AUGMENTING["before it is forgotten"]
+    killed_in_augmenting(files, code, tmp_path / "new")
+    for code in ("after(additions.Path, 'unlink')", "additions.delete_fields = kill"):
+        worker = Worker()
+        load(files, worker)
+        worker.run(SABOTAGE)
+        worker.is_killed(f"{code}\nup_to_date(ds)")
+    up_to_date(dataset)
+    assert len(dataset) == 4 and not dataset.has_field("augmented_from")
+    assert not list((tmp_path / "new").iterdir())
+    assert_tidy(dataset)
+
+
+def test_files_of_augmented_samples_whose_dataset_was_deleted(
+    dataset: fo.Dataset, files: SmallCoco, tmp_path: Path
+) -> None:
+    code = AUGMENTING["after samples are added"]
+    killed_in_augmenting(files, code, tmp_path / "new")
+    other = fo.Dataset()
+    up_to_date(other)
+    assert len(list((tmp_path / "new").glob("*.png"))) == 4
+    dataset.delete()
+    up_to_date(other)
+    assert not list((tmp_path / "new").iterdir())
+    assert foo.get_db_conn()["coco_audit.writes"].count_documents({}) == 0
+
+
+def test_augmented_samples_of_two_processes_at_once(
+    dataset: fo.Dataset, files: SmallCoco, pair: tuple[Worker, Worker], tmp_path: Path
+) -> None:
+    """In one folder with one seed, one of them comes too late."""
+    load(files, *pair)
+    for worker in pair:
+        worker.start(APPLY.format(str(tmp_path)))
+    failed = []
+    for worker in pair:
+        try:
+            worker.result()
+        except WorkerFailed as error:
+            failed.append(str(error))
+    assert len(failed) == 1 and "is there already: choose another" in failed[0]
+    dataset.reload()
+    new = dataset.match_tags("augmented")
+    assert len(new) == 4 and len(dataset) == 8
+    assert {*new.values("filepath")} == {*map(str, tmp_path.iterdir())}
+    assert_tidy(dataset)
+
+
+def test_a_dataset_that_changes_while_augmented_samples_are_made(
     dataset: fo.Dataset, files: SmallCoco, pair: tuple[Worker, Worker], tmp_path: Path
 ) -> None:
     a, b = pair
     load(files, a, b)
-    apply = f"apply_augmentation(ds, 'minimal', output_dir={str(tmp_path)!r})"
-    a.is_killed(f"applying._publish = kill\n{apply}")
-    (left,) = tmp_path.iterdir()
-    assert left.name.startswith(".part-") and len(list(left.iterdir())) == 4
-    b.run(apply)
-    assert len(list(tmp_path.iterdir())) == 4
+    a.run(
+        f"""
+        stop, ready, go = applying.exclusive, *map(
+            pathlib.Path, ({str(tmp_path / "ready")!r}, {str(tmp_path / "go")!r})
+        )
+
+        def wait(*args):
+            ready.touch()
+            while not go.exists():
+                time.sleep(0.01)
+            return stop(*args)
+
+        applying.exclusive = wait
+        """
+    )
+    a.start(APPLY.format(str(tmp_path / "new")))
+    while not (tmp_path / "ready").exists():
+        assert not a.has_answered, a.result()
+        time.sleep(0.01)
+    b.run("ds.delete_sample_field('ground_truth')")
+    (tmp_path / "go").touch()
+    with pytest.raises(WorkerFailed, match="has no field 'ground_truth'"):
+        a.result()
     dataset.reload()
-    assert len(dataset) == 8
+    assert len(dataset) == 4 and not dataset.has_field("ground_truth")
+    assert not dataset.has_field("augmented_from")
+    assert not (tmp_path / "new").exists()
     assert_tidy(dataset)
