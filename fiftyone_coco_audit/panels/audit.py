@@ -11,19 +11,13 @@ from fiftyone.operators.executor import ExecutionContext
 
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.operators.forms import detections_fields
-from fiftyone_coco_audit.panels.base import AS_WIDE_AS_NEEDED, keep
+from fiftyone_coco_audit.panels.base import keep
 from fiftyone_coco_audit.panels.blocks import Button, Buttons, Choice, Row
+from fiftyone_coco_audit.panels.compact import NOT_WIDENED, add_small_button, add_text
 from fiftyone_coco_audit.panels.controls import ROWS
-from fiftyone_coco_audit.panels.drawing import (
-    NOT_WIDENED,
-    SMALL,
-    Drawing,
-    add_tabs,
-    add_text,
-)
+from fiftyone_coco_audit.panels.drawing import Drawing, add_tabs
 from fiftyone_coco_audit.panels.figures import stamp_of
 from fiftyone_coco_audit.panels.inputs import (
-    add_button,
     changed_control,
     stateless_page,
 )
@@ -257,15 +251,17 @@ def _add_about(body: types.Object, owner: CocoAuditPanel, page: Page) -> None:
     row = body.grid("scope", gap=1, align_y="center")
     add_text(row, "about", about, grows=True)
     if not whole:
-        _add_small(row, "use_dataset", "Audit the whole dataset", owner.use_dataset)
-    _add_small(
+        add_small_button(
+            row, "use_dataset", "Audit the whole dataset", owner.use_dataset
+        )
+    add_small_button(
         row,
         "recompute",
         "Recompute",
         owner.recompute,
         variant="contained" if stale else "outlined",
     )
-    _add_small(row, "redraw", "Redraw labels", owner.redraw_labels)
+    add_small_button(row, "redraw", "Redraw labels", owner.redraw_labels)
 
 
 def _add_grid(body: types.Object, owner: CocoAuditPanel, ctx: ExecutionContext) -> None:
@@ -280,27 +276,13 @@ def _add_grid(body: types.Object, owner: CocoAuditPanel, ctx: ExecutionContext) 
     if opened is not None:
         if opened.extent.has_patches:
             label = "In images" if opened.as_patches else "As patches"
-            _add_small(
+            add_small_button(
                 row,
                 "otherwise",
                 label,
                 owner.open_otherwise,
                 params={"as_patches": not opened.as_patches},
             )
-        _add_small(row, "back", "Back", owner.go_back)
+        add_small_button(row, "back", "Back", owner.go_back)
     if not everything:
-        _add_small(row, "use_view", "Audit this view", owner.use_view)
-
-
-def _add_small(
-    row: types.Object, name: str, label: str, event: Any, **options: Any
-) -> None:
-    add_button(
-        row,
-        name,
-        label,
-        on_click=event,
-        look={"sx": SMALL},
-        componentsProps=AS_WIDE_AS_NEEDED,
-        **{"variant": "outlined", **options},
-    )
+        add_small_button(row, "use_view", "Audit this view", owner.use_view)

@@ -23,6 +23,7 @@ from fiftyone_coco_audit.panels.blocks import (
     Row,
     Text,
 )
+from fiftyone_coco_audit.panels.compact import NOT_WIDENED, add_small_button, add_text
 from fiftyone_coco_audit.panels.inputs import add_button, add_choice, add_entry
 from fiftyone_coco_audit.panels.page import name_of
 
@@ -32,18 +33,7 @@ _COLORS = {"error": "error.main", "warning": "warning.main", "note": "info.main"
 _TAB_LIST = {"container": {"sx": {"borderBottom": 1, "borderColor": "divider"}}}
 # Four of them beside each other in half of a window of 1440 pixels
 _CONTROL_WIDTH, _WIDE = "112px", "232px"
-# Names of one long word do not widen what is around them
-_COMPACT = {
-    "& p": {"margin": 0},
-    "& p + p": {"marginTop": "0.3rem"},
-    "overflowWrap": "anywhere",
-}
-#: A stack that what is in it does not widen, such as a plot that was drawn in a wider
-#: panel
-NOT_WIDENED = {"grid": {"sx": {"gridTemplateColumns": "minmax(0, 1fr)"}}}
 _CARD_TEXT = "0.9rem"
-#: A button that takes no more room than a line of text
-SMALL = {"padding": "1px 8px", "& .MuiTypography-root": {"fontSize": "0.85rem"}}
 
 
 @dataclass(frozen=True)
@@ -174,47 +164,18 @@ class Drawing:
         )
         add_text(head, "heading", title, grows=True, size=_CARD_TEXT)
         for label, as_patches in _ways(block):
-            add_button(
+            add_small_button(
                 head,
                 "patches" if as_patches else "open",
                 label,
-                on_click=self.owner.open_finding,
+                self.owner.open_finding,
                 params={
                     "card": block.name,
                     "stamp": self.stamp,
                     "as_patches": as_patches,
                 },
-                variant="outlined",
-                look={"sx": SMALL},
-                componentsProps=AS_WIDE_AS_NEEDED,
             )
         add_text(card, "text", _text_of(finding), size=_CARD_TEXT)
-
-
-def add_text(
-    body: types.Object,
-    name: str,
-    text: str,
-    *,
-    grows: bool = False,
-    margin: str = "0",
-    size: str = "1rem",
-) -> None:
-    """Adds Markdown without the space that the App leaves around it.
-
-    Args:
-        body: what it is added to
-        name: its name
-        text: the Markdown
-        grows: whether it takes the width that buttons beside it leave
-        margin: the space around it
-        size: the size of the letters
-    """
-    letters = {"& p, & strong, & a, & code": {"fontSize": size}}
-    style = {"container": {"sx": {**_COMPACT, **letters, "margin": margin}}}
-    if grows:
-        style["item"] = {"sx": {"flex": "1 1 200px", "width": "auto"}}
-    body.md(text, name=name, componentsProps=style)
 
 
 def add_tabs(

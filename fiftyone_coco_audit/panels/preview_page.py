@@ -28,6 +28,7 @@ from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import markdown
 from fiftyone_coco_audit.operators.forms import detections_fields
 from fiftyone_coco_audit.panels.base import AS_WIDE_AS_NEEDED, kept, require_images
+from fiftyone_coco_audit.panels.compact import NOT_WIDENED, add_small_button, add_text
 from fiftyone_coco_audit.panels.inputs import add_button, add_choice, stateless_page
 from fiftyone_coco_audit.panels.preview_controls import (
     BUILT,
@@ -64,8 +65,6 @@ _BOX_PARAMETERS = tuple(
 _SCROLLING = {"item": {"sx": {"minWidth": 0, "overflowX": "auto"}}}
 # In the modal, the App draws its arrows over the edges of the panel
 _BETWEEN_ARROWS = {"container": {"sx": {"paddingX": "52px"}}}
-_NOT_WIDENED = {"grid": {"sx": {"gridTemplateColumns": "minmax(0, 1fr)"}}}
-_SMALL_BUTTON = {"padding": "1px 8px", "& .MuiTypography-root": {"fontSize": "0.85rem"}}
 _LEGEND = (
     "Red boxes are wrong, and say why. Dashed boxes mark objects that lose their box. "
     "Red stripes cover parts of an object that are outside all of its boxes."
@@ -84,7 +83,7 @@ def add_page(
     """
     beside = _BETWEEN_ARROWS if ctx.current_sample else {}
     body = stateless_page(
-        panel, gap=1, pad=2, componentsProps={**_NOT_WIDENED, **beside}
+        panel, gap=1, pad=2, componentsProps={**NOT_WIDENED, **beside}
     )
     try:
         _fill(body, owner, ctx)
@@ -170,9 +169,9 @@ def _add_sample(
         ("previous", "Previous sample", owner.previous_sample),
         ("next", "Next sample", owner.next_sample),
     ):
-        _add_small(row, name, label, event, disabled=total == 1)
+        add_small_button(row, name, label, event, disabled=total == 1)
     of = "selected" if selected else "in the grid"
-    _add_text(row, "which", f"{position + 1:,} of {total:,} {of}", grows=True)
+    add_text(row, "which", f"{position + 1:,} of {total:,} {of}", grows=True)
     return str(found)
 
 
@@ -248,7 +247,7 @@ def _add_pipeline(
             place = _add_builder(body, owner, ctx, draft)
             return draft.pipeline()
         preset = PRESETS[controls.pipeline]
-        _add_text(body, "description", markdown(preset.description))
+        add_text(body, "description", markdown(preset.description))
         return Pipeline.parse(controls.pipeline)
     except CocoAuditError as error:
         place.view("pipeline_error", types.Error(label=str(error)))
@@ -293,7 +292,7 @@ def _add_builder(
     )
     if opened < len(names):
         _add_moves(builder, owner, opened, len(names))
-    _add_text(builder, "about", _about(draft, opened))
+    add_text(builder, "about", _about(draft, opened))
     form = builder.grid("form", gap=2)
     for parameter, value in form_of_transform(draft, opened):
         _add_parameter(form, owner, ctx, parameter, text_of(value))
@@ -310,10 +309,12 @@ def _add_moves(
     ):
         params = {"place": place, "to": to}
         is_out = not 0 <= to < count
-        _add_small(
+        add_small_button(
             row, name, label, owner.move_transform, params=params, disabled=is_out
         )
-    _add_small(row, "remove", "Remove", owner.remove_transform, params={"place": place})
+    add_small_button(
+        row, "remove", "Remove", owner.remove_transform, params={"place": place}
+    )
 
 
 def _about(draft: Draft, place: int) -> str:
@@ -383,11 +384,11 @@ def _add_pictures(
     captions = [f"**Before** · {markdown(str(subject))}"]
     captions += [_caption(shot, steps=is_stepwise) for shot in shots]
     head = body.grid("head", gap=1, align_y="center")
-    _add_text(head, "told", f"**{markdown(told)}**" if told else "", grows=True)
+    add_text(head, "told", f"**{markdown(told)}**" if told else "", grows=True)
     label = "Audit this pipeline on all images"
-    _add_small(head, "audit", label, owner.audit_pipeline)
+    add_small_button(head, "audit", label, owner.audit_pipeline)
     notes = [_LEGEND, *map(markdown, subject.notes)]
-    _add_text(body, "legend", "\n\n".join(notes), size="0.85rem")
+    add_text(body, "legend", "\n\n".join(notes), size="0.85rem")
     sheet = body.grid("sheet", gap=1, componentsProps=_columns(least))
     for place, (picture, caption) in enumerate(zip(made, captions, strict=True)):
         tile = sheet.v_stack(f"tile{place}", width="100%", gap=0)
@@ -396,7 +397,7 @@ def _add_pictures(
             default=data_uri(picture),
             view=types.ImageView(width="100%", alt=caption),
         )
-        _add_text(tile, "caption", caption, size="0.9rem")
+        add_text(tile, "caption", caption, size="0.9rem")
 
 
 def _columns(least: int) -> dict[str, Any]:
@@ -430,42 +431,3 @@ def _add_code(body: types.Object, controls: Controls, pipeline: Pipeline) -> Non
     as_python = controls.copy == "python"
     text = pipeline.to_python() if as_python else pipeline.to_json()
     body.md(f"```{controls.copy}\n{text}\n```", name="code", componentsProps=_SCROLLING)
-
-
-def _add_text(
-    body: types.Object,
-    name: str,
-    text: str,
-    *,
-    grows: bool = False,
-    size: str = "1rem",
-) -> None:
-    """Adds Markdown without the space that the App leaves around it."""
-    style: dict[str, Any] = {
-        "container": {
-            "sx": {
-                "& p": {"margin": 0},
-                "& p, & strong, & code": {"fontSize": size},
-                "overflowWrap": "anywhere",
-            }
-        }
-    }
-    if grows:
-        style["item"] = {"sx": {"flex": "1 1 160px", "width": "auto"}}
-    body.md(text, name=name, componentsProps=style)
-
-
-def _add_small(
-    row: types.Object, name: str, label: str, event: Any, **options: Any
-) -> None:
-    """Adds a button that takes no more room than a line of text."""
-    add_button(
-        row,
-        name,
-        label,
-        on_click=event,
-        variant="outlined",
-        look={"sx": _SMALL_BUTTON},
-        componentsProps=AS_WIDE_AS_NEEDED,
-        **options,
-    )

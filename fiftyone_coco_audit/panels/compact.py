@@ -1,0 +1,69 @@
+"""Text and buttons that take no more room than they need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fiftyone.operators import types
+
+from fiftyone_coco_audit.panels.base import AS_WIDE_AS_NEEDED
+from fiftyone_coco_audit.panels.inputs import add_button
+
+# Names of one long word do not widen what is around them
+_COMPACT = {
+    "& p": {"margin": 0},
+    "& p + p": {"marginTop": "0.3rem"},
+    "overflowWrap": "anywhere",
+}
+_SMALL = {"padding": "1px 8px", "& .MuiTypography-root": {"fontSize": "0.85rem"}}
+#: Props of a stack that keeps its width even if a plot in it was drawn in a wider panel
+NOT_WIDENED = {"grid": {"sx": {"gridTemplateColumns": "minmax(0, 1fr)"}}}
+
+
+def add_text(
+    body: types.Object,
+    name: str,
+    text: str,
+    *,
+    grows: bool = False,
+    margin: str = "0",
+    size: str = "1rem",
+) -> None:
+    """Adds Markdown without the space that the App leaves around it.
+
+    Args:
+        body: what it is added to
+        name: its name
+        text: the Markdown
+        grows: whether it takes the width that buttons beside it leave
+        margin: the space around it
+        size: the size of the letters
+    """
+    letters = {"& p, & strong, & a, & code": {"fontSize": size}}
+    style = {"container": {"sx": {**_COMPACT, **letters, "margin": margin}}}
+    if grows:
+        style["item"] = {"sx": {"flex": "1 1 160px", "width": "auto"}}
+    body.md(text, name=name, componentsProps=style)
+
+
+def add_small_button(
+    row: types.Object, name: str, label: str, event: Any, **options: Any
+) -> None:
+    """Adds a button that is as high as a line of text.
+
+    Args:
+        row: what it is added to
+        name: its name
+        label: what is written on it
+        event: what it does
+        **options: those of :func:`.inputs.add_button`
+    """
+    add_button(
+        row,
+        name,
+        label,
+        on_click=event,
+        look={"sx": _SMALL},
+        componentsProps=AS_WIDE_AS_NEEDED,
+        **{"variant": "outlined", **options},
+    )
