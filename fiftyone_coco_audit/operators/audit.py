@@ -43,16 +43,24 @@ class RunAudit(SdkOperator):
             "num_objects": value.num_objects,
             "num_crowds": value.num_crowds,
             "counts": value.counts,
+            "from_sample": bool(ctx.current_sample),
             **findings_as_json(value.to_frame(), value.notes),
         }
 
     def open(self, ctx: ExecutionContext, value: Audit) -> Iterator[GeneratedMessage]:
-        """Opens the panel."""
-        yield open_panel(ctx, "coco_audit")
+        """Opens the panel, unless that would close the sample that is open."""
+        if not ctx.current_sample:
+            yield open_panel(ctx, "coco_audit")
 
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
         """Shows the findings."""
         describe_findings(results, outputs, "No findings")
+        if results["from_sample"]:
+            outputs.md(
+                "The operator **COCO Audit: open the panel** shows the labels of each "
+                "finding in the grid.",
+                name="next",
+            )
 
 
 def _add_rules(inputs: types.Object, ctx: ExecutionContext) -> None:

@@ -11,20 +11,25 @@ from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.message import GeneratedMessage
 
 _PANELS = {"coco_audit", "augmentation_preview"}
+_IN_MODAL = {"augmentation_preview"}
 
 
 def open_panel(ctx: ExecutionContext, name: str) -> GeneratedMessage | None:
     """Opens one of our panels: as a tab beside the other one, else beside the grid.
 
-    A third column would leave no room for any of them.
+    A third column would leave no room for any of them. An open sample is closed for a
+    panel that the App cannot show beside it.
 
     Args:
         ctx: the context of an operator
         name: the name of the panel
     """
     if ctx.current_sample:
-        # In the modal, where it is a tab already
-        return ctx.ops.open_panel(name, is_active=True)
+        if name in _IN_MODAL:
+            # Where it is a tab already
+            return ctx.ops.open_panel(name, is_active=True)
+        ctx.ops.close_sample()
+        return ctx.ops.set_spaces(spaces=_showing(ctx.spaces, name))
     spaces = ctx.spaces
     if spaces is not None and not any(_with_panels(spaces, {name})):
         beside = next(_with_panels(spaces, _PANELS), None)
@@ -34,6 +39,22 @@ def open_panel(ctx: ExecutionContext, name: str) -> GeneratedMessage | None:
             beside.active_child = panel.component_id
             return ctx.ops.set_spaces(spaces=spaces)
     return ctx.ops.open_panel(name, is_active=True, layout="horizontal")
+
+
+def _showing(spaces: fo.Space, name: str) -> fo.Space:
+    """The layout of the grid, with one of our panels in view."""
+    column = next(_with_panels(spaces, {name}), None) or next(
+        _with_panels(spaces, _PANELS), None
+    )
+    if column is None:
+        column = fo.Space()
+        spaces = fo.Space(children=[spaces, column], orientation="horizontal")
+    panel = next((child for child in column.children if child.type == name), None)
+    if panel is None:
+        panel = fo.Panel(type=name)
+        column.children.append(panel)
+    column.active_child = panel.component_id
+    return spaces
 
 
 def _with_panels(space: fo.Space, names: set[str]) -> Iterator[fo.Space]:

@@ -10,6 +10,7 @@ import cv2
 import fiftyone as fo
 import fiftyone.operators as foo
 import numpy as np
+from fiftyone import ViewField as F
 from fiftyone.server.view import get_view
 from playwright.sync_api import Locator, Page, Request, Response, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
@@ -202,6 +203,10 @@ class AuditPanel:
             self.page.wait_for_timeout(_QUIET)
         raise AssertionError("The grid does not come to rest")
 
+    def shows_in_grid(self, expected: np.ndarray) -> bool:
+        """Whether the grid comes to look so, which may take a while."""
+        return any(not different(expected, self.grid()) for _ in range(8))
+
     def tab_called(self, name: str) -> Locator:
         """The button of a tab."""
         return self.page.get_by_role("button", name=name, exact=True)
@@ -273,6 +278,11 @@ class AuditPanel:
         )
         self.settle()
         return opened
+
+
+def has_crowd() -> fo.ViewExpression:
+    """The labels that are crowd regions, which are no objects."""
+    return (F("iscrowd") == 1) | (F("iscrowd") == True)  # noqa: E712
 
 
 def different(one: np.ndarray, other: np.ndarray) -> bool:

@@ -16,7 +16,7 @@ from fiftyone_coco_audit.statistics.anchor_sets import PRESETS
 from fiftyone_coco_audit.statistics.anchors import AnchorMatches
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 from tests.app.driver import Operators
-from tests.app.panel_driver import AuditPanel, Opened
+from tests.app.panel_driver import AuditPanel, Opened, has_crowd
 from tests.labelled import read_labelled
 
 pytestmark = pytest.mark.browser
@@ -179,10 +179,6 @@ def test_marks_of_classes(panel: AuditPanel, demo_files: DemoPaths):
     (first, *_) = plot.evaluate("plot => plot._fullLayout.yaxis.ticktext")
     opened = panel.click(plot, 1, 0.2)
     shows_labels(opened, labels_where(tagged["val"], F("label") == first))
-
-
-def has_crowd() -> fo.ViewExpression:
-    return (F("iscrowd") == 1) | (F("iscrowd") == True)  # noqa: E712
 
 
 def test_a_bar_of_anchors(panel: AuditPanel, demo_files: DemoPaths):

@@ -367,9 +367,35 @@ class TestApp:
         for spaces in ([grid], [grid, shared]):
             name, params = asked(*spaces)
             assert (name, params.get("layout")) == ("open_panel", "horizontal")
-        # A sample has no room for columns
-        name, params = asked(grid, current_sample=str(dataset.first().id))
+
+    def test_a_panel_opens_from_a_sample(self, dataset):
+        def asked(panel: str, spaces: fo.Space) -> list[tuple[str, dict[str, Any]]]:
+            result = request_as_app(
+                f"open_{panel}",
+                {},
+                dataset_name=dataset.name,
+                spaces=spaces.to_dict(),
+                current_sample=str(dataset.first().id),
+            )
+            return [
+                (message.operator_uri.rpartition("/")[2], message.params)
+                for message in result.executor._requests
+            ]
+
+        grid = fo.Space(children=[fo.Panel(type="Samples")])
+        # The preview is a tab there, without room for columns
+        ((name, params),) = asked("augmentation_preview", grid)
         assert (name, params.get("layout")) == ("open_panel", None)
+        # The other panel is shown with the grid alone, and is opened once only
+        layout = grid
+        for _ in range(2):
+            (closed, _), (name, params) = asked("coco_audit", layout)
+            assert (closed, name) == ("close_sample", "set_spaces")
+            layout = fo.Space.from_dict(params["spaces"])
+            left, right = layout.children
+            assert left.children[0].component_id == grid.children[0].component_id
+            assert [child.type for child in right.children] == ["coco_audit"]
+            assert right.active_child == right.children[0].component_id
 
     def test_evaluate_a_view_that_hides_fields(self, dataset):
         view = dataset.select_fields(["predictions", "ground_truth"])
