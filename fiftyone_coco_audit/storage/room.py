@@ -52,16 +52,14 @@ def check_room(
     Raises:
         CocoAuditError: if one would
     """
-    from bson import encode
     from pymongo.errors import OperationFailure
 
     largest = max((sample.size for sample in stored.values()), default=0)
-    size = {"$bsonSize": "$$ROOT"}
     maybe = [
         found["_id"]
         for found in values.aggregate(
             [
-                {"$project": {"bytes": size}},
+                {"$project": {"bytes": {"$bsonSize": "$$ROOT"}}},
                 {"$match": {"bytes": {"$gt": MOST_BYTES - largest}}},
             ]
         )
@@ -79,9 +77,26 @@ def check_room(
             source.aggregate([{"$match": {"_id": {"$in": maybe}}}, {"$out": copy.name}])
         merge_values(some, trial, changes.sample_fields, changes.label_fields)
     except OperationFailure as error:
-        document = values.find_one({"_id": maybe[0]}) or {}
-        total = stored[maybe[0]].size + len(encode(document))
-        raise no_room(samples, document, total) from error
+        for document in values.find({"_id": {"$in": maybe}}):
+            size = _size_with(samples.find_one(document["_id"]), document, changes)
+            if size > MOST_BYTES:
+                raise no_room(samples, document, size) from error
+        raise
     finally:
         for copy in (trial, some):
             copy.drop()
+
+
+def _size_with(
+    sample: dict[str, Any] | None, values: Mapping[str, Any], changes: Changes
+) -> int:
+    """How many bytes a sample would have with its values."""
+    from bson import encode
+
+    sample = sample or {}
+    sample.update({name: values["sample"].get(name) for name in changes.sample_fields})
+    for field in changes.label_fields:
+        new = {label["_id"]: label for label in values["labels"][field]}
+        for label in (sample.get(field) or {}).get("detections") or ():
+            label.update(new.get(label["_id"], {}))
+    return len(encode(sample))
