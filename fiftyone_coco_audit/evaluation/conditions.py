@@ -82,8 +82,9 @@ def _objects_that_count(
         left = f"and the numbers are of the other {len(truth) - count:,}"
         if count == len(truth):
             left = "so there is no AP"
+        regions = "is a crowd region" if count == 1 else "are crowd regions"
         yield (
-            f"{count:,} of {total} {_are(count)} crowd regions (`iscrowd` 1), which "
+            f"{count:,} of {total} {regions} (`iscrowd` 1), which "
             f"COCO never counts, {left}. Set `iscrowd` to 0 for labels of single "
             "objects."
         )

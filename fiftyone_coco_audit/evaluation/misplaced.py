@@ -14,6 +14,8 @@ from fiftyone_coco_audit.wording import percent
 _OVERLAP = 0.5
 # Enough to tell one share from another
 _MOST_PREDICTIONS = 2000
+# Fewer may lie on the objects of another image by chance
+_FEWEST_PREDICTIONS = 5
 # A reading of the ids is named if so many lie on objects by it, and far more than now
 _LEAST_SHARE, _TIMES = 0.3, 3.0
 
@@ -46,6 +48,8 @@ def misplaced_predictions(
         return
     # A detector puts its best on objects, and much of the rest nowhere
     most = min(len(truth), len(predictions), _MOST_PREDICTIONS)
+    if most < _FEWEST_PREDICTIONS:
+        return
     score = (
         np.zeros(len(predictions)) if predictions.score is None else predictions.score
     )
