@@ -193,6 +193,7 @@ def _add_controls(
         controls.pipeline,
         owner.choose_pipeline,
         _WIDE,
+        grows=True,
     )
     shows = [(DRAWS, "Several draws"), (STEPS, "Step by step")]
     add_choice(row, "show", "Show", shows, controls.show, owner.change, _CHOICE)

@@ -2,6 +2,9 @@
 
 from playwright.sync_api import Locator, Page
 
+# In milliseconds
+_PATIENCE = 120_000
+
 
 class Operators:
     """Runs operators as a person does, through the browser of operators."""
@@ -27,7 +30,11 @@ class Operators:
     def submit(self, button: str) -> Locator:
         """Submits the form, and returns the dialog that shows the results."""
         self.form.get_by_role("button", name=button, exact=True).click()
-        self.form.wait_for(state="detached")
+        self.form.wait_for(state="detached", timeout=_PATIENCE)
         done = self.page.get_by_role("button", name="Done", exact=True)
         done.wait_for()
-        return self.page.get_by_role("dialog").filter(has=done)
+        dialog = self.page.get_by_role("dialog").filter(has=done)
+        # Shown first; processes that share the work take a while to start
+        progress = dialog.get_by_role("progressbar")
+        progress.last.wait_for(state="detached", timeout=_PATIENCE)
+        return dialog

@@ -338,12 +338,12 @@ def _resampled(effect: ResamplingEffect, rarest_first: NDArray[np.int64]) -> Plo
 
 
 def _side_effects(effect: ResamplingEffect) -> str:
-    """The classes that are raised although they are not rare, as a list."""
+    """The classes that are raised although they are not rare, in one sentence."""
     found = effect.side_effects()
     if not found:
         return "It raises no class that is not rare itself."
-    lines = [f"- {one}" for one in found[:_MOST_SIDE_EFFECTS]]
-    more = len(found) - len(lines)
+    told = list(map(str, found[:_MOST_SIDE_EFFECTS]))
+    more = len(found) - len(told)
     if more:
-        lines.append(f"- and {counted(more, 'class')} more, by less")
-    return "\n".join(["Its side effects:\n", *lines])
+        told.append(f"and {counted(more, 'class')} more, by less")
+    return f"Its side effects: {'; '.join(told)}."

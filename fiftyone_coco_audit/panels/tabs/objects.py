@@ -217,16 +217,17 @@ def _small_by_class(statistics: Statistics) -> Plot:
     share = frame[f"share_below_{SMALL_INPUT}"].to_numpy()
     below = frame[f"below_{SMALL_INPUT}"].to_numpy()
     order = np.argsort(-np.nan_to_num(share, nan=-1.0), kind="stable")
-    shown = order[: min(MOST_CLASSES, int(np.isfinite(share).sum()))]
+    present, affected = int(np.isfinite(share).sum()), int((below > 0).sum())
+    # Of many classes, those without such objects are not worth a bar
+    worth = affected if affected and present > MOST_CLASSES else present
+    shown = order[: min(MOST_CLASSES, worth)]
     names = statistics.classes.names_of(shown)
-    affected = int((below > 0).sum())
     headline = f"No class has objects under {SMALL_INPUT} px."
     if affected:
         have = f"{counted(affected, 'class')} {'has' if affected == 1 else 'have'}"
         headline = (
             f"{have} objects under {SMALL_INPUT} px; of {quoted(names[0])} they are "
-            f"{percent(share[shown[0]])}."
-            f"{_hidden(len(shown), int(np.isfinite(share).sum()))}"
+            f"{percent(share[shown[0]])}.{_hidden(len(shown), worth)}"
         )
     small = statistics.network_input.input_size < SMALL_INPUT
     category = statistics.labelled.objects.category

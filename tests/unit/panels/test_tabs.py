@@ -283,13 +283,28 @@ def test_images_that_keep_their_size_are_not_marked_as_enlarged():
 def test_classes_that_are_not_shown_are_counted():
     tab = build("objects", SETS["of 1,200 classes"])
     present = len(np.unique(SETS["of 1,200 classes"].objects.category))
-    for name in ("small_by_class", "smallest_input"):
-        assert plot(tab, name).headline.endswith(
-            f"The 30 worst of {present:,} classes are shown."
-        )
+    small = plot(tab, "small_by_class").headline
+    # Only those with small objects are worth a bar
+    affected = int(small.partition(" classes have")[0])
+    assert 30 < affected < present
+    for headline, count in (
+        (small, affected),
+        (plot(tab, "smallest_input").headline, present),
+    ):
+        assert headline.endswith(f"The 30 worst of {count:,} classes are shown.")
     assert "are shown" not in (
         plot(build("objects", SETS["of many images"]), "smallest_input").headline
     )
+
+
+def test_of_many_classes_only_those_with_small_objects_have_a_bar():
+    rows = [(n, f"class {n}", [10, 10, 60, 60]) for n in range(40)]
+    rows += [(n, f"class {n}", [90, 90, 8, 8]) for n in (3, 5)]
+    shown = plot(build("objects", labelled([(640, 480)] * 40, rows)), "small_by_class")
+    assert shown.headline == (
+        "2 classes have objects under 16 px; of `class 3` they are 50%."
+    )
+    assert list(shown.figure.data[0]["x"]) == [50, 50]
 
 
 def test_a_class_is_looked_at_alone():
@@ -464,8 +479,9 @@ def test_side_effects_are_named():
     rows += [(n, "ant", [60, 60, 50, 50]) for n in range(10)]
     tab = build("classes", labelled([(640, 480)] * 90, rows), threshold="20")
     factor = np.sqrt(0.2 / (10 / 90))
-    assert plot(tab, "resampled").advice.splitlines()[-1] == (
-        f"- raising `ant` {factor:.2g}x raises `cat` {(factor + 1) / 2:.2g}x"
+    assert plot(tab, "resampled").advice.endswith(
+        "Its side effects: "
+        f"raising `ant` {factor:.2g}x raises `cat` {(factor + 1) / 2:.2g}x."
     )
     tab = build("classes", labelled([(640, 480)] * 90, rows), threshold="0")
     assert "raises no class" in plot(tab, "resampled").advice
