@@ -48,6 +48,7 @@ _KEEP_NOTICES = """() => {
                 told.push(node.textContent);
     }).observe(document.body, {childList: true, subtree: true});
 }"""
+_WITHOUT_NOTICES = "[class*=notistack] { visibility: hidden !important }"
 _TOLD = "words => window.noticesTold.some(told => told.includes(words))"
 
 
@@ -195,7 +196,9 @@ class AuditPanel:
         """A picture of the grid, as soon as it no longer changes."""
         before: np.ndarray | None = None
         for _ in range(_PATIENCE // _QUIET * 3):
-            data = np.frombuffer(self.page.get_by_test_id("fo-grid").screenshot(), "u1")
+            grid = self.page.get_by_test_id("fo-grid")
+            # A notice lies over the grid, and goes by itself
+            data = np.frombuffer(grid.screenshot(style=_WITHOUT_NOTICES), "u1")
             shown = cv2.imdecode(data, cv2.IMREAD_COLOR).astype(int)
             if before is not None and not different(before, shown):
                 return shown
