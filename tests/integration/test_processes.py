@@ -211,7 +211,8 @@ def test_two_threads_at_once(dataset: fo.Dataset, files: SmallCoco) -> None:
                 thread.start()
             for thread in threads:
                 thread.join()
-            assert not failed
+            if failed:
+                raise failed[0]
             done |= {first, second}
             assert_whole(done)
 
