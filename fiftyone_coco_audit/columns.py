@@ -21,7 +21,7 @@ from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.names import kind_of
-from fiftyone_coco_audit.progress import staged
+from fiftyone_coco_audit.progress import progress_bar
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -166,8 +166,6 @@ def read_columns(
     Raises:
         CocoAuditError: if an attribute that should be a number is none
     """
-    import fiftyone.core.utils as fou
-
     project: dict[str, Any] = {
         "size": ["$metadata.width", "$metadata.height"],
         "coco_id": 1,
@@ -195,9 +193,7 @@ def read_columns(
     cursor = samples._aggregate(post_pipeline=[{"$project": project}])
     with (
         garbage_collection_paused(),
-        fou.ProgressBar(
-            total=len(samples), progress=staged(progress, "Reading labels")
-        ) as bar,
+        progress_bar(progress, total=len(samples), stage="Reading labels") as bar,
     ):
         # No samples at all are columns of no rows
         for documents in chain(batches(cursor, _DOCUMENTS_AT_ONCE), [[]]):

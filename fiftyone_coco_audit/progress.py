@@ -1,11 +1,19 @@
-"""Progress that says what is being done."""
+"""Progress bars that say what is being done, one drawn at a time."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fiftyone.core.utils import ProgressBar
+
     from fiftyone_coco_audit.columns import Progress
+
+# A bar replaces sys.stdout while it is drawn: two threads would restore each other's
+_drawing = threading.RLock()
 
 
 def staged(progress: Progress, stage: str) -> Progress:
@@ -26,3 +34,54 @@ def staged(progress: Progress, stage: str) -> Progress:
         progress(bar)
 
     return report
+
+
+@contextmanager
+def drawn_alone(progress: Progress) -> Iterator[Progress]:
+    """Gives the progress to show: none while another thread draws its bar.
+
+    Args:
+        progress: whether to show progress bars, or a function
+    """
+    alone = _drawing.acquire(blocking=False)
+    try:
+        yield progress if alone else False
+    finally:
+        if alone:
+            _drawing.release()
+
+
+@contextmanager
+def progress_bar(
+    progress: Progress, *, total: int | None = None, stage: str | None = None
+) -> Iterator[ProgressBar]:
+    """Shows FiftyOne's progress bar during the block.
+
+    While another thread draws its bar, this one is not drawn. A function is called
+    all the same.
+
+    Args:
+        progress: whether to show a progress bar, as everywhere in FiftyOne
+        total: the number of steps, if it is known
+        stage: what is being done, for functions that are called with the bar
+    """
+    import fiftyone.core.utils as fou
+
+    class Undrawn(fou.ProgressBar):
+        """Calls the function, and draws nothing."""
+
+        def __init__(self) -> None:
+            super().__init__(total=total, progress=False)
+
+        def set_iteration(self, *args: Any, **kwargs: Any) -> None:
+            super().set_iteration(*args, **kwargs)
+            if callable(progress):
+                progress(self)
+
+    if stage is not None:
+        progress = staged(progress, stage)
+    with drawn_alone(progress) as shown:
+        drawn = shown is progress
+        bar = fou.ProgressBar(total=total, progress=shown) if drawn else Undrawn()
+        with bar:
+            yield bar

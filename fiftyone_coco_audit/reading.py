@@ -20,7 +20,7 @@ from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.files import why_no_file
 from fiftyone_coco_audit.masks import mask_areas, read_masks
 from fiftyone_coco_audit.objects import RLE, Objects
-from fiftyone_coco_audit.progress import staged
+from fiftyone_coco_audit.progress import drawn_alone, staged
 from fiftyone_coco_audit.wording import counted
 
 if TYPE_CHECKING:
@@ -77,11 +77,8 @@ def ensure_sizes(
     no_files = [n for n, path in enumerate(filepaths) if why_no_file(path) is not None]
     if len(no_files) < len(ids):
         files = unknown.exclude([ids[n] for n in no_files]) if no_files else unknown
-        files.compute_metadata(
-            overwrite=True,
-            progress=staged(progress, "Reading sizes of images"),
-            skip_failures=True,
-        )
+        with drawn_alone(staged(progress, "Reading sizes of images")) as shown:
+            files.compute_metadata(overwrite=True, progress=shown, skip_failures=True)
     still_unknown = unknown.values("id")
     # FiftyOne takes away what there was of files that cannot be read
     lost = {id_: before[id_] for id_ in still_unknown if before.get(id_) is not None}

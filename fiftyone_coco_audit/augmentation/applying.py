@@ -23,7 +23,7 @@ from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_count, check_whole
 from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free
 from fiftyone_coco_audit.interrupts import interrupts_held
-from fiftyone_coco_audit.progress import staged
+from fiftyone_coco_audit.progress import progress_bar
 from fiftyone_coco_audit.storage.additions import check_file_is_new
 from fiftyone_coco_audit.storage.exclusive import exclusive, up_to_date
 from fiftyone_coco_audit.storage.owners import Owner, at_work
@@ -88,8 +88,6 @@ def apply_augmentation(
         CocoAuditError: if the arguments or the data do not allow it, or a transform
             fails; nothing is written then
     """
-    import fiftyone.core.utils as fou
-
     recipe = _Recipe(Pipeline.parse(pipeline), label_field, seed, tag, image_format)
     check_count("n", n)
     check_whole("seed", seed)
@@ -109,12 +107,13 @@ def apply_augmentation(
     up_to_date(dataset)
     _check_fields(dataset, label_field)
     made: list[fo.Sample] = []
+    # A view can hold a sample more than once
+    sample_ids = list(dict.fromkeys(samples.values("id")))
     with (
         _staging(output_dir) as (folder, staging),
-        fou.ProgressBar(progress=staged(progress, "Augmenting")) as bar,
+        progress_bar(progress, total=len(sample_ids), stage="Augmenting") as bar,
     ):
-        # A view can hold a sample more than once
-        for sample_id in bar(list(dict.fromkeys(samples.values("id")))):
+        for sample_id in bar(sample_ids):
             subject = read_subject(samples, sample_id, label_field, crowds=True)
             labels = {one.id: one for one in _labels(dataset, sample_id, label_field)}
             for draw in range(n):

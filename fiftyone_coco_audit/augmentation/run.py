@@ -40,7 +40,7 @@ from fiftyone_coco_audit.files import require_images
 from fiftyone_coco_audit.findings import Finding, findings_frame, severest_first
 from fiftyone_coco_audit.objects import RLE
 from fiftyone_coco_audit.parallel import WorkerDied, check_workers, map_items
-from fiftyone_coco_audit.progress import staged
+from fiftyone_coco_audit.progress import progress_bar, staged
 from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
     read_labelled_images,
@@ -644,12 +644,10 @@ def _measured(
     progress: Progress,
 ) -> Generator[tuple[int, list[DamageTable | str]], None, None]:
     """Measures items, and yields the position of a sample with what was found of it."""
-    import fiftyone.core.utils as fou
-
     results = map_items(draws, items, executor=executor, workers=workers)
     with (
         closing(results),
-        fou.ProgressBar(total=len(items), progress=progress) as bar,
+        progress_bar(progress, total=len(items)) as bar,
     ):
         for place, found in results:
             if isinstance(found, WorkerDied):

@@ -40,7 +40,7 @@ from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import declare_fields
 from fiftyone_coco_audit.memory import garbage_collection_paused
-from fiftyone_coco_audit.progress import staged
+from fiftyone_coco_audit.progress import progress_bar, staged
 from fiftyone_coco_audit.reading import ensure_sizes, parent_classes
 from fiftyone_coco_audit.runs import save_run
 from fiftyone_coco_audit.storage.exclusive import up_to_date
@@ -282,9 +282,7 @@ def _check_flags(**flags: Any) -> None:
 
 def _portions(count: int, progress: Progress) -> Iterator[tuple[int, int]]:
     """Yields the first and last of each portion of images, showing the progress."""
-    import fiftyone.core.utils as fou
-
-    with fou.ProgressBar(total=count, progress=progress) as bar:
+    with progress_bar(progress, total=count) as bar:
         for start in range(0, count, _IMAGES_AT_ONCE):
             stop = min(start + _IMAGES_AT_ONCE, count)
             yield start, stop

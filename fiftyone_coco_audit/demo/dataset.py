@@ -21,6 +21,7 @@ from fiftyone_coco_audit.demo.plants import PLANTS, Draft, Plant
 from fiftyone_coco_audit.demo.records import Record, annotate
 from fiftyone_coco_audit.demo.scenes import SceneObject, draw_scene
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.progress import progress_bar
 
 # Raised whenever the same seed gives other files than before
 VERSION = 1
@@ -175,10 +176,7 @@ def _watch(futures: list[Future[Any]], progress: Progress) -> None:
     """Shows FiftyOne's progress bar, if wanted, until all are done."""
     if not progress:
         return
-    # FiftyOne connects to its database when it is imported
-    import fiftyone.core.utils as fou
-
-    with fou.ProgressBar(total=len(futures), progress=progress) as bar:
+    with progress_bar(progress, total=len(futures)) as bar:
         for _ in bar(as_completed(futures)):
             pass
 

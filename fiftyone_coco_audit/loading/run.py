@@ -24,7 +24,7 @@ from fiftyone_coco_audit.loading.reports import DryRun
 from fiftyone_coco_audit.loading.runner import run_pipeline
 from fiftyone_coco_audit.loading.stages import Decoding
 from fiftyone_coco_audit.parallel import check_workers
-from fiftyone_coco_audit.progress import staged
+from fiftyone_coco_audit.progress import progress_bar, staged
 from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
     read_labelled_images,
@@ -245,9 +245,7 @@ def _category_ids(
 @contextmanager
 def _bar(total: int | None, progress: Progress) -> Iterator[Callable[[int, int], None]]:
     """FiftyOne's progress bar as a function of how many are done, of all if known."""
-    import fiftyone.core.utils as fou
-
-    with fou.ProgressBar(total=total, progress=progress) as bar:
+    with progress_bar(progress, total=total) as bar:
         yield lambda done, _: bar.update(done - bar.iteration)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from fiftyone_coco_audit.columns import Progress, SampleColumns, batches
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.memory import garbage_collection_paused
-from fiftyone_coco_audit.progress import staged
+from fiftyone_coco_audit.progress import progress_bar
 from fiftyone_coco_audit.wording import counted, quoted
 
 if TYPE_CHECKING:
@@ -51,14 +51,10 @@ def insert_values(
             written too
         progress: whether to show a progress bar, as everywhere in FiftyOne
     """
-    import fiftyone.core.utils as fou
-
     pending: deque[Future] = deque()
     with (
         garbage_collection_paused(),
-        fou.ProgressBar(
-            total=len(columns), progress=staged(progress, "Writing values")
-        ) as bar,
+        progress_bar(progress, total=len(columns), stage="Writing values") as bar,
         ThreadPoolExecutor(_WRITERS) as pool,
     ):
         documents = _documents(columns, of_samples, of_labels)
