@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.areas import AREA_RANGES
 from fiftyone_coco_audit.augmentation.targets import Draw, Map, Target, window
 from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.evaluation.overlaps import paired_box_iou
-from fiftyone_coco_audit.evaluation.settings import AREA_RANGES
 from fiftyone_coco_audit.wording import counted
 
 if TYPE_CHECKING:

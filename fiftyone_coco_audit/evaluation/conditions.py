@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.areas import measured_areas, size_change, wrong_areas
 from fiftyone_coco_audit.evaluation.error_types import ErrorTypes
 from fiftyone_coco_audit.evaluation.matching import UNMATCHED
 from fiftyone_coco_audit.evaluation.metrics import (
@@ -29,8 +30,6 @@ _FEW_FOUND = 0.1
 _FEWEST_OBJECTS = 3
 # An AP that differs by less looks the same
 _VISIBLE = 0.005
-# Polygons and pixels give areas that differ by up to a tenth
-_SAME_AREA = 0.8
 
 
 def conditions(
@@ -39,7 +38,7 @@ def conditions(
     classes: Sequence[str],
     *,
     annotation_ids: NDArray[np.object_],
-    measured_area: NDArray[np.float64],
+    mask_area: NDArray[np.float64] | None = None,
 ) -> list[str]:
     """Says what a reader of the numbers has to know.
 
@@ -49,8 +48,8 @@ def conditions(
         classes: ``K`` names of the classes
         annotation_ids: ``(M,)`` COCO id of each ground-truth object in its file,
             None where it has none or it is not known
-        measured_area: ``(M,)`` area of each object's mask, or else box, in square
-            pixels
+        mask_area: ``(M,)`` pixels of the mask of each object; NaN where it has none,
+            None where masks were not read
 
     Returns:
         sentences, those on more of the numbers first
@@ -65,7 +64,7 @@ def conditions(
         *(of_names or _predictions_that_fit(evaluation)),
         *_classes_on_one_side(evaluation, classes, explained),
         *_images_on_one_side(evaluation),
-        *_areas(evaluation, measured_area),
+        *_areas(evaluation, mask_area),
         *_annotation_id_0(evaluation, annotation_ids),
     ]
 
@@ -269,35 +268,25 @@ def _ap_without(
     return "" if images.sum() >= _MANY_IMAGES * among else None
 
 
-def _areas(evaluation: Evaluation, measured_area: NDArray[np.float64]) -> Iterator[str]:
+def _areas(
+    evaluation: Evaluation, mask_area: NDArray[np.float64] | None
+) -> Iterator[str]:
     """Objects that their `area` puts into another size class than their pixels do."""
     settings, truth = evaluation.settings, evaluation.truth
-    if len(settings.area_ranges) < 2:
-        return
-    given = settings.in_area_ranges(truth.area)
-    measured = settings.in_area_ranges(measured_area)
-    smaller, larger = np.sort([truth.area, measured_area], axis=0)
-    wrong = (given != measured).any(axis=0) & (smaller < _SAME_AREA * larger)
-    wrong &= ~truth.crowd
-    if not wrong.any():
-        return
-    names = [*settings.area_names[1:], "none"]
-
-    def first_range(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
-        # The last row stands for no range at all
-        rows = np.vstack([inside[1:, wrong], np.ones((1, wrong.sum()), bool)])
-        return rows.argmax(axis=0)
-
-    changes = first_range(measured) * len(names) + first_range(given)
-    most = int(np.bincount(changes).argmax())
-    of_most = int((changes == most).sum())
-    true, said = (names[place] for place in divmod(most, len(names)))
-    yield (
-        f"`area` puts {int(wrong.sum()):,} of "
-        f"{counted(int((~truth.crowd).sum()), 'object')} into another size class than "
-        f"the mask or box does (such as {of_most:,} from {true} to {said}). AP and AR "
-        "by size follow `area`."
+    side = truth.box[:, 2:]
+    measured = measured_areas(side, mask_area)
+    wrong = wrong_areas(truth.area, side, mask_area) & ~truth.crowd
+    given, true = (
+        settings.in_area_ranges(areas[wrong])[1:] for areas in (truth.area, measured)
     )
+    change = size_change(settings.area_names[1:], given, true)
+    if change is not None:
+        yield (
+            f"`area` puts {change.objects:,} of "
+            f"{counted(int((~truth.crowd).sum()), 'object')} into another size class "
+            f"than the mask or box does (such as {change.most:,} from "
+            f"{change.measured} to {change.given}). AP and AR by size follow `area`."
+        )
 
 
 def _annotation_id_0(

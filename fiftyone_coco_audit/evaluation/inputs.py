@@ -16,7 +16,7 @@ from fiftyone_coco_audit.columns import (
     read_columns,
 )
 from fiftyone_coco_audit.evaluation.settings import Settings
-from fiftyone_coco_audit.masks import has_masks, mask_areas
+from fiftyone_coco_audit.masks import mask_areas
 from fiftyone_coco_audit.reading import (
     FieldObjects,
     class_names,
@@ -43,8 +43,8 @@ class Inputs:
         gt_field: the field of the ground truth
         annotation_ids: ``(M,)`` COCO id of each ground-truth object, None where a
             label has none
-        measured_area: ``(M,)`` pixels of the mask of each ground-truth object, or
-            the area of its box where it has no mask
+        mask_area: ``(M,)`` pixels of the mask of each ground-truth object, NaN where
+            it has none in ``rle``
         notes: sentences on how the data was understood
     """
 
@@ -56,7 +56,7 @@ class Inputs:
     pred_field: str
     gt_field: str
     annotation_ids: NDArray[np.object_]
-    measured_area: NDArray[np.float64]
+    mask_area: NDArray[np.float64]
     notes: list[str]
 
 
@@ -113,37 +113,31 @@ def read_inputs(
         pred_field=pred_field,
         gt_field=gt_field,
         annotation_ids=of_truth.texts["coco_id"][truth.rows],
-        measured_area=_measured_areas(samples, truth, of_truth, gt_field, columns.size),
+        mask_area=_mask_areas(truth, of_truth, columns.size),
         notes=notes,
     )
 
 
-def _measured_areas(
-    samples: fo.SampleCollection,
-    truth: FieldObjects,
-    labels: LabelColumns,
-    field: str,
-    size: NDArray[np.float64],
+def _mask_areas(
+    truth: FieldObjects, labels: LabelColumns, size: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The areas of masks, else of boxes, whatever the labels' own ``area`` says."""
-    objects = truth.objects
-    if objects.masks is not None:
-        return mask_areas(objects.masks)
-    measured = objects.box[:, 2] * objects.box[:, 3]
+    """The pixels of masks, NaN without one.
+
+    Masks of other origin than the import are not read where boxes are evaluated.
+    """
+    if truth.objects.masks is not None and truth.boxed is not None:
+        return np.where(truth.boxed, np.nan, mask_areas(truth.objects.masks))
+    area = np.full(len(truth.rows), np.nan)
     counts = labels.texts["rle"][truth.rows].tolist()
     masked = [row for row, text in enumerate(counts) if isinstance(text, str)]
     sizes = size[labels.sample[truth.rows[masked]]].tolist()
-    measured[masked] = mask_areas(
+    area[masked] = mask_areas(
         [
             {"size": [int(height), int(width)], "counts": counts[row]}
             for row, (width, height) in zip(masked, sizes, strict=True)
         ]
     )
-    # Masks of other origin are not read for boxes: a smaller area may be theirs
-    smaller = objects.area < measured
-    if not masked and smaller.any() and has_masks(samples, field):
-        return np.where(smaller, objects.area, measured)
-    return measured
+    return area
 
 
 def _image_order(

@@ -221,7 +221,7 @@ def _notes(
         errors,
         inputs.classes,
         annotation_ids=ids,
-        measured_area=inputs.measured_area,
+        mask_area=inputs.mask_area,
     )
     of_view = _told_of_view(samples, inputs.pred_field)
     return [*notes, *misplaced, *of_data, *inputs.notes, *of_view]

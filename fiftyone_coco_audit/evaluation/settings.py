@@ -11,17 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.areas import AREA_RANGES, in_area_ranges
 from fiftyone_coco_audit.errors import CocoAuditError
 
 #: COCO's IoU thresholds, exactly as ``pycocotools.cocoeval.Params`` has them
 IOU_THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())
-
-#: COCO's ranges of object area in square pixels, bounds included
-AREA_RANGES = {
-    "small": (0.0, 32.0**2),
-    "medium": (32.0**2, 96.0**2),
-    "large": (96.0**2, 1e5**2),
-}
 
 #: How the metrics of COCO's ranges are called: APs, APm, APl
 AREA_SUFFIXES = {"small": "s", "medium": "m", "large": "l"}
@@ -139,8 +133,7 @@ class Settings:
         Returns:
             ``(A, N)``
         """
-        bounds = np.array([bounds for _, bounds in self.area_ranges])
-        return (area >= bounds[:, :1]) & (area <= bounds[:, 1:])
+        return in_area_ranges(area, [bounds for _, bounds in self.area_ranges])
 
     def threshold_position(self, iou: float) -> int | None:
         """The position of an IoU threshold, ``None`` if it is not among them."""

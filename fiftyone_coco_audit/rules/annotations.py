@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fiftyone_coco_audit.areas import AREA_RANGES, in_area_ranges, size_change
 from fiftyone_coco_audit.findings import Evidence, rule
-from fiftyone_coco_audit.statistics.shapes import SIZE_CLASSES, size_class
 from fiftyone_coco_audit.wording import counted, out_of, pixels, plural
 
 if TYPE_CHECKING:
@@ -85,20 +85,18 @@ def wrong_area(statistics: Statistics) -> Iterator[Evidence]:
         if len(which)
     ]
     told = f" ({', '.join(kinds)})" if kinds else ""
-    said, true = size_class(area), size_class(measured)
-    changed = said != true
+    given, true = (
+        in_area_ranges(areas, AREA_RANGES.values()) for areas in (area, measured)
+    )
+    change = size_change(list(AREA_RANGES), given, true)
     effect = "none of them changes its class of size"
-    if changed.any():
-        pair = true[changed] * len(SIZE_CLASSES) + said[changed]
-        most = int(np.bincount(pair).argmax())
-        actual, counts_as = (
-            SIZE_CLASSES[place] for place in divmod(most, len(SIZE_CLASSES))
-        )
-        wrong, such = changed.nonzero()[0], (pair == most).nonzero()[0]
+    if change is not None:
         effect = (
-            f"{counted(len(wrong), 'object')} {plural(wrong, 'counts', 'count')} in "
-            f"the wrong class of size, such as {len(such):,} as {counts_as} that "
-            f"{plural(such, 'is', 'are')} {actual}, so AP by size is off"
+            f"{counted(change.objects, 'object')} "
+            f"{'counts' if change.objects == 1 else 'count'} in the wrong class of "
+            f"size, such as {change.most:,} as {change.given} that "
+            f"{'is' if change.most == 1 else 'are'} {change.measured}, so AP by size "
+            "is off"
         )
     yield Evidence(
         f"The `area` of {out_of(found, shapes, 'object')} is far from that of the mask "
@@ -108,9 +106,9 @@ def wrong_area(statistics: Statistics) -> Iterator[Evidence]:
             "objects": len(found),
             "zero": int(zero.sum()),
             "of_box": int(of_box.sum()),
-            "size_class_changes": int(changed.sum()),
+            "size_class_changes": 0 if change is None else change.objects,
         },
-        severity=None if changed.any() else "note",
+        severity="note" if change is None else None,
     )
 
 

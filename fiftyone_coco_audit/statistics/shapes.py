@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.areas import AREA_RANGES, measured_areas, wrong_areas
 from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.evaluation.overlaps import paired_box_iou
 from fiftyone_coco_audit.objects import LabelledImages, Objects
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: COCO's classes of size, by area
-SIZE_CLASSES = ("small", "medium", "large")
+SIZE_CLASSES = tuple(AREA_RANGES)
 #: The areas in square pixels at which they meet
-SMALL_AREA, LARGE_AREA = 32.0**2, 96.0**2
+SMALL_AREA, LARGE_AREA = (AREA_RANGES[name][0] for name in ("medium", "large"))
 
 #: Edges this near in pixels are as good as equal: polygons have fractions, masks not
 TOLERANCE = 1.0
@@ -227,24 +228,14 @@ class ShapeStatistics(Brief):
     @cached_property
     def measured_area(self) -> NDArray[np.float64]:
         """``(N,)`` pixels of the masks, and areas of the boxes that have none."""
-        box = np.maximum(self.width, 0) * np.maximum(self.height, 0)
-        pixels = self.labelled.mask_area
-        return box if pixels is None else np.where(np.isnan(pixels), box, pixels)
+        side = self.labelled.objects.box[:, 2:]
+        return measured_areas(side, self.labelled.mask_area)
 
     @cached_property
     def wrong_area(self) -> NDArray[np.bool_]:
-        """``(N,)`` whether ``area`` is not that of the mask, or more than the box's.
-
-        By more than a quarter and than a pixel all along half of the outline: polygons
-        and pixels differ by that. Masks without pixels have no area to compare.
-        """
-        measured, pixels = self.measured_area, self.labelled.mask_area
-        has_mask = np.zeros(len(self), bool) if pixels is None else ~np.isnan(pixels)
-        allowed = np.maximum(0.25 * measured, self.width + self.height)
-        differs = np.abs(self.area - measured) > allowed
-        # The area of a mask that is not in the file is less than that of its box
-        impossible = (self.area <= 0) | (self.area > measured + allowed)
-        return (measured >= 1) & np.where(has_mask, differs, impossible)
+        """``(N,)`` see :func:`.wrong_areas`."""
+        side = self.labelled.objects.box[:, 2:]
+        return wrong_areas(self.area, side, self.labelled.mask_area)
 
     @cached_property
     def rotation_ignored(self) -> NDArray[np.bool_]:

@@ -18,6 +18,7 @@ from fiftyone.operators.store import ExecutionStore
 from fiftyone_coco_audit import (
     CocoAuditError,
     add_coco_predictions,
+    audit,
     evaluate,
     evaluation_notes,
     import_coco,
@@ -254,12 +255,30 @@ def test_areas_of_masks_of_other_origin_are_believed(tmp_path: Path) -> None:
     import numpy as np
 
     dataset = imported(tmp_path, *puzzling_sets.plain())
-    areas = [[100.0] * 2] * 12
-    dataset.set_values("ground_truth.detections.area", areas)
-    assert "`area` puts" in " ".join(evaluate(dataset).notes)
     mask = np.eye(40, dtype=bool)
     dataset.set_values("ground_truth.detections.mask", [[mask, mask]] * 12)
-    assert "`area` puts" not in " ".join(evaluate(dataset).notes)
+    for area, is_noted in ((100.0, False), (1.0, True), (10_000.0, True)):
+        dataset.set_values("ground_truth.detections.area", [[area] * 2] * 12)
+        assert ("`area` puts" in " ".join(evaluate(dataset).notes)) == is_noted
+
+
+def test_the_audit_and_the_evaluation_judge_areas_alike(tmp_path: Path) -> None:
+    coco, predictions = puzzling_sets.plain()
+    factors = (0, 1e-4, 0.03, 0.3, 0.5, 0.8, 1, 1.2, 1.4, 4, 16, 100)
+    for annotation, factor in zip(coco["annotations"], factors * 2, strict=True):
+        x, y, width, height = annotation["bbox"]
+        if annotation["id"] > len(factors):
+            half = [x, y, x + width, y, x + width, y + height / 2, x, y + height / 2]
+            low = [x, y + height - 1, x + 1, y + height - 1, x + 1, y + height]
+            annotation["segmentation"] = [half, low]
+        annotation["area"] = width * height * factor
+    dataset = imported(tmp_path, coco, predictions)
+    (finding,) = audit(dataset, select="CA314")
+    changes = finding.figures["size_class_changes"]
+    for iou_type in ("bbox", "segm"):
+        notes = " ".join(evaluate(dataset, iou_type=iou_type).notes)
+        assert f"`area` puts {changes} of 24 objects into another size class" in notes
+    assert 0 < changes < finding.figures["objects"] < 24
 
 
 def test_another_process_reads_the_notes(tmp_path: Path) -> None:

@@ -11,7 +11,15 @@ import pytest
 
 import fiftyone_coco_audit
 
-PURE = ("objects", "wording", "escaping", "evaluation.", "statistics.", "coco.rle")
+PURE = (
+    "areas",
+    "objects",
+    "wording",
+    "escaping",
+    "evaluation.",
+    "statistics.",
+    "coco.rle",
+)
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(

@@ -16,7 +16,14 @@ from tests.puzzling_sets import Coco, Results
 from tests.reference import columns, run_cocoeval
 
 
-def said(coco: Coco, predictions: Results, **options: Any) -> list[str]:
+def said(
+    coco: Coco,
+    predictions: Results,
+    *,
+    mask_share: float | None = None,
+    **options: Any,
+) -> list[str]:
+    """The conditions, of objects with masks that fill some share of their boxes."""
     coco, predictions = puzzling_sets.without_mutation(coco, predictions)
     truth, found, num_images, num_categories = columns(coco, predictions)
     evaluation = evaluate_objects(
@@ -33,7 +40,7 @@ def said(coco: Coco, predictions: Results, **options: Any) -> list[str]:
         classify_errors(evaluation),
         [category["name"] for category in by_id],
         annotation_ids=np.array([a["id"] for a in by_image], object),
-        measured_area=truth.box[:, 2] * truth.box[:, 3],
+        mask_area=None if mask_share is None else mask_share * truth.box[:, 2:].prod(1),
     )
 
 
@@ -210,29 +217,38 @@ def test_images_without_predictions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("factor", "words"),
+    ("factor", "mask_share", "words"),
     [
-        (0, "`area` puts 24 of 24 objects into another size class"),
-        (0.3, "(such as 24 from medium to small)"),
-        (16, "(such as 24 from medium to large)"),
-        (0.4, "`area` puts 12 of 24 objects into another size class"),
+        (0, None, "`area` puts 24 of 24 objects into another size class"),
+        # Of the box in shares of the image: less than a line through the box
+        (1e-4, None, "(such as 24 from medium to small)"),
+        (16, None, "(such as 24 from medium to large)"),
+        (0.3, 0.9, "(such as 24 from medium to small)"),
+        (0.4, 1, "`area` puts 12 of 24 objects into another size class"),
+        (1, 0.3, "(such as 24 from small to medium)"),
     ],
 )
-def test_areas_that_decide_wrongly(factor: float, words: str) -> None:
+def test_areas_that_decide_wrongly(
+    factor: float, mask_share: float | None, words: str
+) -> None:
     coco, predictions = puzzling_sets.plain()
     for annotation in coco["annotations"]:
         annotation["area"] *= factor
-    (note,) = said(coco, predictions)
+    (note,) = said(coco, predictions, mask_share=mask_share)
     assert words in note
     assert "AP and AR by size follow `area`" in note
 
 
-@pytest.mark.parametrize("factor", [0.85, 1.1, 2.9])
-def test_areas_that_decide_alike(factor: float) -> None:
+@pytest.mark.parametrize(
+    ("factor", "mask_share"),
+    # 0.3 of a box without a mask may be the area of a mask that the file lacks
+    [(0.85, None), (1.1, None), (2.9, None), (0.3, None), (0.8, 1), (0.3, 0.3)],
+)
+def test_areas_that_decide_alike(factor: float, mask_share: float | None) -> None:
     coco, predictions = puzzling_sets.plain()
     for annotation in coco["annotations"]:
         annotation["area"] *= factor
-    assert said(coco, predictions) == []
+    assert said(coco, predictions, mask_share=mask_share) == []
 
 
 def test_areas_near_a_bound_are_not_wrong() -> None:
