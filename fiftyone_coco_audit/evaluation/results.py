@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import eta.core.utils as etau
 import fiftyone as fo
 import numpy as np
 import pandas as pd
@@ -63,7 +62,7 @@ class CocoResults(COCODetectionResults):
     @property
     def cls(self) -> str:
         """The name of the class that these results are saved as."""
-        return etau.get_class_name(COCODetectionResults)
+        return f"{COCODetectionResults.__module__}.{COCODetectionResults.__name__}"
 
     @property
     def evaluation(self) -> Evaluation:

@@ -1,5 +1,7 @@
 """What pip, FiftyOne and Python are told about the project is the same, and light."""
 
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,15 @@ else:
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = yaml.safe_load((ROOT / "fiftyone.yml").read_text())
+#: Names of distributions that differ from those of their modules
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "bson": "pymongo",
+    "cv2": "opencv",
+    "gridfs": "pymongo",
+    "pydantic_core": "pydantic-core",
+    "yaml": "pyyaml",
+}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -26,6 +37,28 @@ def test_plugin_and_package_have_the_same_version():
 def test_requirements_are_the_dependencies():
     requirements = (ROOT / "requirements.txt").read_text().splitlines()
     assert requirements == PROJECT["dependencies"]
+
+
+def test_everything_imported_is_declared():
+    modules = {
+        name.partition(".")[0]
+        for path in (ROOT / "fiftyone_coco_audit").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in imported_names(node)
+    }
+    modules -= {*sys.stdlib_module_names, "fiftyone_coco_audit"}
+    declared = {re.split(r"[<>=]", one)[0] for one in PROJECT["dependencies"]}
+    distributions = {DISTRIBUTIONS.get(name, name) for name in modules}
+    # A dependency that nothing imports is one too many
+    assert distributions == declared | {"opencv"}
+
+
+def imported_names(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and not node.level:
+        return [str(node.module)]
+    return []
 
 
 def test_plugin_and_package_ask_for_the_same_fiftyone():
