@@ -46,6 +46,7 @@ def read_attributes(
         # Two keys never share a name: `tags` may stand beside `coco_tags`
         while name in reserved or name in attributes or name != key and name in columns:
             name = f"coco_{name}"
+        why = ""
         if set(present) == {int, float}:
             values = [None if v is None else read_number(v) for v in values]
         elif not (
@@ -53,11 +54,16 @@ def read_attributes(
             and set(present) <= {str, int, float, bool}
             and all(is_plain(v) for v in values)
         ):
-            name = ""
-        if not is_attribute_name(name):
             types = " and ".join(sorted(t.__name__ for t in present))
+            # Of one type that is kept otherwise, it is a value that is at fault
+            if len(present) == 1 and set(present) <= {str, int}:
+                types = f"{types} that no database can hold"
+            why = f"holds {types} and"
+        if not why and not is_attribute_name(name):
+            why = "can be the name of no attribute and"
+        if why:
             count = sum(present.values())
-            reason = f"the key {key!r} holds {types} and was not kept"
+            reason = f"the key {key!r} {why} was not kept"
             log.note(rules.ATTRIBUTE_NOT_KEPT, kind, count, reason)
             continue
         attributes[name] = values

@@ -145,8 +145,9 @@ def positions_hint(ids: Iterable[Id | None], count: int) -> str:
     Returns:
         a clause that begins with a comma, or nothing
     """
-    numbers = [id_ for id_ in ids if isinstance(id_, int)]
-    if not numbers or min(numbers) < 0:
+    known = [id_ for id_ in ids if id_ is not None]
+    numbers = [id_ for id_ in known if isinstance(id_, int)]
+    if not numbers or len(numbers) < len(known) or min(numbers) < 0:
         return ""
     for first in (0, 1):
         if min(numbers) >= first and max(numbers) < count + first:
@@ -228,6 +229,16 @@ def _with_file_names(
         if name is not None and row not in named[name].rows:
             decided[place] = named[name].row_or_code
     changed = np.flatnonzero((decided != rows) & (decided >= 0)).tolist()
+    # Without an id there is nothing that the name could contradict
+    without = [place for place in changed if image_ids[place] is None]
+    if without:
+        log.note(
+            rules.MATCHED_BY_FILE_STEM,
+            "prediction",
+            len(without),
+            "they have no `image_id`, so their `file_name` decides",
+        )
+    changed = [place for place in changed if image_ids[place] is not None]
     for place in changed[:1]:
         log.note(
             rules.MATCHED_BY_FILE_NAME,

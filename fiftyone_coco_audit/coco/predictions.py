@@ -147,15 +147,20 @@ def _match_by_id(file: ResultsFile, target: Target, log: ProblemLog) -> _Match:
         distinct_ids(column(records, key)) for key in ("image_id", "category_id")
     )
     hint = positions_hint(category_ids, len(categories))
+
+    def unknown_category(id_: Id) -> str:
+        said = f"its `category_id` is {id_!r}"
+        for known, name in categories.items():
+            if name == id_:
+                return f"{said}, the name of the category {known!r} of {target.name}"
+        return f"{said}, which names no category of {target.name}{hint}"
+
     return _Match(
         image_rows=by_id,
         category_rows={id_: row for row, id_ in enumerate(categories)},
         names=list(categories.values()),
         unknown_image=str,  # each record has its own reason
-        unknown_category=lambda id_: (
-            f"its `category_id` is {id_!r}, which names no category of {target.name}"
-            f"{hint}"
-        ),
+        unknown_category=unknown_category,
         images_of=images_of,
         hint="" if image_ids & by_id.keys() else positions_hint(image_ids, len(by_id)),
     )

@@ -90,7 +90,14 @@ def test_image_ids(images, ids, rows, codes):
         ({1: "a.jpg", 2: "b.jpg"}, [of(1, file_name="/x/b.jpg")], [1], [NAME]),
         ({1: "a.jpg"}, [of(99, file_name="a.jpg"), of(1)], [0, 0], [NAME]),
         ({1: "x/a.jpg", 2: "y/a.jpg"}, [of(1, file_name="y/a.jpg")], [1], [NAME]),
-        ({1: "a.jpg"}, [of(None, file_name="a.jpg")], [0], [NAME]),
+        ({1: "a.jpg"}, [of(None, file_name="a.jpg")], [0], [STEM]),
+        ({1: "a.jpg"}, [{"file_name": "a.jpg"}], [0], [STEM]),
+        (
+            {1: "a.jpg", 2: "b.jpg"},
+            [of(None, file_name="a.jpg"), of(1, file_name="b.jpg")],
+            [0, 1],
+            [STEM, NAME],
+        ),
         # ... also if it names no image, or several
         (
             {1: "a.jpg", 2: "b.jpg"},
@@ -146,6 +153,8 @@ def test_a_name_of_two_images_is_said_to_name_two():
         ([-1, 3], ""),
         ([], ""),
         (["a"], ""),
+        (["a", 3], ""),
+        ([None, 3], "counted from 0"),
     ],
 )
 def test_positions(ids, hint):
@@ -206,6 +215,17 @@ def test_class_ids_that_look_like_positions_are_said_to_do_so():
     _, _, noted = read(predictions(*records), target({1: "a.jpg"}))
 
     assert noted["CA111"].reason.endswith("as if they were positions counted from 0")
+
+
+def test_the_name_of_a_category_is_no_id():
+    """Nor is the only id beside it a position."""
+    records = predictions(of(1), of(1, category_id="cat"))
+    objects, _, noted = read(records, target({1: "a.jpg"}))
+
+    assert len(objects) == 1
+    assert noted["CA111"].reason == (
+        "its `category_id` is 'cat', the name of the category 1 of a.json"
+    )
 
 
 def test_predictions_of_a_parent_are_warned_of():

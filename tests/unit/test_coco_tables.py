@@ -818,6 +818,23 @@ def test_extra_keys_that_cannot_be_kept_are_noted(values, log):
     assert repr(next(iter(values))) in problem.reason
 
 
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"track": 2**70}, "holds int that no database can hold"),
+        ({"half": "\ud800"}, "holds str that no database can hold"),
+        ({"a.b": 1}, "can be the name of no attribute"),
+        ({"a.b": {}}, "holds dict"),
+    ],
+)
+def test_why_an_extra_key_is_not_kept(values, why, log):
+    """Most often its values are not plain, but not always."""
+    read([annotation(**values)], log)
+
+    (key,) = values
+    assert log.problems[0].reason == f"the key {key!r} {why} and was not kept"
+
+
 def test_keys_that_are_no_text_are_noted(log):
     objects = read([annotation(attributes={5: 1, None: 2}), annotation(id=2)], log)
 
