@@ -19,7 +19,7 @@ from fiftyone_coco_audit.coco.report import (
     load_report,
 )
 from fiftyone_coco_audit.coco.rules import MISSING_FILE, PATH_OUTSIDE
-from fiftyone_coco_audit.columns import Progress, require_samples
+from fiftyone_coco_audit.columns import Progress, dataset_of
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import printable
@@ -44,7 +44,7 @@ from fiftyone_coco_audit.statistics.inputs import (
 from fiftyone_coco_audit.statistics.overview import Statistics
 from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
 from fiftyone_coco_audit.storage.exclusive import up_to_date
-from fiftyone_coco_audit.wording import counted, counted_objects
+from fiftyone_coco_audit.wording import counted, counted_objects, listed
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -101,9 +101,9 @@ class Audit(Brief):
         return len(self.findings)
 
     def __getitem__(self, code: str) -> Finding:
-        """The first finding of a code."""
+        """The first finding of a code, or of the name of a rule."""
         for finding in self.findings:
-            if finding.code == code:
+            if code in (finding.code, finding.name):
                 return finding
         raise KeyError(code)
 
@@ -125,7 +125,7 @@ class Audit(Brief):
         """Exactly the samples or labels of a finding.
 
         Args:
-            finding: a finding, or the code of one
+            finding: a finding, or the code or name of its rule
 
         Returns:
             a view
@@ -271,11 +271,29 @@ def audit(
         num_images=len(labelled.images),
         num_objects=len(labelled.images.objects),
         created=datetime.now(timezone.utc),
-        notes=(*labelled.notes, *statistics.notes),
+        notes=(*labelled.notes, *statistics.notes, *_on_rules(rules, changed)),
         num_crowds=int(labelled.images.crowds.sum()),
     )
     _store(made, [rule.code for rule in rules], changed)
     return made
+
+
+def _on_rules(
+    rules: Sequence[Rule], thresholds: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """What an audit did not look for, or did by other thresholds than the default."""
+    told = []
+    run = sorted(rule.code for rule in rules)
+    left_out = sorted(set(RULES) - set(run))
+    of_all = f"of {counted(len(RULES), 'rule')}"
+    if len(run) < len(left_out):
+        told.append(f"Only {len(run):,} {of_all} run, by select: {listed(run)}.")
+    elif left_out:
+        told.append(f"{len(left_out):,} {of_all} left out: {listed(left_out)}.")
+    changed = sorted(code for code, values in thresholds.items() if values)
+    if changed:
+        told.append(f"Other thresholds than the default: {listed(changed)}.")
+    return told
 
 
 def _store(
@@ -310,7 +328,7 @@ def load_audit(dataset: fo.Dataset) -> Audit:
     """
     import fiftyone as fo
 
-    require_samples(dataset)
+    dataset = dataset_of(dataset)
     up_to_date(dataset)
     run = load_run(dataset, RUN_KEY)
     if run is None:

@@ -207,7 +207,9 @@ def _run(arguments: argparse.Namespace) -> int:
     rules = _rules(arguments)
     if arguments.launch:
         check_address(arguments.address, arguments.port)
-    name = arguments.name or default_dataset_name(arguments.annotations)
+    name = arguments.name
+    if name is None:  # an empty one, as of an unset variable, is a mistake
+        name = default_dataset_name(arguments.annotations)
     if name in fo.list_datasets() and not arguments.overwrite:
         raise CocoAuditError(
             f"There is a dataset {name!r} already; choose another name with --name, or "

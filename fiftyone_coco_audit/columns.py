@@ -90,11 +90,12 @@ class SampleColumns(Brief):
 
 
 def require_samples(samples: Any) -> None:
-    """Checks that something is a dataset or a view.
+    """Checks that something is a dataset or a view, and is not deleted.
 
     Raises:
-        CocoAuditError: if it is not
+        CocoAuditError: if it is not one, or was deleted
     """
+    import fiftyone as fo
     from fiftyone.core.collections import SampleCollection
 
     if not isinstance(samples, SampleCollection):
@@ -102,6 +103,24 @@ def require_samples(samples: Any) -> None:
             f"Expected a FiftyOne dataset or view, not {kind_of(samples)}: load the "
             "dataset with fiftyone.load_dataset(name) and pass that"
         )
+    # All else of a deleted dataset raises FiftyOne's own error, without advice
+    dataset = samples if isinstance(samples, fo.Dataset) else samples._dataset
+    if dataset.deleted:
+        raise CocoAuditError(
+            f"Dataset {dataset.name!r} was deleted: import it again, or load another "
+            "with fiftyone.load_dataset(name)"
+        )
+
+
+def dataset_of(samples: Any) -> fo.Dataset:
+    """The dataset of a view, or a dataset itself.
+
+    Raises:
+        CocoAuditError: if it is neither
+    """
+    require_samples(samples)
+    dataset: fo.Dataset = samples._root_dataset
+    return dataset
 
 
 def require_detections(samples: fo.SampleCollection, field: str) -> None:

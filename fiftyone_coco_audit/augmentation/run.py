@@ -31,7 +31,7 @@ from fiftyone_coco_audit.augmentation.targets import (
     run,
 )
 from fiftyone_coco_audit.brief import Brief, of_samples
-from fiftyone_coco_audit.columns import Progress
+from fiftyone_coco_audit.columns import Progress, dataset_of
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_count, check_whole
 from fiftyone_coco_audit.escaping import shortened
@@ -532,6 +532,11 @@ def audit_augmentation(
         sizes_required=False,
         progress=False,
     )
+    if not len(labelled.images):
+        raise CocoAuditError(
+            "There are no images to augment, since the dataset or view is empty: add "
+            "some, or widen the view"
+        )
     require_images(labelled.images.filepaths)
     draws = Draws([parsed], n_seeds, seed)
     items = _items(labelled, np.arange(len(labelled.images)))
@@ -586,7 +591,7 @@ def delete_augmentation_damage(dataset: fo.Dataset) -> None:
     Args:
         dataset: the dataset
     """
-    delete_fields_of(dataset, _FUNCTION)
+    delete_fields_of(dataset_of(dataset), _FUNCTION)
 
 
 def _notes(labelled: LabelledSamples, table: DamageTable) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.coco.rules import MISSING_FILE, PATH_OUTSIDE
-from fiftyone_coco_audit.columns import require_samples
+from fiftyone_coco_audit.columns import dataset_of
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import printable
@@ -254,7 +254,7 @@ def import_report(dataset: fo.Dataset) -> ImportReport:
     Raises:
         CocoAuditError: if the dataset holds no report
     """
-    require_samples(dataset)
+    dataset = dataset_of(dataset)
     up_to_date(dataset)
     report = load_report(dataset)
     if report is None:

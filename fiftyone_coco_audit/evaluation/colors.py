@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fiftyone_coco_audit.columns import dataset_of
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.storage.exclusive import exclusive, up_to_date
@@ -100,6 +101,7 @@ def color_by_outcome(dataset: fo.Dataset, eval_key: str = "eval") -> fo.ColorSch
     Raises:
         CocoAuditError: if there is no such evaluation
     """
+    dataset = dataset_of(dataset)
     up_to_date(dataset)
     with exclusive(dataset) as fresh:
         if eval_key not in fresh.list_evaluations():
@@ -127,6 +129,7 @@ def restore_colors(dataset: fo.Dataset) -> None:
     Raises:
         CocoAuditError: if the dataset has no outcome colors now
     """
+    dataset = dataset_of(dataset)
     up_to_date(dataset)
     with exclusive(dataset) as fresh:
         now = fresh.app_config.color_scheme

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.database import database_errors_explained
-from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.errors import CocoAuditError, check_number
 from fiftyone_coco_audit.storage.exclusive import up_to_date
 
 if TYPE_CHECKING:
@@ -37,12 +37,14 @@ def worst_first(
         a view
 
     Raises:
-        CocoAuditError: if there is no such evaluation
+        CocoAuditError: if there is no such evaluation, or the score is no number
     """
     import fiftyone as fo
     from fiftyone import ViewField as F
 
     require_samples(samples)
+    if min_score is not None:
+        check_number("min_score", min_score)
     dataset = samples._root_dataset
     up_to_date(dataset)
     if not dataset.has_field(f"{eval_key}_ap"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
-from fiftyone_coco_audit.columns import Progress
+from fiftyone_coco_audit.columns import Progress, dataset_of
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_whole
 from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free
@@ -112,7 +112,7 @@ def dry_run(
             samples, pipeline, label_field=label_field, progress=progress
         )
     called = _as_callable(pipeline, seed)
-    dataset = samples._root_dataset
+    dataset = dataset_of(samples)
     if write_fields:
         check_paths_are_free(dataset, [field.path for field in _FIELDS], _FUNCTION)
     labelled = read_labelled_images(
@@ -204,7 +204,7 @@ def delete_dry_run(dataset: fo.Dataset) -> None:
     Args:
         dataset: the dataset
     """
-    delete_fields_of(dataset, _FUNCTION)
+    delete_fields_of(dataset_of(dataset), _FUNCTION)
 
 
 def _is_loader(source: Any) -> bool:

@@ -71,6 +71,12 @@ def compare_sets(
         read_labelled_images(samples, field, progress=progress).images
         for samples, field in zip((first, second), fields, strict=True)
     )
+    for images, name in zip((one, other), names, strict=True):
+        if not len(images):
+            raise CocoAuditError(
+                f"The set {name!r} has no images, so there is nothing to compare: "
+                "check the view"
+            )
     return Comparison(one, other, names)
 
 

@@ -242,6 +242,11 @@ def test_damage_as_fields(dataset):
     assert not dataset.has_field("augmentation_damage")
 
 
+def test_no_images_are_not_taken_for_unharmed_ones(dataset):
+    with pytest.raises(CocoAuditError, match="There are no images to augment"):
+        audit_augmentation(dataset.limit(0), "minimal")
+
+
 def test_boxes_without_masks_are_judged_with_a_note(dataset):
     for sample in dataset:
         for detection in sample.ground_truth.detections:

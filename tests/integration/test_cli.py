@@ -95,7 +95,7 @@ def test_names(arguments, capsys):
     assert {"small", "small-2"} < set(fo.list_datasets())
 
 
-@pytest.mark.parametrize("name", ["日本", "\udce9"])
+@pytest.mark.parametrize("name", ["日本", "\udce9", ""])
 def test_names_that_no_dataset_can_have(arguments, name, capsys):
     assert main([*arguments, "--name", name]) == 2
     assert "at least one of A-Z, a-z and 0-9" in capsys.readouterr().err

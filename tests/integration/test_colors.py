@@ -146,8 +146,24 @@ class TestColors:
         assert dataset.app_config.color_scheme.color_pool == ["#123456"]
         assert dataset.info["theirs"] == 1
 
+    def test_views_have_the_colors_of_their_datasets(self, dataset):
+        evaluate(dataset)
+        color_by_outcome(dataset.limit(1))
+        assert dataset.app_config.color_scheme is not None
+        restore_colors(dataset.limit(1))
+        for function in (color_by_outcome, restore_colors):
+            with pytest.raises(CocoAuditError, match="a FiftyOne dataset or view"):
+                function(dataset.name)
+
 
 class TestHiddenPredictions:
+    @pytest.mark.parametrize("score", ["0.5", True, [0.5]])
+    def test_only_by_numbers(self, dataset, score):
+        """MongoDB compares all with all: such a score would hide nothing."""
+        evaluate(dataset)
+        with pytest.raises(CocoAuditError, match="min_score is .*: it must be a numb"):
+            worst_first(dataset, min_score=score)
+
     def test_only_those_of_low_score(self, dataset):
         evaluate(dataset)
         view = worst_first(dataset, min_score=0.5)

@@ -18,7 +18,16 @@ import pytest
 from fiftyone import ViewField as F
 from PIL import Image
 
-from fiftyone_coco_audit import CocoAuditError, evaluate, import_coco, worst_first
+from fiftyone_coco_audit import (
+    CocoAuditError,
+    audit,
+    color_by_outcome,
+    dry_run,
+    evaluate,
+    import_coco,
+    import_report,
+    worst_first,
+)
 from fiftyone_coco_audit.evaluation.fields import additional_fields, all_fields
 from tests.reference import REAL_FILES, run_cocoeval
 
@@ -457,6 +466,19 @@ def test_what_is_no_dataset(samples: Any) -> None:
         evaluate(samples)
     with pytest.raises(CocoAuditError, match="a FiftyOne dataset or view, not"):
         worst_first(samples)
+
+
+@pytest.mark.parametrize(
+    "function", [evaluate, worst_first, audit, import_report, color_by_outcome, dry_run]
+)
+def test_deleted_datasets(dataset: fo.Dataset, function: Any) -> None:
+    """FiftyOne's own error would be a traceback that does not say what to do."""
+    view = dataset.limit(1)
+    fo.delete_dataset(dataset.name)
+    more = ("minimal",) if function is dry_run else ()
+    for samples in (dataset, view):
+        with pytest.raises(CocoAuditError, match="was deleted: import it again"):
+            function(samples, *more)
 
 
 @pytest.mark.parametrize("path", ["predictions", "ground_truth", "eval_ap"])

@@ -294,6 +294,11 @@ def test_only_datasets_and_views_are_compared(dataset, other):
         compare_sets(other, dataset)
 
 
+def test_an_empty_set_is_not_like_any_other(dataset):
+    with pytest.raises(CocoAuditError, match="The set 'second' has no images"):
+        compare_sets(dataset, dataset.limit(0))
+
+
 @pytest.mark.parametrize("names", [5, "ab", ("a",), ("a", "b", "c"), ("a", 1)])
 def test_two_sets_have_two_names(dataset, names):
     with pytest.raises(CocoAuditError, match="names is .*: it must be two texts"):
