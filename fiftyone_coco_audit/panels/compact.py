@@ -14,6 +14,9 @@ _COMPACT = {
     "& p": {"margin": 0},
     "& p + p": {"marginTop": "0.3rem"},
     "overflowWrap": "anywhere",
+    # Numbers and the heads of columns stay whole; a long name in a cell need not
+    "& th": {"overflowWrap": "break-word"},
+    "& th, & td": {"padding": "6px 10px"},
 }
 _SMALL = {"padding": "1px 8px", "& .MuiTypography-root": {"fontSize": "0.85rem"}}
 #: Props of a stack that keeps its width even if a plot in it was drawn in a wider panel

@@ -28,6 +28,8 @@ _SEQUENTIAL = [[0, "rgba(86,180,233,0.06)"], [0.5, "#3D8FCB"], [1, "#E69F00"]]
 #: Values that span more than this factor are put into logarithmic bins
 _SPAN_OF_LOGARITHMIC = 50
 _MOST_TICKS = 9
+# More names below columns would run into each other at half of a right angle
+_MOST_SLANTED = 18
 _AFTER_STAMP = "."
 # As wide as half of a window
 _PICTURE_WIDTH = 580
@@ -714,8 +716,8 @@ def heat_map(
     x_axis, y_axis = axis(x_names, x_title), axis(y_names, y_title)
     if isinstance(y_names, Bins):
         y_axis["tickvals"] = [len(y_names) - 1 - at for at in y_axis["tickvals"]]
-    if not isinstance(x_names, Bins):
-        x_axis["tickangle"] = -45
+    if x_names is not None and not isinstance(x_names, Bins):
+        x_axis |= _slanted(len(x_names))
     cells = np.where(np.isfinite(values), values, 0).astype(object)
     cells[~np.isfinite(values)] = None
     return Figure(
@@ -739,6 +741,13 @@ def heat_map(
         ),
         height=height,
     )
+
+
+def _slanted(number: int) -> dict[str, Any]:
+    """How names below columns are written: upright, and smaller, if there are many."""
+    if number <= _MOST_SLANTED:
+        return {"tickangle": -45}
+    return {"tickangle": -90, "tickfont": {"size": 10}}
 
 
 def _frames(marked: NDArray[np.bool_]) -> list[dict[str, Any]]:

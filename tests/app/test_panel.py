@@ -327,3 +327,38 @@ def test_a_changed_dataset_is_told(panel: AuditPanel, screenshot: Screenshot):
     expect(
         page.get_by_text("200 images, 1,746 objects and 4 crowd regions")
     ).not_to_be_visible()
+
+
+# Whether a control shows less than it holds, and whether a head breaks in a word
+_CUT = "e => e.scrollWidth > e.clientWidth"
+_BROKEN = """head => {
+    const words = document.createTreeWalker(head, NodeFilter.SHOW_TEXT);
+    for (let text; text = words.nextNode();)
+        for (const {0: word, index} of text.data.matchAll(/\\S+/g)) {
+            const range = document.createRange();
+            range.setStart(text, index);
+            range.setEnd(text, index + word.length);
+            if (range.getClientRects().length > 1) return true;
+        }
+    return false;
+}"""
+
+
+def test_nothing_is_cut_in_a_small_window(panel: AuditPanel, screenshot: Screenshot):
+    panel.page.set_viewport_size({"width": 1440, "height": 900})
+    panel.open_from_palette()
+    content = panel.page.get_by_test_id("panel-content-coco_audit")
+    heads = 0
+    for tab in ("Findings", "Images", "Objects", "Classes", "Anchors"):
+        panel.tab(tab)
+        if tab == "Anchors":
+            content.get_by_role("button", name="Propose better anchors").click()
+            panel.settle()
+        screenshot(tab)
+        controls = content.get_by_role("combobox").all()
+        assert controls
+        assert not any(control.evaluate(_CUT) for control in controls)
+        shown = content.get_by_role("columnheader").all()
+        assert not [one.text_content() for one in shown if one.evaluate(_BROKEN)]
+        heads += len(shown)
+    assert heads > 12

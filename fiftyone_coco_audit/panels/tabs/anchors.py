@@ -37,6 +37,7 @@ from fiftyone_coco_audit.panels.tabs.shared import (
     MOST_CLASSES,
     anchors_controls,
     audited,
+    hidden_classes,
     resize_controls,
     without_objects,
 )
@@ -354,11 +355,7 @@ def _by_class(matches: AnchorMatches) -> Plot:
     # The worst first; the commonest first where none is worse
     order = np.lexsort((-frame["objects"].to_numpy()[present], -unreachable[present]))
     shown = present[order][:MOST_CLASSES]
-    hidden = (
-        f" The {len(shown)} worst of {len(present):,} classes are shown."
-        if len(shown) < len(present)
-        else ""
-    )
+    hidden = hidden_classes(len(shown), len(present), "worst")
     worst = shown[0]
     headline = f"Objects of all classes can be reached.{hidden}"
     if unreachable[worst] > 0:

@@ -30,6 +30,7 @@ from fiftyone_coco_audit.panels.tabs import sets, sources
 from fiftyone_coco_audit.panels.tabs.shared import (
     MOST_CLASSES,
     audited,
+    hidden_classes,
     without_objects,
 )
 from fiftyone_coco_audit.statistics.classes import ClassStatistics
@@ -67,10 +68,10 @@ def build(reading: Reading, controls: Controls) -> Tab:
     ]
     shown = Choice(
         "list_classes",
-        "List",
+        "Classes",
         [
-            ("first", f"{MOST_CLASSES} commonest classes"),
-            ("all", f"All {len(order):,} classes"),
+            ("first", f"{MOST_CLASSES} commonest"),
+            ("all", f"All {len(order):,}"),
         ],
         controls.list_classes,
     )
@@ -257,9 +258,10 @@ def _together(
         one, other = (_images_of(statistics, shown[place]) for place in mark)
         return Selection(images=np.intersect1d(one, other))
 
+    listed = int((statistics.objects > 0).sum())
     return Plot(
         "together",
-        _dependence(statistics),
+        _dependence(statistics) + hidden_classes(len(shown), listed, "commonest"),
         heat_map(
             values,
             names,
@@ -302,12 +304,14 @@ def _dependence(statistics: ClassStatistics) -> str:
 
 def _resampled(effect: ResamplingEffect, rarest_first: NDArray[np.int64]) -> Plot:
     statistics = effect.classes
-    shown = rarest_first[statistics.objects[rarest_first] > 0][:MOST_CLASSES]
+    present = rarest_first[statistics.objects[rarest_first] > 0]
+    shown = present[:MOST_CLASSES]
     headline = (
         f"Repeating images of classes in fewer than {percent(effect.threshold)} of "
         f"them makes an epoch {effect.epoch_growth:.2f} times as long and the "
         f"imbalance {number(statistics.imbalance.ratio)} to 1 become "
         f"{number(effect.imbalance_after.ratio)} to 1."
+        f"{hidden_classes(len(shown), len(present), 'rarest')}"
     )
     hover = [
         f"{name}: repeated {factor:.2f}x, seen {gain:.2f}x"

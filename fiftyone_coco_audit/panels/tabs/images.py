@@ -199,7 +199,7 @@ def _batches(statistics: ImageStatistics) -> Text:
         [f"padded {way}", percent(p.random), percent(p.grouped), percent(p.saving)]
         for way, p in ways
     ]
-    head = ["Batches of 8", "Padding at random", "grouped", "Saved"]
+    head = ["Batches of 8", "Padding at random", "Grouped", "Saved"]
     return Text("batches", f"**{headline}**\n\n{markdown_table(head, rows)}")
 
 

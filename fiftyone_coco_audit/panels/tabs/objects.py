@@ -25,6 +25,7 @@ from fiftyone_coco_audit.panels.session import Reading
 from fiftyone_coco_audit.panels.tabs.shared import (
     MOST_CLASSES,
     audited,
+    hidden_classes,
     image_bins,
     resize_controls,
     without_objects,
@@ -165,13 +166,6 @@ def _alternatives(statistics: Statistics) -> Text:
     return Text("alternatives", f"**{headline}**\n\n{markdown_table(head, rows)}")
 
 
-def _hidden(shown: int, present: int) -> str:
-    """That not all classes are shown, if so."""
-    if shown == present:
-        return ""
-    return f" The {shown:,} worst of {present:,} classes are shown."
-
-
 def _smallest_input(statistics: Statistics) -> Plot | None:
     """The input that each class needs, and the objects that decide on it."""
     frame = statistics.network_input.smallest_input(SMALL_INPUT)
@@ -198,7 +192,7 @@ def _smallest_input(statistics: Statistics) -> Plot | None:
         "smallest_input",
         f"{named(names[:1])} needs {needed} to have 95% of "
         f"its objects at {SMALL_INPUT} px or more; {have} more than {present:,}."
-        f"{_hidden(len(shown), int(np.isfinite(side).sum()))}",
+        f"{hidden_classes(len(shown), int(np.isfinite(side).sum()), 'worst')}",
         bars(
             names,
             {"px": np.minimum(side[shown], largest)},
@@ -227,7 +221,7 @@ def _small_by_class(statistics: Statistics) -> Plot:
         have = f"{counted(affected, 'class')} {'has' if affected == 1 else 'have'}"
         headline = (
             f"{have} objects under {SMALL_INPUT} px; of {quoted(names[0])} they are "
-            f"{percent(share[shown[0]])}.{_hidden(len(shown), worth)}"
+            f"{percent(share[shown[0]])}.{hidden_classes(len(shown), worth, 'worst')}"
         )
     small = statistics.network_input.input_size < SMALL_INPUT
     category = statistics.labelled.objects.category

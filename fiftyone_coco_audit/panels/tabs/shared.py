@@ -93,6 +93,19 @@ def anchors_controls(controls: Controls) -> list[Control]:
     return [choice, text]
 
 
+def hidden_classes(shown: int, present: int, which: str) -> str:
+    """That not all classes are shown, if so.
+
+    Args:
+        shown: how many are
+        present: how many there are
+        which: those that are, such as ``"worst"``
+    """
+    if shown >= present:
+        return ""
+    return f" The {shown:,} {which} of {present:,} classes are shown."
+
+
 def image_bins(bins: Bins) -> Pick:
     """What the bars of a histogram over images stand for."""
     return lambda trace, mark: Selection.of_images(bins.index == mark)

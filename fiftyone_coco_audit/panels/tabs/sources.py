@@ -9,7 +9,7 @@ from fiftyone_coco_audit.panels.blocks import Block, Choice, Plot, Row, Text
 from fiftyone_coco_audit.panels.controls import Controls
 from fiftyone_coco_audit.panels.figures import heat_map
 from fiftyone_coco_audit.panels.selections import Selection
-from fiftyone_coco_audit.panels.tabs.shared import MOST_CLASSES
+from fiftyone_coco_audit.panels.tabs.shared import MOST_CLASSES, hidden_classes
 from fiftyone_coco_audit.statistics.classes import ClassStatistics
 from fiftyone_coco_audit.statistics.sources import SourceGaps, folders, tagged
 from fiftyone_coco_audit.wording import counted, named, percent
@@ -63,7 +63,10 @@ def _table(statistics: ClassStatistics, gaps: SourceGaps, kind: str) -> Plot:
 
     return Plot(
         "source_gaps",
-        _headline(statistics, gaps, missing, kind),
+        _headline(statistics, gaps, missing, kind)
+        + hidden_classes(
+            len(shown), len(first), "worst" if len(missing) else "commonest"
+        ),
         heat_map(
             np.where(share > 0, share, np.nan),
             names,

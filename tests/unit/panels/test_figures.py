@@ -142,6 +142,17 @@ def test_a_heat_map_has_no_colour_where_there_is_nothing():
     assert figure.layout["yaxis"]["autorange"] == "reversed"
 
 
+@pytest.mark.parametrize(("number", "angle"), [(3, -45), (18, -45), (19, -90)])
+def test_many_names_below_columns_are_upright(number: int, angle: int):
+    names = [f"class_{place}" for place in range(number)]
+    hover = [names] * number
+    figure = heat_map(np.ones((number, number)), names, names, hover, "", "")
+    assert figure.layout["xaxis"]["tickangle"] == angle
+    # They are some 12 pixels apart in half of a window of 1440 pixels
+    size = figure.layout["xaxis"].get("tickfont", figure.layout["font"])["size"]
+    assert size == (10 if angle == -90 else 12)
+
+
 def test_edges_of_bins_run_upwards_beside_a_heat_map():
     down = Bins.of(np.array([1.0, 8]), logarithmic=True)
     values = np.zeros((len(down), 1))

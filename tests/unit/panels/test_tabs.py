@@ -297,6 +297,19 @@ def test_classes_that_are_not_shown_are_counted():
     )
 
 
+@pytest.mark.parametrize(
+    ("of", "says"), [(SETS["of many images"], False), (SETS["of 1,200 classes"], True)]
+)
+def test_pairs_and_resampling_say_which_classes_are_shown(
+    of: LabelledImages, says: bool
+):
+    tab = build("classes", of)
+    present = len(np.unique(of.objects.category))
+    for name, which in (("together", "commonest"), ("resampled", "rarest")):
+        told = f" The 30 {which} of {present:,} classes are shown."
+        assert plot(tab, name).headline.endswith(told) == says
+
+
 def test_of_many_classes_only_those_with_small_objects_have_a_bar():
     rows = [(n, f"class {n}", [10, 10, 60, 60]) for n in range(40)]
     rows += [(n, f"class {n}", [90, 90, 8, 8]) for n in (3, 5)]
