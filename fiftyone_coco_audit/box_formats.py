@@ -105,9 +105,14 @@ class Meaning:
         if self.unit == "thousandths":
             other = " (or y first)" if self.box_format == "xyxy" else ""
             return f"{order}{other} from 0 to 1000"
-        if self.swapped and self.box_format == "xywh":
-            return f"{order}, or in images whose width and height are swapped,"
+        if self.may_be_swapped_size:
+            return f"{order}, or in images whose width and height are swapped"
         return order
+
+    @property
+    def may_be_swapped_size(self) -> bool:
+        """Whether boxes fit so, too, where width and height of images are swapped."""
+        return self.swapped and self.box_format == "xywh" and self.unit == "pixels"
 
     def in_pixels(
         self, raw: NDArray[np.float64], size: NDArray[np.float64]

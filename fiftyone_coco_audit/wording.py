@@ -145,3 +145,26 @@ def plural(things: Sized, one: str, many: str) -> str:
         ('has', 'have')
     """
     return one if len(things) == 1 else many
+
+
+def json_kind(value: object) -> str:
+    """What a value is in JSON, with its article.
+
+    Examples::
+
+        >>> json_kind(3), json_kind(None), json_kind("a"), json_kind({}), json_kind([])
+        ('a number', 'null', 'text', 'an object', 'a list')
+    """
+    if value is None:
+        return "null"
+    # A bool is an int, so it comes first
+    for kinds, name in (
+        (bool, "true or false"),
+        ((int, float), "a number"),
+        (str, "text"),
+        (dict, "an object"),
+        ((list, tuple), "a list"),
+    ):
+        if isinstance(value, kinds):
+            return name
+    return f"a value of type {type(value).__name__}"

@@ -151,7 +151,7 @@ def positions_hint(ids: Iterable[Id | None], count: int) -> str:
         return ""
     for first in (0, 1):
         if min(numbers) >= first and max(numbers) < count + first:
-            return f", as if they were positions counted from {first}"
+            return f", as if the ids were positions counted from {first}"
     return ""
 
 

@@ -150,8 +150,8 @@ def read_annotated(
     iscrowd = read_crowds(raw)
     crowds = int(iscrowd.sum())
     if 2 * crowds > len(raw):
-        of_all = "all" if crowds == len(raw) else f"{crowds:,}"
-        reason = f"`iscrowd` is 1 in {of_all} of {counted(len(raw), kind)}"
+        some = "all" if crowds == len(raw) else f"{crowds:,} of"
+        reason = f"`iscrowd` is 1 in {some} {counted(len(raw), kind)}"
         log.note(rules.MOSTLY_CROWDS, kind, crowds, reason)
     consumed = _OWN_KEYS | {"area", "iscrowd"}
     return Objects(

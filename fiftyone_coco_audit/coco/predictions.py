@@ -71,7 +71,7 @@ def read_matched(
         )
         raise CocoAuditError(
             f"None of the {len(records):,} predictions of {file.name} can be used with "
-            f"{target.name}; this is the first: {first.reason}{match.hint}"
+            f"{target.name}{match.hint}; this is the first: {first.reason}"
         )
     _note_parents(objects, match.names, target, log)
     found = any(row >= 0 for row in match.image_rows.values())

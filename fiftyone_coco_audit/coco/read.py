@@ -16,6 +16,7 @@ from fiftyone_coco_audit.coco.formats import (
 from fiftyone_coco_audit.coco.paths import absolute_path
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.memory import garbage_collection_paused
+from fiftyone_coco_audit.wording import json_kind
 
 # Where tools put a list of results that they write as a dict
 _RESULT_KEYS = ("predictions", "detections", "results", "annotations")
@@ -227,7 +228,7 @@ def _coco_file(data: Any, name: str, role: str) -> CocoFile:
     """Checks the outer form of a COCO dict."""
     if not isinstance(data, dict):
         raise CocoAuditError(
-            f"{name} holds a {type(data).__name__} where a COCO file is a dict with "
+            f"{name} holds {json_kind(data)} where a COCO file is a dict with "
             "`images`, `annotations` and `categories`"
         )
     if "images" not in data:
@@ -242,7 +243,7 @@ def _coco_file(data: Any, name: str, role: str) -> CocoFile:
         records = data.get(key)
         if records is not None and not isinstance(records, list):
             raise CocoAuditError(
-                f"`{key}` of {name} is a {type(records).__name__} where a COCO file "
+                f"`{key}` of {name} is {json_kind(records)} where a COCO file "
                 "has a list"
             )
         lists.append(records or [])

@@ -19,6 +19,7 @@ from fiftyone_coco_audit.coco.ids import Id, fits, read_ids
 from fiftyone_coco_audit.coco.report import ProblemLog
 from fiftyone_coco_audit.findings import Rule
 from fiftyone_coco_audit.names import is_storable
+from fiftyone_coco_audit.wording import json_kind
 
 _Value = TypeVar("_Value")
 
@@ -180,7 +181,7 @@ def is_attribute_name(name: Any) -> bool:
 
 def not_a_record(value: Any) -> str:
     """The reason for an entry that is not a JSON object."""
-    return f"it is a {type(value).__name__}, not an object"
+    return f"it is {json_kind(value)}, not an object"
 
 
 def show(record: dict[str, Any], key: str) -> str:

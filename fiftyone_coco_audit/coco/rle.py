@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.wording import counted
+from fiftyone_coco_audit.wording import counted, json_kind
 
 _FIRST_CHARACTER = 48
 _MAX_CHARACTERS_PER_RUN = 7  # 35 bits, more than any run of an image needs
@@ -113,7 +113,7 @@ def _compress_one(segmentation: Any, width: int, height: int) -> str | Broken:
     if isinstance(segmentation, list):
         return _compress_polygons(segmentation, width, height)
     if not isinstance(segmentation, dict):
-        return Broken(f"it is a {type(segmentation).__name__}, not a list or an object")
+        return Broken(f"it is {json_kind(segmentation)}, not a list or an object")
 
     size = segmentation.get("size")
     if (
@@ -129,7 +129,7 @@ def _compress_one(segmentation: Any, width: int, height: int) -> str | Broken:
         return counts
     if isinstance(counts, (list, np.ndarray)):
         return _compress_runs(counts, width, height)
-    return Broken(f"its counts are a {type(counts).__name__}, not a list or text")
+    return Broken(f"its counts are {json_kind(counts)}, not a list or text")
 
 
 def _compress_runs(

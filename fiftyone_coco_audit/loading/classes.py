@@ -13,7 +13,7 @@ from fiftyone_coco_audit.wording import listed, percent, quoted
 
 #: Share of labels that must be so for a way of writing classes to be the loader's
 NEARLY_ALL = 0.98
-#: The way of writing classes by their positions in the dataset
+#: How the ways of writing classes begin that count them from 0, in any order
 FROM_ZERO = "positions from 0"
 _BY_ID = "category ids"
 

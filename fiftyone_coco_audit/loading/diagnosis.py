@@ -245,7 +245,7 @@ class TargetChecker:
         mistakes, remarks = self._coverage(excused)
         found += mistakes
         notes += remarks
-        if encoding == FROM_ZERO and self._is_torchvision(judged):
+        if encoding.startswith(FROM_ZERO) and self._is_torchvision(judged):
             notes.append(_BACKGROUND)
         if expected is not None and (expected.box_format, expected.space) == _DETR:
             notes.append(

@@ -12,7 +12,11 @@ from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 from fiftyone_coco_audit.wording import percent
 
 if TYPE_CHECKING:
+    from fiftyone_coco_audit.box_formats import Meaning
     from fiftyone_coco_audit.statistics.overview import Statistics
+
+# From so many on, boxes that cannot be right have one cause
+_LEAST_UNFIT, _MANY_UNFIT = 5, 0.1
 
 
 def highest(values: NDArray, of: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -82,22 +86,49 @@ class WorstClasses:
         return len(self.position)
 
 
-def conversion(statistics: Statistics) -> str | None:
+def conversion(
+    statistics: Statistics, unfit: NDArray[np.int64] | None = None
+) -> str | None:
     """What to do about boxes of another format, which is not to clip or remove them.
 
     Args:
         statistics: of the images
+        unfit: the rows of boxes that cannot be right as they are read
 
     Returns:
         a sentence, None where boxes are what they should be
     """
     misread = statistics.misread
-    if misread is None:
-        return None
-    return (
-        f"{percent(misread.share)} of the boxes fit as {misread.meaning}: convert "
-        "them to [x, y, width, height] in pixels, and clip or remove none."
-    )
+    if misread is not None:
+        return (
+            f"{percent(misread.share)} of the boxes fit as {misread.meaning}. "
+            + conversion_of(misread.meaning)
+        )
+    if unfit is not None and len(unfit) >= max(
+        _LEAST_UNFIT, _MANY_UNFIT * len(statistics.shapes)
+    ):
+        return (
+            "Do not clip or remove so many boxes: they have one cause, such as boxes "
+            "in another format or scale, or images of another size than those that "
+            "were labeled. Find it, correct the file, and import it again."
+        )
+    return None
+
+
+def conversion_of(meaning: Meaning) -> str:
+    """What to do about boxes that are not ``[x, y, width, height]`` in pixels.
+
+    Args:
+        meaning: what they are instead
+    """
+    again = "import the file again; do not clip, remove or redraw any."
+    if meaning.may_be_swapped_size:
+        return (
+            "Find out with dry_run whether the file has width and height of its images "
+            "swapped. If so, correct these; if not, convert all boxes to [x, y, width, "
+            f"height] in pixels. Then {again}"
+        )
+    return f"Convert all boxes to [x, y, width, height] in pixels and {again}"
 
 
 def at(resize: ResizePolicy, form: str = "at {}") -> str:

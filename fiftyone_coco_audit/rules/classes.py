@@ -573,12 +573,22 @@ def no_objects(statistics: Statistics) -> Iterator[Evidence]:
     labelled = statistics.labelled
     if len(labelled.objects):
         return
+    message, advice = "There are no images.", None
+    crowds = int(labelled.crowds.sum())
+    if len(labelled):
+        message = f"None of {counted(len(labelled), 'image')} has an object."
+    if crowds:
+        message = (
+            f"{message[:-1]}: {crowds:,} {'label is' if crowds == 1 else 'labels are'} "
+            "marked as crowd regions (`iscrowd` 1), which training and evaluation "
+            "ignore."
+        )
+        advice = "Set `iscrowd` to 0 where a label is a single object."
     yield Evidence(
-        f"None of {counted(len(labelled), 'image')} has an object."
-        if len(labelled)
-        else "There are no images.",
+        message,
         images=np.arange(len(labelled)),
-        figures={"images": len(labelled)},
+        figures={"images": len(labelled), "crowds": crowds},
+        advice=advice,
     )
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Fewer are no sign of anything
 _LEAST_UNLABELLED = 5
+# Fewer will do where they are a quarter of the set
+_LEAST_OF_SMALL_SET, _QUARTER = 4, 0.25
 
 
 @rule(
@@ -283,11 +285,13 @@ def image_without_objects(
     if not len(found):
         return
     doubtful = int((~unlabelled.negative).sum())
-    grave = doubtful >= many * len(labelled) and doubtful >= _LEAST_UNLABELLED
+    share = doubtful / len(labelled)
+    least = _LEAST_OF_SMALL_SET if share >= _QUARTER else _LEAST_UNLABELLED
+    grave = share >= many and doubtful >= least
     signs = _signs_of_no_annotation(unlabelled, statistics) if grave else ""
-    share = f" ({percent(len(found) / len(labelled))})" if grave else ""
+    told = f" ({percent(len(found) / len(labelled))})" if grave else ""
     yield Evidence(
-        f"{out_of(found, labelled, 'image')}{share} {plural(found, 'has', 'have')} "
+        f"{out_of(found, labelled, 'image')}{told} {plural(found, 'has', 'have')} "
         f"neither objects nor crowd regions{signs}.",
         images=found,
         figures={

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fiftyone_coco_audit.findings import Evidence, rule
-from fiftyone_coco_audit.rules._shared import WorstClasses, conversion, highest
+from fiftyone_coco_audit.rules._shared import (
+    WorstClasses,
+    conversion,
+    conversion_of,
+    highest,
+)
 from fiftyone_coco_audit.statistics.shapes import (
     DUPLICATE_IOU,
     TOLERANCE,
@@ -71,7 +76,7 @@ def box_outside_image(
         + ".",
         objects=found,
         figures={"objects": len(found), "most_px": most, "wholly_outside": len(gone)},
-        advice=conversion(statistics),
+        advice=conversion(statistics, found),
     )
 
 
@@ -255,7 +260,7 @@ def degenerate_box(
             f"less than {min_side:g} px.",
             objects=found,
             figures={"objects": len(found)},
-            advice=conversion(statistics),
+            advice=conversion(statistics, found),
         )
 
 
@@ -532,4 +537,5 @@ def wrong_box_format(statistics: Statistics) -> Iterator[Evidence]:
             "share": misread.share,
             "format": str(misread.meaning),
         },
+        advice=conversion_of(misread.meaning),
     )

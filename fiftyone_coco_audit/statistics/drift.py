@@ -506,7 +506,7 @@ class Comparison(Told):
         what = "images" if name in IMAGE_PROPERTIES else "objects"
         having = "have no objects"
         if name != "num_objects" or value > 0:
-            having = _AT_MOST[name].format(value)
+            having = _AT_MOST[name].format(value).replace(" 1 objects", " 1 object")
         return (
             f"{percent(after)} of the {what} in {self.names[1]} {having}, against "
             f"{percent(before)} in {self.names[0]}; the medians are alike "

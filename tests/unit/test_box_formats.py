@@ -39,7 +39,7 @@ def other_formats(box: Boxes, size: Boxes) -> dict[str, Boxes]:
         "[x1, y1, x2, y2] in percent of the image": 100 * edges / whole,
         "[x1, y1, x2, y2] (or y first) from 0 to 1000": 1000 * edges / whole,
         "[y1, x1, y2, x2]": edges[:, [1, 0, 3, 2]],
-        "[y, x, height, width], or in images whose width and height are swapped,": (
+        "[y, x, height, width], or in images whose width and height are swapped": (
             box[:, [1, 0, 3, 2]]
         ),
         "[x, y, width, height] divided by 2": 2 * box,
@@ -62,6 +62,7 @@ def test_each_wrong_format_of_real_boxes_is_named(shared_data: Path, folder: str
         assert evidence is not None, name
         assert evidence.figures["format"] == name
         assert evidence.message.endswith(f"100% fit as {name}.")
+        assert ("dry_run" in evidence.advice) == ("swapped" in name)
         assert len(evidence.objects) == len(box)
 
 
@@ -98,7 +99,7 @@ def test_nothing_else_is_said_of_boxes_that_are_not_there(shared_data: Path, nam
     assert not left & {"CA301", "CA304", "CA306", "CA501", "CA503", "CA504", "CA510"}
     # Asked for by itself, none of them advises to clip, to remove or to enlarge
     for code in {"CA301", "CA306", "CA501", "CA502", "CA504"} & set(found):
-        assert f"fit as {name}: convert them" in found[code].advice
+        assert f"fit as {name}. Convert all boxes" in found[code].advice
     assert not {"CA503", "CA505", "CA506"} & set(found)
 
 

@@ -169,7 +169,7 @@ def test_ids_that_overlap_only_partly_are_said_to_do_so():
     assert noted[DOUBT].severity == "warning"
     assert noted[DOUBT].reason == (
         "1 of the 20 different values of `image_id` are those of no image of a.json, "
-        "as if they were positions counted from 0"
+        "as if the ids were positions counted from 0"
     )
 
 
@@ -214,7 +214,7 @@ def test_class_ids_that_look_like_positions_are_said_to_do_so():
     records = [{"image_id": 1, "category_id": n} for n in (0, 1)]
     _, _, noted = read(predictions(*records), target({1: "a.jpg"}))
 
-    assert noted["CA111"].reason.endswith("as if they were positions counted from 0")
+    assert noted["CA111"].reason.endswith("as if the ids were positions counted from 0")
 
 
 def test_the_name_of_a_category_is_no_id():

@@ -453,7 +453,7 @@ def test_ids_are_numbered_anew(ids, expected):
 
 @pytest.mark.parametrize(
     ("crowds", "count", "said"),
-    [(20, 20, "all of 20"), (11, 20, "11 of 20"), (1, 1, "all of 1 annotation")],
+    [(20, 20, "all 20"), (11, 20, "11 of 20"), (1, 1, "all 1 annotation")],
 )
 def test_most_annotations_are_crowds(crowds, count, said, log):
     read([annotation(id=n, iscrowd=int(n < crowds)) for n in range(count)], log)

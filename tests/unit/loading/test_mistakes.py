@@ -320,12 +320,15 @@ def test_positions_in_the_sorted_ids_are_right(labels, first, stated):
     assert found.label_encoding == f"positions from {first} in the order of the ids"
 
 
-def test_torchvisions_background_is_noted(labels):
+@pytest.mark.parametrize("ids", [CATEGORY_IDS, UNSORTED_IDS])
+def test_torchvisions_background_is_noted(labels, ids):
+    order = np.argsort(np.argsort(ids))
+
     def pack(scene):
         image, target = scenes.torchvision(scene)
-        return image, {**target, "labels": target["labels"] - 1}
+        return image, {**target, "labels": order[target["labels"] - 1]}
 
-    found = check(Reader(labels, pack=pack))
+    found = check(Reader(labels, pack=pack), category_ids=ids)
     assert names(found) == []
     (note,) = found.notes
     assert "background" in note and "count from 1" in note

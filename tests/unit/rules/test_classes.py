@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -360,6 +361,13 @@ def test_no_objects():
     evidence = evidence_of(rule, statistics_of(labelled([(640, 480)] * 3)))
     assert evidence.message == "None of 3 images has an object."
     assert evidence.images.tolist() == [0, 1, 2]
+    made = labelled([(640, 480)] * 3)
+    crowds = evidence_of(rule, statistics_of(replace(made, crowds=np.array([2, 0, 1]))))
+    assert crowds.message == (
+        "None of 3 images has an object: 3 labels are marked as crowd regions "
+        "(`iscrowd` 1), which training and evaluation ignore."
+    )
+    assert crowds.advice == "Set `iscrowd` to 0 where a label is a single object."
     none = evidence_of(rule, statistics_of(labelled([])))
     assert none.message == "There are no images."
     one = labelled([(640, 480)] * 3, [(1, "cat", [1, 1, 9, 9])])

@@ -186,6 +186,13 @@ def test_a_third_without_labels_among_images_alike_is_a_warning():
     assert evidence.images.tolist() == list(range(127, 201))
 
 
+def test_a_third_of_a_small_set_without_labels_is_a_warning():
+    evidence = unlabelled(FRAMES[:12], range(4))
+    assert evidence.severity == "warning"
+    assert evidence.message.startswith("4 of 12 images (33%) have neither objects")
+    assert "4 are of one folder" in evidence.message
+
+
 def test_a_few_without_labels_are_a_note():
     evidence = unlabelled(FRAMES, range(0, 200, 20))
     assert evidence.severity is None and evidence.advice is None

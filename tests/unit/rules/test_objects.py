@@ -278,6 +278,29 @@ def test_findings_of_1200_classes_are_short():
         assert len(evidence.message) < 250
 
 
+@pytest.mark.parametrize("few", [True, False])
+@pytest.mark.parametrize(
+    ("rule", "box"),
+    [
+        # Twice the size, as of the images before they were made smaller
+        (rules.box_outside_image, [150, 40, 120, 80]),
+        (rules.degenerate_box, [10, 10, 0.4, 0.4]),
+        (rules.degenerate_box, [10, 10, 30, 0]),
+    ],
+)
+def test_many_boxes_that_cannot_be_right_are_not_to_be_clipped_or_removed(
+    rule, box, few
+):
+    sound = [60, 20, 50, 40]
+    rows = [(n, "cat", box if n < 4 or not few else sound) for n in range(20)]
+    rows += [(n, "cat", [100, 50, 60, 40]) for n in range(20)]
+    evidence = found(rule, labelled([(200, 100)] * 20, rows))
+    if few:
+        assert evidence.advice is None
+    else:
+        assert evidence.advice.startswith("Do not clip or remove so many boxes")
+
+
 def test_finds_exactly_the_planted_labels_of_the_demo(demo_files):
     made, _, ids = read_labelled(demo_files.annotations)
     manifest = json.loads(demo_files.manifest.read_text())

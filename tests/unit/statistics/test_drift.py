@@ -331,6 +331,12 @@ def test_many_objects_are_named_where_medians_are_alike():
     )
 
 
+def test_one_object_is_named_in_the_singular():
+    first, second = with_counts((100, 1)), with_counts((60, 1), (40, 3))
+    (said,) = Comparison(first, second, ("train", "val")).sentences()
+    assert said.startswith("60% of the images in val have at most 1 object, against")
+
+
 def test_shapes_are_named_where_medians_are_alike():
     def boxes(*sizes):
         rows = [(n, "a", [0, 0, *size]) for n, size in enumerate(sizes * 30)]
