@@ -11,7 +11,7 @@ from textwrap import fill
 from typing import Any
 
 import fiftyone_coco_audit
-from fiftyone_coco_audit.database import database_errors_explained
+from fiftyone_coco_audit.database import database_errors_explained, leave_lost_database
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.files import NO_IMAGES, check_writable_path, write_text
 from fiftyone_coco_audit.findings import SEVERITIES
@@ -52,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(arguments)
     except CocoAuditError as error:
         print(f"coco-audit: error: {error}", file=sys.stderr)
+        leave_lost_database(error)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,6 +30,22 @@ def database_errors_explained() -> Iterator[None]:
         yield
     except (OperationError, PyMongoError) as error:
         raise CocoAuditError(explained(error)) from error
+
+
+def leave_lost_database(error: BaseException) -> None:
+    """Has FiftyOne not tidy up a database as Python ends, if that was lost.
+
+    It would print a traceback.
+
+    Args:
+        error: what ended the program
+    """
+    import fiftyone.core.odm.database as food
+    from mongoengine.errors import OperationError
+    from pymongo.errors import PyMongoError
+
+    if isinstance(error.__cause__, (OperationError, PyMongoError)):
+        atexit.unregister(food._delete_non_persistent_datasets_if_allowed)
 
 
 def explained(error: Exception) -> str:

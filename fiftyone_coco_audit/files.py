@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -101,13 +102,16 @@ def open_file(path: str | os.PathLike[str]) -> BinaryIO:
         OSError: if it is none, or cannot be opened
     """
     try:
-        regular = stat.S_ISREG(os.stat(path).st_mode)
+        status = os.stat(path)
     except OSError as error:
         error.strerror = why_no_file(os.fspath(path)) or error.strerror
         raise
-    if not regular:
+    if not stat.S_ISREG(status.st_mode):
         reason = why_no_file(os.fspath(path))
         raise OSError(errno.EINVAL, reason, os.fspath(path))
+    if not status.st_size:
+        # Linux shows streams as empty files, such as /proc/kmsg, which may never end
+        return BytesIO()
     return open(path, "rb")
 
 

@@ -291,15 +291,16 @@ def _portions(count: int, progress: Progress) -> Iterator[tuple[int, int]]:
 
 def _target_of(dataset: fo.Dataset, progress: Progress) -> tuple[list[str], Target]:
     """The samples of a dataset as what predictions are matched to."""
-    if not len(dataset):
-        raise CocoAuditError(
-            f"Dataset {dataset.name!r} has no samples, so there is nothing to add "
-            "predictions to; add its images first"
-        )
     ensure_sizes(dataset, progress)
     sample_ids, filepaths, widths, heights = dataset.values(
         ["id", "filepath", "metadata.width", "metadata.height"]
     )
+    # len(dataset) is wrong after a crash of the database
+    if not sample_ids:
+        raise CocoAuditError(
+            f"Dataset {dataset.name!r} has no samples, so there is nothing to add "
+            "predictions to; add its images first"
+        )
     stored = dataset.info.get("coco_audit", {}).get("categories")
     ids: list[Id | None] = [None] * len(sample_ids)
     if dataset.has_field("coco_id"):

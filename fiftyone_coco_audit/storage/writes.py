@@ -41,6 +41,7 @@ VALUES = "coco_audit.values."
 # For a process of another machine, which cannot be asked whether it is still at work
 _MOST_TIME = timedelta(days=1)
 _FILES_AT_ONCE = 10_000
+_RUNS = "evaluations", "runs"
 
 
 @dataclass(frozen=True)
@@ -232,6 +233,7 @@ def settle(dataset: fo.Dataset) -> None:
             _finish(dataset, note)
         elif note["added"] or _is_abandoned(note):
             _discard(note, dataset)
+    _drop_lost_runs(dataset)
 
 
 def has_notes() -> bool:
@@ -287,25 +289,46 @@ def _apply(dataset: fo.Dataset, note: Mapping[str, Any]) -> None:
 
 def _give_up(dataset: fo.Dataset, note: Mapping[str, Any]) -> None:
     """Leaves nothing of a write that the database refuses."""
-    import fiftyone.core.odm as foo
-
     changes = Changes.of(note["changes"])
     logger.warning(
         "What %s was writing to dataset %r could not be finished, and was removed",
         changes.function,
         dataset.name,
     )
-    runs = {f"{kind}." for kind in ("evaluations", "runs")}
-    lost = [path for path in changes.document if path.startswith(tuple(runs))]
-    if lost:
-        foo.get_db_conn().datasets.update_one(
-            {"_id": dataset._doc.id}, {"$unset": dict.fromkeys(lost, "")}
-        )
-        dataset._reload(hard=True)
+    runs = tuple(f"{kind}." for kind in _RUNS)
+    _drop_runs(dataset, [path for path in changes.document if path.startswith(runs)])
     delete_fields(dataset, [spec.path for spec in changes.fields])
     for run in changes.replaced_runs:
         delete_run_document(run)
     _discard(note, dataset)
+
+
+def _drop_lost_runs(dataset: fo.Dataset) -> None:
+    """Drops runs whose documents are gone.
+
+    ``delete_evaluation()`` leaves them when its process dies. FiftyOne lists them no
+    more, but refuses to look at them.
+    """
+    from bson import DBRef
+
+    lost = [
+        f"{kind}.{key}"
+        for kind in _RUNS
+        for key, run in getattr(dataset._doc, kind).items()
+        if isinstance(run, DBRef)
+    ]
+    _drop_runs(dataset, lost)
+
+
+def _drop_runs(dataset: fo.Dataset, paths: Sequence[str]) -> None:
+    """Removes runs, by their paths in the dataset's document, from that document."""
+    import fiftyone.core.odm as foo
+
+    if paths:
+        foo.get_db_conn().datasets.update_one(
+            {"_id": dataset._doc.id}, {"$unset": dict.fromkeys(paths, "")}
+        )
+        dataset._reload(hard=True)
 
 
 def delete_run_document(run: ObjectId) -> None:

@@ -590,6 +590,34 @@ def killed_in_augmenting(files: SmallCoco, code: str, folder: Path) -> None:
     worker.is_killed(APPLY.format(str(folder)))
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("document", ["foo.RunDocument", "foo.DatasetDocument"])
+def test_a_process_that_is_killed_while_it_deletes_an_evaluation(
+    document: str, moment: str, dataset: fo.Dataset, files: SmallCoco, mongodb: str
+) -> None:
+    """FiftyOne deletes it in steps; whatever is left, it can be evaluated again."""
+    ca.evaluate(dataset, progress=False)
+    ca.evaluate(dataset, eval_key="other", progress=False)
+    worker = Worker()
+    load(files, worker)
+    worker.run(SABOTAGE)
+    method = "delete" if document == "foo.RunDocument" else "save"
+    killed = f"after({document}, {method!r})"
+    if moment == "before":
+        killed = f"{document}.{method} = kill"
+    worker.is_killed(f"{killed}\nds.delete_evaluation('eval')")
+    dataset.reload()
+    ca.compute_statistics(dataset, progress=False)
+    assert dataset.has_evaluation("other")
+    ca.evaluate(dataset, progress=False)
+    assert dataset.values("eval_tp") == [1, 0, 0, 1]
+    assert_tidy(dataset)
+    dataset.delete_evaluations()
+    fields = dataset.get_field_schema(flat=True)
+    assert not [path for path in fields if "eval" in path or "other" in path]
+    assert_tidy(dataset)
+
+
 @pytest.mark.parametrize("later", ["evaluate", "apply"])
 def test_a_process_that_is_killed_while_it_adds_augmented_samples(
     later: str, dataset: fo.Dataset, files: SmallCoco, tmp_path: Path

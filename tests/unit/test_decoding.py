@@ -129,6 +129,19 @@ def test_only_regular_files_are_opened(tmp_path):
     assert "named pipe" in found.error[0] and "leads back to itself" in found.error[1]
 
 
+@pytest.mark.skipif(
+    not os.access("/proc/kmsg", os.R_OK), reason="this stream is Linux's, and root's"
+)
+def test_streams_that_look_like_files_are_not_waited_for(tmp_path):
+    """Reading the first one waits for the next message of the kernel."""
+    for stream in ("/proc/kmsg", "/proc/self/mem"):
+        link = tmp_path / f"{stream.replace('/', '_')}.jpg"
+        link.symlink_to(stream)
+        assert read_file(link) == b""
+        with pytest.raises(CocoAuditError, match="the file is empty"):
+            read_image(str(link), (8, 6))
+
+
 def test_a_process_of_its_own_survives_what_it_runs(crashing):
     elsewhere = Elsewhere(Decoding())
     good = written("RGB", format="PNG")
