@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-import fiftyone_coco_audit.rules  # noqa: F401  (fills the registry)
 from fiftyone_coco_audit.brief import Brief, of_samples
 from fiftyone_coco_audit.coco.documents import MISSING_FILE_TAG
 from fiftyone_coco_audit.coco.report import (
+    ImportReport,
     Problem,
     describe_record,
     load_report,
@@ -33,6 +33,12 @@ from fiftyone_coco_audit.findings import (
     findings_frame,
     severest_first,
     told_once,
+)
+from fiftyone_coco_audit.rules.selection import (
+    named_codes,
+    not_run_notes,
+    rules_not_run,
+    selected_rules,
 )
 from fiftyone_coco_audit.runs import load_run, save_run, stored_run
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
@@ -71,6 +77,7 @@ class Audit(Brief):
         created: when it was made, in UTC
         notes: sentences on how the data was understood
         num_crowds: the number of crowd regions, which are not among the objects
+        not_run: why selected rules were not run, by code
     """
 
     findings: tuple[Finding, ...]
@@ -82,7 +89,8 @@ class Audit(Brief):
     num_objects: int
     created: datetime
     notes: tuple[str, ...] = ()
-    num_crowds: int = 0  # audits that were stored before have none
+    num_crowds: int = 0
+    not_run: Mapping[str, str] = field(default_factory=dict)
 
     def _about(self) -> str:
         found = ", ".join(
@@ -165,6 +173,7 @@ class Audit(Brief):
             "num_crowds": self.num_crowds,
             "created": self.created.isoformat(),
             "notes": list(self.notes),
+            "not_run": dict(self.not_run),
             "findings": [asdict(finding) for finding in self.findings],
         }
 
@@ -241,7 +250,7 @@ def audit(
         anchors: the anchors of the detector; see
             :class:`.statistics.anchor_sets.AnchorSet`
         select: codes, beginnings of codes or names of the rules to run, such as
-            ``["CA4", "tiny-object-at-input"]``; all by default
+            ``["CA4", "tiny-object-at-input"]``; by default all that can run
         ignore: those not to run
         thresholds: thresholds that are not to be the default, by code or name of the
             rule, such as ``{"CA403": {"min_objects": 50}}``
@@ -258,8 +267,12 @@ def audit(
     resize, anchors = ResizePolicy.parse(resize), AnchorSet.parse(anchors)
     labelled = read_labelled_images(samples, label_field, masks=True, progress=progress)
     statistics = Statistics(labelled.images, resize, anchors)
+    report = report_of_whole(samples)
+    not_run = rules_not_run(rules, statistics, has_file=report is not None)
+    if len(not_run) == len(rules):
+        raise CocoAuditError(f"No rule can run. {' '.join(not_run_notes(not_run))}")
     findings = [
-        *import_findings(samples, rules),
+        *import_findings(samples, report, rules),
         *examine(labelled, statistics, rules, changed),
     ]
     made = Audit(
@@ -271,21 +284,34 @@ def audit(
         num_images=len(labelled.images),
         num_objects=len(labelled.images.objects),
         created=datetime.now(timezone.utc),
-        notes=(*labelled.notes, *statistics.notes, *_on_rules(rules, changed)),
+        notes=(
+            *labelled.notes,
+            *not_run_notes(not_run),
+            *_on_rules(rules, not_run, changed),
+        ),
         num_crowds=int(labelled.images.crowds.sum()),
+        not_run=not_run,
     )
-    _store(made, [rule.code for rule in rules], changed)
+    _store(made, _left_out(rules), changed)
     return made
 
 
+def _left_out(rules: Iterable[Rule]) -> list[str]:
+    """Codes of the rules of datasets that are not among some."""
+    wanted = {rule.code for rule in rules}
+    return [rule.code for rule in selected_rules() if rule.code not in wanted]
+
+
 def _on_rules(
-    rules: Sequence[Rule], thresholds: Mapping[str, Mapping[str, Any]]
+    rules: Sequence[Rule],
+    not_run: Mapping[str, str],
+    thresholds: Mapping[str, Mapping[str, Any]],
 ) -> list[str]:
     """What an audit did not look for, or did by other thresholds than the default."""
     told = []
-    run = sorted(rule.code for rule in rules)
-    left_out = sorted(set(RULES) - set(run))
-    of_all = f"of {counted(len(RULES), 'rule')}"
+    run = sorted({rule.code for rule in rules} - set(not_run))
+    left_out = _left_out(rules)
+    of_all = f"of {counted(len(selected_rules()), 'rule')}"
     if len(run) < len(left_out):
         told.append(f"Only {len(run):,} {of_all} run, by select: {listed(run)}.")
     elif left_out:
@@ -297,14 +323,14 @@ def _on_rules(
 
 
 def _store(
-    made: Audit, codes: list[str], thresholds: Mapping[str, Mapping[str, Any]]
+    made: Audit, left_out: list[str], thresholds: Mapping[str, Mapping[str, Any]]
 ) -> None:
     dataset, samples = made.samples._root_dataset, made.samples
     settings = {name: getattr(made, name) for name in _SETTINGS}
     config = dataset.init_run(
         method="audit",
         created=made.created.isoformat(),
-        left_out=sorted(set(RULES) - set(codes)),
+        left_out=left_out,
         thresholds=dict(thresholds),
         **settings,
     )
@@ -427,51 +453,6 @@ def examine(
     return severest_first(findings)
 
 
-def selected_rules(
-    select: Iterable[str] | None = None, ignore: Iterable[str] | None = None
-) -> list[Rule]:
-    """The rules that are to be run.
-
-    Args:
-        select: codes, beginnings of codes or names; all rules by default
-        ignore: those not to run
-
-    Returns:
-        a list of rules
-
-    Raises:
-        CocoAuditError: if there is no such rule
-    """
-    wanted = set(RULES) if select is None else _codes(select)
-    unwanted = _codes(ignore or ())
-    if not wanted - unwanted:
-        raise CocoAuditError(
-            f"No rule is left to run: select is {select!r} and ignore is {ignore!r}"
-        )
-    return [RULES[code] for code in sorted(wanted - unwanted)]
-
-
-def _codes(words: Iterable[str]) -> set[str]:
-    if isinstance(words, str):
-        words = words.replace(",", " ").split()
-    if not isinstance(words, Iterable):
-        words = [words]
-    codes: set[str] = set()
-    for word in words:
-        found = isinstance(word, str) and {
-            code
-            for code, rule in RULES.items()
-            if word == rule.name or code.startswith(word.upper())
-        }
-        if not word or not found:
-            raise CocoAuditError(
-                f"There is no rule {word!r}: name a code such as 'CA301', the "
-                "beginning of some such as 'CA3', or a rule's name"
-            )
-        codes |= found
-    return codes
-
-
 def _checked_thresholds(
     thresholds: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, dict[str, Any]]:
@@ -484,7 +465,7 @@ def _checked_thresholds(
             "{'few-objects': {'min_objects': 50}}"
         )
     for word, values in thresholds.items():
-        for code in _codes([word]):
+        for code in named_codes([word])[word]:
             known = RULES[code].thresholds
             for name, value in values.items():
                 if not isinstance(value, (int, float)) or value != value:
@@ -523,22 +504,34 @@ def _finding(rule: Rule, evidence: Evidence, labelled: LabelledSamples) -> Findi
     )
 
 
-def import_findings(
-    samples: fo.SampleCollection, rules: Sequence[Rule]
-) -> list[Finding]:
-    """What the import of a whole dataset said about its files.
+def report_of_whole(samples: fo.SampleCollection) -> ImportReport | None:
+    """The report on the import of a whole dataset.
 
     Args:
-        samples: a dataset; of a view nothing is told, as records that were set aside
-            are of no sample
+        samples: a dataset or a view
+
+    Returns:
+        None if there is none, or for a view: a record that was set aside is of no
+        sample, so of no view either
+    """
+    import fiftyone as fo
+
+    return load_report(samples) if isinstance(samples, fo.Dataset) else None
+
+
+def import_findings(
+    samples: fo.SampleCollection, report: ImportReport | None, rules: Sequence[Rule]
+) -> list[Finding]:
+    """What the import of a dataset said about its files.
+
+    Args:
+        samples: the dataset
+        report: the report on its import
         rules: the rules whose findings are wanted
 
     Returns:
         the findings: one for each rule, file and label field
     """
-    import fiftyone as fo
-
-    report = load_report(samples) if isinstance(samples, fo.Dataset) else None
     if report is None:
         return []
     by_rule: dict[tuple[str, str, str], list[Problem]] = {}

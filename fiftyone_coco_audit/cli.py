@@ -282,7 +282,7 @@ def _rules(arguments: argparse.Namespace) -> dict[str, Any]:
     Raises:
         CocoAuditError: if one of them means nothing
     """
-    from fiftyone_coco_audit.auditing import selected_rules
+    from fiftyone_coco_audit.rules.selection import selected_rules
     from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
     from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 

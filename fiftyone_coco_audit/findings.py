@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+#: What a rule looks at. An audit has a dataset, and mostly the file of its import
+Need = Literal["file", "dataset", "pipeline", "loader"]
 
 #: Where the pages of our own rules are
 PAGES = "https://github.com/coco-audit/fiftyone-coco-audit/blob/main/docs/rules"
@@ -57,9 +60,13 @@ class Evidence(Brief):
 Check = Callable[..., Iterable[Evidence]]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Rule:
     """Something that can be wrong, or worth knowing, about a dataset.
+
+    :func:`rule` makes and registers one. A rule of datasets is then used as the
+    decorator of its check; other rules are found by the import, by audits of
+    augmentation or by checks of loaders.
 
     Args:
         code: the stable code, such as ``"CA110"``
@@ -71,6 +78,7 @@ class Rule:
         advice: one sentence on what to do
         example: something that triggers it
         counterexample: something much like it that does not
+        needs: what it looks at
         check: a function of :class:`.statistics.overview.Statistics` that yields
             the :class:`Evidence`; its keyword-only parameters are the thresholds
         implies: codes, or beginnings of codes, of rules whose findings follow from
@@ -83,14 +91,21 @@ class Rule:
     code: str
     name: str
     severity: Severity
+    _: KW_ONLY
     explanation: str
     advice: str
-    example: str = ""
-    counterexample: str = ""
+    example: str
+    counterexample: str
+    needs: Need = "dataset"
     check: Check | None = field(default=None, compare=False)
     implies: tuple[str, ...] = ()
     needs_whole: bool = False
     changes_numbers: bool | Literal["masks"] | None = None
+
+    def __call__(self, check: Check) -> Rule:
+        """Takes its check; the rule stands under the name of the function."""
+        self.check = check
+        return self
 
     @property
     def thresholds(self) -> dict[str, Any]:
@@ -134,55 +149,25 @@ def rule_page(code: str) -> str | None:
     return f"{PAGES}/{code}.md" if re.fullmatch(r"CA\d{3}", code) else None
 
 
-def register_rules(*rules: Rule) -> None:
-    """Adds rules to the registry.
+def rule(code: str, name: str, severity: Severity, **parts: Any) -> Rule:
+    """Makes a rule, and registers it.
 
-    Raises:
-        ValueError: if a code is taken
-    """
-    for rule in rules:
-        if rule.code in RULES:
-            raise ValueError(f"two rules have the code {rule.code}")
-        RULES[rule.code] = rule
-
-
-def rule(
-    code: str,
-    name: str,
-    severity: Severity,
-    *,
-    explanation: str,
-    advice: str,
-    example: str,
-    counterexample: str,
-    implies: tuple[str, ...] = (),
-    needs_whole: bool = False,
-) -> Callable[[Check], Rule]:
-    """Makes a rule of a check, and registers it.
-
-    The arguments are those of :class:`Rule`.
+    Args:
+        code: the stable code
+        name: a short name in kebab case
+        severity: ``"error"``, ``"warning"`` or ``"note"``
+        **parts: the others of :class:`Rule`
 
     Returns:
-        a decorator
+        the rule, which decorates its check if it has one
+
+    Raises:
+        ValueError: if the code is taken
     """
-
-    def register(check: Check) -> Rule:
-        made = Rule(
-            code,
-            name,
-            severity,
-            explanation,
-            advice,
-            example,
-            counterexample,
-            check,
-            implies,
-            needs_whole,
-        )
-        register_rules(made)
-        return made
-
-    return register
+    if code in RULES:
+        raise ValueError(f"two rules have the code {code}")
+    RULES[code] = Rule(code, name, severity, **parts)
+    return RULES[code]
 
 
 @dataclass(frozen=True, repr=False)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.message import GeneratedMessage
 
-from fiftyone_coco_audit.auditing import Audit, audit, selected_rules
+from fiftyone_coco_audit.auditing import Audit, audit
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import HALF, check
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth, add_network
 from fiftyone_coco_audit.operators.open_panels import open_panel
 from fiftyone_coco_audit.operators.reports import describe_findings, findings_as_json
+from fiftyone_coco_audit.rules.selection import named_codes, selected_rules
 
 
 class RunAudit(SdkOperator):
@@ -79,8 +81,5 @@ def _add_rules(inputs: types.Object, ctx: ExecutionContext) -> None:
                 view=types.TextFieldView(space=HALF),
             )
         if words:
-            _check_rules(prop, words)
-
-
-def _check_rules(prop: types.Property, words: str | list[str]) -> None:
-    check(prop, lambda: selected_rules(words))
+            test = selected_rules if name == "select" else named_codes
+            check(prop, partial(test, words))

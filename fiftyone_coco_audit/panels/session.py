@@ -18,11 +18,23 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.auditing import (
     examine,
     import_findings,
-    selected_rules,
+    report_of_whole,
 )
-from fiftyone_coco_audit.findings import RULES, Finding, severest_first, told_once
+from fiftyone_coco_audit.coco.report import ImportReport
+from fiftyone_coco_audit.findings import (
+    RULES,
+    Finding,
+    Rule,
+    severest_first,
+    told_once,
+)
 from fiftyone_coco_audit.panels.extents import MOST_PATCHES, Extent, are_hard_to_see
 from fiftyone_coco_audit.panels.selections import Selection
+from fiftyone_coco_audit.rules.selection import (
+    not_run_notes,
+    rules_not_run,
+    selected_rules,
+)
 from fiftyone_coco_audit.statistics.inputs import (
     LabelledSamples,
     make_readable,
@@ -93,7 +105,7 @@ class Reading:
         asked = statistics, left_out, thresholds
         kept = self._findings
         if kept is None or kept[0][0] is not statistics or kept[0][1:] != asked[1:]:
-            rules = selected_rules(ignore=[code for code in left_out if code in RULES])
+            rules = self._rules(left_out)
             found = examine(self.labelled, statistics, rules, thresholds)
             of_import = [f for f in self._of_import if f.code not in left_out]
             told = told_once([*of_import, *found])
@@ -101,9 +113,29 @@ class Reading:
             return self._findings[1]
         return kept[1]
 
+    def not_run(self, statistics: Statistics, left_out: Sequence[str]) -> list[str]:
+        """Sentences on the rules that cannot run.
+
+        Args:
+            statistics: statistics of this reading
+            left_out: codes of rules that are not wanted
+        """
+        has_file = self._report is not None
+        return not_run_notes(
+            rules_not_run(self._rules(left_out), statistics, has_file=has_file)
+        )
+
+    @staticmethod
+    def _rules(left_out: Sequence[str]) -> list[Rule]:
+        return selected_rules(ignore=[code for code in left_out if code in RULES])
+
+    @cached_property
+    def _report(self) -> ImportReport | None:
+        return report_of_whole(self.samples)
+
     @cached_property
     def _of_import(self) -> list[Finding]:
-        return import_findings(self.samples, selected_rules())
+        return import_findings(self.samples, self._report, selected_rules())
 
     @property
     def dataset_name(self) -> str:

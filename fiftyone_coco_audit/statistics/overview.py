@@ -50,17 +50,6 @@ class Statistics(Told):
         whole = self.labelled.whole
         return whole is not None and len(self.labelled) < min(FEW_IMAGES, whole)
 
-    @property
-    def notes(self) -> list[str]:
-        """Sentences on what was not examined."""
-        if not self.is_glimpse:
-            return []
-        return [
-            f"The view holds {len(self.labelled):,} of {self.labelled.whole:,} images, "
-            "too few to say which classes are rare or missing: those rules were not "
-            "run."
-        ]
-
     @cached_property
     def images(self) -> ImageStatistics:
         """Sizes and aspect ratios of the images, and what resizing does to them."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from fiftyone.server.view import get_view
 
 from fiftyone_coco_audit import audit, import_coco, views
 from fiftyone_coco_audit.escaping import markdown
-from fiftyone_coco_audit.findings import RULES, Evidence, Rule, rule_page
+from fiftyone_coco_audit.findings import RULES, Evidence, rule_page
 from fiftyone_coco_audit.panels.blocks import Tab
 from fiftyone_coco_audit.panels.controls import Controls
 from fiftyone_coco_audit.panels.page import TABS as BUILDERS
@@ -121,7 +122,7 @@ def test_a_finding_links_the_page_of_its_rule(demo_dataset: fo.Dataset, monkeypa
     def check(statistics: object) -> Iterator[Evidence]:
         yield Evidence("Something of our own is wrong.")
 
-    own = Rule("OWN1", "own", "warning", "", "Change it.", check=check)
+    own = replace(RULES["CA301"], code="OWN1", advice="Change it.", check=check)
     monkeypatch.setitem(RULES, own.code, own)
     session = Session(demo_dataset)
     found = audit(demo_dataset)

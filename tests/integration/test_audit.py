@@ -22,7 +22,7 @@ from fiftyone_coco_audit import (
     views,
 )
 from fiftyone_coco_audit.auditing import RUN_KEY
-from fiftyone_coco_audit.findings import RULES
+from fiftyone_coco_audit.rules.selection import selected_rules
 from fiftyone_coco_audit.runs import save_run
 
 URI = "@coco-audit/coco-audit/"
@@ -305,7 +305,7 @@ def test_rules_that_were_not_run_are_told(dataset):
     assert load_audit(dataset).notes == found.notes
 
     (note,) = audit(dataset, select=["CA301"]).notes
-    assert note == f"Only 1 of {len(RULES)} rules run, by select: CA301."
+    assert note == f"Only 1 of {len(selected_rules())} rules run, by select: CA301."
 
     found = audit(dataset, thresholds={"few-objects": {"min_objects": 5}})
     assert found.notes[-1] == "Other thresholds than the default: CA403."
@@ -487,4 +487,26 @@ def test_views_of_a_few_images_say_nothing_on_missing_classes(dataset):
     found = audit(dataset.limit(3))
     assert not [f for f in found if f.code in ("CA401", "CA403", "CA404")]
     assert any("3 of 200 images, too few to say" in note for note in found.notes)
-    assert not any("too few to say" in note for note in audit(dataset).notes)
+    assert audit(dataset).not_run == {}
+
+
+def test_what_cannot_run_is_refused_or_listed(dataset):
+    view = dataset.limit(60)
+    foreign = fo.Dataset()
+    foreign.add_samples([sample.copy() for sample in dataset.limit(3)])
+    for samples, select, words in (
+        (dataset, ["CA6"], "'CA6' selects no rule that can run here. audit_augm"),
+        (dataset, ["CA301", "CA601"], "'CA601' selects no rule"),
+        (view, ["CA1"], "No rule can run. Not run: CA101, .* need a whole dataset"),
+        (foreign, ["CA1"], "a whole dataset that import_coco made"),
+        (dataset.limit(3), ["CA401"], "3 of 200 images, too few to say"),
+    ):
+        with pytest.raises(CocoAuditError, match=words):
+            audit(samples, select=select)
+    listed = audit(view, select=["CA1", "CA302"])
+    assert "CA101" in listed.not_run and "CA302" not in listed.not_run
+    assert json.loads(listed.to_json())["not_run"] == listed.not_run
+    assert load_audit(dataset).not_run == listed.not_run
+    assert "Not run: CA101, CA102, CA103 and" in listed.to_text()
+    # The file of an import was read, and nothing was wrong with it
+    assert audit(dataset, select=["CA1"]).not_run == {}

@@ -124,6 +124,7 @@ def test_a_mistake_is_one_sentence(arguments, capsys):
         ["--audit-json", "no/such/folder.json"],
         ["--resize", "letterbox 99999999999999999999"],
         ["--select", ""],
+        ["--select", "CA6", "--fail-on", "error"],
     ],
 )
 def test_what_means_nothing_is_told_before_anything_is_imported(

@@ -9,8 +9,10 @@ import pytest
 
 import fiftyone_coco_audit.rules  # noqa: F401  (fills the registry)
 from fiftyone_coco_audit.auditing import examine
+from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.findings import RULES, Finding, told_once
 from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.rules.selection import rules_not_run, selected_rules
 from tests.labelled import evidence_of, labelled, statistics_of
 
 
@@ -67,17 +69,15 @@ ON_CLASSES = ("CA401", "CA403", "CA404")
 @pytest.mark.parametrize("whole", [None, 5])
 def test_small_datasets_get_warnings_on_rare_and_missing_classes(code, whole):
     assert evidence_of(code, statistics_of(rare(whole)))
-    assert statistics_of(rare(whole)).notes == []
+    assert not rules_not_run([RULES[code]], statistics_of(rare(whole)), has_file=True)
 
 
 @pytest.mark.parametrize("code", [f"CA4{n:02}" for n in (1, 2, 3, 4, 5, 6, 7, 11)])
 def test_views_of_a_few_images_do_not(code):
     statistics = statistics_of(rare(whole=6))
     assert evidence_of(code, statistics) is None
-    assert statistics.notes == [
-        "The view holds 5 of 6 images, too few to say which classes are rare or "
-        "missing: those rules were not run."
-    ]
+    (reason,) = rules_not_run([RULES[code]], statistics, has_file=True).values()
+    assert reason.startswith("The view holds 5 of 6 images, too few to say")
 
 
 def test_views_of_many_images_do():
@@ -119,3 +119,35 @@ def test_severity_and_advice_of_what_was_found_come_before_those_of_the_rule():
     )
     chosen = found("sizes 32,64,128 ratios .5,1,2 strides 8,16,32")
     assert (chosen.severity, chosen.advice) == ("warning", RULES["CA510"].advice)
+
+
+def codes_of(rules):
+    return {rule.code for rule in rules}
+
+
+def test_a_selection_that_cannot_run_is_refused():
+    assert codes_of(selected_rules()) == {
+        code for code, rule in RULES.items() if rule.needs in ("file", "dataset")
+    }
+    assert codes_of(selected_rules(needs=["pipeline"])) == {
+        code for code, rule in RULES.items() if rule.needs == "pipeline"
+    }
+    for select, needs, words in (
+        ("CA601", ["dataset"], "audit_augmentation"),
+        ("CA3, object-gone", ["dataset"], "'object-gone' selects no rule"),
+        ("CA3", ["pipeline"], r"audit\(dataset\) runs"),
+        ("CA1", ["dataset"], "a whole dataset that import_coco made"),
+    ):
+        with pytest.raises(CocoAuditError, match=words):
+            selected_rules(select, needs=needs)
+
+
+def test_rules_that_cannot_run_are_given_with_the_reason():
+    statistics = statistics_of(rare(whole=6))
+    wanted = selected_rules(["CA"])
+    reasons = rules_not_run(wanted, statistics, has_file=False)
+    kinds = {rule.needs for rule in wanted if rule.code in reasons}
+    assert kinds >= {"file", "pipeline", "dataset"}
+    assert {"CA101", "CA401", "CA601"} <= set(reasons)
+    with_file = rules_not_run(wanted, statistics, has_file=True)
+    assert set(reasons) - set(with_file) == codes_of(selected_rules("CA1"))

@@ -113,8 +113,16 @@ def long_image(
     yield Evidence("Long.")
 
 
-LONG = Rule("CA299", "long", "note", "Why.", "Do.", "A long one.", "No.", long_image)
-PLAIN = Rule("CA101", "plain", "error", "It is plain.", "Make it so.", "A.", "B.")
+def rule(code: str, name: str, severity: str, why: str, *texts: str) -> Rule:
+    """A rule that is not registered."""
+    names = ("advice", "example", "counterexample")
+    needs = {"CA1": "file", "CA6": "pipeline"}.get(code[:3], "dataset")
+    parts = dict(zip(names, texts, strict=True))
+    return Rule(code, name, severity, explanation=why, needs=needs, **parts)
+
+
+LONG = rule("CA299", "long", "note", "Why.", "Do.", "A long one.", "No.")(long_image)
+PLAIN = rule("CA101", "plain", "error", "It is plain.", "Make it so.", "A.", "B.")
 
 
 def test_meanings_are_those_of_the_docstring() -> None:
@@ -148,7 +156,7 @@ def test_a_rule_of_the_import_has_no_thresholds_and_names_the_import() -> None:
 
 
 def test_a_rule_of_pipelines_names_what_finds_it() -> None:
-    turned = Rule("CA699", "turned", "note", "It turns.", "Stop it.", "A.", "B.")
+    turned = rule("CA699", "turned", "note", "It turns.", "Stop it.", "A.", "B.")
     page = render_pages([turned])["CA699.md"]
 
     assert "Found by `audit_augmentation(dataset, pipeline)`" in page

@@ -39,10 +39,11 @@ def build(reading: Reading, controls: Controls) -> Tab:
     cards: list[Block] = [
         Card(_name(finding), finding, reading.extent(finding)) for finding in found
     ]
+    not_run = reading.not_run(statistics, controls.rules()[0])
     # What is ignored, what had to be assumed, and what was not examined
     understood = [
         Text(f"note{n}", markdown(note))
-        for n, note in enumerate([*reading.labelled.notes, *statistics.notes])
+        for n, note in enumerate([*reading.labelled.notes, *not_run])
     ]
     headline = Text("headline", f"**{told or 'No findings: all rules are satisfied'}**")
     return Tab(

@@ -1,0 +1,129 @@
+"""Which rules are run, and why others are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.findings import RULES, Need, Rule
+from fiftyone_coco_audit.statistics.overview import Statistics
+from fiftyone_coco_audit.wording import listed
+
+#: What an audit of a dataset can look at
+OF_DATASETS: tuple[Need, ...] = ("file", "dataset")
+
+_RUN_BY: dict[Need, str] = {
+    "file": "Rules of files need a whole dataset that import_coco made.",
+    "dataset": "audit(dataset) runs rules of datasets.",
+    "pipeline": "audit_augmentation(dataset, pipeline) runs rules of pipelines.",
+    "loader": "check_loader(dataset, loader) runs rules of loaders.",
+}
+
+
+def selected_rules(
+    select: Iterable[str] | None = None,
+    ignore: Iterable[str] | None = None,
+    needs: Iterable[Need] = OF_DATASETS,
+) -> list[Rule]:
+    """The rules that are wanted.
+
+    Args:
+        select: codes, beginnings of codes or names; by default all rules that can run
+        ignore: those that are not wanted
+        needs: what there is for rules to look at
+
+    Returns:
+        a list of rules; those that are selected may include some that cannot run
+
+    Raises:
+        CocoAuditError: if there is no such rule, or none of a name can run
+    """
+    able = {code for code, rule in RULES.items() if rule.needs in needs}
+    wanted = set(able)
+    if select is not None:
+        wanted = set()
+        for word, codes in named_codes(select).items():
+            wanted |= codes
+            if not codes & able:
+                raise CocoAuditError(
+                    f"{word!r} selects no rule that can run here. "
+                    f"{_RUN_BY[RULES[min(codes)].needs]}"
+                )
+    wanted -= set().union(*named_codes(ignore or ()).values())
+    if not wanted & able:
+        raise CocoAuditError(
+            f"No rule is left to run: select is {select!r} and ignore is {ignore!r}"
+        )
+    return [RULES[code] for code in sorted(wanted)]
+
+
+def named_codes(words: Iterable[str]) -> dict[str, set[str]]:
+    """The codes of the rules that words name.
+
+    Args:
+        words: codes, beginnings of codes or names; also as one text, with commas
+
+    Raises:
+        CocoAuditError: if there is no such rule
+    """
+    if isinstance(words, str):
+        words = words.replace(",", " ").split()
+    if not isinstance(words, Iterable):
+        words = [words]
+    found: dict[str, set[str]] = {}
+    for word in words:
+        codes = isinstance(word, str) and {
+            code
+            for code, rule in RULES.items()
+            if word == rule.name or code.startswith(word.upper())
+        }
+        if not word or not codes:
+            raise CocoAuditError(
+                f"There is no rule {word!r}: name a code such as 'CA301', the "
+                "beginning of some such as 'CA3', or a rule's name"
+            )
+        found[word] = codes
+    return found
+
+
+def rules_not_run(
+    rules: Iterable[Rule], statistics: Statistics, *, has_file: bool
+) -> dict[str, str]:
+    """Why rules are not run in an audit of a dataset.
+
+    Args:
+        rules: the rules that are wanted
+        statistics: of the images
+        has_file: whether it is a whole dataset whose import is known
+
+    Returns:
+        a sentence for each rule that cannot run, by its code
+    """
+    reasons = {}
+    for rule in rules:
+        if rule.needs not in OF_DATASETS or (rule.needs == "file" and not has_file):
+            reasons[rule.code] = _RUN_BY[rule.needs]
+        elif rule.needs_whole and statistics.is_glimpse:
+            reasons[rule.code] = (
+                f"The view holds {len(statistics.labelled):,} of "
+                f"{statistics.labelled.whole:,} images, too few to say which classes "
+                "are rare or missing."
+            )
+    return reasons
+
+
+def not_run_notes(reasons: Mapping[str, str]) -> list[str]:
+    """Sentences on the rules that were not run, one for each reason.
+
+    Args:
+        reasons: the reasons by code
+
+    Examples::
+
+        >>> not_run_notes({"CA101": "No file.", "CA102": "No file."})
+        ['Not run: CA101 and CA102. No file.']
+    """
+    codes: dict[str, list[str]] = {}
+    for code, reason in reasons.items():
+        codes.setdefault(reason, []).append(code)
+    return [f"Not run: {listed(some)}. {reason}" for reason, some in codes.items()]
