@@ -16,6 +16,7 @@ from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.presets import PRESETS
 from fiftyone_coco_audit.operators.pipeline_forms import form_of
 from fiftyone_coco_audit.panels.base import keep, kept
+from fiftyone_coco_audit.panels.compact import NOT_WIDENED
 from fiftyone_coco_audit.panels.inputs import changed_control
 from fiftyone_coco_audit.panels.preview_controls import (
     TEXT,
@@ -151,7 +152,11 @@ class AugmentationPreviewPanel(foo.Panel):
         """The panel as a form."""
         panel = types.Object()
         add_page(panel, self, ctx)
-        return types.Property(panel, view=types.GridView(orientation="vertical"))
+        return types.Property(
+            panel,
+            # As wide as the panel, not as its longest line
+            view=types.GridView(orientation="vertical", componentsProps=NOT_WIDENED),
+        )
 
 
 def _change(ctx: ExecutionContext) -> bool:

@@ -49,8 +49,8 @@ _WIDTHS = {"small": 150, "medium": 240, "large": 480}
 # Pictures have more pixels than that, as they fill the page and screens show more
 _PIXELS, _ZOOM = 2.0, 1.6
 # With these, the controls of draws are on one line there
-_WIDE, _CHOICE, _SMALL = "200px", "146px", "104px"
-_NARROW = {"draws": "80px", "draw": "80px", "seed": "88px"}
+_WIDE, _CHOICE, _SMALL, _SHOW = "200px", "146px", "104px", "138px"
+_NARROW = {"draws": "76px", "draw": "76px", "seed": "84px"}
 _PARAMETER = "170px"
 _BOX_PARAMETERS = tuple(
     Parameter(name, "number", 0.0, minimum=0, maximum=most)
@@ -196,7 +196,7 @@ def _add_controls(
         grows=True,
     )
     shows = [(DRAWS, "Several draws"), (STEPS, "Step by step")]
-    add_choice(row, "show", "Show", shows, controls.show, owner.change, _CHOICE)
+    add_choice(row, "show", "Show", shows, controls.show, owner.change, _SHOW)
     entry, label = ("draws", "Draws") if controls.show == DRAWS else ("draw", "Draw")
     for name, called in ((entry, label), ("seed", "Seed")):
         row.str(

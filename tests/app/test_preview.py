@@ -683,6 +683,7 @@ def test_beside_the_other_panel(
     assert legend["y"] < boxes[0]["y"] < legend["y"] + 80
     # All of the first two pictures is in view
     assert all(box["y"] + box["height"] < width * 5 // 8 for box in boxes[:2])
+    _no_control_is_cut(content)
     # The controls of draws are on one line
     row = [panel.control("Pipeline"), panel.control("Show")]
     row += [panel.field("Draws"), panel.field("Seed")]
@@ -695,6 +696,36 @@ def test_beside_the_other_panel(
         page.get_by_role("button", name="Next sample").focus()
         panel.does(lambda key=key: page.keyboard.press(key))
         expect(page.get_by_text(f"{number} of 200 in the grid")).to_be_visible()
+
+
+def _no_control_is_cut(content: Locator) -> None:
+    controls = content.get_by_role("combobox").all()
+    assert controls
+    assert not any(
+        control.evaluate("e => e.scrollWidth > e.clientWidth") for control in controls
+    )
+
+
+@pytest.mark.browser
+def test_all_of_a_wide_modal_is_used(
+    panel: PreviewPanel, screenshot: Screenshot
+) -> None:
+    page = panel.page
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    panel.open_in_modal(2)
+    page.mouse.move(960, 540)
+    content = page.get_by_test_id("panel-content-augmentation_preview").last
+    edges = [box["x"] + box["width"] for box in map(_box, content.locator("img").all())]
+    arrow = _box(page.get_by_test_id("nav-right-button"))
+    screenshot("modal")
+    assert 0 <= arrow["x"] - max(edges) < 60
+    _no_control_is_cut(content)
+
+
+def _box(part: Locator) -> Mapping[str, float]:
+    found = part.bounding_box()
+    assert found
+    return found
 
 
 @pytest.mark.browser
