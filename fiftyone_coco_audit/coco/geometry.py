@@ -16,15 +16,19 @@ from fiftyone_coco_audit.coco.mending import read_masks
 from fiftyone_coco_audit.coco.records import (
     Faults,
     column,
+    read_number,
     read_numbers,
-    show,
+    show_number,
     taken,
+    unpacked,
 )
 from fiftyone_coco_audit.coco.report import ProblemLog
 
 
 def read_boxes(values: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Boxes as ``(N, 4)``, and whether each is a list of four numbers."""
+    if str in set(map(type, values)):
+        values = [unpacked(value) for value in values]
     four = np.array(
         [isinstance(v, (list, tuple)) and len(v) == 4 for v in values], bool
     )
@@ -34,7 +38,9 @@ def read_boxes(values: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.b
     )
     boxes[four] = read_numbers(flat).reshape(-1, 4)
     if not set(map(type, flat)) <= {int, float}:
-        are_numbers = [isinstance(v, numbers.Real) for v in flat]
+        are_numbers = [
+            isinstance(v, numbers.Real) or not np.isnan(read_number(v)) for v in flat
+        ]
         four[four] = np.array(are_numbers, bool).reshape(-1, 4).all(axis=1)
     return boxes, four
 
@@ -107,7 +113,9 @@ def read_shapes(
     box[replaced] = rle.boxes(taken(texts, replaced), sizes[replaced])
 
     def shown(row: int) -> str:
-        shown = f"its `bbox` is {show(raw[row], 'bbox')}"
+        shown = f"its `bbox` is {show_number(raw[row], 'bbox')}"
+        if np.isfinite(box[row]).all() and (box[row, 2:] > 0).all():
+            shown = f"{shown}, which is too large to compute with"
         if has_mask[row]:
             return f"{shown}, and its mask is empty"
         if row in broken:
@@ -122,7 +130,7 @@ def read_shapes(
     wrong = replaced[has_box[replaced]].tolist()
     fault.warn(
         rules.BOX_REPLACED,
-        {row: f"its `bbox` is {show(raw[row], 'bbox')}" for row in wrong},
+        {row: f"its `bbox` is {show_number(raw[row], 'bbox')}" for row in wrong},
     )
     return Shapes(box, texts, has_box)
 
@@ -144,9 +152,18 @@ def read_areas(
     return areas
 
 
-def read_crowds(records: list[dict[str, Any]]) -> NDArray[np.int64]:
+def read_crowds(records: list[dict[str, Any]], log: ProblemLog) -> NDArray[np.int64]:
     """Whether each record is a crowd: ``(N,)`` of 0 and 1."""
     values = column(records, "iscrowd")
+    if not set(map(type, values)) <= {int, type(None)} or set(values) - {0, 1, None}:
+        unusual = [
+            value
+            for value in values
+            if value is not None
+            and not (isinstance(value, numbers.Real) and value in (0, 1))
+        ]
+        reason = f"their `iscrowd` is {unusual[0]!r}, for example" if unusual else ""
+        log.note(rules.UNUSUAL_CROWD, "annotation", len(unusual), reason)
     return np.array([_is_crowd(value) for value in values], dtype=np.int64)
 
 

@@ -19,7 +19,14 @@ from fiftyone_coco_audit.coco.paths import (
     NoImageFolder,
     read_size,
 )
-from fiftyone_coco_audit.coco.records import AddProblem, identified, read_numbers, show
+from fiftyone_coco_audit.coco.records import (
+    AddProblem,
+    identified,
+    note_numbers_as_text,
+    read_numbers,
+    show,
+    show_number,
+)
 from fiftyone_coco_audit.coco.report import ProblemLog
 from fiftyone_coco_audit.names import is_storable
 
@@ -55,6 +62,7 @@ def read_images(
         an :class:`Images`
     """
     kept: dict[Id, tuple[Location, tuple[int, int]]] = {}
+    sized: list[dict[str, Any]] = []
     seen_paths: set[str] = set()
     sizes_read = 0
     locations = folder.locate(filter(None, map(_file_name, records)))
@@ -66,14 +74,15 @@ def read_images(
             add(rules.IMAGE_WITHOUT_FILE_NAME, reason)
             continue
         size = _size(record.get("width"), record.get("height"))
+        if size is not None:
+            sized.append(record)
         if size is None and not place.reason:
             size = read_size(place.path)
             sizes_read += size is not None
         if size is None:
-            reason = (
-                f"its `width` is {show(record, 'width')}, its `height` is "
-                f"{show(record, 'height')}, and {place.reason or 'the file is broken'}"
-            )
+            width, height = (show_number(record, key) for key in ("width", "height"))
+            why = place.reason or "the file is broken"
+            reason = f"its `width` is {width}, its `height` is {height}, and {why}"
             add(rules.IMAGE_WITHOUT_SIZE, reason)
             continue
 
@@ -89,6 +98,7 @@ def read_images(
     log.note(
         rules.SIZE_FROM_FILE, "image", sizes_read, "they have no size of their own"
     )
+    note_numbers_as_text(sized, ("width", "height"), "image", log)
     places = [place for place, _ in kept.values()]
     _note_guesses(locations, places, log)
     no_folder = isinstance(folder, NoImageFolder)

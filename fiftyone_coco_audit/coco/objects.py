@@ -25,8 +25,10 @@ from fiftyone_coco_audit.coco.records import (
     Faults,
     column,
     dicts,
+    note_numbers_as_text,
     read_numbers,
     show,
+    show_number,
     taken,
 )
 from fiftyone_coco_audit.coco.report import ProblemLog
@@ -145,9 +147,10 @@ def read_annotated(
             reason = f"its `id` is {show(record, 'id')}"
             log.add(rules.ANNOTATION_WITHOUT_ID, kind, row, None, reason)
     _note_huge(shapes, kind, log)
+    note_numbers_as_text(raw, ("bbox", "area"), kind, log)
     boxless = int((~shapes.has_box).sum())
     log.note(rules.BOX_FROM_MASK, kind, boxless, "their `bbox` is missing or empty")
-    iscrowd = read_crowds(raw)
+    iscrowd = read_crowds(raw, log)
     crowds = int(iscrowd.sum())
     if 2 * crowds > len(raw):
         some = "all" if crowds == len(raw) else f"{crowds:,} of"
@@ -194,13 +197,14 @@ def read_predicted(
     fault.mark(
         rules.UNUSABLE_SCORE,
         ~np.isfinite(score),
-        lambda row: f"its `score` is {show(records[row], 'score')}",
+        lambda row: f"its `score` is {show_number(records[row], 'score')}",
     )
     fault.report(log, kind, names.ids)
 
     order = _by_image(names.image, fault.none)
     raw, names, shapes = taken(raw, order), names.take(order), shapes.take(order)
     _note_huge(shapes, kind, log)
+    note_numbers_as_text(raw, ("bbox", "score"), kind, log)
     return Objects(
         image=names.image,
         category=names.category,
@@ -240,7 +244,8 @@ def _read_names(
 ) -> _Names:
     def read(key: str) -> list[Id | None]:
         ids, texts = read_ids(column(raw, key))
-        log.note(rules.ID_AS_TEXT, kind, texts, f"their `{key}` is a number as text")
+        reason = f"their `{key}` is a number as text"
+        log.note(rules.NUMBER_AS_TEXT, kind, texts, reason)
         return ids
 
     def referred(

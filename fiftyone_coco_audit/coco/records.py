@@ -5,10 +5,13 @@ Every table of a COCO file is read with these; nothing here knows what a record 
 
 from __future__ import annotations
 
+import json
 import math
 import numbers
+import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -24,6 +27,8 @@ from fiftyone_coco_audit.wording import json_kind
 _Value = TypeVar("_Value")
 
 AddProblem = Callable[[Rule, str], None]
+
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
 def identified(
@@ -61,7 +66,7 @@ def identified(
             add(duplicate, f"an earlier {kind} has the same id")
         else:
             yield record, id_, add
-    log.note(rules.ID_AS_TEXT, kind, texts, "their `id` is a number as text")
+    log.note(rules.NUMBER_AS_TEXT, kind, texts, "their `id` is a number as text")
 
 
 class Faults:
@@ -150,13 +155,51 @@ def read_numbers(values: Sequence[Any]) -> NDArray[np.float64]:
 
 
 def read_number(value: Any) -> float:
-    """A value as a number: NaN for what is none, infinite for what is too large."""
+    """A value as a number, also where it is text, such as ``"0.9"``.
+
+    Returns:
+        the number: NaN for what is none, infinite for what is too large
+    """
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        return float(value)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return math.nan
     try:
         return float(value)
     except OverflowError:
         return math.inf
+
+
+def unpacked(value: Any) -> Any:
+    """A list that is JSON in a text as a list, anything else as it is."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with suppress(ValueError, RecursionError):
+            return json.loads(value)
+    return value
+
+
+def note_numbers_as_text(
+    records: Sequence[dict[str, Any]],
+    keys: Sequence[str],
+    kind: Literal["image", "annotation", "prediction"],
+    log: ProblemLog,
+) -> None:
+    """Notes how many records have text where a number or a list of numbers belongs."""
+    for key in keys:
+        values = column(records, key)
+        inner = chain.from_iterable(v for v in values if isinstance(v, list))
+        if str not in {*map(type, values), *map(type, inner)}:
+            continue  # as nearly always, and a million times as fast
+        texts = sum(_is_number_as_text(value, key == "bbox") for value in values)
+        log.note(rules.NUMBER_AS_TEXT, kind, texts, f"their `{key}` is text")
+
+
+def _is_number_as_text(value: Any, is_list: bool) -> bool:
+    parts = unpacked(value) if is_list else [value]
+    if not isinstance(parts, list):
+        return False
+    has_text = isinstance(value, str) or str in set(map(type, parts))
+    return has_text and not any(math.isnan(read_number(part)) for part in parts)
 
 
 def is_plain(value: Any) -> bool:
@@ -182,6 +225,16 @@ def is_attribute_name(name: Any) -> bool:
 def not_a_record(value: Any) -> str:
     """The reason for an entry that is not a JSON object."""
     return f"it is {json_kind(value)}, not an object"
+
+
+def show_number(record: dict[str, Any], key: str) -> str:
+    """As :func:`show`, for what has to be a number or a list of numbers."""
+    value = record.get(key)
+    if isinstance(value, str):
+        return f"{show(record, key)}, which is text"
+    if isinstance(value, list) and str in set(map(type, value)):
+        return f"{show(record, key)}, which holds text"
+    return show(record, key)
 
 
 def show(record: dict[str, Any], key: str) -> str:

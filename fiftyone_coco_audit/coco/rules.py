@@ -125,7 +125,7 @@ UNUSABLE_BOX = file_rule(
     "unusable-box",
     "error",
     explanation="A box has a side that is not positive, or a number that is not "
-    "finite.",
+    "finite or is too large to compute with.",
     advice="Write the box as [x, y, width, height] in pixels with positive sides.",
     example='The annotation `{"bbox": [10, 10, 0, 30]}`.',
     counterexample='The annotation `{"bbox": [10, 10, 0.5, 30]}`.',
@@ -274,12 +274,13 @@ PREDICTION_OF_PARENT = file_rule(
     example='The prediction `{"category_id": 3}`, of the parent of cat and dog.',
     counterexample='The prediction `{"category_id": 1}`, of cat.',
 )
-ID_AS_TEXT = file_rule(
+NUMBER_AS_TEXT = file_rule(
     "CA130",
-    "id-as-text",
+    "number-as-text",
     "note",
-    explanation="Ids that are whole numbers written as text were read as numbers.",
-    advice="Write ids as numbers.",
+    explanation="Numbers that are written as text were read as numbers: ids, boxes, "
+    "areas, scores and the sizes of images.",
+    advice="Write them as numbers, because other COCO tools stop at text.",
     example='The image `{"id": "1"}`.',
     counterexample='The image `{"id": "frame_1"}`, which is no number.',
 )
@@ -415,4 +416,16 @@ PARENT_CATEGORY = file_rule(
     '"supercategory": "animal"}`, all objects being of the second.',
     counterexample='The categories `{"id": 1, "supercategory": "cat"}` and `{"id": 2, '
     '"supercategory": "animal"}`.',
+)
+UNUSUAL_CROWD = file_rule(
+    "CA145",
+    "unusual-iscrowd",
+    "note",
+    explanation="An `iscrowd` is not 0 or 1; like pycocotools, the import takes any "
+    'value for a crowd but 0, false and nothing, except that the texts "0" and "false" '
+    "are no crowd here.",
+    advice="Write 1 for a crowd region and 0 for a single object.",
+    example='The annotations `{"iscrowd": 2}` and `{"iscrowd": 0}`.',
+    counterexample='The annotations `{"iscrowd": 1}` and `{"iscrowd": 0}`.',
+    changes_numbers=True,
 )

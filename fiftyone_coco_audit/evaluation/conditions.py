@@ -106,7 +106,7 @@ def _objects_that_count(
 
 
 def _predictions_that_count(evaluation: Evaluation) -> Iterator[str]:
-    """Predictions beyond the limit, and none at all."""
+    """No predictions at all, those beyond the limit, and scores of another scale."""
     predictions, matches = evaluation.predictions, evaluation.matches
     if not len(predictions):
         yield "There are no predictions, so every object counts as missed."
@@ -117,6 +117,16 @@ def _predictions_that_count(evaluation: Evaluation) -> Iterator[str]:
         yield (
             f"{beyond:,} of {counted(len(predictions), 'prediction')} {_are(beyond)} "
             f"not counted, because only the best {most} of each image and class are."
+        )
+    threshold = evaluation.settings.score_threshold
+    score = np.asarray(predictions.score)
+    above = int((score > 1).sum())
+    if above and threshold <= 1:
+        yield (
+            f"{above:,} of {counted(len(predictions), 'prediction')} {_have(above)} a "
+            f"score above 1 (the highest is {score.max():g}), so the score "
+            f"threshold of {threshold:g} means little: give `score_threshold` on the "
+            "same scale, or write scores from 0 to 1. AP needs only their order."
         )
 
 

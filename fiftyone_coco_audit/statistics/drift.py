@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from fiftyone_coco_audit.brief import Brief, Told
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import shortened
 from fiftyone_coco_audit.objects import LabelledImages
-from fiftyone_coco_audit.wording import counted, percent, quoted
+from fiftyone_coco_audit.wording import counted, percent, plural, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -444,14 +445,31 @@ class Comparison(Told):
                 the number of classes, and of properties (Bonferroni)
 
         Returns:
-            a list of sentences: classes missing on a side, the distribution of
-            classes, properties
+            a list of sentences: images of both sets, classes missing on a side, the
+            distribution of classes, properties
         """
         return [
+            *self._shared_images(),
             *self._missing_classes(max_p_value),
             *self._drifted_classes(min_class_drift, max_p_value),
             *self._drifted_properties(min_statistic, max_p_value),
         ]
+
+    @cached_property
+    def shared(self) -> list[str]:
+        """The files that are in both sets, in the order of the first."""
+        others = set(self.second.filepaths)
+        return [p for p in dict.fromkeys(self.first.filepaths) if p in others]
+
+    def _shared_images(self) -> Iterator[str]:
+        if self.shared:
+            yield (
+                f"{counted(len(self.shared), 'image')} of {self.names[0]} "
+                f"{plural(self.shared, 'has', 'have')} the same file in "
+                f"{self.names[1]}, such as {quoted(os.path.basename(self.shared[0]))}: "
+                "remove them from one set, because a model must not be tested on "
+                "images that it was trained on."
+            )
 
     def _missing_classes(self, max_p_value: float) -> Iterator[str]:
         sizes = len(self.first), len(self.second)

@@ -141,7 +141,7 @@ IMAGE_FAULTS = [
     (rules.IMAGE_WITHOUT_SIZE, image(file_name="broken.png", width=0)),
     (rules.IMAGE_WITHOUT_SIZE, image(file_name="broken.png", height=-5)),
     (rules.IMAGE_WITHOUT_SIZE, image(file_name="broken.png", height=4.5)),
-    (rules.IMAGE_WITHOUT_SIZE, image(file_name="broken.png", height="48")),
+    (rules.IMAGE_WITHOUT_SIZE, image(file_name="broken.png", height="4.5")),
     (rules.IMAGE_WITHOUT_SIZE, image(file_name="broken.png", height=10**400)),
 ]
 
@@ -254,7 +254,7 @@ def test_image_ids_as_text_are_noted(folder, log):
 
     assert images.ids == [5, "x"]
     (problem,) = log.problems
-    assert (problem.code, problem.records) == (rules.ID_AS_TEXT.code, 1)
+    assert (problem.code, problem.records) == (rules.NUMBER_AS_TEXT.code, 1)
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ COMMON_FAULTS = [
     (rules.NO_BOX, lambda record: {**record, "bbox": []}),
     (rules.NO_BOX, lambda record: {**record, "bbox": [1, 2, 3]}),
     (rules.NO_BOX, lambda record: {**record, "bbox": "1234"}),
-    (rules.NO_BOX, lambda record: {**record, "bbox": [1, 2, "3", 4]}),
+    (rules.NO_BOX, lambda record: {**record, "bbox": [1, 2, "3 px", 4]}),
     (rules.NO_BOX, lambda record: {**record, "bbox": [1, 2, None, 4]}),
     (rules.UNUSABLE_BOX, lambda record: {**record, "bbox": [1, 2, 0, 4]}),
     (rules.UNUSABLE_BOX, lambda record: {**record, "bbox": [1, 2, 3, -4]}),
@@ -382,7 +382,7 @@ def test_objects_set_aside(rule, spoil, kind, log):
     assert (problem.code, problem.position, problem.kind) == (rule.code, 0, kind)
 
 
-@pytest.mark.parametrize("score", [None, "0.5", math.nan, math.inf, True])
+@pytest.mark.parametrize("score", [None, "high", math.nan, math.inf, True])
 def test_predictions_without_a_score(score, log):
     objects = read([prediction(score=score), prediction()], log, kind="prediction")
 
@@ -513,7 +513,7 @@ def test_areas_and_crowds_that_are_missing(log):
         without(annotation(id=3, segmentation=POLYGON), "area"),
         annotation(id=4, area=-1),
         annotation(id=5, area=math.nan, iscrowd=True),
-        without(annotation(id=6, area="500"), "iscrowd"),
+        without(annotation(id=6, area="big"), "iscrowd"),
         annotation(id=7, area=0),
     ]
     objects = read(records, log)
@@ -535,6 +535,59 @@ def test_areas_and_crowds_that_are_missing(log):
 )
 def test_crowds_as_text(value, crowd, log):
     assert read([annotation(iscrowd=value)], log).iscrowd.tolist() == [crowd]
+
+
+def test_an_iscrowd_that_is_not_0_or_1_is_noted():
+    for value, crowd, noted in [
+        *[(value, 1, True) for value in (2, -1, 0.5, "yes", [0])],
+        *[(value, 0, True) for value in ("0", "", [])],
+        *[(value, int(value or 0), False) for value in (0, 1, True, False, 1.0, None)],
+    ]:
+        log = ProblemLog("a.json", "ground_truth")
+        records = [annotation(id=n, iscrowd=value if n else 0) for n in range(3)]
+        assert read(records, log).iscrowd.tolist() == [0, crowd, crowd]
+        notes = [p for p in log.problems if p.code == rules.UNUSUAL_CROWD.code]
+        assert [p.records for p in notes] == [2] * noted
+        assert not notes or repr(value) in notes[0].reason
+
+
+def test_numbers_as_text_are_read_and_noted(folder):
+    for kind, changes in {
+        "annotation": {"bbox": ["1", "2", "3", 4.5], "area": "100"},
+        "prediction": {"bbox": "[1, 2, 3, 4.5]", "score": " 9e-1 "},
+    }.items():
+        log = ProblemLog("a.json", "ground_truth")
+        make = annotation if kind == "annotation" else prediction
+        objects = read([make(id=8), make(id=9, **changes)], log, kind=kind)
+        assert objects.box[1].tolist() == [1, 2, 3, 4.5]
+        assert (objects.area if kind == "annotation" else objects.score)[1] in (
+            100,
+            0.9,
+        )
+        assert set(codes(log)) == {rules.NUMBER_AS_TEXT.code}
+        assert [p.records for p in log.problems] == [1, 1]
+    log = ProblemLog("a.json", "ground_truth")
+    images = read_images([image(width="640", height="48.0")], folder, log)
+    assert images.sizes.tolist() == [[640, 48]]
+    assert set(codes(log)) == {rules.NUMBER_AS_TEXT.code}
+
+
+def test_the_reason_for_a_number_that_cannot_be_used_is_the_true_one():
+    for kind, changes, code, said in [
+        ("prediction", {"score": "0,9"}, "CA114", "is '0,9', which is text"),
+        ("prediction", {"score": "nan"}, "CA114", "is 'nan', which is text"),
+        ("annotation", {"bbox": ["a", 1, 2, 3]}, "CA112", "3], which holds text"),
+        ("annotation", {"bbox": "1 2 3 4"}, "CA112", "'1 2 3 4', which is text"),
+        ("annotation", {"bbox": [1e300] * 4}, "CA113", "too large to compute with"),
+        ("prediction", {"bbox": [1e308, 1, 1e308, 1]}, "CA113", "too large to compute"),
+        ("annotation", {"bbox": [1, 1, 0, 5]}, "CA113", "is [1, 1, 0, 5]"),
+    ]:
+        log = ProblemLog("a.json", "ground_truth")
+        make = annotation if kind == "annotation" else prediction
+        assert not len(read([make(**changes)], log, kind=kind))
+        (problem,) = log.problems
+        assert problem.code == code
+        assert problem.reason.endswith(said) or said in problem.reason
 
 
 @pytest.mark.parametrize("segmentation", [None, []])
@@ -870,4 +923,4 @@ def test_ids_as_text_are_noted(log):
 
     assert objects.ids == [7, 8]
     assert [p.records for p in log.problems] == [1, 1]
-    assert set(codes(log)) == {rules.ID_AS_TEXT.code}
+    assert set(codes(log)) == {rules.NUMBER_AS_TEXT.code}

@@ -53,6 +53,16 @@ def test_a_plain_set_needs_no_words() -> None:
     assert said(*puzzling_sets.plain()) == []
 
 
+def test_scores_above_1() -> None:
+    coco, predictions = puzzling_sets.plain()
+    for prediction in predictions[1:]:
+        prediction["score"] *= 100
+    (note,) = said(coco, predictions)
+    assert note.startswith("21 of 22 predictions have a score above 1 (the highest is")
+    assert "so the score threshold of 0.5 means little" in note
+    assert said(coco, predictions, score_threshold=50) == []
+
+
 def test_all_crowds() -> None:
     (note,) = said(*puzzling_sets.all_crowds())
     assert note.startswith("24 of 24 objects are crowd regions (`iscrowd` 1), which")

@@ -1,3 +1,4 @@
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,14 @@ from fiftyone_coco_audit.statistics.drift import (
 )
 from tests.labelled import labelled, read_labelled
 
+_NUMBERS = count()
+
+
+def made(sizes, rows=(), classes=None):
+    """Labelled images, no two of one file."""
+    paths = [f"images/{next(_NUMBERS)}.jpg" for _ in sizes]
+    return labelled(sizes, rows, classes, filepaths=paths)
+
 
 def random_set(seed, scale=1.0, classes="abc", weights=None, num_images=60):
     rng = np.random.default_rng(seed)
@@ -25,7 +34,7 @@ def random_set(seed, scale=1.0, classes="abc", weights=None, num_images=60):
         for name in rng.choice(list(classes), rng.poisson(4), p=weights)
     ]
     sizes = rng.integers(300, 700, (num_images, 2))
-    return labelled([tuple(size) for size in sizes], rows, list(classes))
+    return made([tuple(size) for size in sizes], rows, list(classes))
 
 
 def reference_values(found):
@@ -78,8 +87,8 @@ def test_values_that_differ_by_rounding_only_are_one_bin():
     # Of boxes that fill their images
     sizes = [(641 + n, 480) for n in range(4)]
     rows = [(n, "a", [0, 0, *size]) for n, size in enumerate(sizes)]
-    one = labelled(sizes[:2], rows[:2], ["a"])
-    other = labelled(sizes[2:], [(n - 2, *row) for n, *row in rows[2:]], ["a"])
+    one = made(sizes[:2], rows[:2], ["a"])
+    other = made(sizes[2:], [(n - 2, *row) for n, *row in rows[2:]], ["a"])
     one.objects.area[:] *= 1 + 1e-15
     frame = Comparison(one, other).distribution("relative_area")
     assert len(frame) == 1
@@ -205,10 +214,8 @@ def test_properties_by_class_frame():
 
 def test_classes_are_matched_by_name():
     box = [0, 0, 9, 9]
-    first = labelled(
-        [(99, 99)], [(0, "cat", box)] * 3 + [(0, "dog", box)], ["dog", "cat"]
-    )
-    second = labelled([(99, 99)], [(0, "cat", box), (0, "bird", box)], ["bird", "cat"])
+    first = made([(99, 99)], [(0, "cat", box)] * 3 + [(0, "dog", box)], ["dog", "cat"])
+    second = made([(99, 99)], [(0, "cat", box), (0, "bird", box)], ["bird", "cat"])
     found = Comparison(first, second, ("train", "val"))
     assert found.classes == ["dog", "cat", "bird"]
     assert found.objects.tolist() == [[1, 3, 0], [0, 1, 1]]
@@ -250,7 +257,7 @@ def test_histograms_have_common_bins_and_all_values(name):
 
 
 def test_histogram_of_one_value():
-    one = labelled([(640, 480)] * 3)
+    one = made([(640, 480)] * 3)
     frame = Comparison(one, one).distribution("aspect_ratio")
     assert frame["first"].tolist() == frame["second"].tolist() == [1]
     assert frame["left"][0] < 4 / 3 < frame["right"][0]
@@ -268,7 +275,7 @@ def test_two_sets_need_two_names():
 
 def test_objects_without_size_are_left_out():
     rows = [(0, "a", [0, 0, 0, 5]), (0, "a", [0, 0, 4, 4])]
-    one = labelled([(10, 10)], rows)
+    one = made([(10, 10)], rows)
     frame = Comparison(one, one).properties()
     assert frame.loc["size", "count_first"] == 1
     assert frame.loc["box_aspect_ratio", "count_first"] == 1
@@ -291,10 +298,23 @@ def test_sentences_say_what_differs():
     assert "Objects are smaller in val" in "".join(back)
 
 
+def test_images_of_both_sets_are_named():
+    found = random_set(0)
+    for first, second, said in [
+        ([0, 1, 2], [3, 4], ""),
+        ([0, 1, 2], [2, 3], "1 image of train has the same file in val, such as `"),
+        ([0, 1, 2], [1, 2], "2 images of train have the same file in val, such as `"),
+    ]:
+        parts = found.part(np.array(first)), found.part(np.array(second))
+        sentences = Comparison(*parts, ("train", "val")).sentences()
+        assert "".join(sentences).startswith(said)
+        assert bool(said) == ("must not be tested on" in "".join(sentences))
+
+
 def test_where_medians_are_alike_the_share_that_differs_is_named():
-    narrow = labelled([(9, 9)] * 90, [(n, "a", [0, 0, 8, 8]) for n in range(90)])
+    narrow = made([(9, 9)] * 90, [(n, "a", [0, 0, 8, 8]) for n in range(90)])
     sides = np.repeat([4, 8, 16], 30)
-    wide = labelled(
+    wide = made(
         [(9, 9)] * 90, [(n, "a", [0, 0, s, s]) for n, s in enumerate(sides.tolist())]
     )
     assert (
@@ -309,7 +329,7 @@ def with_counts(*counts: tuple[int, int]) -> LabelledImages:
     rows = [
         (n, "a", [5, 5, 9, 9]) for n, count in enumerate(numbers) for _ in range(count)
     ]
-    return labelled([(100, 100)] * len(numbers), rows)
+    return made([(100, 100)] * len(numbers), rows)
 
 
 def test_images_without_objects_are_named_where_medians_are_alike():
@@ -340,7 +360,7 @@ def test_one_object_is_named_in_the_singular():
 def test_shapes_are_named_where_medians_are_alike():
     def boxes(*sizes):
         rows = [(n, "a", [0, 0, *size]) for n, size in enumerate(sizes * 30)]
-        return labelled([(100, 100)] * len(rows), rows)
+        return made([(100, 100)] * len(rows), rows)
 
     square = boxes((20, 20), (20, 20), (20, 20))
     mixed = boxes((40, 10), (20, 20), (10, 40))
@@ -369,8 +389,8 @@ def test_parts_of_one_distribution_hardly_ever_differ():
 @pytest.mark.parametrize("classes", [[], ["a"]])
 @pytest.mark.parametrize("num_images", [0, 1])
 def test_sets_without_objects(num_images, classes):
-    empty = labelled([(10, 10)] * num_images, [], classes)
-    for pair in [(empty, empty), (empty, random_set(0)), (random_set(0), empty)]:
+    empty, other = (made([(10, 10)] * num_images, [], classes) for _ in range(2))
+    for pair in [(empty, other), (empty, random_set(0)), (random_set(0), empty)]:
         found = Comparison(*pair)
         assert found.class_drift == 0
         assert len(found.properties()) == len(PROPERTIES)
@@ -388,4 +408,4 @@ def test_real_data_against_themselves(shared_data: Path):
     same = Comparison(found, found)
     assert (same.properties()["statistic"] == 0).all()
     assert same.class_drift == 0
-    assert same.sentences() == []
+    assert [s.split(" of ")[0] for s in same.sentences()] == ["79 images"]
