@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.data import Files, generate
-from fiftyone_coco_audit.demo.casting import MIN_IMAGES
+from fiftyone_coco_audit.demo.composition import MIN_IMAGES
 from fiftyone_coco_audit.demo.dataset import DemoPaths, parameters
 from fiftyone_coco_audit.demo.dataset import generate as generate_demo
 

@@ -108,16 +108,16 @@ def _sound() -> tuple[Any, list[tuple[str, np.ndarray, np.ndarray]]]:
     """
     import fiftyone as fo
 
-    from fiftyone_coco_audit.statistics.inputs import read_labelled_images
+    from fiftyone_coco_audit.statistics.inputs import read_labeled_images
 
     dataset = fo.load_dataset("benchmark ours")
-    labelled = read_labelled_images(dataset, progress=False)
-    images, objects = labelled.images, labelled.images.objects
+    labeled = read_labeled_images(dataset, progress=False)
+    images, objects = labeled.images, labeled.images.objects
     low, high = objects.box[:, :2], objects.box[:, :2] + objects.box[:, 2:]
     outside = ((low < 0) | (high > images.image_size)).any(axis=1)
     sound = np.setdiff1d(np.arange(len(images)), objects.image[outside])
     ends = np.searchsorted(objects.image, np.arange(len(images) + 1))
-    return dataset.select(labelled.sample_ids(sound)), [
+    return dataset.select(labeled.sample_ids(sound)), [
         (
             images.filepaths[position],
             objects.box[ends[position] : ends[position + 1]],

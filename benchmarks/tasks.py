@@ -147,7 +147,7 @@ def evaluate_ours(files: Files, seconds: Seconds, _: dict[str, Any]) -> float:
     """``evaluate()`` as a whole on the dataset that ``import_ours`` made."""
     import fiftyone as fo
 
-    from fiftyone_coco_audit.evaluation import run
+    from fiftyone_coco_audit.evaluation import evaluating as run
 
     dataset = fo.load_dataset("benchmark ours")
     if dataset.list_evaluations():
@@ -189,12 +189,12 @@ def statistics_unwritten(_: Files, seconds: Seconds, __: dict[str, Any]) -> floa
 def _statistics(seconds: Seconds, *, write_fields: bool) -> float:
     import fiftyone as fo
 
-    from fiftyone_coco_audit.statistics import run
+    from fiftyone_coco_audit.statistics import computing as run
 
     dataset = fo.load_dataset("benchmark ours")
     run.delete_statistics(dataset)
     seconds.update(read=0, write=0)
-    _time_steps(run, seconds, read_labelled_images="read", publish_fields="write")
+    _time_steps(run, seconds, read_labeled_images="read", publish_fields="write")
     with timed(seconds, "total"):
         made = run.compute_statistics(
             dataset, write_fields=write_fields, progress=False
@@ -212,7 +212,7 @@ def audit_ours(_: Files, seconds: Seconds, __: dict[str, Any]) -> float:
     from fiftyone_coco_audit import auditing
 
     dataset = fo.load_dataset("benchmark ours")
-    _time_steps(auditing, seconds, read_labelled_images="read", save_run="write")
+    _time_steps(auditing, seconds, read_labeled_images="read", save_run="write")
     with timed(seconds, "total"):
         found = auditing.audit(dataset, progress=False)
     seconds["compute"] = seconds["total"] - seconds["read"] - seconds["write"]
@@ -221,29 +221,29 @@ def audit_ours(_: Files, seconds: Seconds, __: dict[str, Any]) -> float:
 
 def panel_opened(_: Files, seconds: Seconds, __: dict[str, Any]) -> float:
     """All tabs of the panel for that dataset, which is read for them."""
-    from fiftyone_coco_audit.panels.controls import Controls
+    from fiftyone_coco_audit.panels.controls import AuditControls
 
     reading = _reading(seconds)
-    return _draw_tabs(reading, Controls(), seconds)
+    return _draw_tabs(reading, AuditControls(), seconds)
 
 
 def panel_redrawn(_: Files, seconds: Seconds, __: dict[str, Any]) -> float:
     """All tabs once more, after a change of the resize policy."""
-    from fiftyone_coco_audit.panels.controls import Controls
+    from fiftyone_coco_audit.panels.controls import AuditControls
 
     reading = _reading({})
-    _draw_tabs(reading, Controls(), {})
-    return _draw_tabs(reading, Controls(resize_size="1280"), seconds)
+    _draw_tabs(reading, AuditControls(), {})
+    return _draw_tabs(reading, AuditControls(resize_size="1280"), seconds)
 
 
 def _reading(seconds: Seconds) -> Any:
     import fiftyone as fo
 
-    from fiftyone_coco_audit.panels.session import Readings
+    from fiftyone_coco_audit.panels.session import LoadedFields
 
     dataset = fo.load_dataset("benchmark ours")
     with timed(seconds, "total"), timed(seconds, "read"):
-        return Readings().get(dataset, "ground_truth")
+        return LoadedFields().get(dataset, "ground_truth")
 
 
 def _draw_tabs(reading: Any, controls: Any, seconds: Seconds) -> float:

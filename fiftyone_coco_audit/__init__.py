@@ -33,16 +33,20 @@ if TYPE_CHECKING:
         outcome_colors,
         restore_colors,
     )
+    from fiftyone_coco_audit.evaluation.evaluating import evaluate
     from fiftyone_coco_audit.evaluation.results import evaluation_notes
-    from fiftyone_coco_audit.evaluation.run import evaluate
     from fiftyone_coco_audit.evaluation.views import worst_first
     from fiftyone_coco_audit.findings import Finding
-    from fiftyone_coco_audit.loading.run import check_loader, delete_dry_run, dry_run
+    from fiftyone_coco_audit.loading.checking import (
+        check_loader,
+        delete_dry_run,
+        dry_run,
+    )
     from fiftyone_coco_audit.statistics.comparing import (
         compare_sets,
         find_partial_labels,
     )
-    from fiftyone_coco_audit.statistics.run import (
+    from fiftyone_coco_audit.statistics.computing import (
         compute_statistics,
         delete_statistics,
     )
@@ -92,15 +96,15 @@ _MODULE_OF = {
     "apply_augmentation": "augmentation.applying",
     "audit": "auditing",
     "audit_augmentation": "augmentation.run",
-    "check_loader": "loading.run",
+    "check_loader": "loading.checking",
     "color_by_outcome": "evaluation.colors",
     "compare_sets": "statistics.comparing",
-    "compute_statistics": "statistics.run",
+    "compute_statistics": "statistics.computing",
     "delete_augmentation_damage": "augmentation.run",
-    "delete_dry_run": "loading.run",
-    "delete_statistics": "statistics.run",
-    "dry_run": "loading.run",
-    "evaluate": "evaluation.run",
+    "delete_dry_run": "loading.checking",
+    "delete_statistics": "statistics.computing",
+    "dry_run": "loading.checking",
+    "evaluate": "evaluation.evaluating",
     "evaluation_notes": "evaluation.results",
     "find_partial_labels": "statistics.comparing",
     "import_coco": "coco.importer",

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from fiftyone_coco_audit.brief import Brief, of_samples
 from fiftyone_coco_audit.coco.documents import MISSING_FILE_TAG
 from fiftyone_coco_audit.coco.report import (
     ImportReport,
@@ -21,6 +20,7 @@ from fiftyone_coco_audit.coco.report import (
 from fiftyone_coco_audit.coco.rules import MISSING_FILE, PATH_OUTSIDE
 from fiftyone_coco_audit.columns import Progress, dataset_of
 from fiftyone_coco_audit.database import database_errors_explained
+from fiftyone_coco_audit.display import ShortRepr, of_samples
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import printable
 from fiftyone_coco_audit.findings import (
@@ -32,7 +32,7 @@ from fiftyone_coco_audit.findings import (
     Severity,
     findings_frame,
     severest_first,
-    told_once,
+    without_repeats,
 )
 from fiftyone_coco_audit.rules.selection import (
     named_codes,
@@ -44,8 +44,8 @@ from fiftyone_coco_audit.runs import load_run, save_run, stored_run
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
 from fiftyone_coco_audit.statistics.inputs import (
-    LabelledSamples,
-    read_labelled_images,
+    LabeledSamples,
+    read_labeled_images,
 )
 from fiftyone_coco_audit.statistics.overview import Statistics
 from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
@@ -63,7 +63,7 @@ _SETTINGS = ("label_field", "resize", "anchors")
 
 
 @dataclass(frozen=True, repr=False)
-class Audit(Brief):
+class Audit(ShortRepr):
     """What an audit has found.
 
     Args:
@@ -265,31 +265,31 @@ def audit(
     rules = selected_rules(select, ignore)
     changed = _checked_thresholds(thresholds or {})
     resize, anchors = ResizePolicy.parse(resize), AnchorSet.parse(anchors)
-    labelled = read_labelled_images(samples, label_field, masks=True, progress=progress)
-    statistics = Statistics(labelled.images, resize, anchors)
+    labeled = read_labeled_images(samples, label_field, masks=True, progress=progress)
+    statistics = Statistics(labeled.images, resize, anchors)
     report = report_of_whole(samples)
     not_run = rules_not_run(rules, statistics, has_file=report is not None)
     if len(not_run) == len(rules):
         raise CocoAuditError(f"No rule can run. {' '.join(not_run_notes(not_run))}")
     findings = [
         *import_findings(samples, report, rules),
-        *examine(labelled, statistics, rules, changed),
+        *examine(labeled, statistics, rules, changed),
     ]
     made = Audit(
-        findings=severest_first(told_once(findings)),
+        findings=severest_first(without_repeats(findings)),
         samples=samples,
         label_field=label_field,
         resize=str(resize),
         anchors=str(anchors),
-        num_images=len(labelled.images),
-        num_objects=len(labelled.images.objects),
+        num_images=len(labeled.images),
+        num_objects=len(labeled.images.objects),
         created=datetime.now(timezone.utc),
         notes=(
-            *labelled.notes,
+            *labeled.notes,
             *not_run_notes(not_run),
             *_on_rules(rules, not_run, changed),
         ),
-        num_crowds=int(labelled.images.crowds.sum()),
+        num_crowds=int(labeled.images.crowds.sum()),
         not_run=not_run,
     )
     _store(made, _left_out(rules), changed)
@@ -428,7 +428,7 @@ def audit_settings(dataset: fo.Dataset) -> AuditSettings | None:
 
 
 def examine(
-    labelled: LabelledSamples,
+    labeled: LabeledSamples,
     statistics: Statistics,
     rules: Sequence[Rule],
     thresholds: Mapping[str, Mapping[str, Any]] | None = None,
@@ -436,7 +436,7 @@ def examine(
     """Runs rules on the statistics of samples.
 
     Args:
-        labelled: the samples
+        labeled: the samples
         statistics: their statistics
         rules: the rules
         thresholds: thresholds that are not to be the default, by code
@@ -446,7 +446,7 @@ def examine(
     """
     changed = thresholds or {}
     findings = [
-        _finding(rule, evidence, labelled)
+        _finding(rule, evidence, labeled)
         for rule in rules
         for evidence in rule.examine(statistics, **changed.get(rule.code, {}))
     ]
@@ -482,13 +482,13 @@ def _checked_thresholds(
     return checked
 
 
-def _finding(rule: Rule, evidence: Evidence, labelled: LabelledSamples) -> Finding:
+def _finding(rule: Rule, evidence: Evidence, labeled: LabeledSamples) -> Finding:
     sample_ids: list[str] = []
     label_ids: list[str] = []
     if evidence.objects is not None:
-        label_ids = labelled.label_ids(evidence.objects)
+        label_ids = labeled.label_ids(evidence.objects)
     elif evidence.images is not None:
-        sample_ids = labelled.sample_ids(evidence.images)
+        sample_ids = labeled.sample_ids(evidence.images)
     return Finding(
         code=rule.code,
         name=rule.name,
@@ -498,7 +498,7 @@ def _finding(rule: Rule, evidence: Evidence, labelled: LabelledSamples) -> Findi
         count=len(label_ids) or len(sample_ids),
         classes=evidence.classes,
         figures=dict(evidence.figures),
-        label_field=labelled.label_field,
+        label_field=labeled.label_field,
         sample_ids=tuple(sample_ids),
         label_ids=tuple(label_ids),
     )

@@ -75,7 +75,7 @@ def corners(
 
 
 @dataclass(frozen=True)
-class Meaning:
+class BoxEncoding:
     """What four numbers of a box may mean.
 
     Attributes:
@@ -165,11 +165,11 @@ class Meaning:
 
 
 #: COCO's
-EXPECTED = Meaning()
+EXPECTED = BoxEncoding()
 
 
 @dataclass(frozen=True)
-class Misread:
+class FormatMismatch:
     """Boxes that are meant otherwise than they are read.
 
     Attributes:
@@ -178,12 +178,14 @@ class Misread:
         share_as_read: the share that fit as they are read
     """
 
-    meaning: Meaning
+    meaning: BoxEncoding
     share: float
     share_as_read: float
 
 
-def find_misread(raw: NDArray[np.float64], size: NDArray[np.float64]) -> Misread | None:
+def find_format_mismatch(
+    raw: NDArray[np.float64], size: NDArray[np.float64]
+) -> FormatMismatch | None:
     """Finds what boxes mean that do not fit their images as they are read.
 
     Sets of sound boxes are never found: all boxes but a tenth have to fit them as they
@@ -194,7 +196,7 @@ def find_misread(raw: NDArray[np.float64], size: NDArray[np.float64]) -> Misread
         size: ``(n, 2)`` width and height of the image of each box, in pixels
 
     Returns:
-        a :class:`Misread`, or None where the boxes fit or nothing else fits them
+        a :class:`FormatMismatch`, or None where the boxes fit or nothing else fits them
     """
     if len(raw) < _LEAST_BOXES:
         return None
@@ -205,14 +207,14 @@ def find_misread(raw: NDArray[np.float64], size: NDArray[np.float64]) -> Misread
         found = _best((_in_corner(raw, size), _scaled(raw, size)), raw, size)
         if found is None or found[1] < _FITS:
             return None
-    return Misread(*found, share_as_read)
+    return FormatMismatch(*found, share_as_read)
 
 
 def _best(
-    options: Iterable[Meaning | None],
+    options: Iterable[BoxEncoding | None],
     raw: NDArray[np.float64],
     size: NDArray[np.float64],
-) -> tuple[Meaning, float] | None:
+) -> tuple[BoxEncoding, float] | None:
     """The simplest of the meanings that fit about as many boxes, and their share."""
     shares = {
         option: float(option.fits(raw, size).mean())
@@ -225,7 +227,7 @@ def _best(
     return next(found for found in shares.items() if found[1] >= best - _AS_MANY)
 
 
-def _explains(meaning: Meaning, share: float, as_read: NDArray[np.bool_]) -> bool:
+def _explains(meaning: BoxEncoding, share: float, as_read: NDArray[np.bool_]) -> bool:
     wrong = 1 - float(as_read.mean())
     return int(np.count_nonzero(~as_read)) >= _LEAST_WRONG and any(
         wrong >= misfits and share >= max(fits, 1 - wrong + misfits)
@@ -233,17 +235,19 @@ def _explains(meaning: Meaning, share: float, as_read: NDArray[np.bool_]) -> boo
     )
 
 
-def _meanings() -> Iterator[Meaning]:
+def _meanings() -> Iterator[BoxEncoding]:
     """All but the expected one and scales, the simplest first."""
     for swapped in (False, True):
         for unit in _UNITS:
             for box_format in FORMATS:
-                meaning = Meaning(box_format, unit, swapped)
+                meaning = BoxEncoding(box_format, unit, swapped)
                 if meaning != EXPECTED and (box_format, swapped) in _ORDERS:
                     yield meaning
 
 
-def _in_corner(raw: NDArray[np.float64], size: NDArray[np.float64]) -> Meaning | None:
+def _in_corner(
+    raw: NDArray[np.float64], size: NDArray[np.float64]
+) -> BoxEncoding | None:
     """Percent or thousandths: no number exceeds these, in much larger images."""
     for unit in ("percent", "thousandths"):
         most = _UNITS[unit]
@@ -251,7 +255,7 @@ def _in_corner(raw: NDArray[np.float64], size: NDArray[np.float64]) -> Meaning |
         if (size <= 2 * most).any(axis=1).mean() > 1 - _FITS:
             continue
         for box_format in ("xywh", "cxcywh", "xyxy"):
-            meaning = Meaning(box_format, unit)
+            meaning = BoxEncoding(box_format, unit)
             edges = corners(raw, box_format)
             inside = (edges[:, 2:] <= (1 + _AT_BORDER) * most).all(axis=1)
             if (
@@ -269,7 +273,7 @@ def _is_spread(edges: NDArray[np.float64]) -> bool:
     return bool((np.quantile(edges[:, :2], 0.9, axis=0) >= 0.5).all())
 
 
-def _scaled(raw: NDArray[np.float64], size: NDArray[np.float64]) -> Meaning | None:
+def _scaled(raw: NDArray[np.float64], size: NDArray[np.float64]) -> BoxEncoding | None:
     """A scale that is the same for all: boxes cut off by a border show where it is."""
     share = (raw[:, :2] + raw[:, 2:]) / size
     scale = np.quantile(share, 0.995, axis=0)
@@ -286,4 +290,4 @@ def _scaled(raw: NDArray[np.float64], size: NDArray[np.float64]) -> Meaning | No
     x, y = (
         float(np.median(share[near, axis])) for axis, near in enumerate(at_border.T)
     )
-    return Meaning(scale=(round(x, 3), round(y, 3)))
+    return BoxEncoding(scale=(round(x, 3), round(y, 3)))

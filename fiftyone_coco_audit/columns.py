@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.brief import Brief
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.names import kind_of
@@ -33,7 +33,7 @@ _DOCUMENTS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, repr=False)
-class LabelColumns(Brief):
+class LabelColumns(ShortRepr):
     """The labels of one field, one row each, in the order of the samples.
 
     Attributes:
@@ -62,7 +62,7 @@ class LabelColumns(Brief):
 
 
 @dataclass(frozen=True, repr=False)
-class SampleColumns(Brief):
+class SampleColumns(ShortRepr):
     """Samples and the labels of some of their fields, as columns.
 
     Attributes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.brief import Brief
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.views import view_of_labels
 from fiftyone_coco_audit.wording import counted
 
@@ -32,7 +32,7 @@ PAGES = "https://github.com/coco-audit/fiftyone-coco-audit/blob/main/docs/rules"
 
 
 @dataclass(frozen=True, repr=False)
-class Evidence(Brief):
+class Evidence(ShortRepr):
     """What a check has found: a finding, before samples and labels have ids.
 
     Args:
@@ -171,7 +171,7 @@ def rule(code: str, name: str, severity: Severity, **parts: Any) -> Rule:
 
 
 @dataclass(frozen=True, repr=False)
-class Finding(Brief):
+class Finding(ShortRepr):
     """Something that a rule has found in a dataset.
 
     Args:
@@ -237,7 +237,7 @@ def severest_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(order)
 
 
-def told_once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+def without_repeats(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Findings without those that follow from another one.
 
     One that names classes is kept where the others name half of these or fewer.

@@ -10,7 +10,7 @@ from typing import Any
 
 
 @contextmanager
-def interrupts_held() -> Iterator[None]:
+def interrupts_deferred() -> Iterator[None]:
     """Lets a block end before Ctrl-C interrupts, for what must not be left half-done.
 
     Only the main thread is ever interrupted; in another one nothing is done.

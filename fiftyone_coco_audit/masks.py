@@ -57,7 +57,7 @@ def has_masks(samples: fo.SampleCollection, field: str) -> bool:
     return len(samples.match(labels.length() > 0).limit(1)) > 0
 
 
-def read_masks(
+def read_label_masks(
     samples: fo.SampleCollection,
     field: str,
     columns: SampleColumns,

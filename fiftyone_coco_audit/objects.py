@@ -1,4 +1,4 @@
-"""Labelled objects of a set of images as columns: the currency of pure functions."""
+"""Labeled objects of a set of images as columns: the currency of pure functions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.brief import Brief
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.wording import counted, counted_objects
 
 #: A COCO run-length encoding, ``{"size": [height, width], "counts": ...}``
@@ -16,7 +16,7 @@ RLE = dict[str, object]
 
 
 @dataclass(frozen=True, repr=False)
-class Objects(Brief):
+class Objects(ShortRepr):
     """Ground-truth or predicted objects, one row each, grouped by image.
 
     Attributes:
@@ -93,7 +93,7 @@ class Objects(Brief):
 
 
 @dataclass(frozen=True, repr=False)
-class LabelledImages(Brief):
+class LabeledImages(ShortRepr):
     """A set of images with their ground-truth objects: what statistics are about.
 
     Crowd regions are no single objects and are not among them, as detectors are not
@@ -141,7 +141,7 @@ class LabelledImages(Brief):
         """``(N, 2)`` width and height of each object's image in pixels."""
         return self.size[self.objects.image]
 
-    def part(self, images: NDArray[np.int64]) -> LabelledImages:
+    def part(self, images: NDArray[np.int64]) -> LabeledImages:
         """Some of the images, with their objects.
 
         Args:

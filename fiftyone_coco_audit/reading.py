@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.columns import (
     LabelColumns,
     Progress,
     SampleColumns,
     pixel_boxes,
 )
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.files import why_no_file
-from fiftyone_coco_audit.masks import mask_areas, read_masks
+from fiftyone_coco_audit.masks import mask_areas, read_label_masks
 from fiftyone_coco_audit.objects import RLE, Objects
 from fiftyone_coco_audit.progress import drawn_alone, staged
 from fiftyone_coco_audit.wording import counted
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class FieldObjects(Brief):
+class FieldObjects(ShortRepr):
     """The usable objects of one label field.
 
     Attributes:
@@ -152,7 +152,7 @@ def read_objects(
     box = pixel_boxes(labels.box[rows], columns.size[sample])
     encoded = boxed = None
     if masks:
-        encoded, boxed = read_masks(samples, field, columns, rows, box)
+        encoded, boxed = read_label_masks(samples, field, columns, rows, box)
         if boxed.any():
             notes.append(
                 f"{_labels(int(boxed.sum()), field)} no mask: the box is used."

@@ -12,7 +12,7 @@ from copy import deepcopy
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from fiftyone_coco_audit.interrupts import interrupts_held
+from fiftyone_coco_audit.interrupts import interrupts_deferred
 from fiftyone_coco_audit.storage.exclusive import exclusive
 from fiftyone_coco_audit.storage.writes import Changes, prepared
 
@@ -85,7 +85,7 @@ def save_run(
     with prepared(dataset) as write:
         run = run_document(dataset, key, config)
         write.add_run(run, [json.dumps(content).encode()])
-        with exclusive(dataset) as fresh, interrupts_held():
+        with exclusive(dataset) as fresh, interrupts_deferred():
             old = run_id(fresh, "runs", key)
             write.publish(
                 fresh,

@@ -152,7 +152,7 @@ def serve(
 
     Args:
         samples: what the App shows
-        color_scheme: in which colours
+        color_scheme: in which colors
         port: the port to listen at
         address: the address to listen at
 

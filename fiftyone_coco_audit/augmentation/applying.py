@@ -17,12 +17,17 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.augmentation.drawing import as_rgb
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.preview import Subject, read_subject
-from fiftyone_coco_audit.augmentation.targets import Draw, draw_name, pixels_of, run
+from fiftyone_coco_audit.augmentation.targets import (
+    AugmentedSample,
+    draw_name,
+    pixels_of,
+    run,
+)
 from fiftyone_coco_audit.columns import Progress, require_detections
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_count, check_whole
 from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free
-from fiftyone_coco_audit.interrupts import interrupts_held
+from fiftyone_coco_audit.interrupts import interrupts_deferred
 from fiftyone_coco_audit.progress import progress_bar
 from fiftyone_coco_audit.storage.additions import check_file_is_new
 from fiftyone_coco_audit.storage.exclusive import exclusive, up_to_date
@@ -120,7 +125,7 @@ def apply_augmentation(
                 made.append(recipe.make(subject, labels, draw, folder, staging))
         with (
             exclusive(dataset) as fresh,
-            interrupts_held(),
+            interrupts_deferred(),
             prepared(fresh) as write,
         ):
             _check_fields(fresh, label_field)
@@ -218,7 +223,7 @@ def _labels(
 
 
 def _detection(
-    source: fo.Detection, subject: Subject, drawn: Draw, place: int, row: int
+    source: fo.Detection, subject: Subject, drawn: AugmentedSample, place: int, row: int
 ) -> fo.Detection:
     """One of the boxes that are left, as a label."""
     import fiftyone as fo
@@ -238,7 +243,9 @@ def _detection(
     )
 
 
-def _crop(subject: Subject, drawn: Draw, place: int, row: int) -> NDArray[np.bool_]:
+def _crop(
+    subject: Subject, drawn: AugmentedSample, place: int, row: int
+) -> NDArray[np.bool_]:
     """The pixels of an object in its box, cut where FiftyOne shows them."""
     layer = drawn.maps[subject.target.map_of[row]]
     inside = layer[pixels_of(drawn.box[place], layer.shape)]

@@ -16,7 +16,7 @@ from fiftyone_coco_audit.augmentation.damage import (
     Thresholds,
 )
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
-from fiftyone_coco_audit.brief import Told
+from fiftyone_coco_audit.display import TextSummary
 from fiftyone_coco_audit.wording import counted, percent
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class _Guilty:
 
 
 @dataclass(frozen=True, repr=False)
-class Blame(Told):
+class Blame(TextSummary):
     """What the transforms of a pipeline do together, one left out, and each alone.
 
     Attributes:

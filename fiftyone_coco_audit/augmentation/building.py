@@ -51,7 +51,7 @@ _NUMBERED = {
 
 
 @dataclass(frozen=True)
-class Draft:
+class PipelineDraft:
     """A pipeline that is being built, and may not be valid at the moment.
 
     Attributes:
@@ -61,7 +61,7 @@ class Draft:
     document: Mapping[str, Any]
 
     @classmethod
-    def of(cls, pipeline: Pipeline) -> Draft:
+    def of(cls, pipeline: Pipeline) -> PipelineDraft:
         """A draft to begin with.
 
         Raises:
@@ -70,7 +70,7 @@ class Draft:
         return cls(pipeline.to_dict())
 
     @classmethod
-    def from_json(cls, text: str) -> Draft:
+    def from_json(cls, text: str) -> PipelineDraft:
         """Reads what :meth:`to_json` wrote."""
         return cls(json.loads(text))
 
@@ -99,7 +99,7 @@ class Draft:
         """What is known of a transform; None of a composition, such as ``OneOf``."""
         return transform_types().get(self.names()[place])
 
-    def add(self, name: str) -> Draft:
+    def add(self, name: str) -> PipelineDraft:
         """With a transform more, at the end, that is always applied."""
         values = {
             one.name: _FIRST_OF.get(one.name, _FIRST.get(one.kind))
@@ -110,19 +110,19 @@ class Draft:
         values |= spelled(cls, _FIRST_OF_TRANSFORM.get(name, {}))
         return self._with([*self.records, {_CLASS: name, "p": 1.0, **values}])
 
-    def remove(self, place: int) -> Draft:
+    def remove(self, place: int) -> PipelineDraft:
         """Without a transform."""
         records = self.records
         del records[place]
         return self._with(records)
 
-    def move(self, place: int, to: int) -> Draft:
+    def move(self, place: int, to: int) -> PipelineDraft:
         """With a transform in another place."""
         records = self.records
         records.insert(to, records.pop(place))
         return self._with(records)
 
-    def set(self, place: int, name: str, value: Any) -> Draft:
+    def set(self, place: int, name: str, value: Any) -> PipelineDraft:
         """With another value of a parameter; None for its default."""
         records = self.records
         records[place].pop(name, None)
@@ -130,7 +130,7 @@ class Draft:
             records[place][name] = value
         return self._with(records)
 
-    def set_box_param(self, name: str, value: Any) -> Draft:
+    def set_box_param(self, name: str, value: Any) -> PipelineDraft:
         """With another value of a parameter of ``A.BboxParams``; None for its default.
 
         It decides on which boxes are kept.
@@ -141,10 +141,10 @@ class Draft:
             params[name] = value
         return self._changed(bbox_params=params or None)
 
-    def _with(self, records: list[dict[str, Any]]) -> Draft:
+    def _with(self, records: list[dict[str, Any]]) -> PipelineDraft:
         return self._changed(transforms=records)
 
-    def _changed(self, **values: Any) -> Draft:
+    def _changed(self, **values: Any) -> PipelineDraft:
         inner = {**self.document["transform"], **values}
         return replace(self, document={**self.document, "transform": inner})
 

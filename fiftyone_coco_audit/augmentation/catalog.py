@@ -99,7 +99,7 @@ class TransformType:
     Attributes:
         name: its name
         summary: the first sentence of its documentation
-        moves_pixels: whether it moves boxes and masks too, or changes colours only
+        moves_pixels: whether it moves boxes and masks too, or changes colors only
         p: with what probability it is applied by default
         parameters: its parameters, without the probability
     """

@@ -12,8 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.areas import AREA_RANGES
-from fiftyone_coco_audit.augmentation.targets import Draw, Map, Target, window
-from fiftyone_coco_audit.brief import Brief
+from fiftyone_coco_audit.augmentation.targets import (
+    AugmentationTarget,
+    AugmentedSample,
+    Map,
+    window,
+)
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.evaluation.overlaps import paired_box_iou
 from fiftyone_coco_audit.wording import counted
 
@@ -31,9 +36,9 @@ class Thresholds:
     Attributes:
         pixels: objects that would have fewer pixels in the output, were they whole,
             can be shrunk, but are not judged else, as a pixel more or less decides; nor
-            are fewer pixels called unlabelled
+            are fewer pixels called unlabeled
         visible: the share of an object that must be seen to miss its box
-        unlabelled: the share of an object that is seen outside its boxes
+        unlabeled: the share of an object that is seen outside its boxes
         looseness: how many times larger a box is than it could be; at 1.5 its IoU with
             the tight box is two thirds
         slack: how many pixels too wide a loose box must be, as a square of its area
@@ -41,13 +46,13 @@ class Thresholds:
         truncated: the share of an object that was cut off
         occluded: the share of what is in the image that a dropout has overwritten
         size: the square root of a box's area, in pixels, under which it is too small to
-            be learnt, if it was not before
+            be learned, if it was not before
         thin: boxes with a side under this many pixels are degenerate
     """
 
     pixels: float = 16.0
     visible: float = 0.1
-    unlabelled: float = 0.1
+    unlabeled: float = 0.1
     looseness: float = 1.5
     slack: float = 2.0
     held: float = 0.05
@@ -61,7 +66,7 @@ DEFAULT_THRESHOLDS = Thresholds()
 
 
 @dataclass(frozen=True, repr=False)
-class DamageTable(Brief):
+class DamageTable(ShortRepr):
     """Measures of objects, one row an object and draw.
 
     "Whole" below is the number of pixels that the object would have in the output if
@@ -80,7 +85,7 @@ class DamageTable(Brief):
         pixels: ``(R,)`` pixels in the output, those that dropouts overwrote included;
             mirrored copies count
         visible: ``(R,)`` pixels in the output that no dropout has overwritten
-        unlabelled: ``(R,)`` visible pixels outside all boxes of the object, a pixel of
+        unlabeled: ``(R,)`` visible pixels outside all boxes of the object, a pixel of
             rounding aside
         held: ``(R,)`` share of the whole that is visible in the boxes; more than 1
             with mirrored copies
@@ -109,7 +114,7 @@ class DamageTable(Brief):
     whole: NDArray[np.float64]
     pixels: NDArray[np.int64]
     visible: NDArray[np.int64]
-    unlabelled: NDArray[np.int64]
+    unlabeled: NDArray[np.int64]
     held: NDArray[np.float64]
     truncated: NDArray[np.float64]
     occluded: NDArray[np.float64]
@@ -250,11 +255,11 @@ KINDS: dict[str, Kind] = {
         "Of the object next to nothing is left, and no box.",
         lambda table, limits: (table.boxes == 0) & ~_dropped(table, limits),
     ),
-    "unlabelled": Kind(
+    "unlabeled": Kind(
         "Parts or copies of the object are seen outside all boxes that it has left.",
         lambda table, limits: (
-            (table.unlabelled >= limits.unlabelled * table.whole)
-            & (table.unlabelled >= limits.pixels)
+            (table.unlabeled >= limits.unlabeled * table.whole)
+            & (table.unlabeled >= limits.pixels)
         ),
     ),
     "multiplied": Kind(
@@ -304,7 +309,11 @@ def _dtype(annotation: str) -> Any:
 
 
 def measure(
-    target: Target, drawn: Draw, *, sample: int = 0, draw: int = 0
+    target: AugmentationTarget,
+    drawn: AugmentedSample,
+    *,
+    sample: int = 0,
+    draw: int = 0,
 ) -> DamageTable:
     """Measures what one draw did to the labels of a sample.
 
@@ -361,10 +370,10 @@ def measure(
             own *= uncovered[spot]
         shown[row] += cv2.countNonZero(own)
     outside = _counts(rest, target)
-    unlabelled = outside
+    unlabeled = outside
     if uncovered is not None:
-        unlabelled = _counts([layer * uncovered for layer in rest], target)
-    pixels, visible = inside + outside, shown + unlabelled
+        unlabeled = _counts([layer * uncovered for layer in rest], target)
+    pixels, visible = inside + outside, shown + unlabeled
 
     # Where nothing of the source is left, nothing is known of its size
     magnification[np.isnan(magnification)] = 1.0
@@ -381,7 +390,7 @@ def measure(
         whole=whole,
         pixels=pixels,
         visible=visible,
-        unlabelled=unlabelled,
+        unlabeled=unlabeled,
         held=shown / safe,
         truncated=np.clip(1 - pixels / safe, 0, 1) * target.usable,
         occluded=1 - visible / np.maximum(pixels, 1) - (pixels == 0),
@@ -398,7 +407,7 @@ def _where(layer: Map, number: int) -> Map:
     return np.asarray(cv2.compare(layer, cast(Any, number), cv2.CMP_EQ), np.uint8)
 
 
-def _counts(maps: Sequence[Map], target: Target) -> NDArray[np.int64]:
+def _counts(maps: Sequence[Map], target: AugmentationTarget) -> NDArray[np.int64]:
     """``(N,)`` number of pixels of each object."""
     counts = np.zeros((len(maps) + 1, 256), np.int64)
     for index, layer in enumerate(maps):
@@ -408,7 +417,7 @@ def _counts(maps: Sequence[Map], target: Target) -> NDArray[np.int64]:
     return counts[target.map_of, target.number]
 
 
-def _on_another(target: Target, drawn: Draw, place: int) -> bool:
+def _on_another(target: AugmentationTarget, drawn: AugmentedSample, place: int) -> bool:
     """Whether a box without its own object fits another one."""
     row, box = int(drawn.object[place]), drawn.box[place]
     mask = drawn.maps[target.map_of[row]] == target.number[row]

@@ -13,7 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.augmentation.targets import Draw, Map, Target, window
+from fiftyone_coco_audit.augmentation.targets import (
+    AugmentationTarget,
+    AugmentedSample,
+    Map,
+    window,
+)
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
 Picture = NDArray[np.uint8]
 Color = tuple[int, int, int]
 
-#: The colour of all that went wrong, whatever the colours of labels are
+#: The color of all that went wrong, whatever the colors of labels are
 HARM: Color = (229, 56, 59)
 _WHITE: Color = (255, 255, 255)
 _BLACK: Color = (0, 0, 0)
@@ -52,7 +57,7 @@ class Outline:
 
 
 def picture_before(
-    target: Target,
+    target: AugmentationTarget,
     names: Sequence[str],
     colors: Sequence[Color],
     *,
@@ -94,8 +99,8 @@ def picture_before(
 
 
 def picture_after(
-    target: Target,
-    drawn: Draw,
+    target: AugmentationTarget,
+    drawn: AugmentedSample,
     names: Sequence[str],
     colors: Sequence[Color],
     *,
@@ -139,7 +144,7 @@ def picture_after(
     maps = [_resized_map(layer, image.shape) for layer in drawn.maps]
     _fill(image, target, maps, colors)
     scale = image.shape[1] / drawn.image.shape[1]
-    _stripe(image, _unlabelled(target, drawn, maps, scale), zoom)
+    _stripe(image, _unlabeled(target, drawn, maps, scale), zoom)
     _outline(image, outlines, scale, zoom)
     _dot(image, drawn.keypoints, scale, zoom)
     return image
@@ -172,7 +177,7 @@ def data_uri(picture: Picture) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
 
 
-def _rows(target: Target) -> list[int]:
+def _rows(target: AugmentationTarget) -> list[int]:
     """The objects that can be seen, the largest first, so that none hides another."""
     rows = np.flatnonzero(target.usable)
     area = target.box[rows, 2:].prod(axis=1)
@@ -199,9 +204,12 @@ def _resized_map(layer: Map, shape: Sequence[int]) -> Map:
 
 
 def _fill(
-    image: Picture, target: Target, maps: Sequence[Map], colors: Sequence[Color]
+    image: Picture,
+    target: AugmentationTarget,
+    maps: Sequence[Map],
+    colors: Sequence[Color],
 ) -> None:
-    """Colours the pixels of all objects that have a mask, one map at a time."""
+    """Colors the pixels of all objects that have a mask, one map at a time."""
     palette = np.asarray(colors, np.float32).reshape(-1, 3)
     masked = np.flatnonzero(target.usable & ~target.from_box)
     for index, layer in enumerate(maps):
@@ -215,8 +223,11 @@ def _fill(
         ).astype(np.uint8)
 
 
-def _unlabelled(
-    target: Target, drawn: Draw, maps: Sequence[Map], scale: float
+def _unlabeled(
+    target: AugmentationTarget,
+    drawn: AugmentedSample,
+    maps: Sequence[Map],
+    scale: float,
 ) -> NDArray[np.bool_]:
     """Where objects are seen outside all of their own boxes."""
     rest = [layer.copy() for layer in maps]

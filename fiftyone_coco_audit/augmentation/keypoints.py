@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.augmentation.targets import Draw
-from fiftyone_coco_audit.brief import Brief
+from fiftyone_coco_audit.augmentation.targets import AugmentedSample
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.wording import counted
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class SampleKeypoints(Brief):
+class SampleKeypoints(ShortRepr):
     """The labels in all keypoint fields of a sample.
 
     Attributes:
@@ -39,7 +39,7 @@ class SampleKeypoints(Brief):
         """``(K,)`` which of the points are there: those that a pipeline is given."""
         return np.flatnonzero(np.isfinite(self.points).all(axis=1))
 
-    def after(self, drawn: Draw) -> dict[str, fo.Keypoints]:
+    def after(self, drawn: AugmentedSample) -> dict[str, fo.Keypoints]:
         """What a pipeline has left of the labels.
 
         Points keep their places, and those that are lost become NaN, as points that

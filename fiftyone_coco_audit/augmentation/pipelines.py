@@ -30,7 +30,7 @@ from fiftyone_coco_audit.augmentation.catalog import (
     transform_types,
 )
 from fiftyone_coco_audit.augmentation.presets import PRESETS
-from fiftyone_coco_audit.brief import Brief
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import shortened
 from fiftyone_coco_audit.wording import counted
@@ -92,7 +92,7 @@ class Step:
 
 
 @dataclass(frozen=True, repr=False)
-class Pipeline(Brief):
+class Pipeline(ShortRepr):
     """An Albumentations pipeline that was checked, and that can be taken apart.
 
     It is read by :meth:`parse`. It can be sent to other processes; threads wait for
@@ -319,10 +319,10 @@ class Pipeline(Brief):
     @cached_property
     def has_dropout(self) -> bool:
         """Whether a transform overwrites pixels without moving them."""
-        from fiftyone_coco_audit.augmentation.covering import Covering
+        from fiftyone_coco_audit.augmentation.dropouts import DropoutMarker
 
         def within(transform: Any) -> bool:
-            return isinstance(transform, Covering) or (
+            return isinstance(transform, DropoutMarker) or (
                 _is_composition(transform) and any(map(within, transform.transforms))
             )
 
@@ -349,7 +349,7 @@ class Pipeline(Brief):
 
     def _compile(self, keypoints: bool) -> _Compiled:
         """The composition that carries our ids, and all in it that draws."""
-        from fiftyone_coco_audit.augmentation.covering import instrumented, nodes
+        from fiftyone_coco_audit.augmentation.dropouts import nodes, with_label_targets
 
         box_params = {
             **self.box_params,
@@ -361,7 +361,9 @@ class Pipeline(Brief):
             "format": "xy",
             "label_fields": [KEYPOINT_IDS],
         }
-        transforms = [instrumented(copy.deepcopy(one.transform)) for one in self._kept]
+        transforms = [
+            with_label_targets(copy.deepcopy(one.transform)) for one in self._kept
+        ]
         composed = compose(
             transforms,
             box_params=box_params,
@@ -376,7 +378,7 @@ class Pipeline(Brief):
 
     def _failed(self, error: BaseException, composed: Any) -> Step | None:
         """The step in which an error was raised, by the calls that led there."""
-        from fiftyone_coco_audit.augmentation.covering import nodes
+        from fiftyone_coco_audit.augmentation.dropouts import nodes
 
         owner = {
             id(node): step

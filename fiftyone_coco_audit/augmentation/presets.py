@@ -133,8 +133,8 @@ PRESETS: dict[str, Preset] = {
         Preset(
             "ultralytics",
             "Ultralytics without mosaic",
-            "What YOLO of Ultralytics does by default but for the mosaic: colours, "
-            "scale by half and shift by a tenth on grey, a flip, and its filter of "
+            "What YOLO of Ultralytics does by default but for the mosaic: colors, "
+            "scale by half and shift by a tenth on gray, a flip, and its filter of "
             "boxes.",
             [
                 *_letterbox(640, fill=114),
@@ -166,7 +166,7 @@ PRESETS: dict[str, Preset] = {
         Preset(
             "ssd",
             "SSD: crop that keeps boxes whole",
-            "After SSD: colours, a random crop that cuts no box, stretched to 300 x "
+            "After SSD: colors, a random crop that cuts no box, stretched to 300 x "
             "300, and a flip.",
             [
                 (

@@ -24,14 +24,14 @@ from fiftyone_coco_audit.augmentation.keypoints import (
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.reading import read_image
 from fiftyone_coco_audit.augmentation.targets import (
-    Draw,
-    Target,
+    AugmentationTarget,
+    AugmentedSample,
     draw_name,
     make_target,
     run,
 )
-from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.columns import read_columns, require_detections
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.masks import has_masks
 from fiftyone_coco_audit.reading import class_names, read_objects
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 _ATTRIBUTES: dict[str, type] = {"area": float, "iscrowd": float, "rle": str}
 # The kinds of damage that are told beside what was kept and lost, in this order
 _TOLD = {
-    "unlabelled": "unlabelled",
+    "unlabeled": "unlabeled",
     "loose": "loose",
     "multiplied": "with several boxes",
     "empty": "empty",
@@ -56,7 +56,7 @@ _TOLD = {
 
 
 @dataclass(frozen=True, repr=False)
-class Subject(Brief):
+class Subject(ShortRepr):
     """A sample as it is looked at.
 
     Attributes:
@@ -73,7 +73,7 @@ class Subject(Brief):
 
     sample_id: str
     filepath: str
-    target: Target
+    target: AugmentationTarget
     names: Sequence[str]
     colors: Sequence[Color]
     label_ids: Sequence[str]
@@ -92,7 +92,7 @@ class Subject(Brief):
 
 
 @dataclass(frozen=True, repr=False)
-class Shot(Brief):
+class PreviewImage(ShortRepr):
     """A sample after a pipeline, or after some of its transforms.
 
     Attributes:
@@ -103,7 +103,7 @@ class Shot(Brief):
     """
 
     title: str
-    drawn: Draw
+    drawn: AugmentedSample
     table: DamageTable
     changed: bool = True
 
@@ -146,9 +146,9 @@ class Shot(Brief):
         ]
 
 
-def draw_shots(
+def preview_draws(
     pipeline: Pipeline, subject: Subject, *, seed: int, num_draws: int
-) -> list[Shot]:
+) -> list[PreviewImage]:
     """Sends a sample through a pipeline several times.
 
     Args:
@@ -171,9 +171,9 @@ def draw_shots(
     ]
 
 
-def step_shots(
+def preview_steps(
     pipeline: Pipeline, subject: Subject, *, seed: int, draw: int
-) -> list[Shot]:
+) -> list[PreviewImage]:
     """Sends a sample through a pipeline one transform at a time.
 
     Args:
@@ -183,12 +183,12 @@ def step_shots(
         draw: the number of the draw, from 0
 
     Returns:
-        a shot after each transform; the last is that of :func:`draw_shots`
+        a shot after each transform; the last is that of :func:`preview_draws`
 
     Raises:
         PipelineError: if a transform fails
     """
-    shots: list[Shot] = []
+    shots: list[PreviewImage] = []
     before = subject.target.image
     for count, step in enumerate(pipeline.steps, 1):
         shot = _shot(str(step), pipeline.prefix(count), subject, seed, draw)
@@ -201,14 +201,14 @@ def step_shots(
 
 def _shot(
     title: str, pipeline: Pipeline, subject: Subject, seed: int, draw: int
-) -> Shot:
+) -> PreviewImage:
     target = subject.target
     name = draw_name(subject.filepath)
     drawn = run(pipeline, target, seed=seed, sample=name, draw=draw)
-    return Shot(title, drawn, measure(target, drawn, draw=draw))
+    return PreviewImage(title, drawn, measure(target, drawn, draw=draw))
 
 
-def counts(shots: Sequence[Shot]) -> dict[str, int]:
+def counts(shots: Sequence[PreviewImage]) -> dict[str, int]:
     """The harm done in some shots: what it is, and how often; nothing that is not."""
     found = {"lost": sum(int(shot.lost.sum()) for shot in shots)}
     kinds = [shot.table.kinds() for shot in shots]
@@ -217,7 +217,7 @@ def counts(shots: Sequence[Shot]) -> dict[str, int]:
     return {what: number for what, number in found.items() if number}
 
 
-def summary(shots: Sequence[Shot]) -> str:
+def summary(shots: Sequence[PreviewImage]) -> str:
     """What became of the labels in all of some draws, as one sentence."""
     total = sum(int(shot.table.judged.sum()) for shot in shots)
     draws = counted(len(shots), "draw")
@@ -231,7 +231,7 @@ def summary(shots: Sequence[Shot]) -> str:
     return f"{objects} in {draws}: {listed(told, len(told))}."
 
 
-def fates(shots: Sequence[Shot]) -> list[str]:
+def fates(shots: Sequence[PreviewImage]) -> list[str]:
     """What to say of each object that loses its box in some draw, else nothing."""
     lost = np.sum([shot.lost for shot in shots], axis=0)
     if len(shots) == 1:
@@ -239,7 +239,7 @@ def fates(shots: Sequence[Shot]) -> list[str]:
     return [f"lost in {number} of {len(shots)}" if number else "" for number in lost]
 
 
-def fates_by_step(shots: Sequence[Shot]) -> list[str]:
+def fates_by_step(shots: Sequence[PreviewImage]) -> list[str]:
     """At which step each object loses its box for good, nothing if it does not."""
     if not shots:
         return []
@@ -252,7 +252,7 @@ def fates_by_step(shots: Sequence[Shot]) -> list[str]:
 
 def pictures(
     subject: Subject,
-    shots: Sequence[Shot],
+    shots: Sequence[PreviewImage],
     lost: Sequence[str],
     *,
     width: int = 480,
@@ -354,10 +354,10 @@ def label_colors(
     names: Sequence[str],
     classes: Sequence[str],
 ) -> list[Color]:
-    """The colours in which the App shows labels.
+    """The colors in which the App shows labels.
 
     These are what the dataset's color scheme says. Where it says nothing, the App
-    takes colours from its pool, one after the other, for the fields as they stand in
+    takes colors from its pool, one after the other, for the fields as they stand in
     its sidebar. Classes get theirs in the order in which it comes across them, which
     cannot be known: here it is that of the classes.
 
@@ -403,7 +403,7 @@ def _sidebar(dataset: fo.Dataset) -> list[str]:
 
 
 def rgb(color: str) -> Color:
-    """A colour by its name, or as ``#rrggbb``."""
+    """A color by its name, or as ``#rrggbb``."""
     from PIL import ImageColor
 
     red, green, blue = ImageColor.getrgb(color)[:3]

@@ -20,9 +20,9 @@ RULE_OF_KIND = {
         "border that is still seen.",
         counterexample="RandomSizedBBoxSafeCrop, which keeps all boxes.",
     ),
-    "unlabelled": pipeline_rule(
+    "unlabeled": pipeline_rule(
         "CA602",
-        "unlabelled-pixels",
+        "unlabeled-pixels",
         "error",
         explanation="Parts or mirrored copies of objects are seen outside of all "
         "boxes, so the network is taught that they are background.",
@@ -82,7 +82,7 @@ RULE_OF_KIND = {
         "object-gone",
         "note",
         explanation="Objects leave the image together with their boxes; that is sound, "
-        "but many of them are examples that are not learnt from.",
+        "but many of them are examples that are not learned from.",
         advice="Take a larger part of the image in crops, or rotate and shift by less.",
         example="A crop that leaves out an object at the border.",
         counterexample="A flip, which keeps all objects.",
@@ -92,7 +92,7 @@ RULE_OF_KIND = {
         "shrunk-to-nothing",
         "warning",
         explanation="Objects are resized to fewer than 4 pixels across, too small to "
-        "be learnt, but keep their boxes.",
+        "be learned, but keep their boxes.",
         advice="Train on a larger input, or set `min_width` and `min_height` of the "
         "pipeline's bbox_params to 4.",
         example="LongestMaxSize(640) of an image of 6,000 px with objects of 30 px.",

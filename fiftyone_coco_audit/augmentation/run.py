@@ -20,19 +20,22 @@ from fiftyone_coco_audit.augmentation.damage import (
     Thresholds,
     measure,
 )
-from fiftyone_coco_audit.augmentation.handover import Preview, hand_over
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
+from fiftyone_coco_audit.augmentation.preview_request import (
+    RequestedPreview,
+    request_preview,
+)
 from fiftyone_coco_audit.augmentation.reading import read_image
 from fiftyone_coco_audit.augmentation.rules import RULE_OF_KIND
 from fiftyone_coco_audit.augmentation.targets import (
-    Target,
+    AugmentationTarget,
     draw_name,
     make_target,
     run,
 )
-from fiftyone_coco_audit.brief import Brief, of_samples
 from fiftyone_coco_audit.columns import Progress, dataset_of
 from fiftyone_coco_audit.database import database_errors_explained
+from fiftyone_coco_audit.display import ShortRepr, of_samples
 from fiftyone_coco_audit.errors import CocoAuditError, check_count, check_whole
 from fiftyone_coco_audit.escaping import shortened
 from fiftyone_coco_audit.fields import FieldSpec
@@ -42,8 +45,8 @@ from fiftyone_coco_audit.objects import RLE
 from fiftyone_coco_audit.parallel import WorkerDied, check_workers, map_items
 from fiftyone_coco_audit.progress import progress_bar, staged
 from fiftyone_coco_audit.statistics.inputs import (
-    LabelledSamples,
-    read_labelled_images,
+    LabeledSamples,
+    read_labeled_images,
 )
 from fiftyone_coco_audit.storage.publishing import (
     SamplesChanged,
@@ -68,7 +71,7 @@ Found = dict[int, list[DamageTable | str]]
 
 
 @dataclass(frozen=True, repr=False)
-class Item(Brief):
+class Item(ShortRepr):
     """A sample as it is sent to a worker.
 
     Args:
@@ -119,7 +122,7 @@ class Draws:
         return [self._measure(one, item, target) for one in self.pipelines]
 
     def _measure(
-        self, pipeline: Pipeline, item: Item, target: Target
+        self, pipeline: Pipeline, item: Item, target: AugmentationTarget
     ) -> DamageTable | str:
         tables = []
         for draw in range(self.num_draws):
@@ -134,12 +137,12 @@ class Draws:
 
 
 @dataclass(frozen=True, repr=False)
-class AugmentationAudit(Brief):
+class AugmentationAudit(ShortRepr):
     """What a pipeline did to the labels of a dataset.
 
     Args:
         samples: the dataset or view
-        labelled: its images and objects
+        labeled: its images and objects
         pipeline: the pipeline
         table: measures of all objects and draws
         failures: sentences on samples that failed, with the paths of their images, by
@@ -154,7 +157,7 @@ class AugmentationAudit(Brief):
     """
 
     samples: fo.SampleCollection
-    labelled: LabelledSamples
+    labeled: LabeledSamples
     pipeline: Pipeline
     table: DamageTable
     failures: dict[int, str]
@@ -185,7 +188,7 @@ class AugmentationAudit(Brief):
 
     def by_class(self) -> pd.DataFrame:
         """The same by class and kind."""
-        return self.table.by_class(self.labelled.images.classes, self.thresholds)
+        return self.table.by_class(self.labeled.images.classes, self.thresholds)
 
     def by_size(self) -> pd.DataFrame:
         """The same by COCO's class of size and kind."""
@@ -196,9 +199,9 @@ class AugmentationAudit(Brief):
         import pandas as pd
 
         frame = self.table.to_frame().reset_index()
-        names = np.array(self.labelled.images.classes, dtype=object)
+        names = np.array(self.labeled.images.classes, dtype=object)
         frame.insert(0, "class", names[self.table.category])
-        ids = self.labelled.label_ids(self._rows)
+        ids = self.labeled.label_ids(self._rows)
         frame.index = pd.MultiIndex.from_arrays(
             [ids, self.table.draw], names=["id", "draw"]
         )
@@ -225,13 +228,13 @@ class AugmentationAudit(Brief):
         """
         # What fails in the whole cannot be compared with
         positions = np.array(
-            [n for n in range(len(self.labelled.images)) if n not in self.failures],
+            [n for n in range(len(self.labeled.images)) if n not in self.failures],
             np.int64,
         )
         if len(positions) > max_samples:
             spread = np.linspace(0, len(positions) - 1, max_samples)
             positions = positions[spread.round().astype(int)]
-        items = _items(self.labelled, positions)
+        items = _items(self.labeled, positions)
 
         def measure_all(pipelines: Sequence[Pipeline]) -> list[DamageTable]:
             draws = Draws(pipelines, self.num_draws, self.seed)
@@ -315,7 +318,7 @@ class AugmentationAudit(Brief):
         harmed = frame.groupby(["sample", "draw"]).sum()
         order = np.argsort(-harmed.sum(axis=1).to_numpy(), kind="stable")[:count]
         worst = harmed.iloc[order].reset_index()
-        worst.insert(0, "id", self.labelled.sample_ids(worst.pop("sample").to_numpy()))
+        worst.insert(0, "id", self.labeled.sample_ids(worst.pop("sample").to_numpy()))
         return worst.set_index(["id", "draw"])
 
     def open_in_preview(self) -> None:
@@ -327,9 +330,9 @@ class AugmentationAudit(Brief):
         Raises:
             CocoAuditError: if the pipeline cannot be written as text
         """
-        hand_over(
+        request_preview(
             self.samples._root_dataset,
-            Preview.of(self.pipeline, self.labelled.label_field, self.seed),
+            RequestedPreview.of(self.pipeline, self.labeled.label_field, self.seed),
         )
 
     def write_fields(self, *, progress: Progress = None) -> None:
@@ -345,7 +348,7 @@ class AugmentationAudit(Brief):
         Raises:
             CocoAuditError: if fields of other origin have these names
         """
-        samples, field = self.samples, self.labelled.label_field
+        samples, field = self.samples, self.labeled.label_field
         path = f"{field}.detections.{FIELD}"
         specs = [
             FieldSpec(
@@ -361,10 +364,10 @@ class AugmentationAudit(Brief):
         try:
             publish_fields(
                 samples,
-                self.labelled.columns,
+                self.labeled.columns,
                 specs,
                 {FIELD: self._share_of_samples()},
-                {field: {FIELD: self.labelled.label_column(self._kind_of_objects())}},
+                {field: {FIELD: self.labeled.label_column(self._kind_of_objects())}},
                 function=_FUNCTION,
                 group="augmentation",
                 progress=progress,
@@ -378,8 +381,8 @@ class AugmentationAudit(Brief):
     @cached_property
     def _rows(self) -> NDArray[np.int64]:
         """``(R,)`` row of each object among all objects."""
-        image = self.labelled.images.objects.image
-        first = np.searchsorted(image, np.arange(len(self.labelled.images)))
+        image = self.labeled.images.objects.image
+        first = np.searchsorted(image, np.arange(len(self.labeled.images)))
         rows: NDArray[np.int64] = first[self.table.sample] + self.table.object
         return rows
 
@@ -389,7 +392,7 @@ class AugmentationAudit(Brief):
         return len(np.unique(self._rows[self.table.judged]))
 
     def _share_of_samples(self) -> list[float | None]:
-        count = len(self.labelled.images)
+        count = len(self.labeled.images)
         table, harmed = self.table, np.zeros(len(self.table), bool)
         for rows in self.kinds.values():
             harmed |= rows
@@ -403,7 +406,7 @@ class AugmentationAudit(Brief):
     def _kind_of_objects(self) -> NDArray[np.object_]:
         counts = np.stack(
             [
-                np.bincount(self._rows[rows], minlength=len(self.labelled.rows))
+                np.bincount(self._rows[rows], minlength=len(self.labeled.rows))
                 for rows in self.kinds.values()
             ]
         )
@@ -416,9 +419,7 @@ class AugmentationAudit(Brief):
         objects = np.unique(self._rows[rows])
         of_class = np.bincount(self.table.category[rows])
         commonest = np.argsort(-of_class, kind="stable")
-        classes = [
-            self.labelled.images.classes[c] for c in commonest if of_class[c] > 0
-        ]
+        classes = [self.labeled.images.classes[c] for c in commonest if of_class[c] > 0]
         number = counted(len(objects), "object")
         return Finding(
             code=rule.code,
@@ -432,8 +433,8 @@ class AugmentationAudit(Brief):
             count=len(objects),
             classes=tuple(classes),
             figures={"share": share, "objects": len(objects)},
-            label_field=self.labelled.label_field,
-            label_ids=tuple(self.labelled.label_ids(objects)),
+            label_field=self.labeled.label_field,
+            label_ids=tuple(self.labeled.label_ids(objects)),
         )
 
     def __str__(self) -> str:
@@ -524,7 +525,7 @@ def audit_augmentation(
             f"thresholds is {thresholds!r}: it must be Thresholds(...) of "
             "fiftyone_coco_audit.augmentation.damage"
         )
-    labelled = read_labelled_images(
+    labeled = read_labeled_images(
         samples,
         label_field,
         masks=True,
@@ -532,14 +533,14 @@ def audit_augmentation(
         sizes_required=False,
         progress=False,
     )
-    if not len(labelled.images):
+    if not len(labeled.images):
         raise CocoAuditError(
             "There are no images to augment, since the dataset or view is empty: add "
             "some, or widen the view"
         )
-    require_images(labelled.images.filepaths)
+    require_images(labeled.images.filepaths)
     draws = Draws([parsed], n_seeds, seed)
-    items = _items(labelled, np.arange(len(labelled.images)))
+    items = _items(labeled, np.arange(len(labeled.images)))
     measured: Found = {}
     complete = True
     measuring = staged(progress, "Measuring draws")
@@ -549,14 +550,14 @@ def audit_augmentation(
         except KeyboardInterrupt:
             complete = False
     table = _tables(measured, 0)
-    notes = [*labelled.left_out, *_notes(labelled, table)]
+    notes = [*labeled.left_out, *_notes(labeled, table)]
     audit = AugmentationAudit(
         samples=samples,
-        labelled=labelled,
+        labeled=labeled,
         pipeline=parsed,
         table=table,
         failures={
-            position: f"{labelled.images.filepaths[position]}: {found}"
+            position: f"{labeled.images.filepaths[position]}: {found}"
             for position, (found,) in sorted(measured.items())
             if isinstance(found, str)
         },
@@ -594,17 +595,17 @@ def delete_augmentation_damage(dataset: fo.Dataset) -> None:
     delete_fields_of(dataset_of(dataset), _FUNCTION)
 
 
-def _notes(labelled: LabelledSamples, table: DamageTable) -> list[str]:
+def _notes(labeled: LabeledSamples, table: DamageTable) -> list[str]:
     """What had to be done with labels, so that they could be measured."""
     notes = []
-    objects = labelled.images.objects
+    objects = labeled.images.objects
     if objects.masks is None and len(objects):
         notes.append(
-            f"The labels in {labelled.label_field!r} have no masks: boxes are taken "
+            f"The labels in {labeled.label_field!r} have no masks: boxes are taken "
             "for the objects, so looseness is an upper bound."
         )
     low = objects.box[:, :2]
-    high, size = low + objects.box[:, 2:], labelled.images.image_size
+    high, size = low + objects.box[:, 2:], labeled.images.image_size
     seen = (np.minimum(high, size) > np.maximum(low, 0)).all(axis=1)
     out = (low < 0) | (high > size + _TOLERANCE)
     outside = int((out.any(axis=1) & seen).sum())
@@ -623,8 +624,8 @@ def _notes(labelled: LabelledSamples, table: DamageTable) -> list[str]:
     return notes
 
 
-def _items(labelled: LabelledSamples, positions: NDArray[np.int64]) -> list[Item]:
-    images, objects = labelled.images, labelled.images.objects
+def _items(labeled: LabeledSamples, positions: NDArray[np.int64]) -> list[Item]:
+    images, objects = labeled.images, labeled.images.objects
     first = np.searchsorted(objects.image, positions).tolist()
     last = np.searchsorted(objects.image, positions, side="right").tolist()
     return [

@@ -25,8 +25,8 @@ from fiftyone_coco_audit.augmentation.pipelines import (
     Pipeline,
     PipelineError,
 )
-from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.coco import rle
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.objects import RLE
 from fiftyone_coco_audit.wording import counted
 
@@ -43,7 +43,7 @@ _COUNTABLE = 2**24
 
 
 @dataclass(frozen=True, repr=False)
-class Target(Brief):
+class AugmentationTarget(ShortRepr):
     """A sample as a pipeline is given it; made by :func:`make_target`.
 
     Attributes:
@@ -83,7 +83,7 @@ class Target(Brief):
 
 
 @dataclass(frozen=True, repr=False)
-class Magnification(Brief):
+class Magnification(ShortRepr):
     """How many times larger than in the source the area of things is, where.
 
     Attributes:
@@ -114,7 +114,7 @@ class Magnification(Brief):
 
 
 @dataclass(frozen=True, repr=False)
-class Draw(Brief):
+class AugmentedSample(ShortRepr):
     """What a pipeline made of a sample, once.
 
     Attributes:
@@ -125,7 +125,7 @@ class Draw(Brief):
         category: ``(B,)`` position of each box's class, as it came out
         keypoints: ``(P, 2)`` the points that are left
         keypoint: ``(P,)`` which point of the source each is
-        maps: the maps of :class:`Target` as they came out; () if not asked for
+        maps: the transformed maps of :class:`AugmentationTarget`; () if not asked for
         covered: ``(H, W)`` what was overwritten by dropouts, 1 where it was; None if
             there is none
         magnification: how many times larger areas have become
@@ -145,14 +145,14 @@ class Draw(Brief):
         height, width = self.image.shape[:2]
         return f"of {width} x {height} pixels, {counted(len(self.box), 'box')}"
 
-    def object_mask(self, target: Target, row: int) -> NDArray[np.bool_]:
+    def object_mask(self, target: AugmentationTarget, row: int) -> NDArray[np.bool_]:
         """``(H, W)`` where an object is seen; what a dropout has overwritten is not."""
         mask = self.maps[target.map_of[row]] == target.number[row]
         if not target.number[row]:
             mask[:] = False
         return mask if self.covered is None else mask & (self.covered == 0)
 
-    def unlabelled_mask(self, target: Target, row: int) -> NDArray[np.bool_]:
+    def unlabeled_mask(self, target: AugmentationTarget, row: int) -> NDArray[np.bool_]:
         """``(H, W)`` where an object is seen outside all boxes that it has left."""
         mask = self.object_mask(target, row)
         for box in self.box[self.object == row].tolist():
@@ -177,7 +177,7 @@ def window(box: Sequence[float], shape: Sequence[int]) -> Place:
 
 
 def pixels_of(box: NDArray[np.float64], shape: Sequence[int]) -> Place:
-    """The pixels whose centres are in a box, but at least one.
+    """The pixels whose centers are in a box, but at least one.
 
     Args:
         box: ``[x, y, width, height]`` in pixels
@@ -204,7 +204,7 @@ def make_target(
     *,
     category: NDArray[np.int64] | None = None,
     keypoints: NDArray[np.float64] | None = None,
-) -> Target:
+) -> AugmentationTarget:
     """Makes a sample ready to go through pipelines.
 
     Boxes are clipped to the image, since Albumentations refuses others. A mask is
@@ -219,7 +219,7 @@ def make_target(
         keypoints: ``(K, 2)`` points in pixels
 
     Returns:
-        a :class:`Target`
+        a :class:`AugmentationTarget`
     """
     height, width = image.shape[:2]
     clipped, usable, notes = _clip(np.asarray(box, np.float64), width, height)
@@ -232,7 +232,7 @@ def make_target(
             packed.add(clipped[row], places[row], shapes[row])
         else:
             packed.skip()
-    return Target(
+    return AugmentationTarget(
         image=image,
         box=clipped,
         category=(
@@ -399,13 +399,13 @@ def draw_name(filepath: str) -> str:
 
 def run(
     pipeline: Pipeline,
-    target: Target,
+    target: AugmentationTarget,
     *,
     seed: int = 0,
     sample: str = "",
     draw: int = 0,
     pixels: bool = True,
-) -> Draw:
+) -> AugmentedSample:
     """Sends a sample through a pipeline once.
 
     Args:
@@ -417,12 +417,12 @@ def run(
         pixels: whether the pixels of objects go with it, from which damage is measured
 
     Returns:
-        a :class:`Draw`; the same for the same arguments, always and everywhere
+        an :class:`AugmentedSample`; always the same for the same arguments
 
     Raises:
         PipelineError: if a transform fails, or gives back what is no image with boxes
     """
-    from fiftyone_coco_audit.augmentation.covering import COVERED, LAYER, MASK
+    from fiftyone_coco_audit.augmentation.dropouts import COVERED, LAYER, MASK
 
     size = target.image.shape[0], target.image.shape[1]
     rows = np.flatnonzero(target.usable)
@@ -478,7 +478,7 @@ def _check_layer(found: Any, given: NDArray[Any], size: tuple[int, ...]) -> None
         )
 
 
-def _left(result: Any, count: int) -> Draw:
+def _left(result: Any, count: int) -> AugmentedSample:
     """Image and labels of what a pipeline has given back, checked."""
     try:
         image = result["image"]
@@ -507,7 +507,7 @@ def _left(result: Any, count: int) -> Draw:
     if not (height and width):
         raise PipelineError("The pipeline gives back an image without pixels")
     corners[:, 2:] -= corners[:, :2]
-    return Draw(
+    return AugmentedSample(
         image=image,
         box=corners,
         object=ids,

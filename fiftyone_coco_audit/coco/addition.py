@@ -14,7 +14,7 @@ from fiftyone_coco_audit.coco.report import (
 )
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import FieldSpec, check_writable
-from fiftyone_coco_audit.interrupts import interrupts_held
+from fiftyone_coco_audit.interrupts import interrupts_deferred
 from fiftyone_coco_audit.runs import run_document, run_id
 from fiftyone_coco_audit.storage.exclusive import exclusive
 from fiftyone_coco_audit.storage.room import check_room, stored_samples
@@ -86,7 +86,7 @@ def publish_predictions(
                     for id_, document in some
                 ],
             )
-        with exclusive(dataset) as fresh, interrupts_held():
+        with exclusive(dataset) as fresh, interrupts_deferred():
             check_field_is_free(fresh, pred_field, overwrite=overwrite)
             whole = load_report(fresh) or ImportReport()
             whole.replace_field(pred_field, report)

@@ -17,7 +17,7 @@ import numpy as np
 from fiftyone_coco_audit.coco import rle
 from fiftyone_coco_audit.coco.ids import as_stored
 from fiftyone_coco_audit.coco.images import Images
-from fiftyone_coco_audit.coco.objects import Objects
+from fiftyone_coco_audit.coco.objects import CocoObjects
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -36,7 +36,7 @@ class DetectionDocuments:
     """
 
     def __init__(
-        self, objects: Objects, names: list[str], sizes: NDArray[np.int64]
+        self, objects: CocoObjects, names: list[str], sizes: NDArray[np.int64]
     ) -> None:
         self._objects = objects
         self._names = names

@@ -18,7 +18,7 @@ NONE, SEVERAL = -1, -2
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
-class Meaning(NamedTuple):
+class NamedFiles(NamedTuple):
     """The files that a name may mean.
 
     Attributes:
@@ -72,7 +72,7 @@ def meanings(
     certain: bool = False,
     least_deep: bool = False,
     claimed: Collection[int] = (),
-) -> list[Meaning]:
+) -> list[NamedFiles]:
     """Finds out which file each of several names means.
 
     A name means the only file of its base name; of several, the one that shares most
@@ -89,7 +89,7 @@ def meanings(
         claimed: positions of files that no guess may give to a name
 
     Returns:
-        a :class:`Meaning` for each name
+        a :class:`NamedFiles` for each name
     """
     index = _Suffixes(paths)
     found = [_meaning(name, index, certain, least_deep) for name in names]
@@ -102,7 +102,9 @@ def meanings(
     ]
 
 
-def _meaning(name: str, index: _Suffixes, certain: bool, least_deep: bool) -> Meaning:
+def _meaning(
+    name: str, index: _Suffixes, certain: bool, least_deep: bool
+) -> NamedFiles:
     forms = list(_forms(name))
     for spelling in _SPELLINGS:
         for number, form in enumerate(forms):
@@ -112,8 +114,8 @@ def _meaning(name: str, index: _Suffixes, certain: bool, least_deep: bool) -> Me
             if whole and least_deep:
                 rows = index.least_deep(rows)
             unchanged = spelling is _as_is and number == 0
-            return Meaning(tuple(rows), certain and whole and unchanged)
-    return Meaning(())
+            return NamedFiles(tuple(rows), certain and whole and unchanged)
+    return NamedFiles(())
 
 
 def _forms(name: str) -> Iterator[list[str]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.coco import rle, rules
-from fiftyone_coco_audit.coco.mending import read_masks
+from fiftyone_coco_audit.coco.mending import read_coco_masks
 from fiftyone_coco_audit.coco.records import (
     Faults,
     column,
@@ -25,7 +25,9 @@ from fiftyone_coco_audit.coco.records import (
 from fiftyone_coco_audit.coco.report import ProblemLog
 
 
-def read_boxes(values: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def boxes_of_records(
+    values: Sequence[Any],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Boxes as ``(N, 4)``, and whether each is a list of four numbers."""
     if str in set(map(type, values)):
         values = [unpacked(value) for value in values]
@@ -95,13 +97,13 @@ def read_shapes(
         the :class:`Shapes`, of which the rows without a fault count
     """
     boxes = column(raw, "bbox")
-    box, is_four = read_boxes(boxes)
+    box, is_four = boxes_of_records(boxes)
     usable = is_four & are_usable(box)
 
     segmentations = column(raw, "segmentation")
     present = np.array([not _is_empty(s) for s in segmentations], dtype=bool)
     masked = np.flatnonzero(present & fault.none)
-    masks = read_masks(taken(segmentations, masked), sizes[masked])
+    masks = read_coco_masks(taken(segmentations, masked), sizes[masked])
     texts: list[str | None] = [None] * len(raw)
     for row, text in zip(masked.tolist(), masks.rle, strict=True):
         texts[row] = text

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.coco import rules
-from fiftyone_coco_audit.coco.file_names import Meaning, meanings, tail
+from fiftyone_coco_audit.coco.file_names import NamedFiles, meanings, tail
 from fiftyone_coco_audit.coco.ids import Id
 from fiftyone_coco_audit.coco.paths import (
     ImageFolder,
@@ -128,7 +128,7 @@ def _note_guesses(
 
 def read_image_names(
     records: list[Any], filepaths: Sequence[str], log: ProblemLog
-) -> dict[Id, tuple[str, Meaning]]:
+) -> dict[Id, tuple[str, NamedFiles]]:
     """Reads the list ``images`` of predictions that name images of another file.
 
     Args:

@@ -13,7 +13,7 @@ from fiftyone_coco_audit.coco.categories import read_categories
 from fiftyone_coco_audit.coco.documents import DetectionDocuments, sample_documents
 from fiftyone_coco_audit.coco.ids import Id, distinct_ids, read_ids
 from fiftyone_coco_audit.coco.images import read_images
-from fiftyone_coco_audit.coco.matching import Target
+from fiftyone_coco_audit.coco.matching import PredictionTarget
 from fiftyone_coco_audit.coco.objects import References, read_annotated
 from fiftyone_coco_audit.coco.paths import ImageFolder, NoImageFolder
 from fiftyone_coco_audit.coco.predictions import read_matched
@@ -135,7 +135,7 @@ def import_coco(
         objects = read_annotated(
             coco.annotations, references, log, reserved=names_for_others()
         )
-        target = Target(
+        target = PredictionTarget(
             name=coco.name,
             ids=list(images.ids),
             filepaths=images.filepaths,
@@ -289,7 +289,9 @@ def _portions(count: int, progress: Progress) -> Iterator[tuple[int, int]]:
             bar.update(stop - start)
 
 
-def _target_of(dataset: fo.Dataset, progress: Progress) -> tuple[list[str], Target]:
+def _target_of(
+    dataset: fo.Dataset, progress: Progress
+) -> tuple[list[str], PredictionTarget]:
     """The samples of a dataset as what predictions are matched to."""
     ensure_sizes(dataset, progress)
     sample_ids, filepaths, widths, heights = dataset.values(
@@ -305,7 +307,7 @@ def _target_of(dataset: fo.Dataset, progress: Progress) -> tuple[list[str], Targ
     ids: list[Id | None] = [None] * len(sample_ids)
     if dataset.has_field("coco_id"):
         ids, _ = read_ids(dataset.values("coco_id"))
-    target = Target(
+    target = PredictionTarget(
         name=f"dataset {dataset.name!r}",
         ids=ids,
         filepaths=filepaths,

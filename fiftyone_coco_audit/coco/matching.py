@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.coco import rules
-from fiftyone_coco_audit.coco.file_names import NONE, Meaning, meanings
+from fiftyone_coco_audit.coco.file_names import NONE, NamedFiles, meanings
 from fiftyone_coco_audit.coco.ids import Id, read_ids
 from fiftyone_coco_audit.coco.records import column, dicts, show
 from fiftyone_coco_audit.coco.report import ProblemLog
@@ -25,7 +25,7 @@ from fiftyone_coco_audit.wording import listed
 
 
 @dataclass(frozen=True)
-class Target:
+class PredictionTarget:
     """What predictions are matched to.
 
     Attributes:
@@ -65,7 +65,7 @@ class ImagesOf(NamedTuple):
 
     Attributes:
         rows: ``(N,)`` row of each record's image, or a code
-            of :attr:`.Meaning.row_or_code`
+            of :attr:`.NamedFiles.row_or_code`
         reason: says why a record has no image
     """
 
@@ -73,7 +73,9 @@ class ImagesOf(NamedTuple):
     reason: Callable[[int], str]
 
 
-def match_images(records: Sequence[Any], target: Target, log: ProblemLog) -> ImagesOf:
+def match_images(
+    records: Sequence[Any], target: PredictionTarget, log: ProblemLog
+) -> ImagesOf:
     """Finds the image that each record of a list of results means.
 
     A ``file_name`` decides over an ``image_id``, if any ``file_name`` of the list is
@@ -118,14 +120,17 @@ def match_images(records: Sequence[Any], target: Target, log: ProblemLog) -> Ima
         elif id_ is None:
             return f"its `image_id` is {show(raw[row], 'image_id')}"
         else:
-            said, meaning = f"its `image_id` is {id_!r}", by_name.get(id_, Meaning(()))
+            said, meaning = (
+                f"its `image_id` is {id_!r}",
+                by_name.get(id_, NamedFiles(())),
+            )
         some = f"; that has {example!r}, for example" if not meaning.rows else ""
         return f"{said}, which {which(meaning, target)}{some}"
 
     return ImagesOf(rows, reason)
 
 
-def which(meaning: Meaning, target: Target) -> str:
+def which(meaning: NamedFiles, target: PredictionTarget) -> str:
     """Says of a name that it names no image of a target, or which several ones."""
     paths = [target.filepaths[row] for row in meaning.rows]
     if meaning.taken:
@@ -155,7 +160,9 @@ def positions_hint(ids: Iterable[Id | None], count: int) -> str:
     return ""
 
 
-def _by_name(ids: set[Id], as_text: bool, target: Target) -> dict[Id, Meaning]:
+def _by_name(
+    ids: set[Id], as_text: bool, target: PredictionTarget
+) -> dict[Id, NamedFiles]:
     """What ids mean that are no ids of images, but may be names of files."""
     unknown = ids - target.rows.keys()
     if not unknown:
@@ -163,11 +170,11 @@ def _by_name(ids: set[Id], as_text: bool, target: Target) -> dict[Id, Meaning]:
     paths = target.names
     stems = [os.path.splitext(path)[0] for path in paths]
     numbers = {id_ for id_ in ids if isinstance(id_, int)}
-    found: dict[Id, Meaning] = {}
+    found: dict[Id, NamedFiles] = {}
     if numbers & unknown:
         numbered = _numbered(stems)
         if numbers <= numbered.keys():
-            found = {id_: Meaning(tuple(numbered[id_])) for id_ in numbers}
+            found = {id_: NamedFiles(tuple(numbered[id_])) for id_ in numbers}
     names = {str(id_): id_ for id_ in unknown if isinstance(id_, str) or as_text}
     names = {name: id_ for name, id_ in names.items() if id_ not in found}
     for paths in (target.filepaths, stems):
@@ -191,8 +198,8 @@ def _numbered(stems: Sequence[str]) -> dict[int, list[int]]:
 
 
 def _file_names(
-    values: Sequence[Any], target: Target, log: ProblemLog
-) -> tuple[list[str | None], dict[str, Meaning]]:
+    values: Sequence[Any], target: PredictionTarget, log: ProblemLog
+) -> tuple[list[str | None], dict[str, NamedFiles]]:
     """The file name of each record, and what each means.
 
     Returns:
@@ -218,7 +225,7 @@ def _with_file_names(
     rows: NDArray[np.int64],
     image_ids: Sequence[Any],
     names: Sequence[str | None],
-    named: Mapping[str, Meaning],
+    named: Mapping[str, NamedFiles],
     log: ProblemLog,
 ) -> NDArray[np.int64]:
     """The rows of images by file names, where these name others than the ids."""
@@ -255,7 +262,7 @@ def _note_partial(
     by_id: NDArray[np.bool_],
     rows: NDArray[np.int64],
     ids: Sequence[Id | None],
-    target: Target,
+    target: PredictionTarget,
     log: ProblemLog,
 ) -> None:
     """Notes that some ids are those of images, and others are not."""

@@ -41,7 +41,7 @@ class Masks(NamedTuple):
     remarks: dict[int, str]
 
 
-def read_masks(segmentations: Sequence[Any], sizes: NDArray[np.int64]) -> Masks:
+def read_coco_masks(segmentations: Sequence[Any], sizes: NDArray[np.int64]) -> Masks:
     """Reads segmentations of any form.
 
     Args:

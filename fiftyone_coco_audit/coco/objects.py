@@ -43,7 +43,7 @@ _OWN_KEYS = frozenset(
 
 
 @dataclass(frozen=True)
-class Objects:
+class CocoObjects:
     """Annotations or predictions, grouped by image and else in file order.
 
     Attributes:
@@ -115,7 +115,7 @@ def read_annotated(
     log: ProblemLog,
     *,
     reserved: Collection[str],
-) -> Objects:
+) -> CocoObjects:
     """Reads annotations, which have ids, areas and crowds.
 
     Args:
@@ -125,7 +125,7 @@ def read_annotated(
         reserved: names that an attribute cannot have; it gets the prefix ``coco_``
 
     Returns:
-        an :class:`Objects`
+        an :class:`CocoObjects`
     """
     kind: _Kind = "annotation"
     fault = Faults(records)
@@ -157,7 +157,7 @@ def read_annotated(
         reason = f"`iscrowd` is 1 in {some} {counted(len(raw), kind)}"
         log.note(rules.MOSTLY_CROWDS, kind, crowds, reason)
     consumed = _OWN_KEYS | {"area", "iscrowd"}
-    return Objects(
+    return CocoObjects(
         image=names.image,
         category=names.category,
         box=shapes.box,
@@ -176,7 +176,7 @@ def read_predicted(
     log: ProblemLog,
     *,
     reserved: Collection[str],
-) -> Objects:
+) -> CocoObjects:
     """Reads predictions, which have scores and may have a mask for a box.
 
     Args:
@@ -186,7 +186,7 @@ def read_predicted(
         reserved: names that an attribute cannot have; it gets the prefix ``coco_``
 
     Returns:
-        an :class:`Objects`
+        an :class:`CocoObjects`
     """
     kind: _Kind = "prediction"
     fault = Faults(records)
@@ -205,7 +205,7 @@ def read_predicted(
     raw, names, shapes = taken(raw, order), names.take(order), shapes.take(order)
     _note_huge(shapes, kind, log)
     note_numbers_as_text(raw, ("bbox", "score"), kind, log)
-    return Objects(
+    return CocoObjects(
         image=names.image,
         category=names.category,
         box=shapes.box,

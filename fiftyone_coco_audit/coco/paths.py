@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from fiftyone_coco_audit.coco.file_names import Meaning, meanings, tail
+from fiftyone_coco_audit.coco.file_names import NamedFiles, meanings, tail
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.files import NO_IMAGES, open_file, why_no_file
 from fiftyone_coco_audit.names import is_storable, kind_of
@@ -156,7 +156,7 @@ class ImageFolder:
             )
         return Location(path, reason, outside=inside is None)
 
-    def _why(self, meaning: Meaning, files: list[str]) -> str:
+    def _why(self, meaning: NamedFiles, files: list[str]) -> str:
         """Says what the folder holds where it does not hold one file of a name."""
         named = [os.path.relpath(files[row], self.path) for row in meaning.rows[:3]]
         if meaning.taken:

@@ -14,12 +14,12 @@ from fiftyone_coco_audit.coco.ids import Id, distinct_ids
 from fiftyone_coco_audit.coco.images import read_image_names
 from fiftyone_coco_audit.coco.matching import (
     ImagesOf,
-    Target,
+    PredictionTarget,
     match_images,
     positions_hint,
     which,
 )
-from fiftyone_coco_audit.coco.objects import Objects, References, read_predicted
+from fiftyone_coco_audit.coco.objects import CocoObjects, References, read_predicted
 from fiftyone_coco_audit.coco.read import (
     CocoFile,
     ResultsFile,
@@ -39,8 +39,8 @@ _OR_BY_NAMES = (
 
 
 def read_matched(
-    source: Source, target: Target, log: ProblemLog
-) -> tuple[Objects, list[str]]:
+    source: Source, target: PredictionTarget, log: ProblemLog
+) -> tuple[CocoObjects, list[str]]:
     """Reads predictions of either form.
 
     Returns:
@@ -108,7 +108,7 @@ class _Match:
 
 
 def _note_parents(
-    objects: Objects, names: list[str], target: Target, log: ProblemLog
+    objects: CocoObjects, names: list[str], target: PredictionTarget, log: ProblemLog
 ) -> None:
     """Warns of predictions for categories that only group others."""
     parents = [row for row, name in enumerate(names) if name in target.parents]
@@ -121,7 +121,9 @@ def _note_parents(
     log.note(rules.PREDICTION_OF_PARENT, "prediction", count, reason)
 
 
-def _match_by_id(file: ResultsFile, target: Target, log: ProblemLog) -> _Match:
+def _match_by_id(
+    file: ResultsFile, target: PredictionTarget, log: ProblemLog
+) -> _Match:
     """Matches a list of results, by ids or by file names."""
     by_id = target.rows
     images_of = match_images(file.predictions, target, log)
@@ -166,7 +168,7 @@ def _match_by_id(file: ResultsFile, target: Target, log: ProblemLog) -> _Match:
     )
 
 
-def _categories_of_info(file: ResultsFile, target: Target) -> dict[Id, str]:
+def _categories_of_info(file: ResultsFile, target: PredictionTarget) -> dict[Id, str]:
     """The names of categories by their ids, as FiftyOne's importer has stored them.
 
     Raises:
@@ -197,7 +199,7 @@ def _categories_of_info(file: ResultsFile, target: Target) -> dict[Id, str]:
     return dict(zip(categories.ids, categories.names, strict=True))
 
 
-def _match_by_name(file: CocoFile, target: Target, log: ProblemLog) -> _Match:
+def _match_by_name(file: CocoFile, target: PredictionTarget, log: ProblemLog) -> _Match:
     """Matches a COCO file with ids of its own, by file and category names."""
     named = read_image_names(file.images, target.filepaths, log)
     used = distinct_ids(column(dicts(file.annotations), "category_id"))

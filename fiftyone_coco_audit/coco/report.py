@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.coco.rules import MISSING_FILE, PATH_OUTSIDE
 from fiftyone_coco_audit.columns import dataset_of
 from fiftyone_coco_audit.database import database_errors_explained
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import printable
 from fiftyone_coco_audit.findings import RULES, Rule
@@ -119,7 +119,7 @@ def describe_record(problem: Problem) -> str:
 
 
 @dataclass(repr=False)
-class ImportReport(Brief):
+class ImportReport(ShortRepr):
     """What was imported, what was set aside and why.
 
     Attributes:

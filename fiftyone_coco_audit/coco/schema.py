@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fiftyone_coco_audit.coco.ids import Id
-from fiftyone_coco_audit.coco.objects import Objects
+from fiftyone_coco_audit.coco.objects import CocoObjects
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import FieldSpec, Kind
 from fiftyone_coco_audit.names import check_field_name
@@ -67,7 +67,7 @@ def coco_id_field(ids: Sequence[Id | None], path: str) -> FieldSpec:
     return FieldSpec(path, "str" if has_text else "int", _DESCRIPTIONS["coco_id"])
 
 
-def fields_of_labels(name: str, objects: Objects, content: str) -> list[FieldSpec]:
+def fields_of_labels(name: str, objects: CocoObjects, content: str) -> list[FieldSpec]:
     """A field of detections, and the attributes that they have beyond FiftyOne's own.
 
     Args:

@@ -14,10 +14,14 @@ import cv2
 import numpy as np
 
 from fiftyone_coco_audit.columns import Progress
-from fiftyone_coco_audit.demo import casting
-from fiftyone_coco_audit.demo.casting import ImageSpec
+from fiftyone_coco_audit.demo import composition
+from fiftyone_coco_audit.demo.composition import ImageSpec
 from fiftyone_coco_audit.demo.detector import Detection, detect
-from fiftyone_coco_audit.demo.plants import PLANTS, Draft, Plant
+from fiftyone_coco_audit.demo.planted_faults import (
+    PLANTED_FAULTS,
+    PlantedFault,
+    SceneDraft,
+)
 from fiftyone_coco_audit.demo.records import Record, annotate
 from fiftyone_coco_audit.demo.scenes import SceneObject, draw_scene
 from fiftyone_coco_audit.errors import CocoAuditError
@@ -97,10 +101,10 @@ def generate(
         CocoAuditError: if ``num_images`` is too small to hold all planted faults, or
             ``output_dir`` holds anything but a demo dataset
     """
-    if num_images < casting.MIN_IMAGES:
+    if num_images < composition.MIN_IMAGES:
         raise CocoAuditError(
             f"num_images={num_images} is too few to hold all planted faults; use at "
-            f"least {casting.MIN_IMAGES}"
+            f"least {composition.MIN_IMAGES}"
         )
     paths = DemoPaths(Path(output_dir))
     root = paths.root
@@ -121,18 +125,18 @@ def generate(
 
 
 def _write(paths: DemoPaths, num_images: int, seed: int, progress: Progress) -> None:
-    specs = casting.plan_images(num_images, np.random.default_rng([seed, 0]))
+    specs = composition.plan_images(num_images, np.random.default_rng([seed, 0]))
     for site in {Path(spec.file_name).parent for spec in specs}:
         (paths.images / site).mkdir(parents=True)
     drawn = _draw_all(specs, paths.images, seed, progress)
-    draft = Draft(
+    draft = SceneDraft(
         images_dir=paths.images,
         specs=specs,
         annotations=_annotate(specs, [objects for objects, _ in drawn]),
         detections=[detection for _, found in drawn for detection in found],
         rng=np.random.default_rng([seed, 0, 1]),
     )
-    plants = [plant(draft) for plant in PLANTS]
+    plants = [plant(draft) for plant in PLANTED_FAULTS]
     _dump(paths.annotations, _coco(draft))
     _dump(paths.predictions, _results(draft))
     _dump(paths.manifest, _manifest(draft, plants, num_images, seed))
@@ -157,9 +161,9 @@ def _draw(
     spec: ImageSpec, images_dir: Path, seed: int
 ) -> tuple[list[SceneObject], list[Detection]]:
     rng = np.random.default_rng([seed, spec.id])
-    props = casting.choose_props(spec, rng)
+    props = composition.choose_props(spec, rng)
     picture, objects = draw_scene(
-        spec.height, spec.width, props, casting.min_side(spec), rng
+        spec.height, spec.width, props, composition.min_side(spec), rng
     )
     path = str(images_dir / spec.file_name)
     if not cv2.imwrite(path, picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92]):
@@ -201,10 +205,10 @@ def _annotate(
 
 
 def _category_ids() -> dict[str, int]:
-    return {cls.name: index for index, cls in enumerate(casting.CLASSES, start=1)}
+    return {cls.name: index for index, cls in enumerate(composition.CLASSES, start=1)}
 
 
-def _coco(draft: Draft) -> Record:
+def _coco(draft: SceneDraft) -> Record:
     return {
         "info": {
             "description": "COCO audit demo: generated scenes with planted faults",
@@ -223,12 +227,12 @@ def _coco(draft: Draft) -> Record:
         "annotations": [record for record, _ in draft.annotations.values()],
         "categories": [
             {"id": index, "name": cls.name, "supercategory": cls.supercategory}
-            for index, cls in enumerate(casting.CLASSES, start=1)
+            for index, cls in enumerate(composition.CLASSES, start=1)
         ],
     }
 
 
-def _results(draft: Draft) -> list[Record]:
+def _results(draft: SceneDraft) -> list[Record]:
     category_ids = _category_ids()
     return [
         {
@@ -242,7 +246,9 @@ def _results(draft: Draft) -> list[Record]:
     ]
 
 
-def _manifest(draft: Draft, plants: list[Plant], num_images: int, seed: int) -> Record:
+def _manifest(
+    draft: SceneDraft, plants: list[PlantedFault], num_images: int, seed: int
+) -> Record:
     return {
         "parameters": parameters(num_images, seed),
         "counts": {

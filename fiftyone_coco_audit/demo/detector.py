@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from fiftyone_coco_audit.demo.casting import CLASSES
+from fiftyone_coco_audit.demo.composition import CLASSES
 from fiftyone_coco_audit.demo.records import Record, encode
 from fiftyone_coco_audit.demo.scenes import Box, SceneObject
 

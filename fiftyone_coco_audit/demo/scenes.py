@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from fiftyone_coco_audit.demo import textures
-from fiftyone_coco_audit.demo.shapes import SHAPES, Canvas
+from fiftyone_coco_audit.demo.shapes import SHAPES, Raster
 
 # What may lie on top: a coin on a leaf is natural, a coin on a drink is not
 _MAX_COVERED = {"mug": 0.08, "clock": 0.12, "ladybug": 0.0}
@@ -294,7 +294,7 @@ def _tight(mask: np.ndarray) -> Box:
 
 def _render(category: str, size: float, rng: np.random.Generator) -> _Sprite:
     """Paints, turns, scales and lights an object."""
-    canvas = Canvas(int(np.clip(1.3 * size, 16, 1024)))
+    canvas = Raster(int(np.clip(1.3 * size, 16, 1024)))
     SHAPES[category](canvas, rng)
     turn = rng.uniform(-1, 1) * _UPRIGHT.get(category, np.pi)
     side = int(np.ceil(size)) + 3
@@ -327,7 +327,7 @@ def _largest(mask: np.ndarray) -> np.ndarray:
 
 
 def _expose(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Uneven light, a colour cast, darker corners and the grain of the sensor."""
+    """Uneven light, a color cast, darker corners and the grain of the sensor."""
     height, width = picture.shape[:2]
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]

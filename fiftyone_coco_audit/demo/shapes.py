@@ -1,7 +1,7 @@
 """The objects of the demo scenes, seen from above, one function per class.
 
-A shape paints on a :class:`Canvas`, a square of side 2 around (0, 0) with x to the
-right and y down, and fits in the circle of radius 1. It leaves colours, coverage and
+A shape paints on a :class:`Raster`, a square of side 2 around (0, 0) with x to the
+right and y down, and fits in the circle of radius 1. It leaves colors, coverage and
 heights there; light, shadow, rotation and size are the scene's.
 """
 
@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.demo.textures import value_noise
 
-Colour = Sequence[float] | NDArray[Any]
+Color = Sequence[float] | NDArray[Any]
 T = TypeVar("T")
 
 
-class Canvas:
-    """Colours, coverage and heights of one object.
+class Raster:
+    """Colors, coverage and heights of one object.
 
     Args:
         size: side in pixels
 
     Attributes:
-        rgb: colours in [0, 1], float32 of shape ``(3, size, size)``
+        rgb: colors in [0, 1], float32 of shape ``(3, size, size)``
         alpha: coverage in [0, 1], float32 of shape ``(size, size)``
         relief: heights where 1 is half the canvas, float32 of shape ``(size, size)``
         gloss: strength of the highlights
@@ -53,21 +53,21 @@ class Canvas:
         distance = distance.astype(np.float32, copy=False)
         return np.clip(0.5 - distance * (self.size / 2), 0, 1)
 
-    def body(self, distance: np.ndarray, colour: Colour) -> np.ndarray:
+    def body(self, distance: np.ndarray, color: Color) -> np.ndarray:
         """Adds material to the object and returns its coverage."""
         cover = self.inside(distance)
         self.alpha = np.maximum(self.alpha, cover)
         # A pixel further, so that no edge is mixed with the black of the canvas
-        self.paint(self.inside(distance - 3 / self.size), colour)
+        self.paint(self.inside(distance - 3 / self.size), color)
         return cover
 
-    def paint(self, weight: np.ndarray, colour: Colour) -> None:
-        """Moves the colours towards ``colour`` by ``weight``."""
-        for channel, value in zip(self.rgb, colour, strict=True):
+    def paint(self, weight: np.ndarray, color: Color) -> None:
+        """Moves the colors toward ``color`` by ``weight``."""
+        for channel, value in zip(self.rgb, color, strict=True):
             channel += weight * (np.float32(value) - channel)
 
     def tone(self, factor: np.ndarray) -> None:
-        """Makes the colours darker or lighter."""
+        """Makes the colors darker or lighter."""
         self.rgb *= factor
 
     def segment(
@@ -86,7 +86,7 @@ class Canvas:
         return (radius - 1) * min(rx, ry)
 
     def text(self, text: str, x: float, y: float, height: float) -> np.ndarray:
-        """Coverage of a line of text centred at a point."""
+        """Coverage of a line of text centered at a point."""
         layer = np.zeros((self.size, self.size), dtype=np.uint8)
         font = cv2.FONT_HERSHEY_DUPLEX
         scale = height * self.size / 2 / 22
@@ -110,11 +110,11 @@ def _choose(rng: np.random.Generator, options: Sequence[T]) -> T:
     return options[int(rng.integers(len(options)))]
 
 
-def _vary(rng: np.random.Generator, colour: Colour, spread: float = 0.05) -> Colour:
-    return np.clip(np.asarray(colour) + rng.uniform(-spread, spread, 3), 0, 1)
+def _vary(rng: np.random.Generator, color: Color, spread: float = 0.05) -> Color:
+    return np.clip(np.asarray(color) + rng.uniform(-spread, spread, 3), 0, 1)
 
 
-def leaf(canvas: Canvas, rng: np.random.Generator) -> None:
+def leaf(canvas: Raster, rng: np.random.Generator) -> None:
     """An autumn leaf with midrib, side veins and a saw-toothed edge."""
     seasons = [
         ((0.33, 0.50, 0.17), (0.50, 0.62, 0.24)),
@@ -153,16 +153,16 @@ def leaf(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.gloss = 0.10
 
 
-def flower(canvas: Canvas, rng: np.random.Generator) -> None:
+def flower(canvas: Raster, rng: np.random.Generator) -> None:
     """A blossom of five to twelve petals around a golden heart."""
-    colours = [
+    colors = [
         ((0.95, 0.94, 0.90), (0.86, 0.82, 0.78)),
         ((0.93, 0.53, 0.66), (0.75, 0.20, 0.42)),
         ((0.62, 0.48, 0.84), (0.36, 0.22, 0.62)),
         ((0.95, 0.80, 0.25), (0.88, 0.55, 0.10)),
         ((0.45, 0.60, 0.90), (0.22, 0.33, 0.70)),
     ]
-    tip, throat = _choose(rng, colours)
+    tip, throat = _choose(rng, colors)
     petals = int(rng.choice([5, 6, 8, 12]))
     phase = (canvas.angle * petals / (2 * np.pi)) % 1 - 0.5
     lobe = np.sqrt(np.clip(1 - (2 * phase) ** 2, 0, 1))
@@ -184,7 +184,7 @@ def flower(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.gloss = 0.06
 
 
-def coin(canvas: Canvas, rng: np.random.Generator) -> None:
+def coin(canvas: Raster, rng: np.random.Generator) -> None:
     """A struck coin: rim, milled edge, a number in a ring of beads."""
     metals = [(0.86, 0.68, 0.32), (0.76, 0.77, 0.79), (0.74, 0.46, 0.30)]
     metal = _vary(rng, _choose(rng, metals), 0.03)
@@ -209,8 +209,8 @@ def coin(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.gloss = 0.75
 
 
-def button(canvas: Canvas, rng: np.random.Generator) -> None:
-    """A coloured plastic button with raised rim and stitched holes."""
+def button(canvas: Raster, rng: np.random.Generator) -> None:
+    """A colored plastic button with raised rim and stitched holes."""
     plastics = [
         (0.78, 0.20, 0.22),
         (0.17, 0.42, 0.66),
@@ -219,9 +219,9 @@ def button(canvas: Canvas, rng: np.random.Generator) -> None:
         (0.90, 0.87, 0.80),
         (0.45, 0.28, 0.52),
     ]
-    colour = _vary(rng, _choose(rng, plastics))
+    color = _vary(rng, _choose(rng, plastics))
     disc = canvas.r - 0.95
-    canvas.body(disc, colour)
+    canvas.body(disc, color)
     rim = np.exp(-(((canvas.r - 0.80) / 0.14) ** 4))
     canvas.relief = 0.10 * _rise(disc, 0.10) + 0.12 * rim
     canvas.tone(1 - 0.14 * canvas.inside(canvas.r - 0.66))
@@ -232,7 +232,7 @@ def button(canvas: Canvas, rng: np.random.Generator) -> None:
     )
     for x, y in spots:
         hole = np.hypot(canvas.x - x, canvas.y - y)
-        canvas.paint(canvas.inside(hole - 0.13), np.multiply(colour, 0.22))
+        canvas.paint(canvas.inside(hole - 0.13), np.multiply(color, 0.22))
         canvas.relief -= 0.05 * canvas.inside(hole - 0.14)
     thread = _choose(rng, [(0.95, 0.93, 0.88), (0.20, 0.20, 0.25)])
     for start, end in zip(spots[::2], spots[1::2], strict=True):
@@ -240,7 +240,7 @@ def button(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.gloss = 0.55
 
 
-def pencil(canvas: Canvas, rng: np.random.Generator) -> None:
+def pencil(canvas: Raster, rng: np.random.Generator) -> None:
     """A sharpened hexagonal pencil with ferrule and eraser."""
     paints = [
         (0.93, 0.70, 0.14),
@@ -270,7 +270,7 @@ def pencil(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.gloss = 0.35
 
 
-def mug(canvas: Canvas, rng: np.random.Generator) -> None:
+def mug(canvas: Raster, rng: np.random.Generator) -> None:
     """A mug from above: handle, rim and a drink with a ring of froth."""
     glazes = [
         (0.92, 0.91, 0.88),
@@ -285,8 +285,8 @@ def mug(canvas: Canvas, rng: np.random.Generator) -> None:
         ((0.55, 0.26, 0.08), (0.72, 0.42, 0.16)),
     ]
     glaze, (drink, froth) = _choose(rng, glazes), _choose(rng, drinks)
-    centre = -0.17
-    r = np.hypot(canvas.x - centre, canvas.y)
+    center = -0.17
+    r = np.hypot(canvas.x - center, canvas.y)
     handle = canvas.segment((0.4, 0.0), (0.86, 0.0)) - 0.115
     canvas.body(handle, np.multiply(glaze, 0.96))
     wall = r - 0.80
@@ -308,7 +308,7 @@ def mug(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.gloss = 0.55
 
 
-def citrus(canvas: Canvas, rng: np.random.Generator) -> None:
+def citrus(canvas: Raster, rng: np.random.Generator) -> None:
     """A slice of orange, lemon, lime or grapefruit."""
     fruits = [
         ((0.95, 0.56, 0.12), (0.98, 0.66, 0.20)),
@@ -336,7 +336,7 @@ def citrus(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.gloss = 0.40
 
 
-def starfish(canvas: Canvas, rng: np.random.Generator) -> None:
+def starfish(canvas: Raster, rng: np.random.Generator) -> None:
     """A starfish with rounded arms and rows of pale warts."""
     skins = [(0.86, 0.42, 0.22), (0.74, 0.25, 0.24), (0.52, 0.34, 0.58)]
     skin = _vary(rng, _choose(rng, skins))
@@ -364,7 +364,7 @@ def starfish(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.gloss = 0.12
 
 
-def clock(canvas: Canvas, rng: np.random.Generator) -> None:
+def clock(canvas: Raster, rng: np.random.Generator) -> None:
     """A round clock with numerals and two hands."""
     frames = [
         (0.20, 0.22, 0.26),
@@ -397,7 +397,7 @@ def clock(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.gloss = 0.40
 
 
-def ladybug(canvas: Canvas, rng: np.random.Generator) -> None:
+def ladybug(canvas: Raster, rng: np.random.Generator) -> None:
     """A ladybug with seven spots."""
     black = (0.09, 0.09, 0.10)
     for height in (-0.30, 0.05, 0.40):
@@ -427,6 +427,6 @@ def ladybug(canvas: Canvas, rng: np.random.Generator) -> None:
 
 _ALL = (leaf, flower, coin, button, pencil, mug, citrus, starfish, clock, ladybug)
 
-SHAPES: dict[str, Callable[[Canvas, np.random.Generator], None]] = {
+SHAPES: dict[str, Callable[[Raster, np.random.Generator], None]] = {
     shape.__name__: shape for shape in _ALL
 }

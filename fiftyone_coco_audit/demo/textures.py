@@ -15,7 +15,7 @@ import numpy as np
 
 Texture = Callable[[int, int, np.random.Generator], np.ndarray]
 
-# Towards the viewer, from the upper left: x to the right, y down, z out of the picture
+# Toward the viewer, from the upper left: x to the right, y down, z out of the picture
 _TO_LAMP = np.array([-0.45, -0.55, 0.70], dtype=np.float32)
 LIGHT = _TO_LAMP / np.linalg.norm(_TO_LAMP)
 
@@ -84,7 +84,7 @@ def _slope(surface: np.ndarray, axis: int) -> np.ndarray:
 def blend(
     low: Sequence[float], high: Sequence[float], weight: np.ndarray
 ) -> np.ndarray:
-    """Colours between ``low`` (weight 0) and ``high`` (weight 1), not clipped."""
+    """Colors between ``low`` (weight 0) and ``high`` (weight 1), not clipped."""
     start = np.asarray(low, dtype=np.float32)
     step = np.asarray(high, dtype=np.float32) - start
     return start + weight[..., None] * step
@@ -119,7 +119,7 @@ def wood(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def linen(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """A woven table cloth in a quiet colour, with broad folds."""
+    """A woven table cloth in a quiet color, with broad folds."""
     scale = _scale(height, width)
     cloths = [
         (0.80, 0.76, 0.68),
@@ -127,7 +127,7 @@ def linen(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
         (0.72, 0.60, 0.55),
         (0.52, 0.58, 0.48),
     ]
-    colour = np.array(cloths[rng.integers(len(cloths))], dtype=np.float32)
+    color = np.array(cloths[rng.integers(len(cloths))], dtype=np.float32)
     pitch = 2 * np.pi / (5.0 * scale)
     rows = np.arange(height, dtype=np.float32)[:, None]
     columns = np.arange(width, dtype=np.float32)[None, :]
@@ -137,7 +137,7 @@ def linen(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     slub += value_noise(height, width, rng, (40 * scale, 2 * scale))
     folds = value_noise(height, width, rng, 240 * scale)
     shade = relief(scale * (0.22 * np.maximum(warp, weft) + 5 * folds))
-    return colour * (shade * (1 + 0.045 * slub))[..., None]
+    return color * (shade * (1 + 0.045 * slub))[..., None]
 
 
 def sand(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
@@ -160,13 +160,13 @@ def slate(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """A dark, rough slab of stone."""
     scale = _scale(height, width)
     tones = [(0.30, 0.33, 0.37), (0.36, 0.34, 0.33), (0.27, 0.33, 0.33)]
-    colour = np.array(tones[rng.integers(len(tones))], dtype=np.float32)
+    color = np.array(tones[rng.integers(len(tones))], dtype=np.float32)
     rough = value_noise(height, width, rng, (46 * scale, 80 * scale), 6)
     steps = np.floor(1.6 * value_noise(height, width, rng, 170 * scale, 5))
     layers = cv2.GaussianBlur(steps, (0, 0), 0.9 * scale)
     shade = relief(scale * (2.0 * rough + 1.1 * layers))
     tint = 1 + 0.10 * value_noise(height, width, rng, 60 * scale, 3)
-    return colour * (shade * tint)[..., None]
+    return color * (shade * tint)[..., None]
 
 
 def marble(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
@@ -200,12 +200,12 @@ def felt(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
         (0.50, 0.24, 0.27),
         (0.62, 0.52, 0.30),
     ]
-    colour = np.array(mats[rng.integers(len(mats))], dtype=np.float32)
+    color = np.array(mats[rng.integers(len(mats))], dtype=np.float32)
     fibres = value_noise(height, width, rng, (1.5 * scale, 9 * scale), 2)
     fibres += value_noise(height, width, rng, (9 * scale, 1.5 * scale), 2)
     wear = value_noise(height, width, rng, 150 * scale, 3)
     shade = relief(0.20 * scale * fibres + 1.6 * scale * wear)
-    return colour * (shade * (1 + 0.05 * fibres + 0.04 * wear))[..., None]
+    return color * (shade * (1 + 0.05 * fibres + 0.04 * wear))[..., None]
 
 
 TEXTURES: tuple[Texture, ...] = (wood, linen, sand, slate, marble, felt)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.brief import Brief
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.evaluation.matching import rank_in_groups
 
 #: COCO's 101 recall values, exactly as ``pycocotools.cocoeval.Params`` has them
@@ -21,7 +21,7 @@ RECALL_LEVELS.flags.writeable = False
 
 
 @dataclass(frozen=True, repr=False)
-class Curves(Brief):
+class Curves(ShortRepr):
     """The precision-recall curves of ``T`` thresholds and ``G`` groups.
 
     One row for each true positive, by threshold, group and rank.

@@ -199,7 +199,7 @@ def _fields_to_replace(dataset: fo.Dataset, eval_key: str) -> set[str]:
     }
 
 
-def delete_fields(
+def delete_evaluation_fields(
     dataset: fo.Dataset, eval_key: str, pred_field: str, gt_field: str
 ) -> None:
     """Deletes all fields of an evaluation, as far as there are any."""

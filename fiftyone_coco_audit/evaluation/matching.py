@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.brief import Brief
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.evaluation.overlaps import (
     paired_box_iou,
     paired_mask_iou,
@@ -32,7 +32,7 @@ _IMAGES_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, repr=False)
-class Matches(Brief):
+class Matches(ShortRepr):
     """Which ground-truth object each prediction was matched to.
 
     ``A`` is the number of area ranges, ``T`` the number of IoU thresholds,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.brief import Brief
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.evaluation.average_precision import (
     Curves,
     precision_recall_curves,
@@ -69,7 +69,7 @@ def coco_metrics(settings: Settings) -> list[Metric]:
 
 
 @dataclass(frozen=True, repr=False)
-class Evaluation(Brief):
+class Evaluation(ShortRepr):
     """What an evaluation of columns found.
 
     ``A`` area ranges, ``T`` IoU thresholds, ``K`` classes, ``L`` limits on the

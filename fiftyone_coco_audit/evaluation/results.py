@@ -12,9 +12,9 @@ import pandas as pd
 from fiftyone.utils.eval.coco import COCODetectionResults, COCOEvaluationConfig
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.brief import of_samples
 from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.database import database_errors_explained
+from fiftyone_coco_audit.display import of_samples
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import printable
 from fiftyone_coco_audit.evaluation.average_precision import RECALL_LEVELS

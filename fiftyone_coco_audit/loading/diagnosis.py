@@ -15,27 +15,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.box_formats import FORMATS, corners
-from fiftyone_coco_audit.brief import Told
+from fiftyone_coco_audit.display import TextSummary
 from fiftyone_coco_audit.errors import CocoAuditError, check_whole
-from fiftyone_coco_audit.loading.classes import FROM_ZERO, diagnose_classes
 from fiftyone_coco_audit.loading.coverage import find_coverage
 from fiftyone_coco_audit.loading.extras import find_extras
 from fiftyone_coco_audit.loading.geometry import (
     RIGHT,
-    Reading,
+    BoxInterpretation,
+    interpret_boxes,
     overlaps,
-    read_boxes,
 )
-from fiftyone_coco_audit.loading.holding import Holder
-from fiftyone_coco_audit.loading.matching import match
-from fiftyone_coco_audit.loading.misreading import (
+from fiftyone_coco_audit.loading.interpretation import (
     AGREES,
     CLEARLY,
     SINGLE_MISTAKES,
-    Held,
-    misread,
+    ComparedSample,
+    find_misread_boxes,
     positions,
 )
+from fiftyone_coco_audit.loading.label_encoding import FROM_ZERO, diagnose_classes
+from fiftyone_coco_audit.loading.matching import match_boxes
 from fiftyone_coco_audit.loading.mistakes import Diagnosis, is_more_than_few
 from fiftyone_coco_audit.loading.offsets import find_offsets
 from fiftyone_coco_audit.loading.pixel_mistakes import (
@@ -43,17 +42,18 @@ from fiftyone_coco_audit.loading.pixel_mistakes import (
     name_changed,
     pixel_mistakes,
 )
+from fiftyone_coco_audit.loading.sample_matching import SampleMatcher
 from fiftyone_coco_audit.loading.targets import LoadedSample
-from fiftyone_coco_audit.objects import LabelledImages, Objects
+from fiftyone_coco_audit.objects import LabeledImages, Objects
 from fiftyone_coco_audit.wording import counted, named, percent
 
 #: Samples that are compared with the labels of all other images
 MOST_COMPARED = 100
 
 _RIGHT_BY_CONTAINER = {
-    "torchvision": [("xyxy", "pixels"), ("cxcywh", "normalised")],
-    "class_labels": [("cxcywh", "normalised")],
-    "ultralytics": [("cxcywh", "normalised")],
+    "torchvision": [("xyxy", "pixels"), ("cxcywh", "normalized")],
+    "class_labels": [("cxcywh", "normalized")],
+    "ultralytics": [("cxcywh", "normalized")],
     "coco": [("xywh", "pixels")],
     "plain": [(name, space) for space in RIGHT for name in FORMATS],
 }
@@ -61,7 +61,7 @@ _RIGHT_BY_CONTAINER = {
 
 # DETR divides boxes by the size of their image before the images of a batch are padded
 # to the size of the largest, and masks the padding
-_DETR = ("cxcywh", "normalised without padding")
+_DETR = ("cxcywh", "normalized without padding")
 _OF_DETR = ("class_labels", "torchvision")
 
 
@@ -72,7 +72,7 @@ _BACKGROUND = (
 
 
 @dataclass(frozen=True, repr=False)
-class LoaderCheck(Told):
+class LoaderCheck(TextSummary):
     """The targets of a loader, held against the labels of the dataset.
 
     Attributes:
@@ -82,7 +82,7 @@ class LoaderCheck(Told):
             could not be told
         label_encoding: how the classes are written; "" if that could not be told
         num_samples: the number of samples
-        num_held: of these, those whose boxes could be held against labels
+        num_compared: of these, those whose boxes could be held against labels
         num_agreeing: of these, those whose boxes agree
     """
 
@@ -91,13 +91,13 @@ class LoaderCheck(Told):
     box_format: str
     label_encoding: str
     num_samples: int
-    num_held: int
+    num_compared: int
     num_agreeing: int
 
     def _about(self) -> str:
         return (
             f"of {counted(self.num_samples, 'sample')}: "
-            f"{self.num_agreeing:,} of {self.num_held:,} agree, "
+            f"{self.num_agreeing:,} of {self.num_compared:,} agree, "
             f"{counted(len(self.diagnoses), 'mistake')}"
         )
 
@@ -105,11 +105,11 @@ class LoaderCheck(Told):
         """What is worth saying, the most important first."""
         said = [f"{found.sentence} {found.advice}" for found in self.diagnoses]
         if not said and self.num_agreeing:
-            every = self.num_agreeing == self.num_held
+            every = self.num_agreeing == self.num_compared
             which = "all" if every else f"{self.num_agreeing:,} of"
             said.append(
-                f"The targets of {which} {self.num_held:,} samples that could be held "
-                "against the labels agree with them."
+                f"The targets of {which} {self.num_compared:,} samples that could be "
+                "compared with the labels agree with them."
             )
         return [*said, *self.notes]
 
@@ -131,7 +131,7 @@ class LoaderCheck(Told):
             "box_format": self.box_format,
             "label_encoding": self.label_encoding,
             "samples": self.num_samples,
-            "held": self.num_held,
+            "held": self.num_compared,
             "agreeing": self.num_agreeing,
         }
 
@@ -141,13 +141,13 @@ class TargetChecker:
     """Takes the samples of a loader one by one, and says what is wrong in the end.
 
     Args:
-        labelled: the images and their labels
+        labeled: the images and their labels
         image_ids: the ids that the loader may call the images by, such as those of
             COCO; by default their positions
         category_ids: the ids that the loader may call the classes by, such as those of
             COCO; positions from 0 and from 1 are always known
         box_format: what the boxes are meant to be, such as ``"xyxy"`` or ``"cxcywh
-            normalised"``; by default what is usual for targets of their kind
+            normalized"``; by default what is usual for targets of their kind
         first_label: the label that the first class is meant to have; by default 0 or 1
         channels: the order of channels that is meant, ``"rgb"`` or ``"bgr"``
         crowds: the crowd regions of the images, which are no objects; None if they are
@@ -157,24 +157,24 @@ class TargetChecker:
         CocoAuditError: if there is no such format, label or order
     """
 
-    labelled: LabelledImages
+    labeled: LabeledImages
     image_ids: Sequence[Any] | None = None
     category_ids: Sequence[int] | None = None
     box_format: str | None = None
     first_label: int | None = None
     channels: str = "rgb"
     crowds: Objects | None = None
-    _held: list[Held] = field(default_factory=list, init=False)
+    _held: list[ComparedSample] = field(default_factory=list, init=False)
     _count: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         check_options(self.box_format, self.first_label, self.channels)
-        self._holder = Holder(self.labelled, self.image_ids)
+        self._holder = SampleMatcher(self.labeled, self.image_ids)
         self._stated = None if self.box_format is None else _parse(self.box_format)
-        objects = self.labelled.objects
-        size = np.tile(self.labelled.image_size, 2)
+        objects = self.labeled.objects
+        size = np.tile(self.labeled.image_size, 2)
         self._truth = corners(objects.box, "xywh") / size
-        self._ends = np.searchsorted(objects.image, np.arange(len(self.labelled) + 1))
+        self._ends = np.searchsorted(objects.image, np.arange(len(self.labeled) + 1))
         self._searched: list[bool] = []
 
     def add(self, sample: LoadedSample, number: int | None = None) -> None:
@@ -190,7 +190,7 @@ class TargetChecker:
         if found is not None:
             self._searched.append(not found.claimed and found.position != number)
             rows = np.arange(*self._ends[found.position : found.position + 2])
-            self._held.append(Held(found, rows, self._truth[rows]))
+            self._held.append(ComparedSample(found, rows, self._truth[rows]))
 
     def result(self, excused: int | None = None) -> LoaderCheck:
         """Says what is wrong.
@@ -214,8 +214,8 @@ class TargetChecker:
         ]
         expected = self._expected(judged)
         found: list[Diagnosis] = []
-        off: list[Held] = []
-        changed: list[Held] = []
+        off: list[ComparedSample] = []
+        changed: list[ComparedSample] = []
         if expected is not None:
             for one in judged:
                 one.read(expected)
@@ -226,10 +226,10 @@ class TargetChecker:
             found += offsets
         wrong = [one for one in judged if one.right < AGREES and one.reading is None]
         told = [one for one in wrong if one.sample.pixels != "altered"]
-        found += misread(told, expected, len(judged))
+        found += find_misread_boxes(told, expected, len(judged))
         puzzling = [one for one in told if one.reading is None]
         found += self._of_other_images(puzzling, expected, len(judged))
-        found += pixel_mistakes(self._held, self.labelled.filepaths, self.channels)
+        found += pixel_mistakes(self._held, self.labeled.filepaths, self.channels)
         if not any(one.name == "shuffled-labels" for one in found):
             unknown = [one for one in puzzling if one.reading is None]
             found += self._unknown(unknown, len(judged))
@@ -259,11 +259,11 @@ class TargetChecker:
             box_format=str(expected) if known else "",
             label_encoding=encoding,
             num_samples=self._count,
-            num_held=len(judged),
+            num_compared=len(judged),
             num_agreeing=agreeing,
         )
 
-    def _expected(self, judged: Sequence[Held]) -> Reading | None:
+    def _expected(self, judged: Sequence[ComparedSample]) -> BoxInterpretation | None:
         """What the boxes are meant to be: of what is usual, what fits best."""
         if not judged:
             return None
@@ -271,7 +271,8 @@ class TargetChecker:
         if self._stated is None and _padded_in_batches(judged):
             usual = [*usual, _DETR]
         options = [
-            Reading(name, False, space, "with the image") for name, space in usual
+            BoxInterpretation(name, False, space, "with the image")
+            for name, space in usual
         ]
         if len(options) == 1:
             return options[0]
@@ -292,21 +293,24 @@ class TargetChecker:
         return options[0]
 
     def _of_other_images(
-        self, puzzling: Sequence[Held], expected: Reading | None, total: int
+        self,
+        puzzling: Sequence[ComparedSample],
+        expected: BoxInterpretation | None,
+        total: int,
     ) -> Iterator[Diagnosis]:
         """Looks for the images whose labels the boxes are."""
         if not puzzling or expected is None:
             return
         compared = puzzling[:: max(len(puzzling) // MOST_COMPARED, 1)]
-        image = self.labelled.objects.image
-        truth = corners(self.labelled.objects.box, "xywh")
+        image = self.labeled.objects.image
+        truth = corners(self.labeled.objects.box, "xywh")
         foreign = []
         for one in compared:
             raw = one.sample.sample.boxes
             units = [
                 boxes
                 for canvas in one.sample.canvases
-                for boxes in read_boxes(raw, expected, canvas, one.truth)
+                for boxes in interpret_boxes(raw, expected, canvas, one.truth)
             ]
             size = np.tile(one.sample.canvases[0].size, 2)
             best = 0.0
@@ -335,12 +339,12 @@ class TargetChecker:
         """The boxes of the crowds of each image, from 0 to 1."""
         if self.crowds is None:
             return None
-        size = np.tile(self.labelled.size[self.crowds.image], 2)
-        ends = np.searchsorted(self.crowds.image, np.arange(1, len(self.labelled)))
+        size = np.tile(self.labeled.size[self.crowds.image], 2)
+        ends = np.searchsorted(self.crowds.image, np.arange(1, len(self.labeled)))
         return np.split(corners(self.crowds.box, "xywh") / size, ends)
 
     def _coverage(self, excused: int | None) -> tuple[list[Diagnosis], list[str]]:
-        count = len(self.labelled)
+        count = len(self.labeled)
         position = np.array([one.sample.position for one in self._held], np.int64)
         searched = np.array(self._searched, bool)
         times = np.bincount(position, minlength=count)
@@ -354,10 +358,10 @@ class TargetChecker:
         return find_coverage(times, labels, excused)
 
     @staticmethod
-    def _is_torchvision(judged: Sequence[Held]) -> bool:
+    def _is_torchvision(judged: Sequence[ComparedSample]) -> bool:
         return judged[0].sample.sample.container == "torchvision"
 
-    def _lost(self, held: Sequence[Held]) -> Iterator[Diagnosis]:
+    def _lost(self, held: Sequence[ComparedSample]) -> Iterator[Diagnosis]:
         """Labels without a box, in samples whose boxes are understood."""
         lost, kept, whole = [], [], 0
         for one in held:
@@ -368,7 +372,7 @@ class TargetChecker:
                 lost.append(one.rows)
                 whole += 1
                 continue
-            _, matched = match(one.boxes, one.truth, one.tolerance)
+            _, matched = match_boxes(one.boxes, one.truth, one.tolerance)
             missing = np.setdiff1d(np.arange(len(one.rows)), matched)
             # What rounding has moved too far is not lost
             if len(missing) > len(one.boxes) - len(matched):
@@ -381,7 +385,7 @@ class TargetChecker:
         gone = np.concatenate(lost)
         stayed = np.concatenate(kept) if kept else np.zeros(0, np.int64)
         total = len(gone) + len(stayed)
-        images = np.unique(self.labelled.objects.image[gone])
+        images = np.unique(self.labeled.objects.image[gone])
         yield Diagnosis(
             "lost-labels",
             f"{len(gone):,} of {total:,} labels ({percent(len(gone) / total)}) in "
@@ -399,7 +403,7 @@ class TargetChecker:
         self, gone: NDArray[np.int64], stayed: NDArray[np.int64], whole: int
     ) -> str:
         """What the lost labels have in common, and the others have not."""
-        objects, names = self.labelled.objects, self.labelled.classes
+        objects, names = self.labeled.objects, self.labeled.classes
         count = len(names)
         of_class = np.bincount(objects.category[gone], minlength=count)
         left = np.bincount(objects.category[stayed], minlength=count)
@@ -416,14 +420,14 @@ class TargetChecker:
             return ": those of whole images"
         return ""
 
-    def _classes(self, judged: Sequence[Held]) -> tuple[list[Diagnosis], str]:
+    def _classes(self, judged: Sequence[ComparedSample]) -> tuple[list[Diagnosis], str]:
         values, truth, images = [], [], []
-        category = self.labelled.objects.category
+        category = self.labeled.objects.category
         for one in judged:
             labels = one.sample.sample.labels
             if one.boxes is None or labels is None:
                 continue
-            boxes, matched = match(one.boxes, one.truth, one.tolerance)
+            boxes, matched = match_boxes(one.boxes, one.truth, one.tolerance)
             # Of objects in one place it cannot be told which is which
             apart = (overlaps(one.truth, one.truth) > 0.5).sum(axis=1) == 1
             clear = apart[matched]
@@ -439,12 +443,14 @@ class TargetChecker:
             values,
             np.concatenate(truth),
             np.array(images, np.int64),
-            self.labelled.classes,
+            self.labeled.classes,
             self.category_ids,
             first,
         )
 
-    def _unknown(self, unknown: Sequence[Held], judged: int) -> Iterator[Diagnosis]:
+    def _unknown(
+        self, unknown: Sequence[ComparedSample], judged: int
+    ) -> Iterator[Diagnosis]:
         """Boxes that are no labels of any image, in any way of writing them."""
         if not is_more_than_few(len(unknown), judged):
             return
@@ -462,7 +468,7 @@ class TargetChecker:
         )
 
     def _notes(
-        self, wrong: Sequence[Held], found: Sequence[Diagnosis]
+        self, wrong: Sequence[ComparedSample], found: Sequence[Diagnosis]
     ) -> Iterator[str]:
         altered = sum(one.sample.pixels == "altered" for one in wrong)
         if altered:
@@ -487,7 +493,7 @@ class TargetChecker:
             yield f"Nothing says which images {unplaced:,} samples are."
 
 
-def _padded_in_batches(judged: Sequence[Held]) -> bool:
+def _padded_in_batches(judged: Sequence[ComparedSample]) -> bool:
     """Whether they are targets of DETR's kind, padded at the right and the bottom."""
     return judged[0].sample.sample.container in _OF_DETR and all(
         any(canvas.place[:2] == (0.0, 0.0) for canvas in one.sample.canvases)
@@ -519,13 +525,13 @@ def check_options(box_format: object, first_label: object, channels: object) -> 
 def _parse(text: object) -> list[tuple[str, str]]:
     words = text.replace(",", " ").split() if isinstance(text, str) else []
     name, *units = words or [""]
-    space = {"": "pixels", "pixels": "pixels", "normalised": "normalised"}
-    space["normalized"] = "normalised"
+    space = {"": "pixels", "pixels": "pixels", "normalized": "normalized"}
+    space["normalized"] = "normalized"
     unit = space.get(" ".join(units))
     if name not in FORMATS or unit is None:
         raise CocoAuditError(
             f"box_format is {text!r}: it must be one of {', '.join(FORMATS)}, followed "
-            "by 'normalised' if it is, such as 'cxcywh normalised'"
+            "by 'normalized' if it is, such as 'cxcywh normalized'"
         )
     return [(name, unit)]
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.box_formats import corners
-from fiftyone_coco_audit.loading.geometry import Reading, overlaps
-from fiftyone_coco_audit.loading.matching import match
-from fiftyone_coco_audit.loading.misreading import Held, positions
+from fiftyone_coco_audit.loading.geometry import BoxInterpretation, overlaps
+from fiftyone_coco_audit.loading.interpretation import ComparedSample, positions
+from fiftyone_coco_audit.loading.matching import match_boxes
 from fiftyone_coco_audit.loading.mistakes import Diagnosis, is_more_than_few
 from fiftyone_coco_audit.wording import counted
 
@@ -18,7 +18,9 @@ Boxes = NDArray[np.float64]
 
 
 def find_extras(
-    held: Sequence[Held], expected: Reading | None, crowds: Sequence[Boxes] | None
+    held: Sequence[ComparedSample],
+    expected: BoxInterpretation | None,
+    crowds: Sequence[Boxes] | None,
 ) -> Iterator[Diagnosis]:
     """Names boxes that a loader gives and no label has.
 
@@ -35,9 +37,9 @@ def find_extras(
     if expected is None:
         return
     yield from _of_no_size(held, expected)
-    twice: list[tuple[Held, int]] = []
-    of_crowds: list[tuple[Held, int]] = []
-    unknown: list[tuple[Held, int]] = []
+    twice: list[tuple[ComparedSample, int]] = []
+    of_crowds: list[tuple[ComparedSample, int]] = []
+    unknown: list[tuple[ComparedSample, int]] = []
     for one in held:
         if one.boxes is None:
             continue
@@ -84,7 +86,9 @@ _EXTRAS = {
 }
 
 
-def _diagnosis(name: str, cases: Sequence[tuple[Held, int]], total: int) -> Diagnosis:
+def _diagnosis(
+    name: str, cases: Sequence[tuple[ComparedSample, int]], total: int
+) -> Diagnosis:
     number = sum(count for _, count in cases)
     sentence, advice = _EXTRAS[name]
     one = number == 1
@@ -103,7 +107,7 @@ def _diagnosis(name: str, cases: Sequence[tuple[Held, int]], total: int) -> Diag
     )
 
 
-def _of_no_shape(held: Sequence[Held]) -> Iterator[Diagnosis]:
+def _of_no_shape(held: Sequence[ComparedSample]) -> Iterator[Diagnosis]:
     flat = [one for one in held if one.sample.sample.flat]
     if flat:
         yield Diagnosis(
@@ -117,7 +121,9 @@ def _of_no_shape(held: Sequence[Held]) -> Iterator[Diagnosis]:
         )
 
 
-def _of_no_size(held: Sequence[Held], expected: Reading) -> Iterator[Diagnosis]:
+def _of_no_size(
+    held: Sequence[ComparedSample], expected: BoxInterpretation
+) -> Iterator[Diagnosis]:
     cases = []
     for one in held:
         if one.reading not in (None, expected) or one.sample.pixels == "altered":
@@ -132,7 +138,7 @@ def _of_no_size(held: Sequence[Held], expected: Reading) -> Iterator[Diagnosis]:
         yield _diagnosis("boxes-without-size", cases, len(held))
 
 
-def _apart(one: Held) -> tuple[Boxes, int]:
+def _apart(one: ComparedSample) -> tuple[Boxes, int]:
     """The boxes of a sample, each once, and how many are copies."""
     assert one.boxes is not None
     _, first = np.unique(one.boxes.round(6), axis=0, return_index=True)
@@ -143,10 +149,10 @@ def _copies(boxes: Boxes) -> int:
     return len(boxes) - len(np.unique(boxes.round(6), axis=0))
 
 
-def _unmatched(boxes: Boxes, one: Held) -> Boxes:
+def _unmatched(boxes: Boxes, one: ComparedSample) -> Boxes:
     """The boxes with an area that are those of no label."""
     sized = boxes[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)]
-    matched, _ = match(sized, one.truth, one.tolerance)
+    matched, _ = match_boxes(sized, one.truth, one.tolerance)
     left: Boxes = np.delete(sized, matched, axis=0)
     # What is near a label may be one of a few that lie over each other
     near = overlaps(left, one.truth, one.tolerance).max(axis=1, initial=0) >= 0.5

@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.box_formats import FORMATS, corners
 from fiftyone_coco_audit.loading.pictures import UNTURNED, Place, Turn
 
-SWAPPED_SIZE = "normalised by height and width"
+SWAPPED_SIZE = "normalized by height and width"
 #: What units may be, by name: the first two are right
 SPACES = (
     "pixels",
-    "normalised",
+    "normalized",
     "original pixels",
     "pixels without padding",
-    "normalised without padding",
+    "normalized without padding",
     "scaled twice",
-    "normalised twice",
+    "normalized twice",
     "pixels over the original size",
     "original pixels over the new size",
     SWAPPED_SIZE,
@@ -43,7 +43,7 @@ _FLIPS: tuple[Turn, ...] = (
 
 
 @dataclass(frozen=True)
-class Reading:
+class BoxInterpretation:
     """What four numbers of a box may mean.
 
     Attributes:
@@ -63,7 +63,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Canvas:
+class ImagePlacement:
     """How the image of the dataset lies in the one that was delivered.
 
     Attributes:
@@ -84,10 +84,10 @@ class Canvas:
         return bool(self.turns) and UNTURNED not in self.turns
 
 
-def readings(formats: Sequence[str] = FORMATS) -> list[Reading]:
+def interpretations(formats: Sequence[str] = FORMATS) -> list[BoxInterpretation]:
     """All readings, the simplest first."""
     return [
-        Reading(box_format, swapped, space, motion)
+        BoxInterpretation(box_format, swapped, space, motion)
         for motion in MOTIONS
         for swapped in (False, True)
         for space in SPACES
@@ -95,10 +95,10 @@ def readings(formats: Sequence[str] = FORMATS) -> list[Reading]:
     ]
 
 
-def read_boxes(
+def interpret_boxes(
     raw: NDArray[np.float64],
-    reading: Reading,
-    canvas: Canvas,
+    reading: BoxInterpretation,
+    canvas: ImagePlacement,
     truth: NDArray[np.float64],
 ) -> list[NDArray[np.float64]]:
     """The boxes that a reading makes of numbers, in each way of turning it allows.
@@ -123,7 +123,7 @@ def read_boxes(
     return found
 
 
-def _turns(motion: str, canvas: Canvas) -> tuple[Turn, ...]:
+def _turns(motion: str, canvas: ImagePlacement) -> tuple[Turn, ...]:
     if motion == "with the image":
         return canvas.turns or (UNTURNED, *_FLIPS)
     if motion == "as in the file":
@@ -131,7 +131,7 @@ def _turns(motion: str, canvas: Canvas) -> tuple[Turn, ...]:
     return () if canvas.is_moved or not canvas.turns else _FLIPS
 
 
-def _extents(canvas: Canvas, turn: Turn) -> Iterator[tuple[float, float]]:
+def _extents(canvas: ImagePlacement, turn: Turn) -> Iterator[tuple[float, float]]:
     """Width and height that boxes of this turn may take the image to have."""
     width, height = canvas.place[2:]
     yield width, height
@@ -144,7 +144,7 @@ def _extents(canvas: Canvas, turn: Turn) -> Iterator[tuple[float, float]]:
 def _to_unit(
     boxes: NDArray[np.float64],
     space: str,
-    canvas: Canvas,
+    canvas: ImagePlacement,
     turn: Turn,
     extent: tuple[float, float],
     truth: NDArray[np.float64],
@@ -156,17 +156,17 @@ def _to_unit(
     size = np.tile(canvas.size[::-1] if turn[0] else canvas.size, 2)
     if space == "pixels":
         return (boxes - offset) / content
-    if space == "normalised":
+    if space == "normalized":
         return (boxes * delivered - offset) / content
     if space == "original pixels":
         return boxes / size
     if space == "pixels without padding":
         return boxes / content
-    if space == "normalised without padding":
+    if space == "normalized without padding":
         return boxes
     if space == "scaled twice":
         return boxes * size / content**2
-    if space == "normalised twice":
+    if space == "normalized twice":
         return (boxes * delivered**2 - offset) / content
     if space == "pixels over the original size":
         return (boxes * size - offset) / content

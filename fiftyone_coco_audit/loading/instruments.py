@@ -13,7 +13,7 @@ import numpy as np
 from fiftyone_coco_audit.wording import counted
 
 
-class Nonsense(ValueError):
+class InvalidOutput(ValueError):
     """What a transform or a pipeline returned can be no image with labels."""
 
 
@@ -50,7 +50,7 @@ class _Timed:
         start = perf_counter()
         try:
             result = self._transform(*args, **kwargs)
-            ensure_sense(result)
+            check_output(result)
         except Exception:
             watch.culprit = watch.culprit or self._name
             raise
@@ -70,7 +70,7 @@ class _Timed:
         setattr(self._transform, name, value)
 
 
-def ensure_sense(result: Any) -> None:
+def check_output(result: Any) -> None:
     """Ensures that what a transform returned can be used.
 
     Args:
@@ -78,10 +78,10 @@ def ensure_sense(result: Any) -> None:
             Albumentations, the image is looked at
 
     Raises:
-        Nonsense: if it is None, or its image is no array of pixels
+        InvalidOutput: if it is None, or its image is no array of pixels
     """
     if result is None:
-        raise Nonsense("returned None")
+        raise InvalidOutput("returned None")
     if isinstance(result, dict) and "image" in result:
         ensure_image(result["image"])
 
@@ -93,16 +93,16 @@ def ensure_image(image: Any) -> None:
         image: an array, or a tensor
 
     Raises:
-        Nonsense: if it is not
+        InvalidOutput: if it is not
     """
     if image is None:
-        raise Nonsense("returned None for the image")
+        raise InvalidOutput("returned None for the image")
     shape = getattr(image, "shape", None)
     if shape is None or not hasattr(image, "dtype"):
-        raise Nonsense(f"returned a {type(image).__name__} for the image")
+        raise InvalidOutput(f"returned a {type(image).__name__} for the image")
     if len(shape) not in (2, 3) or 0 in shape:
         size = " x ".join(map(str, shape)) or "no size"
-        raise Nonsense(f"returned an image of {size}")
+        raise InvalidOutput(f"returned an image of {size}")
 
 
 def ensure_boxes(boxes: Any, ids: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -116,26 +116,28 @@ def ensure_boxes(boxes: Any, ids: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
         the boxes, ``(n, 4)``
 
     Raises:
-        Nonsense: if it is not
+        InvalidOutput: if it is not
     """
     try:
         found = np.asarray(boxes, np.float64)
     except (TypeError, ValueError):
-        raise Nonsense(f"returned a {type(boxes).__name__} for the boxes") from None
+        raise InvalidOutput(
+            f"returned a {type(boxes).__name__} for the boxes"
+        ) from None
     if not found.size:
         found = found.reshape(0, 4)
     if found.ndim != 2 or found.shape[1] != 4:
         size = " x ".join(map(str, found.shape))
-        raise Nonsense(f"returned boxes of shape {size}")
+        raise InvalidOutput(f"returned boxes of shape {size}")
     if ids is None or len(ids) != len(found):
         count = "no" if ids is None else len(ids)
-        raise Nonsense(f"returned {counted(len(found), 'box')} with {count} ids")
+        raise InvalidOutput(f"returned {counted(len(found), 'box')} with {count} ids")
     if not np.isfinite(found).all():
-        raise Nonsense("returned boxes that are not finite")
+        raise InvalidOutput("returned boxes that are not finite")
     return found
 
 
-def instrumented(pipeline: Any) -> tuple[Callable[..., Any], Stopwatch, list[str]]:
+def timed(pipeline: Any) -> tuple[Callable[..., Any], Stopwatch, list[str]]:
     """A copy of a pipeline whose transforms tell a stopwatch how long they take.
 
     Found are the transforms of everything that keeps them in a list ``transforms``, as

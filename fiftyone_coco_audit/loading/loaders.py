@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.brief import Told
+from fiftyone_coco_audit.display import TextSummary
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.loading.diagnosis import LoaderCheck, TargetChecker
 from fiftyone_coco_audit.loading.failures import (
@@ -27,7 +27,7 @@ from fiftyone_coco_audit.loading.targets import (
     unpack_sample,
 )
 from fiftyone_coco_audit.loading.throughput import Throughput
-from fiftyone_coco_audit.objects import LabelledImages, Objects
+from fiftyone_coco_audit.objects import LabeledImages, Objects
 from fiftyone_coco_audit.parallel import available_cores
 from fiftyone_coco_audit.wording import counted
 
@@ -39,7 +39,7 @@ LAST_FAILURE = 100
 
 
 @dataclass(frozen=True, repr=False)
-class LoaderRun(Told):
+class LoaderRun(TextSummary):
     """What a loader of the user's own gave, and how long it took.
 
     Attributes:
@@ -130,7 +130,7 @@ class LoaderRun(Told):
 
 
 def run_loader(
-    labelled: LabelledImages,
+    labeled: LabeledImages,
     loader: Any,
     *,
     image_ids: Sequence[Any] | None = None,
@@ -147,7 +147,7 @@ def run_loader(
     batch is waited for. Ctrl-C ends it early, and what was measured so far is returned.
 
     Args:
-        labelled: the images and their labels
+        labeled: the images and their labels
         loader: an iterable of batches, such as a ``DataLoader`` of PyTorch, or a
             dataset with ``__getitem__`` and ``__len__``. Switch random augmentation
             off, but for flips, turns and colors, since boxes cannot be held against
@@ -169,7 +169,7 @@ def run_loader(
         CocoAuditError: if it is neither of these, or an option is not possible
     """
     checker = TargetChecker(
-        labelled,
+        labeled,
         image_ids=image_ids,
         category_ids=category_ids,
         box_format=box_format,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.loading.geometry import overlaps
 
 
-def match(
+def match_boxes(
     boxes: NDArray[np.float64],
     truth: NDArray[np.float64],
     tolerance: NDArray[np.float64],

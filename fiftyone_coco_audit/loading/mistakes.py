@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.brief import Brief
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.wording import counted
 
 #: The share of samples up to which something may be chance
@@ -23,7 +23,7 @@ def is_more_than_few(number: int, total: int) -> bool:
 
 
 @dataclass(frozen=True, repr=False)
-class Diagnosis(Brief):
+class Diagnosis(ShortRepr):
     """A mistake that a loader makes.
 
     Attributes:

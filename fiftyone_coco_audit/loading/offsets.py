@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.loading.geometry import Reading, read_boxes
-from fiftyone_coco_audit.loading.misreading import (
+from fiftyone_coco_audit.loading.geometry import BoxInterpretation, interpret_boxes
+from fiftyone_coco_audit.loading.interpretation import (
     LEAST_BOXES,
     ROUNDING,
-    Held,
+    ComparedSample,
     positions,
 )
 from fiftyone_coco_audit.loading.mistakes import Diagnosis, is_more_than_few
@@ -40,7 +40,7 @@ class _Offset:
         count: how many of them are off by that
     """
 
-    held: Held
+    held: ComparedSample
     delivered: NDArray[np.float64]
     original: NDArray[np.float64]
     boxes: NDArray[np.float64]
@@ -48,8 +48,8 @@ class _Offset:
 
 
 def find_offsets(
-    samples: Sequence[Held], expected: Reading, total: int
-) -> tuple[list[Diagnosis], list[Held]]:
+    samples: Sequence[ComparedSample], expected: BoxInterpretation, total: int
+) -> tuple[list[Diagnosis], list[ComparedSample]]:
     """Finds the pixels that many boxes are off by.
 
     Args:
@@ -95,12 +95,12 @@ def find_offsets(
     return [found], held
 
 
-def _offset_of(one: Held, expected: Reading) -> Iterator[_Offset]:
+def _offset_of(one: ComparedSample, expected: BoxInterpretation) -> Iterator[_Offset]:
     """By how much the boxes of a sample are off, nothing if that cannot be told."""
     canvas = one.sample.canvases[0]
     size = np.array(canvas.place[2:])
     best: tuple[int, NDArray[np.float64], NDArray[np.float64]] | None = None
-    for boxes in read_boxes(one.sample.sample.boxes, expected, canvas, one.truth):
+    for boxes in interpret_boxes(one.sample.sample.boxes, expected, canvas, one.truth):
         found = _commonest(boxes * np.tile(size, 2), one.truth * np.tile(size, 2))
         if found is not None and (best is None or found[0] > best[0]):
             best = *found, boxes

@@ -1,7 +1,7 @@
 """Images as a loader gives them, held against their files.
 
-What is compared is a thumbnail of 16 x 16: it withstands resizing, normalisation and
-changes of colour, and tells flips, turns, swapped channels and other images.
+What is compared is a thumbnail of 16 x 16: it withstands resizing, normalization and
+changes of color, and tells flips, turns, swapped channels and other images.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SAME = 0.85
 CLEARLY_WORSE = 0.04
 #: Places in the delivered image whose correlations differ by less are alike
 NEARLY_SAME = 0.01
-#: Standard deviation of grey values, in [0, 255], under which nothing can be told
+#: Standard deviation of gray values, in [0, 255], under which nothing can be told
 FLAT = 1.0
 # Those that OpenCV can resize
 _MOST_CHANNELS = 4
@@ -50,13 +50,13 @@ class Reference:
     Attributes:
         thumbnail: ``(16, 16, 3)`` RGB
         orientation: what its EXIF data say; 1 is upright
-        grey: ``(8, 256)`` its grey values in each of :data:`TURNS`, standardised
+        gray: ``(8, 256)`` its gray values in each of :data:`TURNS`, standardized
         large: ``(96, 96)`` its gray values, for :mod:`.structure`
     """
 
     thumbnail: NDArray[np.float32]
     orientation: int
-    grey: NDArray[np.float32]
+    gray: NDArray[np.float32]
     large: NDArray[np.uint8]
 
 
@@ -70,14 +70,14 @@ class Likeness:
         place: where in the delivered image it is
         others: where it may as well be, as far as can be told: next to little padding
         correlation: of the thumbnails
-        colour: the correlation of red minus blue with that of the file: -1 where the
-            channels are swapped; NaN where there is no colour
+        color: the correlation of red minus blue with that of the file: -1 where the
+            channels are swapped; NaN where there is no color
     """
 
     turns: tuple[Turn, ...]
     place: Place
     correlation: float
-    colour: float = np.nan
+    color: float = np.nan
     others: tuple[Place, ...] = ()
 
 
@@ -107,14 +107,14 @@ def read_reference(filepath: str, size: tuple[float, float]) -> Reference | None
     except Exception:
         return None
     thumbnail = np.asarray(small, np.float32)
-    grey = thumbnail.mean(axis=2)
-    if grey.std() < FLAT:
+    gray = thumbnail.mean(axis=2)
+    if gray.std() < FLAT:
         return None
-    turned_grey = np.stack([turn_array(grey, turn).ravel() for turn in TURNS])
+    turned_gray = np.stack([turn_array(gray, turn).ravel() for turn in TURNS])
     return Reference(
         thumbnail,
         int(orientation),
-        _standardised(turned_grey),
+        _standardized(turned_gray),
         np.asarray(large, np.float32).mean(axis=2).astype(np.uint8),
     )
 
@@ -144,7 +144,7 @@ def compare(
     """
     image = image if image.ndim == 3 else image[..., None]
     # Nothing says which of the bands of a multispectral image are red and blue
-    coloured = image.shape[2] <= _MOST_CHANNELS
+    colored = image.shape[2] <= _MOST_CHANNELS
     found: dict[Turn, tuple[float, Place, NDArray[np.float32]]] = {}
     values: list[tuple[Turn, Place, float]] = []
     for transposed in (False, True):
@@ -152,10 +152,10 @@ def compare(
         dimensions = size[::-1] if transposed else size
         for place in places(image, dimensions):
             thumbnail = _thumbnail(image, place)
-            grey = thumbnail.mean(axis=2)
-            if not np.isfinite(grey).all() or grey.std() == 0:
+            gray = thumbnail.mean(axis=2)
+            if not np.isfinite(gray).all() or gray.std() == 0:
                 continue
-            likeness = reference.grey[rows] @ _standardised(grey.reshape(1, -1))[0]
+            likeness = reference.gray[rows] @ _standardized(gray.reshape(1, -1))[0]
             for row, value in zip(rows, likeness.tolist(), strict=True):
                 values.append((TURNS[row], place, value))
                 # The first place of several alike is the simplest
@@ -170,15 +170,15 @@ def compare(
         for turn, (value, _, _) in found.items()
         if correlation >= SAME and value > correlation - CLEARLY_WORSE
     )
-    colour = np.nan
-    if turns and coloured:
-        colour = _colour(thumbnail, turn_array(reference.thumbnail, best))
+    color = np.nan
+    if turns and colored:
+        color = _color(thumbnail, turn_array(reference.thumbnail, best))
     alike = dict.fromkeys(
         other
         for turn, other, value in values
         if turn == best and other != place and value > correlation - NEARLY_SAME
     )
-    return Likeness(turns, place, correlation, colour, tuple(alike))
+    return Likeness(turns, place, correlation, color, tuple(alike))
 
 
 @dataclass(frozen=True)
@@ -244,7 +244,7 @@ def places(image: NDArray[Any], size: tuple[float, float]) -> Iterator[Place]:
     Yields:
         all of it; without padding in the middle, or at the right and the bottom, with
         the image as large as fits, or as it was; likewise at the left, at the top or
-        both, where a flip has come after the padding; or without a border of one colour
+        both, where a flip has come after the padding; or without a border of one color
     """
     height, width = image.shape[:2]
     scale = min(width / size[0], height / size[1])
@@ -276,26 +276,26 @@ def _padded(
 
 
 def thumbnails(image: NDArray[Any]) -> list[NDArray[np.float32]]:
-    """The grey values of an image, with and without a border of one colour.
+    """The gray values of an image, with and without a border of one color.
 
     Args:
         image: ``(height, width, channels)`` or ``(height, width)``
 
     Returns:
-        ``(256,)`` each, standardised as those of a :class:`Reference`
+        ``(256,)`` each, standardized as those of a :class:`Reference`
     """
     image = image if image.ndim == 3 else image[..., None]
     whole = (0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
     parts = [whole, _without_border(image)]
     return [
-        _standardised(_thumbnail(image, part).mean(axis=2).reshape(1, -1))[0]
+        _standardized(_thumbnail(image, part).mean(axis=2).reshape(1, -1))[0]
         for part in parts
         if part is not None
     ]
 
 
 def _without_border(image: NDArray[Any]) -> Place | None:
-    """The part of an image that is not of the colour of a corner."""
+    """The part of an image that is not of the color of a corner."""
     height, width = image.shape[:2]
     for corner in (image[-1, -1], image[0, 0]):
         # Where one row and one column in eight have no border there is none
@@ -339,14 +339,14 @@ def _thumbnail(
     return small.reshape(side, side, -1).astype(np.float32)
 
 
-def _standardised(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def _standardized(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows of mean 0 and length 1, whose product is their correlation."""
-    centred = rows - rows.mean(axis=1, keepdims=True)
-    length = np.sqrt((centred**2).sum(axis=1, keepdims=True))
-    return centred / np.maximum(length, 1e-12)
+    centered = rows - rows.mean(axis=1, keepdims=True)
+    length = np.sqrt((centered**2).sum(axis=1, keepdims=True))
+    return centered / np.maximum(length, 1e-12)
 
 
-def _colour(thumbnail: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+def _color(thumbnail: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
     if thumbnail.shape[2] < 3:
         return np.nan
     pairs = [
@@ -355,4 +355,4 @@ def _colour(thumbnail: NDArray[np.float32], reference: NDArray[np.float32]) -> f
     ]
     if pairs[1].std() < 2 * FLAT or pairs[0].std() == 0:
         return np.nan
-    return float((_standardised(pairs[0]) * _standardised(pairs[1])).sum())
+    return float((_standardized(pairs[0]) * _standardized(pairs[1])).sum())

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fiftyone_coco_audit.loading.matching import match
-from fiftyone_coco_audit.loading.misreading import Held, positions
+from fiftyone_coco_audit.loading.interpretation import ComparedSample, positions
+from fiftyone_coco_audit.loading.matching import match_boxes
 from fiftyone_coco_audit.loading.mistakes import Diagnosis, is_more_than_few
 from fiftyone_coco_audit.loading.values import CUT, odd_values
 from fiftyone_coco_audit.wording import percent
@@ -19,7 +19,7 @@ _UNMOVED = 0.95
 
 
 def pixel_mistakes(
-    held: Sequence[Held], filepaths: Sequence[str], channels: str
+    held: Sequence[ComparedSample], filepaths: Sequence[str], channels: str
 ) -> Iterator[Diagnosis]:
     """Names what is wrong with the pixels of images, whatever their boxes are.
 
@@ -39,7 +39,7 @@ def pixel_mistakes(
     yield from odd_values(values, images)
 
 
-def changed_alone(agreeing: Sequence[Held]) -> list[Held]:
+def changed_alone(agreeing: Sequence[ComparedSample]) -> list[ComparedSample]:
     """The samples whose images were changed, and whose boxes were not.
 
     Args:
@@ -54,7 +54,7 @@ def changed_alone(agreeing: Sequence[Held]) -> list[Held]:
     return [] if few or not is_more_than_few(len(found), len(agreeing)) else found
 
 
-def name_changed(changed: Sequence[Held], total: int) -> Iterator[Diagnosis]:
+def name_changed(changed: Sequence[ComparedSample], total: int) -> Iterator[Diagnosis]:
     """Names images that were changed without their boxes.
 
     Args:
@@ -86,7 +86,7 @@ def name_changed(changed: Sequence[Held], total: int) -> Iterator[Diagnosis]:
     )
 
 
-def _is_changed(one: Held) -> bool:
+def _is_changed(one: ComparedSample) -> bool:
     values = one.sample.values
     if values is not None and values.mistake == CUT:
         # What is left of such an image is hardly to be seen
@@ -95,7 +95,7 @@ def _is_changed(one: Held) -> bool:
         return one.right >= _UNMOVED
     if not any(one.sample.moved) or one.boxes is None:
         return False
-    boxes, labels = match(one.boxes, one.truth, one.tolerance)
+    boxes, labels = match_boxes(one.boxes, one.truth, one.tolerance)
     if not len(boxes):
         return False
     apart = np.abs(one.boxes[boxes] - one.truth[labels]).mean(axis=0)
@@ -105,7 +105,7 @@ def _is_changed(one: Held) -> bool:
 
 
 def _of_other_images(
-    held: Sequence[Held], filepaths: Sequence[str]
+    held: Sequence[ComparedSample], filepaths: Sequence[str]
 ) -> Iterator[Diagnosis]:
     other = [one for one in held if one.sample.pixels == "other"]
     if not other:
@@ -123,15 +123,15 @@ def _of_other_images(
     )
 
 
-def _blank(held: Sequence[Held]) -> Iterator[Diagnosis]:
+def _blank(held: Sequence[ComparedSample]) -> Iterator[Diagnosis]:
     blank = [one for one in held if one.sample.pixels == "blank"]
     if not blank:
         return
     yield Diagnosis(
         "blank-images",
-        f"{len(blank):,} of {len(held):,} images are of one colour, and "
+        f"{len(blank):,} of {len(held):,} images are of one color, and "
         "their files are not.",
-        "Look for images that are normalised twice, or converted to whole numbers "
+        "Look for images that are normalized twice, or converted to whole numbers "
         "after they were divided by 255.",
         len(blank) / len(held),
         positions(blank),
@@ -139,10 +139,12 @@ def _blank(held: Sequence[Held]) -> Iterator[Diagnosis]:
     )
 
 
-def _swapped_channels(held: Sequence[Held], channels: str) -> Iterator[Diagnosis]:
-    known = [one for one in held if abs(one.sample.colour) > 0.5]
+def _swapped_channels(
+    held: Sequence[ComparedSample], channels: str
+) -> Iterator[Diagnosis]:
+    known = [one for one in held if abs(one.sample.color) > 0.5]
     sign = 1 if channels == "rgb" else -1
-    swapped = [one for one in known if sign * one.sample.colour < 0]
+    swapped = [one for one in known if sign * one.sample.color < 0]
     if len(swapped) < 2 or len(swapped) < len(known) / 2:
         return
     got, meant = ("BGR", "RGB") if sign == 1 else ("RGB", "BGR")

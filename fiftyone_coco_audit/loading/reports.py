@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.brief import Told
+from fiftyone_coco_audit.display import TextSummary
 from fiftyone_coco_audit.loading.stages import STAGES
 from fiftyone_coco_audit.loading.throughput import Throughput
 from fiftyone_coco_audit.wording import counted, percent
@@ -51,7 +51,7 @@ class Bottleneck:
 
 
 @dataclass(frozen=True, repr=False)
-class DryRun(Told):
+class DryRun(TextSummary):
     """What became of ``M`` samples that were put through, and how long it took.
 
     Attributes:

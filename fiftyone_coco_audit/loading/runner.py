@@ -9,26 +9,26 @@ from time import perf_counter
 
 import numpy as np
 
-from fiftyone_coco_audit.loading.instruments import instrumented
+from fiftyone_coco_audit.loading.instruments import timed
 from fiftyone_coco_audit.loading.reports import DryRun
 from fiftyone_coco_audit.loading.sizes import size_notes
 from fiftyone_coco_audit.loading.stages import (
     STAGES,
     Decoding,
-    Passage,
-    Pipeline,
-    SamplePasser,
+    LoadingPipeline,
+    SampleOutcome,
+    SampleRunner,
     Task,
     died,
     one_thread,
 )
-from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.objects import LabeledImages
 from fiftyone_coco_audit.parallel import WorkerDied, available_cores, map_items
 
 
 def run_pipeline(
-    labelled: LabelledImages,
-    pipeline: Pipeline,
+    labeled: LabeledImages,
+    pipeline: LoadingPipeline,
     *,
     decoding: Decoding | None = None,
     executor: Executor | None = None,
@@ -41,7 +41,7 @@ def run_pipeline(
     ends it early, and what was measured so far is returned.
 
     Args:
-        labelled: the images and their objects
+        labeled: the images and their objects
         pipeline: called with an image, its boxes (``[x, y, width, height]`` in pixels)
             and their ids; it stays as it is
         decoding: how images are decoded
@@ -57,8 +57,8 @@ def run_pipeline(
             cannot be started
     """
     decoding = decoding or Decoding()
-    passer = SamplePasser(pipeline, decoding)
-    passages: list[Passage | None] = [None] * len(labelled)
+    passer = SampleRunner(pipeline, decoding)
+    passages: list[SampleOutcome | None] = [None] * len(labeled)
     arrivals: list[float] = []
     alone = executor is None and workers == 1
     start = perf_counter()
@@ -66,7 +66,7 @@ def run_pipeline(
     with closing(passer), one_thread() if alone else nullcontext():
         results = map_items(
             passer,
-            _tasks(labelled),
+            _tasks(labeled),
             executor=executor,
             workers=workers,
             progress=progress,
@@ -81,9 +81,9 @@ def run_pipeline(
     end = perf_counter()
     cores = available_cores()
     return _report(
-        labelled,
+        labeled,
         passages,
-        instrumented(pipeline)[2],
+        timed(pipeline)[2],
         workers=workers or getattr(executor, "_max_workers", None) or cores,
         cores=cores,
         wall_seconds=end - start,
@@ -93,24 +93,24 @@ def run_pipeline(
     )
 
 
-def _tasks(labelled: LabelledImages) -> list[Task]:
-    ends = np.searchsorted(labelled.objects.image, np.arange(len(labelled) + 1))
-    rows = np.arange(len(labelled.objects))
+def _tasks(labeled: LabeledImages) -> list[Task]:
+    ends = np.searchsorted(labeled.objects.image, np.arange(len(labeled) + 1))
+    rows = np.arange(len(labeled.objects))
     return [
         Task(
             filepath=path,
             size=(float(width), float(height)),
-            boxes=labelled.objects.box[first:last],
+            boxes=labeled.objects.box[first:last],
             rows=rows[first:last],
         )
         for path, (width, height), first, last in zip(
-            labelled.filepaths, labelled.size, ends[:-1], ends[1:], strict=True
+            labeled.filepaths, labeled.size, ends[:-1], ends[1:], strict=True
         )
     ]
 
 
-def _survived(found: Passage | WorkerDied) -> Passage:
-    return found if isinstance(found, Passage) else died(found)
+def _survived(found: SampleOutcome | WorkerDied) -> SampleOutcome:
+    return found if isinstance(found, SampleOutcome) else died(found)
 
 
 def _rate(start: float, arrivals: list[float], alone: bool) -> float:
@@ -130,8 +130,8 @@ def _rate(start: float, arrivals: list[float], alone: bool) -> float:
 
 
 def _report(
-    labelled: LabelledImages,
-    passages: list[Passage | None],
+    labeled: LabeledImages,
+    passages: list[SampleOutcome | None],
     names: list[str],
     *,
     workers: int,
@@ -141,12 +141,12 @@ def _report(
     complete: bool,
     turned: bool,
 ) -> DryRun:
-    run = [passage or Passage() for passage in passages]
+    run = [passage or SampleOutcome() for passage in passages]
     through = np.array([p is not None and not p.stage for p in passages], bool)
-    num_objects = np.bincount(labelled.objects.image, minlength=len(labelled))
+    num_objects = np.bincount(labeled.objects.image, minlength=len(labeled))
     lost = [row for passage in run for row in passage.lost]
     return DryRun(
-        filepaths=labelled.filepaths,
+        filepaths=labeled.filepaths,
         status=np.array([_status(p) for p in passages], "<U10"),
         error=[_sentence(p) for p in run],
         stage=np.array([p.stage for p in run], "<U9"),
@@ -172,7 +172,7 @@ def _report(
     )
 
 
-def _status(passage: Passage | None) -> str:
+def _status(passage: SampleOutcome | None) -> str:
     if passage is None:
         return "not run"
     if passage.stage:
@@ -180,7 +180,7 @@ def _status(passage: Passage | None) -> str:
     return "suspicious" if passage.suspicions else "ok"
 
 
-def _sentence(passage: Passage) -> str:
+def _sentence(passage: SampleOutcome) -> str:
     if not passage.stage:
         return " ".join(passage.suspicions)
     where = {

@@ -20,11 +20,11 @@ from fiftyone_coco_audit.decoding import (
 )
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.loading.instruments import (
-    Nonsense,
+    InvalidOutput,
     Stopwatch,
     ensure_boxes,
     ensure_image,
-    instrumented,
+    timed,
 )
 from fiftyone_coco_audit.loading.sizes import (
     OUTSIDE_TOLERANCE,
@@ -46,7 +46,7 @@ STAGES = ("read", "decode", "transform", "labels")
 Image = NDArray[Any]
 
 
-class Pipeline(Protocol):
+class LoadingPipeline(Protocol):
     """What images and labels are put through."""
 
     def __call__(
@@ -143,7 +143,7 @@ class Task:
 
 
 @dataclass
-class Passage:
+class SampleOutcome:
     """What became of a sample.
 
     Attributes:
@@ -180,20 +180,20 @@ class Passage:
         self.message = " ".join(str(error).split()) or self.exception
 
 
-def died(found: WorkerDied) -> Passage:
+def died(found: WorkerDied) -> SampleOutcome:
     """What became of a sample whose process died."""
-    return Passage(stage="worker", exception="WorkerDied", message=found.message)
+    return SampleOutcome(stage="worker", exception="WorkerDied", message=found.message)
 
 
-class SamplePasser:
+class SampleRunner:
     """Puts samples through; it can be sent to other processes and used by threads.
 
     Args:
-        pipeline: a :class:`Pipeline`, which stays as it is
+        pipeline: a :class:`LoadingPipeline`, which stays as it is
         decoding: how images are decoded
     """
 
-    def __init__(self, pipeline: Pipeline, decoding: Decoding) -> None:
+    def __init__(self, pipeline: LoadingPipeline, decoding: Decoding) -> None:
         self.pipeline = pipeline
         self.decoding = decoding
         self._own = threading.local()
@@ -203,19 +203,19 @@ class SamplePasser:
         """Ends the process in which files were decoded that may crash the decoder."""
         self._elsewhere.close()
 
-    def __getstate__(self) -> tuple[Pipeline, Decoding]:
+    def __getstate__(self) -> tuple[LoadingPipeline, Decoding]:
         return self.pipeline, self.decoding
 
-    def __setstate__(self, state: tuple[Pipeline, Decoding]) -> None:
+    def __setstate__(self, state: tuple[LoadingPipeline, Decoding]) -> None:
         self.__init__(*state)  # type: ignore[misc]
         # This is another process, one of several
         import cv2
 
         cv2.setNumThreads(1)
 
-    def __call__(self, task: Task) -> Passage:
+    def __call__(self, task: Task) -> SampleOutcome:
         """Puts one sample through, and catches whatever is raised."""
-        passage = Passage()
+        passage = SampleOutcome()
         start, used = perf_counter(), thread_time()
         try:
             data = read_file(task.filepath)
@@ -258,7 +258,7 @@ class SamplePasser:
             return self._elsewhere(data)
         return _Timed(self.decoding)(data)
 
-    def _transform(self, passage: Passage, task: Task, image: Image) -> None:
+    def _transform(self, passage: SampleOutcome, task: Task, image: Image) -> None:
         pipeline, watch, names = self._instrumented()
         watch.reset()
         start = perf_counter()
@@ -280,20 +280,20 @@ class SamplePasser:
             passage.seconds["labels"] = max(total - inside, 0.0)
         try:
             self._check(passage, task, result)
-        except Nonsense as error:
+        except InvalidOutput as error:
             passage.fail("labels" if "box" in str(error) else "transform", error)
 
-    def _check(self, passage: Passage, task: Task, result: Any) -> None:
+    def _check(self, passage: SampleOutcome, task: Task, result: Any) -> None:
         if result is None:
-            raise Nonsense("returned None")
+            raise InvalidOutput("returned None")
         if not isinstance(result, tuple) or len(result) != 3:
-            raise Nonsense(f"returned a {type(result).__name__} for a sample")
+            raise InvalidOutput(f"returned a {type(result).__name__} for a sample")
         image, boxes, ids = result
         ensure_image(image)
         boxes = ensure_boxes(boxes, ids)
         made = channels_last(as_array(image))
         if made.dtype.kind == "f" and not np.isfinite(made.min() + made.max()):
-            raise Nonsense("returned an image with pixels that are not finite")
+            raise InvalidOutput("returned an image with pixels that are not finite")
         height, width = made.shape[:2]
         corner = boxes[:, :2] + boxes[:, 2:]
         limit = np.array([width, height]) + OUTSIDE_TOLERANCE
@@ -307,10 +307,10 @@ class SamplePasser:
                 passage.suspicions.append(f"{boxes_are} {what} after the pipeline.")
         given, found = set(task.rows.tolist()), set(np.asarray(ids).tolist())
         if found - given:
-            raise Nonsense("returned boxes with ids that were not given")
+            raise InvalidOutput("returned boxes with ids that were not given")
         passage.lost = tuple(sorted(given - found))
 
-    def _name_labels(self, passage: Passage, task: Task, image: Image) -> None:
+    def _name_labels(self, passage: SampleOutcome, task: Task, image: Image) -> None:
         """Tries the labels one by one, to tell those that fail."""
         pipeline, _, _ = self._instrumented()
         bad, places = [], []
@@ -331,7 +331,7 @@ class SamplePasser:
 
     def _instrumented(self) -> tuple[Callable[..., Any], Stopwatch, list[str]]:
         if not hasattr(self._own, "made"):
-            self._own.made = instrumented(self.pipeline)
+            self._own.made = timed(self.pipeline)
         made: tuple[Callable[..., Any], Stopwatch, list[str]] = self._own.made
         return made
 
@@ -367,7 +367,7 @@ def one_thread() -> Iterator[None]:
 
 
 def _is_cut_off(data: bytes) -> bool:
-    """Whether the end of a JPEG or PNG is missing, which OpenCV fills with grey."""
+    """Whether the end of a JPEG or PNG is missing, which OpenCV fills with gray."""
     if data.startswith(b"\xff\xd8"):
         # A thumbnail at the beginning has an end of its own
         return data.rfind(b"\xff\xd9") < len(data) // 2

@@ -1,6 +1,6 @@
 """What a loader of the user's own yields, taken apart into images and their targets.
 
-Tensors are recognised by what they can do, so that PyTorch need not be there.
+Tensors are recognized by what they can do, so that PyTorch need not be there.
 """
 
 from __future__ import annotations

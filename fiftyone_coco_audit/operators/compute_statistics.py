@@ -10,7 +10,10 @@ from fiftyone.operators.executor import ExecutionContext
 from fiftyone_coco_audit.escaping import markdown_list
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth, add_network
-from fiftyone_coco_audit.statistics.run import DatasetStatistics, compute_statistics
+from fiftyone_coco_audit.statistics.computing import (
+    DatasetStatistics,
+    compute_statistics,
+)
 
 
 class ComputeStatistics(SdkOperator):
@@ -39,7 +42,7 @@ class ComputeStatistics(SdkOperator):
         """The sentences that sum the statistics up."""
         return {
             "sentences": value.statistics.sentences(),
-            "notes": list(value.labelled.notes),
+            "notes": list(value.labeled.notes),
         }
 
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:

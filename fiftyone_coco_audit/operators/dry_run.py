@@ -11,8 +11,8 @@ from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.message import GeneratedMessage
 
 from fiftyone_coco_audit.escaping import markdown_list, markdown_table
+from fiftyone_coco_audit.loading.checking import dry_run
 from fiftyone_coco_audit.loading.reports import DryRun
-from fiftyone_coco_audit.loading.run import dry_run
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
 from fiftyone_coco_audit.operators.pipeline_forms import add_pipeline, pipeline_of

@@ -14,8 +14,8 @@ from fiftyone_coco_audit.evaluation.colors import (
     color_by_outcome,
     is_outcome_colors,
 )
+from fiftyone_coco_audit.evaluation.evaluating import evaluate
 from fiftyone_coco_audit.evaluation.fields import check_names_are_free
-from fiftyone_coco_audit.evaluation.run import evaluate
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.evaluation.views import (
     hidden_by_score,

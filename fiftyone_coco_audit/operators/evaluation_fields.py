@@ -9,7 +9,7 @@ import fiftyone.operators as foo
 from fiftyone_coco_audit.evaluation.colors import discard_colors, rename_colors
 from fiftyone_coco_audit.evaluation.fields import (
     additional_fields,
-    delete_fields,
+    delete_evaluation_fields,
     rename_additional_fields,
 )
 from fiftyone_coco_audit.evaluation.panel_notes import remove_from_panel
@@ -59,7 +59,9 @@ class EvaluationFields(foo.EvaluationMetric):
         dataset = samples._root_dataset
         with exclusive(dataset) as fresh:
             discard_colors(fresh, eval_key)
-            delete_fields(fresh, eval_key, config.pred_field, config.gt_field)
+            delete_evaluation_fields(
+                fresh, eval_key, config.pred_field, config.gt_field
+            )
             # FiftyOne deletes the run that the loaded dataset knows of, which another
             # process may have replaced
             run = run_id(fresh, "evaluations", eval_key)

@@ -24,7 +24,7 @@ _MOST_ROWS = 20
 
 
 class FindPartialLabels(SdkOperator):
-    """Finds classes that were not labelled in whole sources of images."""
+    """Finds classes that were not labeled in whole sources of images."""
 
     function = staticmethod(find_partial_labels)
     label = "COCO Audit: find partial labels"

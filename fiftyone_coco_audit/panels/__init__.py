@@ -5,6 +5,6 @@ from __future__ import annotations
 import fiftyone.operators as foo
 
 from fiftyone_coco_audit.panels.audit import CocoAuditPanel
-from fiftyone_coco_audit.panels.augmentation import AugmentationPreviewPanel
+from fiftyone_coco_audit.panels.preview import AugmentationPreviewPanel
 
 PANELS: tuple[type[foo.Panel], ...] = (CocoAuditPanel, AugmentationPreviewPanel)

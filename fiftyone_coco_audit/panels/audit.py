@@ -237,12 +237,12 @@ def _ways_out(ctx: ExecutionContext) -> Buttons:
 
 def _add_about(body: types.Object, owner: CocoAuditPanel, page: Page) -> None:
     """What is audited."""
-    labelled = page.reading.labelled.images
+    labeled = page.reading.labeled.images
     whole = page.controls.stages is None
     about = (
         f"**{'The whole dataset' if whole else 'A view'}**: "
-        f"{counted(len(labelled), 'image')}, "
-        f"{counted_objects(len(labelled.objects), int(labelled.crowds.sum()))} "
+        f"{counted(len(labeled), 'image')}, "
+        f"{counted_objects(len(labeled.objects), int(labeled.crowds.sum()))} "
         f"· computed {page.reading.read_at:%H:%M}"
     )
     stale = page.reading.is_stale()

@@ -46,7 +46,7 @@ def dataset_name(ctx: ExecutionContext) -> str | None:
     return None if ctx.dataset is None else str(ctx.dataset.name)
 
 
-def require_images(dataset: fo.Dataset, purpose: str) -> None:
+def require_image_dataset(dataset: fo.Dataset, purpose: str) -> None:
     """Checks that a panel has images to be about; groups may have some.
 
     Args:

@@ -28,7 +28,7 @@ _MODE, _, _SIZE = str(DEFAULT_RESIZE).partition(" ")
 
 
 @dataclass(frozen=True)
-class Controls:
+class AuditControls:
     """What is set in the panel, as the App keeps it.
 
     Args:
@@ -39,7 +39,7 @@ class Controls:
         resize_size: the rest of it
         anchors: the name of the preset whose anchors are meant, or :data:`CUSTOM`
         custom_anchors: anchors as text, where they are none of a preset
-        threshold: of resampling, in per cent of the images; empty for the proposal
+        threshold: of resampling, in percent of the images; empty for the proposal
         exponent: of resampling
         list_classes: whether long lists show the ``"first"`` classes, or ``"all"``
         color_by: what cells of pairs of classes show, ``"images"`` or ``"lift"``
@@ -76,7 +76,7 @@ class Controls:
     thresholds: str = ""
 
     @classmethod
-    def of(cls, state: Mapping[str, Any] | None) -> Controls:
+    def of(cls, state: Mapping[str, Any] | None) -> AuditControls:
         """Reads what the App has kept, which may be nothing.
 
         Args:
@@ -103,7 +103,7 @@ class Controls:
         return {
             "resize_mode": mode,
             "resize_size": size or _SIZE,
-            **Controls.of_anchors(anchors),
+            **AuditControls.of_anchors(anchors),
         }
 
     @staticmethod
@@ -138,7 +138,7 @@ class Controls:
         """Resize policy and anchors in one text."""
         return f"{self.resize()[0]}, {self.anchor_set()[0]}"
 
-    def with_field(self, label_field: str) -> Controls:
+    def with_field(self, label_field: str) -> AuditControls:
         """The same with another label field."""
         return replace(self, label_field=label_field)
 
@@ -181,5 +181,5 @@ class Controls:
 
 #: What can be set below the tabs
 CONTROLS = tuple(
-    one.name for one in fields(Controls) if one.name not in ("tab", "stages")
+    one.name for one in fields(AuditControls) if one.name not in ("tab", "stages")
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.objects import LabeledImages
 from fiftyone_coco_audit.statistics.shapes import duplicate_pairs
 from fiftyone_coco_audit.wording import counted
 
@@ -55,18 +55,18 @@ class Extent:
         return self.has_patches and self.hard_to_see
 
 
-def are_hard_to_see(labelled: LabelledImages, rows: NDArray[np.int64]) -> bool:
+def are_hard_to_see(labeled: LabeledImages, rows: NDArray[np.int64]) -> bool:
     """Whether most of some objects are small, or hide each other.
 
     Args:
-        labelled: the images
+        labeled: the images
         rows: rows of the objects
     """
     if not len(rows):
         return False
-    objects = labelled.objects.rows(np.sort(rows))
+    objects = labeled.objects.rows(np.sort(rows))
     width, height = objects.box[:, 2:].T
-    sides = labelled.size[objects.image].prod(axis=1)
+    sides = labeled.size[objects.image].prod(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         side = np.sqrt(np.maximum(width * height, 0) / sides)
     if np.median(np.nan_to_num(side)) < _SMALL_SIDE:

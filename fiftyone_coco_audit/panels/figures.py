@@ -1,7 +1,7 @@
 """Plots as plain Plotly dicts, made of arrays.
 
-The App fits the colours of text, axes and background to its dark or light mode;
-what is said here of colour is legible on both.
+The App fits the colors of text, axes and background to its dark or light mode;
+what is said here of color is legible on both.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.escaping import hover_text, plot_text, shortened
 
-#: Colours of Okabe and Ito, which the colour-blind tell apart, and their uses
+#: Colors of Okabe and Ito, which the color-blind tell apart, and their uses
 BLUE, ORANGE, RED = "#56B4E9", "#E69F00", "#D55E00"
 YELLOW, PURPLE = "#F0E442", "#CC79A7"
-GREY = "#8A8F98"
+GRAY = "#8A8F98"
 NORMAL, NOTABLE = BLUE, ORANGE
 
 # From transparent, so that empty cells are as dark or light as the App
@@ -39,7 +39,7 @@ _ABOVE_PICTURE = 72
 # What is under the pointer, in both modes
 _TOLD = {
     "bgcolor": "#2B2F36",
-    "bordercolor": GREY,
+    "bordercolor": GRAY,
     "font": {"color": "#FFFFFF", "size": 12},
 }
 # Plotly adds the place on the axis, which is the number of a bar: out of sight with it
@@ -407,7 +407,7 @@ class Outlines:
     Args:
         name: what the legend says of them
         box: ``(B, 4)`` boxes ``[x, y, width, height]`` in pixels of the image
-        color: the colour of the lines
+        color: the color of the lines
         dash: their style, as Plotly calls it
         shown: whether they are shown before they are chosen in the legend
     """
@@ -589,7 +589,7 @@ def _upright(
         axis: the title and the ticks of the axis of bars
     """
     number = len(counts)
-    emphasised = np.zeros(number, bool) if notable is None else notable
+    emphasized = np.zeros(number, bool) if notable is None else notable
     return Figure(
         data=[
             {
@@ -597,7 +597,7 @@ def _upright(
                 "x": list(range(number)),
                 "y": counts.tolist(),
                 "customdata": list(map(hover_text, hover)),
-                "marker": {"color": np.where(emphasised, NOTABLE, NORMAL).tolist()},
+                "marker": {"color": np.where(emphasized, NOTABLE, NORMAL).tolist()},
                 "hoverlabel": _TOLD,
                 "hovertemplate": f"%{{customdata}}<br>%{{y:,}} {noun}<extra></extra>",
             }

@@ -13,7 +13,7 @@ from fiftyone_coco_audit.findings import Finding
 from fiftyone_coco_audit.panels.base import keep, kept
 from fiftyone_coco_audit.panels.extents import Extent
 from fiftyone_coco_audit.panels.selections import Selection
-from fiftyone_coco_audit.panels.session import Reading
+from fiftyone_coco_audit.panels.session import LoadedField
 from fiftyone_coco_audit.views import cut_short
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ class Opened:
 
     what: Finding | Selection
     title: str
-    reading: Reading
+    reading: LoadedField
     extent: Extent
     as_patches: bool = False
 
     @classmethod
-    def of(cls, what: Finding | Selection, title: str, reading: Reading) -> Opened:
+    def of(cls, what: Finding | Selection, title: str, reading: LoadedField) -> Opened:
         """Something of a reading, in whole images."""
         return cls(what, title, reading, reading.extent(what))
 
@@ -55,12 +55,12 @@ class Opened:
         """What the grid is to show."""
         samples = self.reading.samples
         if isinstance(self.what, Selection):
-            view = self.what.view(samples, self.reading.labelled)
+            view = self.what.view(samples, self.reading.labeled)
         else:
             view = self.what.view(samples)
         if not self.as_patches:
             return view
-        return view.to_patches(self.reading.labelled.label_field)
+        return view.to_patches(self.reading.labeled.label_field)
 
 
 def open_in_grid(ctx: ExecutionContext, opened: Opened) -> None:

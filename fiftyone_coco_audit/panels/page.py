@@ -14,13 +14,13 @@ from fiftyone.operators.executor import ExecutionContext
 from fiftyone_coco_audit.auditing import audit_settings
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.operators.forms import detections_fields
-from fiftyone_coco_audit.panels.base import keep, kept, require_images
+from fiftyone_coco_audit.panels.base import keep, kept, require_image_dataset
 from fiftyone_coco_audit.panels.blocks import Tab
-from fiftyone_coco_audit.panels.controls import CONTROLS, ENTRIES, Controls
-from fiftyone_coco_audit.panels.session import READINGS, Reading
+from fiftyone_coco_audit.panels.controls import CONTROLS, ENTRIES, AuditControls
+from fiftyone_coco_audit.panels.session import READINGS, LoadedField
 from fiftyone_coco_audit.panels.tabs import anchors, classes, findings, images, objects
 
-TABS: dict[str, Callable[[Reading, Controls], Tab]] = {
+TABS: dict[str, Callable[[LoadedField, AuditControls], Tab]] = {
     "findings": findings.build,
     "images": images.build,
     "objects": objects.build,
@@ -44,9 +44,9 @@ class Page:
         revision: how often lines of text have been set in place of the user
     """
 
-    controls: Controls
+    controls: AuditControls
     fields: Sequence[str]
-    reading: Reading
+    reading: LoadedField
     tab: Tab
     revision: int
 
@@ -127,7 +127,7 @@ def audited_fields(ctx: ExecutionContext) -> list[str]:
     """
     if ctx.dataset is None:
         raise CocoAuditError("No dataset is open: choose one above")
-    require_images(ctx.dataset, "audited")
+    require_image_dataset(ctx.dataset, "audited")
     fields = detections_fields(ctx.dataset)
     if not fields:
         raise CocoAuditError(
@@ -138,17 +138,17 @@ def audited_fields(ctx: ExecutionContext) -> list[str]:
     return fields
 
 
-def controls_of(ctx: ExecutionContext) -> Controls:
+def controls_of(ctx: ExecutionContext) -> AuditControls:
     """What is set: at first by the last audit, and then by the user."""
     settings = audit_settings(ctx.dataset)
     if settings is not None and kept(ctx, "audit", None) != settings.created:
-        network = Controls.of_network(settings.resize, settings.anchors)
-        rules = Controls.of_rules(settings.left_out, settings.thresholds)
+        network = AuditControls.of_network(settings.resize, settings.anchors)
+        rules = AuditControls.of_rules(settings.left_out, settings.thresholds)
         set_controls(ctx, {"label_field": settings.label_field, **network, **rules})
         keep(ctx, audit=settings.created)
     values = kept(ctx, "controls", {})
-    tab, stages = kept(ctx, "tab", Controls.tab), kept(ctx, "stages", None)
-    return Controls.of({**values, "tab": tab, "stages": stages})
+    tab, stages = kept(ctx, "tab", AuditControls.tab), kept(ctx, "stages", None)
+    return AuditControls.of({**values, "tab": tab, "stages": stages})
 
 
 def set_controls(ctx: ExecutionContext, values: Mapping[str, Any]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.objects import LabelledImages
-from fiftyone_coco_audit.panels.session import Reading
+from fiftyone_coco_audit.objects import LabeledImages
+from fiftyone_coco_audit.panels.session import LoadedField
 
 _TAG, _VIEW = "tag:", "view:"
 
 
-def parts_of(reading: Reading) -> list[tuple[str, str]]:
+def parts_of(reading: LoadedField) -> list[tuple[str, str]]:
     """The parts that there are.
 
     Args:
@@ -20,7 +20,7 @@ def parts_of(reading: Reading) -> list[tuple[str, str]]:
     Returns:
         pairs of a part and what it is called
     """
-    tags = {tag for tags in reading.labelled.images.tags for tag in tags}
+    tags = {tag for tags in reading.labeled.images.tags for tag in tags}
     views = reading.samples._root_dataset.list_saved_views()
     return [
         *((f"{_TAG}{tag}", f"tag {tag}") for tag in sorted(tags)),
@@ -28,7 +28,7 @@ def parts_of(reading: Reading) -> list[tuple[str, str]]:
     ]
 
 
-def images_of(reading: Reading, part: str) -> NDArray[np.int64]:
+def images_of(reading: LoadedField, part: str) -> NDArray[np.int64]:
     """The positions of the images of a part.
 
     Of a saved view only the ids of its samples are read; labels that it leaves out
@@ -40,14 +40,14 @@ def images_of(reading: Reading, part: str) -> NDArray[np.int64]:
     """
     if part.startswith(_TAG):
         tag = part.removeprefix(_TAG)
-        has_tag = [tag in tags for tags in reading.labelled.images.tags]
+        has_tag = [tag in tags for tags in reading.labeled.images.tags]
         return np.flatnonzero(np.array(has_tag, bool))
     view = reading.samples._root_dataset.load_saved_view(part.removeprefix(_VIEW))
-    everything = np.arange(len(reading.labelled.images))
-    ids = reading.labelled.sample_ids(everything)
+    everything = np.arange(len(reading.labeled.images))
+    ids = reading.labeled.sample_ids(everything)
     return np.flatnonzero(np.isin(ids, view.values("id")))
 
 
-def rows_of(labelled: LabelledImages, images: NDArray[np.int64]) -> NDArray[np.int64]:
+def rows_of(labeled: LabeledImages, images: NDArray[np.int64]) -> NDArray[np.int64]:
     """The rows of the objects of some images, in increasing order."""
-    return np.flatnonzero(np.isin(labelled.objects.image, images))
+    return np.flatnonzero(np.isin(labeled.objects.image, images))

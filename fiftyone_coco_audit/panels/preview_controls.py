@@ -8,7 +8,7 @@ from typing import Any
 
 from fiftyone.operators.executor import ExecutionContext
 
-from fiftyone_coco_audit.augmentation.building import Draft
+from fiftyone_coco_audit.augmentation.building import PipelineDraft
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.presets import PRESETS
 from fiftyone_coco_audit.errors import CocoAuditError
@@ -28,7 +28,7 @@ _AT = "__"
 
 
 @dataclass(frozen=True)
-class Controls:
+class PreviewControls:
     """What is set in the panel.
 
     Args:
@@ -52,7 +52,9 @@ class Controls:
     copy: str = "no"
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], label_fields: Sequence[str]) -> Controls:
+    def of(
+        cls, values: Mapping[str, Any], label_fields: Sequence[str]
+    ) -> PreviewControls:
         """Reads what was set, in part or in a way that means nothing.
 
         Args:
@@ -70,9 +72,9 @@ class Controls:
         return cls(**found)
 
 
-def controls_of(ctx: ExecutionContext) -> Controls:
+def controls_of(ctx: ExecutionContext) -> PreviewControls:
     """What is set in a panel."""
-    return Controls.of(kept(ctx, "controls", {}), detections_fields(ctx.dataset))
+    return PreviewControls.of(kept(ctx, "controls", {}), detections_fields(ctx.dataset))
 
 
 def set_controls(ctx: ExecutionContext, **values: Any) -> None:
@@ -128,12 +130,12 @@ def entry_of(ctx: ExecutionContext, name: str) -> str | None:
     return entry if revision == str(revision_of(ctx)) else None
 
 
-def draft_of(ctx: ExecutionContext) -> Draft:
+def draft_of(ctx: ExecutionContext) -> PipelineDraft:
     """The list of transforms."""
-    return Draft.from_json(kept(ctx, "draft", None))
+    return PipelineDraft.from_json(kept(ctx, "draft", None))
 
 
-def keep_draft(ctx: ExecutionContext, draft: Draft, place: int = 0) -> None:
+def keep_draft(ctx: ExecutionContext, draft: PipelineDraft, place: int = 0) -> None:
     """Keeps a list of transforms that has changed, and opens one of them."""
     keep(ctx, draft=draft.to_json(), step=place)
     renew(ctx)
@@ -148,12 +150,12 @@ def turn_to_pipeline(ctx: ExecutionContext, chosen: str) -> bool:
     before = controls_of(ctx).pipeline
     if chosen == before or chosen not in {*PRESETS, TEXT, BUILT}:
         return False
-    shown = pipeline_as_text(ctx) or Controls.pipeline
+    shown = pipeline_as_text(ctx) or PreviewControls.pipeline
     set_controls(ctx, pipeline=chosen)
     if chosen == TEXT and not kept(ctx, "text", None):
         keep(ctx, text=Pipeline.parse(shown).to_json())
     elif chosen == BUILT and not kept(ctx, "draft", None):
-        keep_draft(ctx, Draft.of(Pipeline.parse(shown)))
+        keep_draft(ctx, PipelineDraft.of(Pipeline.parse(shown)))
     return True
 
 

@@ -8,26 +8,30 @@ from typing import TYPE_CHECKING, Any
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 
-from fiftyone_coco_audit.augmentation.building import Draft, options_of, text_of
+from fiftyone_coco_audit.augmentation.building import PipelineDraft, options_of, text_of
 from fiftyone_coco_audit.augmentation.catalog import Parameter, transform_types
 from fiftyone_coco_audit.augmentation.drawing import data_uri
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.presets import PRESETS
 from fiftyone_coco_audit.augmentation.preview import (
-    Shot,
+    PreviewImage,
     Subject,
-    draw_shots,
     fates,
     fates_by_step,
     pictures,
+    preview_draws,
+    preview_steps,
     read_subject,
-    step_shots,
     summary,
 )
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import markdown
 from fiftyone_coco_audit.operators.forms import detections_fields
-from fiftyone_coco_audit.panels.base import AS_WIDE_AS_NEEDED, kept, require_images
+from fiftyone_coco_audit.panels.base import (
+    AS_WIDE_AS_NEEDED,
+    kept,
+    require_image_dataset,
+)
 from fiftyone_coco_audit.panels.compact import NOT_WIDENED, add_small_button, add_text
 from fiftyone_coco_audit.panels.inputs import add_button, add_choice, stateless_page
 from fiftyone_coco_audit.panels.preview_controls import (
@@ -35,14 +39,14 @@ from fiftyone_coco_audit.panels.preview_controls import (
     DRAWS,
     STEPS,
     TEXT,
-    Controls,
+    PreviewControls,
     controls_of,
     draft_of,
     name_of,
 )
 
 if TYPE_CHECKING:
-    from fiftyone_coco_audit.panels.augmentation import AugmentationPreviewPanel
+    from fiftyone_coco_audit.panels.preview import AugmentationPreviewPanel
 
 # The least widths of pictures on the page: two columns in half a window of 1440 pixels
 _WIDTHS = {"small": 150, "medium": 240, "large": 480}
@@ -91,7 +95,7 @@ def add_page(
         body.view("message", types.Notice(label=str(error)))
 
 
-def form_of_transform(draft: Draft, place: int) -> list[tuple[Parameter, Any]]:
+def form_of_transform(draft: PipelineDraft, place: int) -> list[tuple[Parameter, Any]]:
     """The parameters of what is open in the list of transforms, with their values.
 
     Args:
@@ -118,7 +122,7 @@ def _fill(
 ) -> None:
     if ctx.dataset is None:
         raise CocoAuditError("No dataset is open: choose one above")
-    require_images(ctx.dataset, "augmented")
+    require_image_dataset(ctx.dataset, "augmented")
     if ctx.dataset.media_type == "group":
         raise CocoAuditError(
             f"Dataset {ctx.dataset.name!r} is grouped, and its samples cannot be "
@@ -179,7 +183,7 @@ def _add_controls(
     body: types.Object,
     owner: AugmentationPreviewPanel,
     ctx: ExecutionContext,
-    controls: Controls,
+    controls: PreviewControls,
     fields: Sequence[str],
 ) -> None:
     row = body.grid("controls", gap=1)
@@ -227,7 +231,7 @@ def _add_pipeline(
     body: types.Object,
     owner: AugmentationPreviewPanel,
     ctx: ExecutionContext,
-    controls: Controls,
+    controls: PreviewControls,
 ) -> Pipeline | None:
     """Adds what a pipeline is made with; returns it, None if it is not valid."""
     place = body
@@ -259,7 +263,7 @@ def _add_builder(
     body: types.Object,
     owner: AugmentationPreviewPanel,
     ctx: ExecutionContext,
-    draft: Draft,
+    draft: PipelineDraft,
 ) -> types.Object:
     """Adds the list of transforms, and a form for the one that is open."""
     opened, names = kept(ctx, "step", 0), draft.names()
@@ -318,7 +322,7 @@ def _add_moves(
     )
 
 
-def _about(draft: Draft, place: int) -> str:
+def _about(draft: PipelineDraft, place: int) -> str:
     """What is open, in a sentence."""
     if place == len(draft.names()):
         return "**A.BboxParams**: boxes that fall short of one of these are dropped."
@@ -367,18 +371,18 @@ def _allowed(parameter: Parameter) -> str:
 def _add_pictures(
     body: types.Object,
     owner: AugmentationPreviewPanel,
-    controls: Controls,
+    controls: PreviewControls,
     subject: Subject,
     pipeline: Pipeline,
 ) -> None:
     seed = controls.seed
     is_stepwise = controls.show == STEPS
     if is_stepwise:
-        shots = step_shots(pipeline, subject, seed=seed, draw=controls.draw - 1)
+        shots = preview_steps(pipeline, subject, seed=seed, draw=controls.draw - 1)
         lost = fates_by_step(shots)
         told = f"Draw {controls.draw}: {shots[-1].figures()}" if shots else ""
     else:
-        shots = draw_shots(pipeline, subject, seed=seed, num_draws=controls.draws)
+        shots = preview_draws(pipeline, subject, seed=seed, num_draws=controls.draws)
         told, lost = summary(shots), fates(shots)
     least = _WIDTHS[controls.size]
     made = pictures(subject, shots, lost, width=round(least * _PIXELS), zoom=_ZOOM)
@@ -415,7 +419,7 @@ def _columns(least: int) -> dict[str, Any]:
     }
 
 
-def _caption(shot: Shot, *, steps: bool) -> str:
+def _caption(shot: PreviewImage, *, steps: bool) -> str:
     title, figures = markdown(shot.title), markdown(shot.figures())
     if not steps:
         return f"**{title}** · {figures}"
@@ -428,7 +432,9 @@ def _caption(shot: Shot, *, steps: bool) -> str:
     return f"**{title}** · {did}"
 
 
-def _add_code(body: types.Object, controls: Controls, pipeline: Pipeline) -> None:
+def _add_code(
+    body: types.Object, controls: PreviewControls, pipeline: Pipeline
+) -> None:
     as_python = controls.copy == "python"
     text = pipeline.to_python() if as_python else pipeline.to_json()
     body.md(f"```{controls.copy}\n{text}\n```", name="code", componentsProps=_SCROLLING)

@@ -13,7 +13,7 @@ from fiftyone_coco_audit.views import view_of_labels
 if TYPE_CHECKING:
     import fiftyone as fo
 
-    from fiftyone_coco_audit.statistics.inputs import LabelledSamples
+    from fiftyone_coco_audit.statistics.inputs import LabeledSamples
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ class Selection:
         return f"{len(self):,} {noun}{'' if len(self) == 1 else 's'}"
 
     def view(
-        self, samples: fo.SampleCollection, labelled: LabelledSamples
+        self, samples: fo.SampleCollection, labeled: LabeledSamples
     ) -> fo.DatasetView:
         """Opens exactly these samples or labels.
 
         Args:
             samples: the dataset or view that was read
-            labelled: what was read
+            labeled: what was read
 
         Returns:
             a view of the samples, in their order, or of all samples that have one
@@ -62,7 +62,7 @@ class Selection:
         """
         if self.objects is None:
             assert self.images is not None
-            return samples.select(labelled.sample_ids(self.images))
+            return samples.select(labeled.sample_ids(self.images))
         return view_of_labels(
-            samples, labelled.label_field, labelled.label_ids(self.objects)
+            samples, labeled.label_field, labeled.label_ids(self.objects)
         )

@@ -26,7 +26,7 @@ from fiftyone_coco_audit.findings import (
     Finding,
     Rule,
     severest_first,
-    told_once,
+    without_repeats,
 )
 from fiftyone_coco_audit.panels.extents import MOST_PATCHES, Extent, are_hard_to_see
 from fiftyone_coco_audit.panels.selections import Selection
@@ -36,9 +36,9 @@ from fiftyone_coco_audit.rules.selection import (
     selected_rules,
 )
 from fiftyone_coco_audit.statistics.inputs import (
-    LabelledSamples,
+    LabeledSamples,
     make_readable,
-    read_labelled_images,
+    read_labeled_images,
 )
 from fiftyone_coco_audit.statistics.overview import Statistics
 
@@ -57,12 +57,12 @@ Version = tuple[int, datetime | None]
 
 
 @dataclass
-class Reading:
+class LoadedField:
     """One label field of a dataset or view as it was read, and its statistics.
 
     Args:
         samples: the dataset or view
-        labelled: its images and objects, with the ids of their samples and labels
+        labeled: its images and objects, with the ids of their samples and labels
         version: what the dataset was when it was read
         read_at: when that was
 
@@ -70,7 +70,7 @@ class Reading:
     """
 
     samples: fo.SampleCollection
-    labelled: LabelledSamples
+    labeled: LabeledSamples
     version: Version
     read_at: datetime
     number: int = field(default_factory=lambda: next(_NUMBERS), init=False)
@@ -81,7 +81,7 @@ class Reading:
 
     def statistics(self, resize: ResizePolicy, anchors: AnchorSet) -> Statistics:
         """The statistics; what a policy or anchors do not change is not made again."""
-        found = self._statistics or Statistics(self.labelled.images, resize, anchors)
+        found = self._statistics or Statistics(self.labeled.images, resize, anchors)
         if found.resize != resize:
             found = found.resized(resize)
         if found.anchors != anchors:
@@ -106,9 +106,9 @@ class Reading:
         kept = self._findings
         if kept is None or kept[0][0] is not statistics or kept[0][1:] != asked[1:]:
             rules = self._rules(left_out)
-            found = examine(self.labelled, statistics, rules, thresholds)
+            found = examine(self.labeled, statistics, rules, thresholds)
             of_import = [f for f in self._of_import if f.code not in left_out]
-            told = told_once([*of_import, *found])
+            told = without_repeats([*of_import, *found])
             self._findings = asked, severest_first(told)
             return self._findings[1]
         return kept[1]
@@ -154,7 +154,7 @@ class Reading:
             return self._extent_of_rows(what.objects)
         if not what.label_ids:
             return Extent(len(what.sample_ids))
-        columns = self.labelled.columns.labels[self.labelled.label_field]
+        columns = self.labeled.columns.labels[self.labeled.label_field]
         known = [self._labels[i] for i in what.label_ids if i in self._labels]
         place = np.array(known, np.int64)
         images = len(np.unique(columns.sample[place]))
@@ -162,27 +162,27 @@ class Reading:
         return self._extent(images, what.count, row[row >= 0])
 
     def _extent_of_rows(self, rows: NDArray[np.int64]) -> Extent:
-        images = len(np.unique(self.labelled.images.objects.image[rows]))
+        images = len(np.unique(self.labeled.images.objects.image[rows]))
         return self._extent(images, len(rows), rows)
 
     def _extent(self, images: int, labels: int, rows: NDArray[np.int64]) -> Extent:
         # Of more there are no patches
         few = labels <= MOST_PATCHES
         return Extent(
-            images, labels, few and are_hard_to_see(self.labelled.images, rows)
+            images, labels, few and are_hard_to_see(self.labeled.images, rows)
         )
 
     @cached_property
     def _labels(self) -> dict[str, int]:
         """The position of each label, objects or not, by its id."""
-        ids = self.labelled.columns.labels[self.labelled.label_field].ids
+        ids = self.labeled.columns.labels[self.labeled.label_field].ids
         return {label: place for place, label in enumerate(ids.tolist())}
 
     @cached_property
     def _row_of_label(self) -> NDArray[np.int64]:
         """The row of the object that each label is, -1 where it is none."""
         row = np.full(len(self._labels), -1)
-        row[self.labelled.rows] = np.arange(len(self.labelled.rows))
+        row[self.labeled.rows] = np.arange(len(self.labeled.rows))
         return row
 
     def is_stale(self) -> bool:
@@ -209,7 +209,7 @@ def version_of(dataset: fo.Dataset) -> Version:
     return len(samples), next(iter(newest.values("last_modified_at")), None)
 
 
-class Readings:
+class LoadedFields:
     """The readings used last.
 
     Args:
@@ -220,20 +220,20 @@ class Readings:
 
     def __init__(
         self,
-        read: Callable[..., LabelledSamples] = read_labelled_images,
+        read: Callable[..., LabeledSamples] = read_labeled_images,
         most: int = _READINGS,
         prepare: Callable[[fo.SampleCollection, str], None] = make_readable,
     ) -> None:
         self._read = read
         self._prepare = prepare
         self._most = most
-        self._kept: OrderedDict[tuple[str, ...], Reading] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, ...], LoadedField] = OrderedDict()
         # One read at a time: two of the same would take as long, and twice the memory
         self._lock = Lock()
 
     def get(
         self, samples: fo.SampleCollection, label_field: str, *, anew: bool = False
-    ) -> Reading:
+    ) -> LoadedField:
         """What was read of samples; they are read if they have not been.
 
         Args:
@@ -253,8 +253,8 @@ class Readings:
                 self._prepare(samples, label_field)
                 # Before it is read: a change meanwhile is one that may not be in it
                 version = version_of(dataset)
-                labelled = self._read(samples, label_field, masks=True)
-                self._kept[key] = Reading(samples, labelled, version, datetime.now())
+                labeled = self._read(samples, label_field, masks=True)
+                self._kept[key] = LoadedField(samples, labeled, version, datetime.now())
             self._kept.move_to_end(key)
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
@@ -262,4 +262,4 @@ class Readings:
 
 
 #: Those of this process, which is the App's server
-READINGS = Readings()
+READINGS = LoadedFields()

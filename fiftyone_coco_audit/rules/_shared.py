@@ -12,7 +12,7 @@ from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 from fiftyone_coco_audit.wording import percent
 
 if TYPE_CHECKING:
-    from fiftyone_coco_audit.box_formats import Meaning
+    from fiftyone_coco_audit.box_formats import BoxEncoding
     from fiftyone_coco_audit.statistics.overview import Statistics
 
 # From so many on, boxes that cannot be right have one cause
@@ -67,8 +67,8 @@ class WorstClasses:
             max_share: the share of the objects of a class that may be
             min_objects: the least number of objects of a class to judge it by
         """
-        category = statistics.labelled.objects.category
-        num_classes = len(statistics.labelled.classes)
+        category = statistics.labeled.objects.category
+        num_classes = len(statistics.labeled.classes)
         count = np.bincount(category, minlength=num_classes)
         number = np.bincount(category[affected], minlength=num_classes)
         share = number / np.maximum(count, 1)
@@ -115,7 +115,7 @@ def conversion(
     return None
 
 
-def conversion_of(meaning: Meaning) -> str:
+def conversion_of(meaning: BoxEncoding) -> str:
     """What to do about boxes that are not ``[x, y, width, height]`` in pixels.
 
     Args:

@@ -37,7 +37,7 @@ class _Softened(TypedDict, total=False):
     "anchors-unreachable",
     "warning",
     explanation="An object that no anchor resembles is background to all of them, or "
-    "is learnt by a single one that is forced on it, and is found late or never.",
+    "is learned by a single one that is forced on it, and is found late or never.",
     advice="Enlarge the input, or take anchors that fit: with a finer level for small "
     "objects, or other aspect ratios for long ones.",
     example="15 of 100 objects are 10 x 10 pixels at the network's input, and the "
@@ -73,7 +73,7 @@ def anchors_unreachable(
     "CA511",
     "class-unreachable",
     "warning",
-    explanation="Many objects of a class match no anchor, so that the class is learnt "
+    explanation="Many objects of a class match no anchor, so that the class is learned "
     "worse than others, whatever its number of objects.",
     advice="Look at the sizes and shapes of the class at the network's input, and add "
     "anchors like them.",
@@ -145,7 +145,7 @@ def shape_unreachable(
         min_objects: the least number of objects that must be too long
     """
     matches = statistics.anchor_matches
-    sound = statistics.labelled.objects.box[:, 2:].min(axis=1) >= 1
+    sound = statistics.labeled.objects.box[:, 2:].min(axis=1) >= 1
     found = np.flatnonzero(matches.beyond_ratios & sound)
     if len(found) < min_objects or len(found) <= max_share * len(matches):
         return

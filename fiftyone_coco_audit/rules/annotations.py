@@ -34,7 +34,7 @@ def empty_mask(statistics: Statistics) -> Iterator[Evidence]:
     Args:
         statistics: of the images
     """
-    area = statistics.labelled.mask_area
+    area = statistics.labeled.mask_area
     if area is None:
         return
     found = np.flatnonzero(area == 0)
@@ -159,7 +159,7 @@ def rotation_ignored(statistics: Statistics) -> Iterator[Evidence]:
     Args:
         statistics: of the images
     """
-    shapes, rotation = statistics.shapes, statistics.labelled.rotation
+    shapes, rotation = statistics.shapes, statistics.labeled.rotation
     found = np.flatnonzero(shapes.rotation_ignored)
     if rotation is None or not len(found):
         return

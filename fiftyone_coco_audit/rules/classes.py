@@ -1,4 +1,4 @@
-"""Rules on classes: their balance, their names, and where they are labelled."""
+"""Rules on classes: their balance, their names, and where they are labeled."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def long_tail(
     "CA403",
     "few-objects",
     "warning",
-    explanation="A class with a handful of objects can be neither learnt nor "
+    explanation="A class with a handful of objects can be neither learned nor "
     "evaluated: one more hit moves its AP by many points.",
     advice="Label more objects of the class, merge it with a similar one, or leave it "
     "out.",
@@ -167,10 +167,10 @@ def class_without_objects(statistics: Statistics) -> Iterator[Evidence]:
 
     Categories that only group others are no classes; parent-category names them.
     """
-    classes, labelled = statistics.classes, statistics.labelled
-    groups = np.isin(np.array(labelled.classes, object), labelled.parents)
+    classes, labeled = statistics.classes, statistics.labeled
+    groups = np.isin(np.array(labeled.classes, object), labeled.parents)
     absent = np.flatnonzero((classes.objects == 0) & ~groups)
-    if not len(absent) or not len(labelled.objects):
+    if not len(absent) or not len(labeled.objects):
         return
     names = classes.names_of(absent)
     yield Evidence(
@@ -214,7 +214,7 @@ def class_in_few_images(
         -classes.images,
         (classes.objects >= min_objects)
         & (classes.images <= max_images)
-        & (classes.images <= max_share * len(statistics.labelled)),
+        & (classes.images <= max_share * len(statistics.labeled)),
     )
     if not len(found):
         return
@@ -223,7 +223,7 @@ def class_in_few_images(
     yield Evidence(
         f"All {classes.objects[worst]:,} objects of {named(names[:1])} are in "
         f"{counted(int(classes.images[worst]), 'image')} of "
-        f"{len(statistics.labelled):,}{_and_more(names)}.",
+        f"{len(statistics.labeled):,}{_and_more(names)}.",
         objects=classes.rows_of(found),
         classes=names,
         figures={
@@ -317,7 +317,7 @@ def rare_class_with_commonest(
     rare = tail[found]
     if not len(rare):
         return
-    common = classes.images[most] / len(statistics.labelled)
+    common = classes.images[most] / len(statistics.labeled)
     names, commonest = classes.names_of(rare), classes.names_of([most])
     images = int(classes.images[rare].sum())
     yield Evidence(
@@ -338,7 +338,7 @@ def rare_class_with_commonest(
     "CA408",
     "missing-in-source",
     "error",
-    explanation="A class that other images show often is nowhere labelled in a whole "
+    explanation="A class that other images show often is nowhere labeled in a whole "
     "folder or tag; if it is to be seen there, its objects are taught as background.",
     advice="Look through the images of that source, and label the class there or leave "
     "these images out.",
@@ -359,11 +359,11 @@ def missing_in_source(
         min_coverage: the least share of all other images that are of sources which do
             have the class
     """
-    labelled, presence = statistics.labelled, statistics.classes.presence
+    labeled, presence = statistics.labeled, statistics.classes.presence
     reported: set[bytes] = set()
     for kind, sources in (
-        ("folder", folders(labelled.filepaths)),
-        ("tag", tagged(labelled.tags)),
+        ("folder", folders(labeled.filepaths)),
+        ("tag", tagged(labeled.tags)),
     ):
         gaps = SourceGaps(presence, sources)
         missing = gaps.missing(alpha, min_coverage)
@@ -378,7 +378,7 @@ def missing_in_source(
         count, expected = gaps.images[source], gaps.expected[source, category]
         others = len(missing) - 1
         yield Evidence(
-            f"{named([labelled.classes[category]])} is labelled in none of the "
+            f"{named([labeled.classes[category]])} is labeled in none of the "
             f"{count:,} images of the {kind} {quoted(sources.names[source])}, where at "
             f"the rate of all others some {expected:,.0f} would show it"
             + (f", and {counted(others, 'similar gap')} more" if others else "")
@@ -449,7 +449,7 @@ def similar_class_names(statistics: Statistics) -> Iterator[Evidence]:
     """Finds names that are equal but for case, spaces, signs and a plural s."""
     classes = statistics.classes
     groups: dict[str, list[int]] = {}
-    for row, name in enumerate(statistics.labelled.classes):
+    for row, name in enumerate(statistics.labeled.classes):
         groups.setdefault(_plain(name), []).append(row)
     similar = [rows for rows in groups.values() if len(rows) > 1]
     if not similar:
@@ -521,10 +521,10 @@ def resampling_side_effect(
     "source-of-other-classes",
     "note",
     explanation="A folder has no class in common with the others; if its images show "
-    "objects of the others' classes, or theirs show its own, these are unlabelled and "
+    "objects of the others' classes, or theirs show its own, these are unlabeled and "
     "taught as background.",
     advice="Check whether images of one folder show classes of another, and if so, "
-    "label them there or leave the folder's unlabelled classes out of its loss.",
+    "label them there or leave the folder's unlabeled classes out of its loss.",
     example="All images of faces/ have only faces, those of plates/ only plates.",
     counterexample="Images of site_a/ and site_b/ have cars and people.",
 )
@@ -537,19 +537,19 @@ def source_of_other_classes(
         statistics: of the images
         min_images: the least number of images in a folder to judge it by
     """
-    labelled, presence = statistics.labelled, statistics.classes.presence
-    sources = folders(labelled.filepaths)
+    labeled, presence = statistics.labeled, statistics.classes.presence
+    sources = folders(labeled.filepaths)
     gaps = SourceGaps(presence, sources)
-    labelled_sources = (gaps.num_classes > 0) & (gaps.images >= min_images)
-    found = np.flatnonzero(labelled_sources & (gaps.num_common == 0))
-    if not len(found) or np.count_nonzero(labelled_sources) < 2:
+    labeled_sources = (gaps.num_classes > 0) & (gaps.images >= min_images)
+    found = np.flatnonzero(labeled_sources & (gaps.num_common == 0))
+    if not len(found) or np.count_nonzero(labeled_sources) < 2:
         return
     names = [sources.names[source] for source in found.tolist()]
     images = sources.images_of(found)
     yield Evidence(
         f"{plural(names, 'The folder', 'The folders')} {named(names)} "
         f"{plural(names, 'has', 'have')} no class in common with any other, in "
-        f"{out_of(images, labelled, 'image')}.",
+        f"{out_of(images, labeled, 'image')}.",
         images=images,
         classes=statistics.classes.names_of(
             np.flatnonzero(gaps.found[found].any(axis=0))
@@ -562,7 +562,7 @@ def source_of_other_classes(
     "CA413",
     "no-objects",
     "error",
-    explanation="There is no object in the whole set, so nothing can be learnt from "
+    explanation="There is no object in the whole set, so nothing can be learned from "
     "it, and all other rules are silent.",
     advice="Check whether this is the right file, label field or view.",
     example="Of 3 images none has an object.",
@@ -570,13 +570,13 @@ def source_of_other_classes(
 )
 def no_objects(statistics: Statistics) -> Iterator[Evidence]:
     """Finds sets without objects, or without images."""
-    labelled = statistics.labelled
-    if len(labelled.objects):
+    labeled = statistics.labeled
+    if len(labeled.objects):
         return
     message, advice = "There are no images.", None
-    crowds = int(labelled.crowds.sum())
-    if len(labelled):
-        message = f"None of {counted(len(labelled), 'image')} has an object."
+    crowds = int(labeled.crowds.sum())
+    if len(labeled):
+        message = f"None of {counted(len(labeled), 'image')} has an object."
     if crowds:
         message = (
             f"{message[:-1]}: {crowds:,} {'label is' if crowds == 1 else 'labels are'} "
@@ -586,8 +586,8 @@ def no_objects(statistics: Statistics) -> Iterator[Evidence]:
         advice = "Set `iscrowd` to 0 where a label is a single object."
     yield Evidence(
         message,
-        images=np.arange(len(labelled)),
-        figures={"images": len(labelled), "crowds": crowds},
+        images=np.arange(len(labeled)),
+        figures={"images": len(labeled), "crowds": crowds},
         advice=advice,
     )
 

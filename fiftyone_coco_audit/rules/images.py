@@ -14,14 +14,14 @@ from fiftyone_coco_audit.rules._shared import at
 from fiftyone_coco_audit.statistics.images import PIXELS_4K, is_far
 from fiftyone_coco_audit.statistics.overview import FEW_IMAGES
 from fiftyone_coco_audit.statistics.resizing import propose_sizes
-from fiftyone_coco_audit.statistics.series import Unlabelled
+from fiftyone_coco_audit.statistics.series import Unlabeled
 from fiftyone_coco_audit.wording import counted, out_of, percent, plural
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.overview import Statistics
 
 # Fewer are no sign of anything
-_LEAST_UNLABELLED = 5
+_LEAST_UNLABELED = 5
 # Fewer will do where they are a quarter of the set
 _LEAST_OF_SMALL_SET, _QUARTER = 4, 0.25
 
@@ -277,28 +277,28 @@ def image_without_objects(
         statistics: of the images
         many: the share of the images from which on it is a warning
     """
-    labelled = statistics.labelled
-    if not len(labelled.objects):
+    labeled = statistics.labeled
+    if not len(labeled.objects):
         return
-    unlabelled = Unlabelled.of(labelled)
-    found = unlabelled.images
+    unlabeled = Unlabeled.of(labeled)
+    found = unlabeled.images
     if not len(found):
         return
-    doubtful = int((~unlabelled.negative).sum())
-    share = doubtful / len(labelled)
-    least = _LEAST_OF_SMALL_SET if share >= _QUARTER else _LEAST_UNLABELLED
+    doubtful = int((~unlabeled.negative).sum())
+    share = doubtful / len(labeled)
+    least = _LEAST_OF_SMALL_SET if share >= _QUARTER else _LEAST_UNLABELED
     grave = share >= many and doubtful >= least
-    signs = _signs_of_no_annotation(unlabelled, statistics) if grave else ""
-    told = f" ({percent(len(found) / len(labelled))})" if grave else ""
+    signs = _signs_of_no_annotation(unlabeled, statistics) if grave else ""
+    told = f" ({percent(len(found) / len(labeled))})" if grave else ""
     yield Evidence(
-        f"{out_of(found, labelled, 'image')}{told} {plural(found, 'has', 'have')} "
+        f"{out_of(found, labeled, 'image')}{told} {plural(found, 'has', 'have')} "
         f"neither objects nor crowd regions{signs}.",
         images=found,
         figures={
             "images": len(found),
-            "alike": int(unlabelled.alike.sum()),
-            "named_negative": int(unlabelled.negative.sum()),
-            "longest_run": unlabelled.longest_run,
+            "alike": int(unlabeled.alike.sum()),
+            "named_negative": int(unlabeled.negative.sum()),
+            "longest_run": unlabeled.longest_run,
         },
         severity="warning" if grave else None,
         advice="Annotate these images or leave them out of training and evaluation, "
@@ -308,20 +308,20 @@ def image_without_objects(
     )
 
 
-def _signs_of_no_annotation(unlabelled: Unlabelled, statistics: Statistics) -> str:
+def _signs_of_no_annotation(unlabeled: Unlabeled, statistics: Statistics) -> str:
     """What speaks for it that images were not annotated, rather than negatives."""
-    count = len(unlabelled.images)
+    count = len(unlabeled.images)
     signs = []
-    if unlabelled.copies:
-        signs.append(f"{unlabelled.copies:,} are copies of an image with labels")
-    alike = int(unlabelled.alike.sum())
+    if unlabeled.copies:
+        signs.append(f"{unlabeled.copies:,} are copies of an image with labels")
+    alike = int(unlabeled.alike.sum())
     if 2 * alike >= count:
         signs.append(
             f"{alike:,} are of one folder, size and kind of name with images that "
             "have labels"
         )
-    if 4 * unlabelled.longest_run >= count:
-        signs.append(f"{unlabelled.longest_run:,} follow one another in the file")
+    if 4 * unlabeled.longest_run >= count:
+        signs.append(f"{unlabeled.longest_run:,} follow one another in the file")
     per_image = statistics.shapes.num_objects
     typical = float(np.median(per_image[per_image > 0]))
     if signs and typical >= 2:
@@ -408,7 +408,7 @@ def duplicate_file(statistics: Statistics) -> Iterator[Evidence]:
     """Finds samples of the same filepath."""
     import pandas as pd
 
-    filepaths = pd.Series(statistics.labelled.filepaths, dtype=object)
+    filepaths = pd.Series(statistics.labeled.filepaths, dtype=object)
     repeated = filepaths.duplicated(keep=False).to_numpy()
     found = np.flatnonzero(repeated)
     if len(found):
@@ -441,19 +441,19 @@ def most_files_missing(
         statistics: of the images
         max_share: the share of the images whose files may be missing
     """
-    labelled = statistics.labelled
-    found = np.flatnonzero([MISSING_FILE_TAG in tags for tags in labelled.tags])
-    if len(found) <= max_share * len(labelled):
+    labeled = statistics.labeled
+    found = np.flatnonzero([MISSING_FILE_TAG in tags for tags in labeled.tags])
+    if len(found) <= max_share * len(labeled):
         return
     advice = None
-    if len(found) == len(labelled):
+    if len(found) == len(labeled):
         advice = (
             "Import again with the folder that the file names start from, or put the "
             "files there."
         )
     yield Evidence(
-        f"The files of {out_of(found, labelled, 'image')} are missing; the first is "
-        f"{labelled.filepaths[found[0]]}.",
+        f"The files of {out_of(found, labeled, 'image')} are missing; the first is "
+        f"{labeled.filepaths[found[0]]}.",
         images=found,
         figures={"images": len(found)},
         advice=advice,

@@ -81,7 +81,7 @@ def object_lost_at_input(
         min_side: the least width and height of a box, in pixels of the network's
             input
     """
-    inputs, box = statistics.network_input, statistics.labelled.objects.box
+    inputs, box = statistics.network_input, statistics.labeled.objects.box
     shortest = np.minimum(inputs.input_width, inputs.input_height)
     found = np.flatnonzero((shortest < min_side) & (box[:, 2:].min(axis=1) >= min_side))
     if len(found):
@@ -241,7 +241,7 @@ def tiling_advised(
         max_cut: the greatest share of the objects that tiles may cut
         min_objects: the least number of objects to judge a set by
     """
-    labelled, resize = statistics.labelled, statistics.resize
+    labeled, resize = statistics.labeled, statistics.resize
     size = statistics.network_input.input_size
     if resize.mode == "none" or len(size) < min_objects or statistics.misread:
         return
@@ -249,14 +249,14 @@ def tiling_advised(
     small = np.flatnonzero(size * (largest.width / resize.width) < min_px)
     if len(small) <= max_small * len(size):
         return
-    effect = propose_tiling(labelled, resize, min_px)
+    effect = propose_tiling(labeled, resize, min_px)
     if (
         effect is None
         or effect.share_below(min_px) > max_small
         or effect.num_cut > max_cut * len(size)
     ):
         return
-    tiles = effect.num_tiles / len(labelled)
+    tiles = effect.num_tiles / len(labeled)
     yield Evidence(
         f"{percent(len(small) / len(size))} of the objects are under {min_px:g} px "
         f"even at {largest}; tiles of {effect.plan.tile} px that overlap by "

@@ -100,7 +100,7 @@ def duplicate_annotation(
         statistics: of the images
         min_iou: the IoU that the boxes of duplicates exceed
     """
-    pairs = duplicate_pairs(statistics.labelled.objects, min_iou)
+    pairs = duplicate_pairs(statistics.labeled.objects, min_iou)
     found = np.unique(pairs)
     if len(found):
         yield Evidence(
@@ -141,8 +141,8 @@ def loose_box(
             box but one of another place, see box-mask-mismatch
     """
     shapes = statistics.shapes
-    category = statistics.labelled.objects.category
-    num_classes = len(statistics.labelled.classes)
+    category = statistics.labeled.objects.category
+    num_classes = len(statistics.labeled.classes)
     comparable = shapes.mask_iou >= min_iou
     looseness = np.where(comparable, shapes.looseness, np.nan)
     median = quantiles_per_class(looseness, category, num_classes, (0.5,))[:, 0]
@@ -237,7 +237,7 @@ def extreme_box_aspect_ratio(
     "CA306",
     "degenerate-box",
     "error",
-    explanation="A box with a side of less than a pixel holds nothing to be learnt, "
+    explanation="A box with a side of less than a pixel holds nothing to be learned, "
     "and its loss can become infinite.",
     advice="Remove the labels, or redraw them.",
     example="A box of 40 x 0.5 pixels.",
@@ -359,8 +359,8 @@ def size_outlier(
             logarithm of an object's size may be
         min_objects: the least number of objects of a class to judge it by
     """
-    shapes, objects = statistics.shapes, statistics.labelled.objects
-    num_classes = len(statistics.labelled.classes)
+    shapes, objects = statistics.shapes, statistics.labeled.objects
+    num_classes = len(statistics.labeled.classes)
     measurable = (shapes.area > 0) & (shapes.relative_area > 0)
     deviation = np.full(len(shapes), np.inf)
     for area in (shapes.area, shapes.relative_area):
@@ -442,17 +442,17 @@ def crowded_image(
 def position_bias(
     statistics: Statistics, *, max_share: float = 0.05, min_images: int = 30
 ) -> Iterator[Evidence]:
-    """Finds classes whose objects nearly all have their centres at one place.
+    """Finds classes whose objects nearly all have their centers at one place.
 
     Nearly all is the central 90% in each direction.
 
     Args:
         statistics: of the images
-        max_share: the share of the image that these centres must be spread over, at
+        max_share: the share of the image that these centers must be spread over, at
             least
         min_images: the least number of images with a class to judge it by
     """
-    shapes, objects = statistics.shapes, statistics.labelled.objects
+    shapes, objects = statistics.shapes, statistics.labeled.objects
     window = shapes.central_window
     share = (window[:, 2:] - window[:, :2]).prod(axis=1)
     images = statistics.classes.images
@@ -461,7 +461,7 @@ def position_bias(
         return
     names = statistics.classes.names_of(worst)
     place = window[objects.category]
-    inside = (shapes.centre >= place[:, :2]) & (shapes.centre <= place[:, 2:])
+    inside = (shapes.center >= place[:, :2]) & (shapes.center <= place[:, 2:])
     found = np.flatnonzero(inside.all(axis=1) & np.isin(objects.category, worst))
     concerned = np.isin(objects.category, worst).sum()
     place_of_all = f"the same {percent(share[worst].max())} of the image"
@@ -471,7 +471,7 @@ def position_bias(
         place_of_all += " or less"
     yield Evidence(
         f"{percent(len(found) / concerned)} of the objects of {named(names)} have "
-        f"their centres in {place_of_all}.",
+        f"their centers in {place_of_all}.",
         objects=found,
         classes=names,
         figures={"objects": len(found), "share_of_image": float(share[worst[0]])},

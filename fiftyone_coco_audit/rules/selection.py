@@ -105,8 +105,8 @@ def rules_not_run(
             reasons[rule.code] = _RUN_BY[rule.needs]
         elif rule.needs_whole and statistics.is_glimpse:
             reasons[rule.code] = (
-                f"The view holds {len(statistics.labelled):,} of "
-                f"{statistics.labelled.whole:,} images, too few to say which classes "
+                f"The view holds {len(statistics.labeled):,} of "
+                f"{statistics.labeled.whole:,} images, too few to say which classes "
                 "are rare or missing."
             )
     return reasons

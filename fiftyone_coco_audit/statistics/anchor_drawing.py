@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.brief import Brief
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.evaluation.overlaps import paired_box_iou
 from fiftyone_coco_audit.statistics.anchor_sets import POSITIVE
 from fiftyone_coco_audit.statistics.anchors import (
@@ -25,7 +25,7 @@ NO_OBJECT = -1
 
 
 @dataclass(frozen=True, repr=False)
-class DrawnAnchors(Brief):
+class DrawnAnchors(ShortRepr):
     """Anchors to be drawn over an image: first those of its objects, then samples.
 
     Attributes:
@@ -68,8 +68,8 @@ def anchors_over_image(
     Returns:
         a :class:`DrawnAnchors`
     """
-    rows = np.flatnonzero(matches.labelled.objects.image == image)
-    size = matches.labelled.size[image : image + 1]
+    rows = np.flatnonzero(matches.labeled.objects.image == image)
+    size = matches.labeled.size[image : image + 1]
     level, anchor, samples = _samples(matches, size, samples_per_level)
     count = len(samples)
     return DrawnAnchors(

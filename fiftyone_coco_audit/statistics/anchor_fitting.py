@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.objects import LabeledImages
 from fiftyone_coco_audit.statistics.anchor_sets import AnchorLevel, AnchorSet, Shape
 from fiftyone_coco_audit.statistics.anchors import (
     AnchorMatches,
@@ -52,9 +52,9 @@ def fit_anchors(
 ) -> NDArray[np.float64]:
     """Fits anchors to boxes, wherever these are.
 
-    First by k-means with the distance ``1 - IoU`` of boxes with the same centre
+    First by k-means with the distance ``1 - IoU`` of boxes with the same center
     (Redmon and Farhadi, "YOLO9000", CVPR 2017, section 2), but with medians for
-    centres, which a few huge boxes do not pull away; k-means++ draws the first ones.
+    centers, which a few huge boxes do not pull away; k-means++ draws the first ones.
     Then they may evolve; see :func:`refit_anchors`.
 
     Of more than :data:`MOST_BOXES` boxes that many are drawn.
@@ -117,7 +117,7 @@ def refit_anchors(matches: AnchorMatches, *, seed: int = 51) -> AnchorSet:
     rng = np.random.default_rng(seed)
     rows = _drawn(matches.box[:, 2:], rng)
     columns = np.ascontiguousarray(matches.box[rows, 2:].T)
-    off = [matches.off_centre(level)[:, rows] for level in range(len(anchors.levels))]
+    off = [matches.off_center(level)[:, rows] for level in range(len(anchors.levels))]
 
     def score(position: int, shape: Shape) -> NDArray[np.float64]:
         if anchors.assignment.by == "ratio":
@@ -166,7 +166,7 @@ def _k_means(
 def _pairwise_iou(
     boxes: NDArray[np.float64], shapes: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """``(N, A)`` IoUs of boxes and anchors with the same centre."""
+    """``(N, A)`` IoUs of boxes and anchors with the same center."""
     inter = np.minimum(boxes[:, None], shapes).prod(axis=2)
     return inter / (boxes.prod(axis=1)[:, None] + shapes.prod(axis=1) - inter)
 
@@ -287,7 +287,7 @@ class Proposal:
 
 
 def propose_anchors(
-    labelled: LabelledImages,
+    labeled: LabeledImages,
     resize: ResizePolicy,
     anchors: AnchorSet,
     *,
@@ -300,7 +300,7 @@ def propose_anchors(
     there: neither reach nor mean IoU is less, and one is more by :data:`LEAST_GAIN`.
 
     Args:
-        labelled: the images and their objects
+        labeled: the images and their objects
         resize: how images are resized for the network
         anchors: the present anchors
         seed: of the division of the images, and of the fit
@@ -308,10 +308,10 @@ def propose_anchors(
     Returns:
         a :class:`Proposal`
     """
-    held_out = np.zeros(len(labelled), np.bool_)
-    order = np.random.default_rng(seed).permutation(len(labelled))
-    held_out[order[: round(HELD_OUT * len(labelled))]] = True
-    unseen = labelled.part(np.flatnonzero(held_out))
+    held_out = np.zeros(len(labeled), np.bool_)
+    order = np.random.default_rng(seed).permutation(len(labeled))
+    held_out[order[: round(HELD_OUT * len(labeled))]] = True
+    unseen = labeled.part(np.flatnonzero(held_out))
     before = Fit.of(AnchorMatches(unseen, resize, anchors))
 
     def keep(reason: str) -> Proposal:
@@ -321,7 +321,7 @@ def propose_anchors(
 
     if not anchors.has_anchors:
         return keep("There are no anchors to fit.")
-    seen = AnchorMatches(labelled.part(np.flatnonzero(~held_out)), resize, anchors)
+    seen = AnchorMatches(labeled.part(np.flatnonzero(~held_out)), resize, anchors)
     number = len(anchors.shapes)
     large = np.count_nonzero((seen.box[:, 2:] >= LEAST_SIDE).all(axis=1))
     if large < LEAST_PER_ANCHOR * number or not len(unseen.objects):

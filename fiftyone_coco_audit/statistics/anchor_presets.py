@@ -132,7 +132,7 @@ _YOLO_STRIDES = (8, 16, 32)
 def _yolov3() -> AnchorSet:
     """Darknet's anchors, assigned as by mmdetection's ``GridAssigner``.
 
-    The best anchor in the cell of the object's centre is always its own, in darknet
+    The best anchor in the cell of the object's center is always its own, in darknet
     the only one; IoU .5 tells where mmdetection adds others.
     """
     return AnchorSet(

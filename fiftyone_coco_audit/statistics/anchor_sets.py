@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.brief import Brief
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import shortened
 from fiftyone_coco_audit.statistics.anchor_text import (
@@ -60,7 +60,7 @@ class Assignment:
         by: ``"iou"``, the IoU at the anchor's place; ``"ratio"``, the least of
             ``w / aw``, ``aw / w``, ``h / ah`` and ``ah / h``, wherever the anchor is;
             ``"distance"``, 1 if a location of the object's level is in its box, else 0
-        positive: an object is learnt by anchors of this score and above; by ratio,
+        positive: an object is learned by anchors of this score and above; by ratio,
             above it
         negative: an object whose best score is less, or by ratio is not more, is
             background to all anchors; between the two, anchors are told nothing
@@ -115,7 +115,7 @@ class Assignment:
 
 
 @dataclass(frozen=True, repr=False)
-class AnchorSet(Brief):
+class AnchorSet(ShortRepr):
     """The anchors of a detector.
 
     Sets are equal if they do the same, whatever they are called.
@@ -124,7 +124,7 @@ class AnchorSet(Brief):
         name: what it is called
         levels: its feature maps
         assignment: which anchors learn an object
-        offset: where in its cell an anchor is centred: at ``(x + offset) * stride``
+        offset: where in its cell an anchor is centered: at ``(x + offset) * stride``
 
     Raises:
         CocoAuditError: if a number cannot be what it is given as

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.brief import Brief
-from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.display import ShortRepr
+from fiftyone_coco_audit.objects import LabeledImages
 from fiftyone_coco_audit.statistics.anchor_sets import (
     POSITIVE,
     STATUSES,
@@ -30,23 +30,21 @@ SIZE_EDGES = (8, 16, 32, 64, 128, 256, 512)
 NO_ANCHOR = -1
 
 
-def boxes_at_input(
-    labelled: LabelledImages, resize: ResizePolicy
-) -> NDArray[np.float64]:
+def boxes_at_input(labeled: LabeledImages, resize: ResizePolicy) -> NDArray[np.float64]:
     """The boxes of the objects in pixels of the network's input.
 
     A letterbox has its image in the middle, as that of ultralytics and PadIfNeeded of
     Albumentations; all other padding is to the right and below.
 
     Args:
-        labelled: the images and their objects
+        labeled: the images and their objects
         resize: how images are resized
 
     Returns:
         ``(N, 4)`` boxes ``[x, y, width, height]``
     """
-    scale, shift = input_transform(labelled.size, resize)
-    image, box = labelled.objects.image, labelled.objects.box
+    scale, shift = input_transform(labeled.size, resize)
+    image, box = labeled.objects.image, labeled.objects.box
     sides = np.maximum(box[:, 2:], 0)
     return np.hstack([box[:, :2] * scale[image] + shift[image], sides * scale[image]])
 
@@ -76,7 +74,7 @@ def anchor_iou(
     Args:
         sides: ``(2, N)`` widths and heights of the boxes
         shape: width and height of the anchor
-        off: ``(2, N)`` how far its centre is from those of the boxes
+        off: ``(2, N)`` how far its center is from those of the boxes
 
     Returns:
         ``(N,)``
@@ -110,36 +108,36 @@ def anchor_ratio(sides: NDArray[np.float64], shape: Shape) -> NDArray[np.float64
 
 
 @dataclass(frozen=True, repr=False)
-class AnchorMatches(Brief):
+class AnchorMatches(ShortRepr):
     """How well the anchors match the objects at the network's input.
 
-    Of all places of an anchor the nearest to an object's centre is the best, as the
-    overlap of two intervals only grows when their centres get closer; so only that
+    Of all places of an anchor the nearest to an object's center is the best, as the
+    overlap of two intervals only grows when their centers get closer; so only that
     one is looked at, and the best IoU is still exact.
 
     What the objects of an image do to each other is left aside, but for
     :attr:`shares_anchor`.
 
     Args:
-        labelled: the images and their objects
+        labeled: the images and their objects
         resize: how images are resized for the network
         anchors: the anchors
     """
 
-    labelled: LabelledImages
+    labeled: LabeledImages
     resize: ResizePolicy
     anchors: AnchorSet
 
     def _about(self) -> str:
-        return self.labelled._about()
+        return self.labeled._about()
 
     def __len__(self) -> int:
-        return len(self.labelled.objects)
+        return len(self.labeled.objects)
 
     @cached_property
     def box(self) -> NDArray[np.float64]:
         """``(N, 4)`` the objects' boxes in pixels of the network's input."""
-        return boxes_at_input(self.labelled, self.resize)
+        return boxes_at_input(self.labeled, self.resize)
 
     @cached_property
     def input_size(self) -> NDArray[np.float64]:
@@ -147,25 +145,25 @@ class AnchorMatches(Brief):
         return np.sqrt(self.box[:, 2:].prod(axis=1))
 
     @cached_property
-    def _centre(self) -> NDArray[np.float64]:
+    def _center(self) -> NDArray[np.float64]:
         return self.box[:, :2] + self.box[:, 2:] / 2
 
     @cached_property
     def _canvas(self) -> NDArray[np.float64]:
-        return self.resize.canvas(self.labelled.size)[self.labelled.objects.image]
+        return self.resize.canvas(self.labeled.size)[self.labeled.objects.image]
 
     def _cell(self, stride: NDArray[np.float64] | float) -> NDArray[np.float64]:
         """``(N, 2)`` column and row of the cell whose anchor is the nearest."""
-        cell = np.floor(self._centre / stride - self.anchors.offset + 0.5)
+        cell = np.floor(self._center / stride - self.anchors.offset + 0.5)
         # A feature map has a cell for each stride that is begun
         return np.clip(cell, 0, np.ceil(self._canvas / stride) - 1)
 
     def _place(self, stride: NDArray[np.float64] | float) -> NDArray[np.float64]:
-        """``(N, 2)`` the centre of that anchor, in pixels of the network's input."""
+        """``(N, 2)`` the center of that anchor, in pixels of the network's input."""
         return (self._cell(stride) + self.anchors.offset) * stride
 
-    def off_centre(self, level: int) -> NDArray[np.float64]:
-        """How far objects are from the nearest centre of a level's anchors.
+    def off_center(self, level: int) -> NDArray[np.float64]:
+        """How far objects are from the nearest center of a level's anchors.
 
         Args:
             level: position of the level
@@ -175,13 +173,13 @@ class AnchorMatches(Brief):
             input
         """
         place = self._place(self.anchors.levels[level].stride)
-        return np.ascontiguousarray(np.abs(place - self._centre).T)
+        return np.ascontiguousarray(np.abs(place - self._center).T)
 
     def _best(self, by: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """The best score of each object, and the anchor that has it.
 
         Args:
-            by: ``"iou"`` in place, ``"shape"`` for the IoU with the centres aligned,
+            by: ``"iou"`` in place, ``"shape"`` for the IoU with the centers aligned,
                 or ``"ratio"``
         """
         score = np.zeros(len(self))
@@ -190,7 +188,7 @@ class AnchorMatches(Brief):
         sides = np.ascontiguousarray(self.box[:, 2:].T)
         number = 0
         for position, level in enumerate(self.anchors.levels):
-            off = self.off_centre(position) if by == "iou" else 0
+            off = self.off_center(position) if by == "iou" else 0
             for shape in level.shapes:
                 if by == "ratio":
                     found = anchor_ratio(sides, shape)
@@ -219,7 +217,7 @@ class AnchorMatches(Brief):
     @cached_property
     def _in_box(self) -> NDArray[np.bool_]:
         """``(N,)`` whether the nearest location of an object's level is in its box."""
-        off = np.abs(self._place(self._stride) - self._centre)
+        off = np.abs(self._place(self._stride) - self._center)
         inside = (off < self.box[:, 2:] / 2).all(axis=1)
         return inside & (self._half_side < self._ends[-1])
 
@@ -248,7 +246,7 @@ class AnchorMatches(Brief):
 
     @cached_property
     def best_shape_iou(self) -> NDArray[np.float64]:
-        """``(N,)`` the best IoU with any anchor, their centres aligned; NaN without.
+        """``(N,)`` the best IoU with any anchor, their centers aligned; NaN without.
 
         What it is more than :attr:`best_iou` is what the grid costs.
         """
@@ -343,7 +341,7 @@ class AnchorMatches(Brief):
         if not (self.anchors.has_anchors and len(self)):
             return np.zeros(len(self), np.bool_)
         column, row = self._cell(self._stride).astype(np.int64).T
-        keys = (self.labelled.objects.image, self.best_anchor, column, row)
+        keys = (self.labeled.objects.image, self.best_anchor, column, row)
         order = np.lexsort(keys)
         same = np.all([key[order][1:] == key[order][:-1] for key in keys], axis=0)
         shared = np.zeros(len(self), np.bool_)
@@ -366,8 +364,8 @@ class AnchorMatches(Brief):
         """
         import pandas as pd
 
-        index = pd.Index(self.labelled.classes, name="class", dtype=object)
-        return self._grouped(self.labelled.objects.category, index)
+        index = pd.Index(self.labeled.classes, name="class", dtype=object)
+        return self._grouped(self.labeled.objects.category, index)
 
     def per_size(self) -> pd.DataFrame:
         """How the anchors match the objects by their size at the network's input.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fiftyone_coco_audit.brief import Brief
-from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.display import ShortRepr
+from fiftyone_coco_audit.objects import LabeledImages
 from fiftyone_coco_audit.wording import counted
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class Presence(Brief):
+class Presence(ShortRepr):
     """Which classes each image shows: one row for each such image and class.
 
     A table of all images by all classes would be mostly empty: 200,000 images and
@@ -44,15 +44,15 @@ class Presence(Brief):
         return f"of {counted(self.num_classes, 'class')} in {images}"
 
     @classmethod
-    def of(cls, labelled: LabelledImages) -> Presence:
+    def of(cls, labeled: LabeledImages) -> Presence:
         """Which classes each image of a set shows."""
-        num_classes = len(labelled.classes)
+        num_classes = len(labeled.classes)
         cells, counts = np.unique(
-            labelled.objects.image * num_classes + labelled.objects.category,
+            labeled.objects.image * num_classes + labeled.objects.category,
             return_counts=True,
         )
         image, category = np.divmod(cells, max(num_classes, 1))
-        return cls(image, category, counts, len(labelled), num_classes)
+        return cls(image, category, counts, len(labeled), num_classes)
 
     @cached_property
     def table(self) -> csr_array:
@@ -164,7 +164,7 @@ class Correlation:
 
 
 @dataclass(frozen=True, repr=False)
-class ClassPairs(Brief):
+class ClassPairs(ShortRepr):
     """The pairs of classes that any image shows together, one row each.
 
     Of 20,000 classes there are 200 million pairs, of which few ever occur.
@@ -187,39 +187,39 @@ class ClassPairs(Brief):
 
 
 @dataclass(frozen=True, repr=False)
-class ClassStatistics(Brief):
+class ClassStatistics(ShortRepr):
     """The classes of a set, their balance, and which occur together.
 
     Args:
-        labelled: the images and their objects
+        labeled: the images and their objects
     """
 
-    labelled: LabelledImages
+    labeled: LabeledImages
 
     def _about(self) -> str:
-        return self.labelled._about()
+        return self.labeled._about()
 
     @cached_property
     def presence(self) -> Presence:
         """Which classes each image shows."""
-        return Presence.of(self.labelled)
+        return Presence.of(self.labeled)
 
     @cached_property
     def objects(self) -> NDArray[np.int64]:
         """``(K,)`` objects of each class."""
         return np.bincount(
-            self.labelled.objects.category, minlength=len(self.labelled.classes)
+            self.labeled.objects.category, minlength=len(self.labeled.classes)
         )
 
     @cached_property
     def images(self) -> NDArray[np.int64]:
         """``(K,)`` images that show each class."""
-        return np.bincount(self.presence.category, minlength=len(self.labelled.classes))
+        return np.bincount(self.presence.category, minlength=len(self.labeled.classes))
 
     @cached_property
     def share(self) -> NDArray[np.float64]:
         """``(K,)`` share of each class in all objects; 0 without objects."""
-        return self.objects / max(len(self.labelled.objects), 1)
+        return self.objects / max(len(self.labeled.objects), 1)
 
     @cached_property
     def imbalance(self) -> Imbalance:
@@ -259,7 +259,7 @@ class ClassStatistics(Brief):
     @cached_property
     def mean_area(self) -> NDArray[np.float64]:
         """``(K,)`` mean area of each class in square pixels; NaN without objects."""
-        objects = self.labelled.objects
+        objects = self.labeled.objects
         total = np.bincount(objects.category, objects.area, len(self.objects))
         return total / np.where(self.objects > 0, self.objects, np.nan)
 
@@ -309,7 +309,7 @@ class ClassStatistics(Brief):
         images = self.images[np.asarray(classes, np.int64)]
         shown = np.where(images > 0, images, np.nan)
         chance = shown[:, None] * shown
-        return self.cooccurrence_among(classes) * len(self.labelled) / chance
+        return self.cooccurrence_among(classes) * len(self.labeled) / chance
 
     def images_with(self, category: int) -> NDArray[np.int64]:
         """How many images show each class together with one of them.
@@ -381,7 +381,7 @@ class ClassStatistics(Brief):
         """
         from scipy.special import gammaln
 
-        showing, total = self.images[category], len(self.labelled)
+        showing, total = self.images[category], len(self.labeled)
         drawn = np.minimum(self.images, showing)
         chance = np.exp(
             gammaln(showing + 1)
@@ -393,7 +393,7 @@ class ClassStatistics(Brief):
 
     @property
     def _every_class(self) -> NDArray[np.int64]:
-        return np.arange(len(self.labelled.classes))
+        return np.arange(len(self.labeled.classes))
 
     @cached_property
     def images_alone(self) -> NDArray[np.int64]:
@@ -414,9 +414,9 @@ class ClassStatistics(Brief):
         Args:
             classes: positions of classes
         """
-        chosen = np.zeros(len(self.labelled.classes), bool)
+        chosen = np.zeros(len(self.labeled.classes), bool)
         chosen[np.asarray(classes, np.int64)] = True
-        return np.flatnonzero(chosen[self.labelled.objects.category])
+        return np.flatnonzero(chosen[self.labeled.objects.category])
 
     def names_of(self, classes: ArrayLike) -> tuple[str, ...]:
         """The names of some classes.
@@ -424,7 +424,7 @@ class ClassStatistics(Brief):
         Args:
             classes: positions of classes
         """
-        names = self.labelled.classes
+        names = self.labeled.classes
         return tuple(names[row] for row in np.asarray(classes, np.int64).tolist())
 
     def to_frame(self) -> pd.DataFrame:
@@ -449,5 +449,5 @@ class ClassStatistics(Brief):
                 "images_alone": self.images_alone,
                 "never_alone": self.never_alone,
             },
-            index=pd.Index(self.labelled.classes, name="class", dtype=object),
+            index=pd.Index(self.labeled.classes, name="class", dtype=object),
         )

@@ -10,7 +10,7 @@ from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_number
 from fiftyone_coco_audit.statistics.classes import ClassStatistics
 from fiftyone_coco_audit.statistics.drift import Comparison
-from fiftyone_coco_audit.statistics.inputs import read_labelled_images
+from fiftyone_coco_audit.statistics.inputs import read_labeled_images
 from fiftyone_coco_audit.statistics.sources import (
     SourceGaps,
     Sources,
@@ -68,7 +68,7 @@ def compare_sets(
         )
     fields = label_field, second_label_field or label_field
     one, other = (
-        read_labelled_images(samples, field, progress=progress).images
+        read_labeled_images(samples, field, progress=progress).images
         for samples, field in zip((first, second), fields, strict=True)
     )
     for images, name in zip((one, other), names, strict=True):
@@ -107,8 +107,8 @@ def find_partial_labels(
         CocoAuditError: if there is no such field, or the data do not allow it
     """
     check_number("alpha", alpha)
-    labelled = read_labelled_images(samples, label_field, progress=progress)
-    images = labelled.images
+    labeled = read_labeled_images(samples, label_field, progress=progress)
+    images = labeled.images
     # The limits are for what nobody asked for
     if by == "folder":
         sources = folders(images.filepaths, max_sources=sys.maxsize)

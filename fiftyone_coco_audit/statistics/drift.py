@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fiftyone_coco_audit.brief import Brief, Told
+from fiftyone_coco_audit.display import ShortRepr, TextSummary
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import shortened
-from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.objects import LabeledImages
 from fiftyone_coco_audit.wording import counted, percent, plural, quoted
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ _ALIKE = 0.05
 
 
 @dataclass(frozen=True, repr=False)
-class KolmogorovSmirnov(Brief):
+class KolmogorovSmirnov(ShortRepr):
     """Two-sample Kolmogorov-Smirnov tests, one a group.
 
     Attributes:
@@ -195,7 +195,7 @@ def _chi_square(counts: NDArray[np.float64]) -> float:
 
 
 @dataclass(frozen=True, repr=False)
-class Comparison(Told):
+class Comparison(TextSummary):
     """Two sets compared, property by property and class by class.
 
     Args:
@@ -204,8 +204,8 @@ class Comparison(Told):
         names: what they are called
     """
 
-    first: LabelledImages
-    second: LabelledImages
+    first: LabeledImages
+    second: LabeledImages
     names: tuple[str, str] = ("first", "second")
 
     def _about(self) -> str:
@@ -226,7 +226,7 @@ class Comparison(Told):
             )
 
     @property
-    def _sets(self) -> tuple[LabelledImages, LabelledImages]:
+    def _sets(self) -> tuple[LabeledImages, LabeledImages]:
         return self.first, self.second
 
     @cached_property
@@ -532,12 +532,12 @@ class Comparison(Told):
         )
 
 
-def _values(labelled: LabelledImages) -> dict[str, NDArray[np.float64]]:
-    width, height = labelled.size.T
-    objects, area = labelled.objects, labelled.objects.area
-    counts = np.bincount(objects.image, minlength=len(labelled))
+def _values(labeled: LabeledImages) -> dict[str, NDArray[np.float64]]:
+    width, height = labeled.size.T
+    objects, area = labeled.objects, labeled.objects.area
+    counts = np.bincount(objects.image, minlength=len(labeled))
     box_width, box_height = objects.box[:, 2:].T
-    pixels = labelled.image_size.prod(axis=1)
+    pixels = labeled.image_size.prod(axis=1)
     return {
         "aspect_ratio": _positive_ratio(width, height),
         "megapixels": np.where(width * height > 0, width * height / 1e6, np.nan),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.brief import Brief
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.statistics import resizing
 from fiftyone_coco_audit.statistics.batching import (
     BatchPadding,
@@ -126,7 +126,7 @@ def _factor(values: NDArray[np.float64], other: float) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True, repr=False)
-class ImageStatistics(Brief):
+class ImageStatistics(ShortRepr):
     """Sizes and shapes of images, and what resizing does to them.
 
     Args:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.brief import Brief
 from fiftyone_coco_audit.columns import (
     Progress,
     SampleColumns,
     read_columns,
     require_detections,
 )
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.masks import has_masks, mask_areas, mask_boxes
 from fiftyone_coco_audit.memory import garbage_collection_paused
-from fiftyone_coco_audit.objects import LabelledImages, Objects
+from fiftyone_coco_audit.objects import LabeledImages, Objects
 from fiftyone_coco_audit.reading import (
     class_names,
     ensure_sizes,
@@ -37,8 +37,8 @@ _ROTATION = "rotation"
 
 
 @dataclass(frozen=True, repr=False)
-class LabelledSamples(Brief):
-    """Samples as labelled images, and how to come back from these to the dataset.
+class LabeledSamples(ShortRepr):
+    """Samples as labeled images, and how to come back from these to the dataset.
 
     Attributes:
         images: the images, in the order of the samples
@@ -49,7 +49,7 @@ class LabelledSamples(Brief):
         crowds: the crowd regions, which are no objects
     """
 
-    images: LabelledImages
+    images: LabeledImages
     columns: SampleColumns
     rows: NDArray[np.int64]
     label_field: str
@@ -115,7 +115,7 @@ def make_readable(
     ensure_sizes(samples, progress, required=sizes_required)
 
 
-def read_labelled_images(
+def read_labeled_images(
     samples: fo.SampleCollection,
     label_field: str = "ground_truth",
     *,
@@ -123,7 +123,7 @@ def read_labelled_images(
     keep_masks: bool = False,
     sizes_required: bool = True,
     progress: Progress = None,
-) -> LabelledSamples:
+) -> LabeledSamples:
     """Reads a label field of a dataset or view for statistics.
 
     Args:
@@ -136,7 +136,7 @@ def read_labelled_images(
         progress: whether to show a progress bar, as everywhere in FiftyOne
 
     Returns:
-        a :class:`LabelledSamples`
+        a :class:`LabeledSamples`
 
     Raises:
         CocoAuditError: if the field holds no detections, or the size of an image
@@ -166,8 +166,8 @@ def read_labelled_images(
     objects = found.objects.rows(kept)
     rotation = labels.numbers.get(_ROTATION)
     bare = {label_field: labels.without_values()}
-    return LabelledSamples(
-        images=LabelledImages(
+    return LabeledSamples(
+        images=LabeledImages(
             size=columns.size,
             objects=objects if keep_masks else replace(objects, masks=None),
             classes=classes,

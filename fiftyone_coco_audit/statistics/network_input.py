@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.brief import Brief
-from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.display import ShortRepr
+from fiftyone_coco_audit.objects import LabeledImages
 from fiftyone_coco_audit.statistics.resizing import SIZE_MULTIPLE, ResizePolicy
 from fiftyone_coco_audit.statistics.shapes import quantiles_per_class
 
@@ -74,28 +74,28 @@ def with_side(resize: ResizePolicy, side: int) -> ResizePolicy:
 
 
 @dataclass(frozen=True, repr=False)
-class InputStatistics(Brief):
+class InputStatistics(ShortRepr):
     """How large objects are when the network gets to see them.
 
     Args:
-        labelled: the images and their objects
+        labeled: the images and their objects
         resize: how images are resized for the network
     """
 
-    labelled: LabelledImages
+    labeled: LabeledImages
     resize: ResizePolicy
 
     def _about(self) -> str:
-        return self.labelled._about()
+        return self.labeled._about()
 
     def __len__(self) -> int:
-        return len(self.labelled.objects)
+        return len(self.labeled.objects)
 
     @cached_property
     def _sides(self) -> NDArray[np.float64]:
-        scale = self.resize.scale(self.labelled.size)
-        sides = np.maximum(self.labelled.objects.box[:, 2:], 0)
-        return sides * scale[self.labelled.objects.image]
+        scale = self.resize.scale(self.labeled.size)
+        sides = np.maximum(self.labeled.objects.box[:, 2:], 0)
+        return sides * scale[self.labeled.objects.image]
 
     @property
     def input_width(self) -> NDArray[np.float64]:
@@ -235,13 +235,13 @@ class InputStatistics(Brief):
 
     @property
     def _category(self) -> tuple[NDArray[np.int64], int]:
-        return self.labelled.objects.category, len(self.labelled.classes)
+        return self.labeled.objects.category, len(self.labeled.classes)
 
     @property
     def _class_index(self) -> pd.Index:
         import pandas as pd
 
-        return pd.Index(self.labelled.classes, name="class", dtype=object)
+        return pd.Index(self.labeled.classes, name="class", dtype=object)
 
 
 def _least(count: Any, share: float) -> Any:

@@ -7,9 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from fiftyone_coco_audit.box_formats import Misread, find_misread
-from fiftyone_coco_audit.brief import Told
-from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.box_formats import FormatMismatch, find_format_mismatch
+from fiftyone_coco_audit.display import TextSummary
+from fiftyone_coco_audit.objects import LabeledImages
 from fiftyone_coco_audit.statistics.anchor_fitting import Proposal, propose_anchors
 from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
 from fiftyone_coco_audit.statistics.anchors import AnchorMatches
@@ -25,21 +25,21 @@ FEW_IMAGES = 50
 
 
 @dataclass(frozen=True, repr=False)
-class Statistics(Told):
+class Statistics(TextSummary):
     """All statistics of a set of images, each computed when it is first asked for.
 
     Args:
-        labelled: the images and their objects
+        labeled: the images and their objects
         resize: how images are resized for the network
         anchors: the anchors of the detector
     """
 
-    labelled: LabelledImages
+    labeled: LabeledImages
     resize: ResizePolicy
     anchors: AnchorSet
 
     def _about(self) -> str:
-        return f"{self.labelled._about()} at {self.resize}"
+        return f"{self.labeled._about()} at {self.resize}"
 
     @property
     def is_glimpse(self) -> bool:
@@ -47,51 +47,51 @@ class Statistics(Told):
 
         Which classes are rare or missing there says nothing about the dataset.
         """
-        whole = self.labelled.whole
-        return whole is not None and len(self.labelled) < min(FEW_IMAGES, whole)
+        whole = self.labeled.whole
+        return whole is not None and len(self.labeled) < min(FEW_IMAGES, whole)
 
     @cached_property
     def images(self) -> ImageStatistics:
         """Sizes and aspect ratios of the images, and what resizing does to them."""
-        return ImageStatistics(self.labelled.size, self.resize)
+        return ImageStatistics(self.labeled.size, self.resize)
 
     @cached_property
     def shapes(self) -> ShapeStatistics:
         """Sizes, shapes and places of the objects."""
-        return ShapeStatistics(self.labelled)
+        return ShapeStatistics(self.labeled)
 
     @cached_property
     def network_input(self) -> InputStatistics:
         """The objects as the network sees them."""
-        return InputStatistics(self.labelled, self.resize)
+        return InputStatistics(self.labeled, self.resize)
 
     @cached_property
     def anchor_matches(self) -> AnchorMatches:
         """The anchors held against the objects."""
-        return AnchorMatches(self.labelled, self.resize, self.anchors)
+        return AnchorMatches(self.labeled, self.resize, self.anchors)
 
     @cached_property
     def anchor_proposal(self) -> Proposal:
         """Better anchors, if there are any; takes a second at most."""
-        return propose_anchors(self.labelled, self.resize, self.anchors)
+        return propose_anchors(self.labeled, self.resize, self.anchors)
 
     @cached_property
-    def misread(self) -> Misread | None:
+    def misread(self) -> FormatMismatch | None:
         """What boxes mean that are of another format, unit or scale than COCO's."""
-        return find_misread(self.labelled.objects.box, self.labelled.image_size)
+        return find_format_mismatch(self.labeled.objects.box, self.labeled.image_size)
 
     @cached_property
     def classes(self) -> ClassStatistics:
         """Classes, their balance, and which occur together."""
-        return ClassStatistics(self.labelled)
+        return ClassStatistics(self.labeled)
 
     def sentences(self) -> list[str]:
         """What there is to know first: images, objects, network input, classes."""
-        crowds = int(self.labelled.crowds.sum())
-        if not len(self.labelled.objects):
+        crowds = int(self.labeled.crowds.sum())
+        if not len(self.labeled.objects):
             only = f", only {counted(crowds, 'crowd region')}" if crowds else ""
             return [self.images.kind.reason, f"There are no objects{only}."]
-        numbers = counted_objects(len(self.labelled.objects), crowds)
+        numbers = counted_objects(len(self.labeled.objects), crowds)
         sizes = np.bincount(self.shapes.size_class, minlength=len(SIZE_CLASSES))
         shares = [
             f"{percent(share)} {name}"

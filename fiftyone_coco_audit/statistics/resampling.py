@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fiftyone_coco_audit.brief import Brief, Told
+from fiftyone_coco_audit.display import ShortRepr, TextSummary
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.files import write_text
 from fiftyone_coco_audit.statistics.classes import (
@@ -35,7 +35,7 @@ NO_CLASS = -1
 
 
 @dataclass(frozen=True, repr=False)
-class RepeatFactors(Brief):
+class RepeatFactors(ShortRepr):
     """How often classes and images are to be repeated, 1 being not at all.
 
     Attributes:
@@ -93,7 +93,7 @@ def repeat_factors(
         )
     if not 0 <= exponent < np.inf:
         raise CocoAuditError(
-            f"the exponent of resampling is {exponent:g}, which would favour common "
+            f"the exponent of resampling is {exponent:g}, which would favor common "
             "classes; give 0 or more, such as 0.5"
         )
     images = presence.per_class()
@@ -171,7 +171,7 @@ class SideEffect:
 
 
 @dataclass(frozen=True, repr=False)
-class ResamplingEffect(Told):
+class ResamplingEffect(TextSummary):
     """What repeating images does to all classes, per epoch and in expectation.
 
     A sampler repeats an image ``floor(r)`` times, and once more with the probability
@@ -348,7 +348,7 @@ class ResamplingEffect(Told):
         """
         import pandas as pd
 
-        names = self.classes.labelled.classes
+        names = self.classes.labeled.classes
         return pd.DataFrame(
             {
                 "factor": self.factors.category,
@@ -400,7 +400,7 @@ def effective_number_weights(
 
     Args:
         counts: ``(K,)`` objects of each class
-        beta: 0 weighs all classes alike, towards 1 it becomes ``1 / count``
+        beta: 0 weighs all classes alike, toward 1 it becomes ``1 / count``
 
     Returns:
         ``(K,)``; classes without objects have 1, and are not part of the mean

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fiftyone_coco_audit.brief import Told
 from fiftyone_coco_audit.columns import Progress
 from fiftyone_coco_audit.database import database_errors_explained
+from fiftyone_coco_audit.display import TextSummary
 from fiftyone_coco_audit.errors import CocoAuditError, check_number
 from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free
 from fiftyone_coco_audit.statistics.classes import ClassStatistics
 from fiftyone_coco_audit.statistics.inputs import (
-    LabelledSamples,
-    read_labelled_images,
+    LabeledSamples,
+    read_labeled_images,
 )
 from fiftyone_coco_audit.statistics.resampling import (
     ResamplingEffect,
@@ -36,16 +36,16 @@ _FIELD = "repeat_factor"
 
 
 @dataclass(frozen=True, repr=False)
-class Resampling(Told):
+class Resampling(TextSummary):
     """What repeating the images of rare classes does to a dataset.
 
     Args:
         effect: the effect on all classes
-        labelled: which sample each position is
+        labeled: which sample each position is
     """
 
     effect: ResamplingEffect
-    labelled: LabelledSamples
+    labeled: LabeledSamples
 
     def _about(self) -> str:
         return self.effect._about()
@@ -78,10 +78,10 @@ class Resampling(Told):
 
         return pd.DataFrame(
             {
-                "filepath": list(self.labelled.images.filepaths),
+                "filepath": list(self.labeled.images.filepaths),
                 _FIELD: self.effect.factors.image,
             },
-            index=pd.Index(map(str, self.labelled.columns.ids), name="id"),
+            index=pd.Index(map(str, self.labeled.columns.ids), name="id"),
         )
 
     def side_effects(self, min_gain: float = 1.05) -> list[SideEffect]:
@@ -105,7 +105,7 @@ class Resampling(Told):
             CocoAuditError: if the file cannot be written
         """
         return save_sampler_weights(
-            path, self.labelled.images.filepaths, self.effect.factors.image
+            path, self.labeled.images.filepaths, self.effect.factors.image
         )
 
 
@@ -145,13 +145,13 @@ def simulate_resampling(
     if threshold is not None:
         check_number("threshold", threshold)
     check_number("exponent", exponent)
-    labelled = read_labelled_images(samples, label_field, progress=progress)
-    if weights_path is not None and not len(labelled.images):
+    labeled = read_labeled_images(samples, label_field, progress=progress)
+    if weights_path is not None and not len(labeled.images):
         raise CocoAuditError("There are no images that a sampler could draw")
-    classes = ClassStatistics(labelled.images)
+    classes = ClassStatistics(labeled.images)
     if threshold is None:
         threshold = default_threshold(classes.presence, exponent=exponent)
-    made = Resampling(ResamplingEffect(classes, threshold, exponent), labelled)
+    made = Resampling(ResamplingEffect(classes, threshold, exponent), labeled)
     factors = made.effect.factors.image
     dataset = samples._root_dataset
     if write_fields:
@@ -165,7 +165,7 @@ def simulate_resampling(
         )
         publish_fields(
             samples,
-            labelled.columns,
+            labeled.columns,
             [FieldSpec(_FIELD, "float", text)],
             {_FIELD: factors.tolist()},
             {},

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.objects import LabeledImages
 
 # Copies that Roboflow makes of an image differ by this alone
 _ROBOFLOW = re.compile(r"\.rf\.[0-9A-Za-z]+(?=\.|$)")
@@ -54,7 +54,7 @@ def series_of(filepaths: Sequence[str], size: NDArray[np.float64]) -> NDArray[np
 
 
 @dataclass(frozen=True)
-class Unlabelled:
+class Unlabeled:
     """Images without any label, and what speaks for it that they were not annotated.
 
     Attributes:
@@ -74,14 +74,14 @@ class Unlabelled:
     copies: int
 
     @classmethod
-    def of(cls, labelled: LabelledImages) -> Unlabelled:
+    def of(cls, labeled: LabeledImages) -> Unlabeled:
         """Finds the images of a set that have neither objects nor crowd regions."""
-        objects = np.bincount(labelled.objects.image, minlength=len(labelled))
-        empty = (objects == 0) & (labelled.crowds == 0)
-        series = series_of(labelled.filepaths, labelled.size)
+        objects = np.bincount(labeled.objects.image, minlength=len(labeled))
+        empty = (objects == 0) & (labeled.crowds == 0)
+        series = series_of(labeled.filepaths, labeled.size)
         found = np.flatnonzero(empty)
         filled = np.bincount(series[~empty], minlength=series.max(initial=-1) + 1)
-        paths = [labelled.filepaths[image] for image in found.tolist()]
+        paths = [labeled.filepaths[image] for image in found.tolist()]
         negative = [
             any(map(_NEGATIVE.search, path.replace("\\", "/").split("/")[-2:]))
             for path in paths
@@ -91,7 +91,7 @@ class Unlabelled:
             alike=filled[series[found]] > 0,
             negative=np.array(negative, bool),
             longest_run=_longest_run(empty),
-            copies=_copies(labelled.filepaths, empty),
+            copies=_copies(labeled.filepaths, empty),
         )
 
 
@@ -107,5 +107,5 @@ def _copies(filepaths: Sequence[str], empty: NDArray[np.bool_]) -> int:
         for path in filepaths
     ]
     flags = empty.tolist()
-    labelled = {s for s, e in zip(sources, flags, strict=True) if s and not e}
-    return sum(e and s in labelled for s, e in zip(sources, flags, strict=True))
+    labeled = {s for s, e in zip(sources, flags, strict=True) if s and not e}
+    return sum(e and s in labeled for s, e in zip(sources, flags, strict=True))

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.areas import AREA_RANGES, measured_areas, wrong_areas
-from fiftyone_coco_audit.brief import Brief
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.evaluation.overlaps import paired_box_iou
-from fiftyone_coco_audit.objects import LabelledImages, Objects
+from fiftyone_coco_audit.objects import LabeledImages, Objects
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,35 +145,35 @@ def duplicate_pairs(
 
 
 @dataclass(frozen=True, repr=False)
-class ShapeStatistics(Brief):
+class ShapeStatistics(ShortRepr):
     """Sizes, shapes and places of objects.
 
     Args:
-        labelled: the images and their objects
+        labeled: the images and their objects
     """
 
-    labelled: LabelledImages
+    labeled: LabeledImages
 
     def _about(self) -> str:
-        return self.labelled._about()
+        return self.labeled._about()
 
     def __len__(self) -> int:
-        return len(self.labelled.objects)
+        return len(self.labeled.objects)
 
     @property
     def width(self) -> NDArray[np.float64]:
         """``(N,)`` widths of the boxes in pixels."""
-        return self.labelled.objects.box[:, 2]
+        return self.labeled.objects.box[:, 2]
 
     @property
     def height(self) -> NDArray[np.float64]:
         """``(N,)`` heights of the boxes in pixels."""
-        return self.labelled.objects.box[:, 3]
+        return self.labeled.objects.box[:, 3]
 
     @property
     def area(self) -> NDArray[np.float64]:
         """``(N,)`` areas in square pixels: those of masks, where the file says so."""
-        return self.labelled.objects.area
+        return self.labeled.objects.area
 
     @cached_property
     def box_aspect_ratio(self) -> NDArray[np.float64]:
@@ -189,7 +189,7 @@ class ShapeStatistics(Brief):
     @cached_property
     def relative_area(self) -> NDArray[np.float64]:
         """``(N,)`` area as a share of the image's."""
-        return self.area / self.labelled.image_size.prod(axis=1)
+        return self.area / self.labeled.image_size.prod(axis=1)
 
     @cached_property
     def size_class(self) -> NDArray[np.int64]:
@@ -197,10 +197,10 @@ class ShapeStatistics(Brief):
         return size_class(self.area)
 
     @cached_property
-    def centre(self) -> NDArray[np.float64]:
-        """``(N, 2)`` x and y of the boxes' centres as shares of the image."""
-        box = self.labelled.objects.box
-        return (box[:, :2] + box[:, 2:] / 2) / self.labelled.image_size
+    def center(self) -> NDArray[np.float64]:
+        """``(N, 2)`` x and y of the boxes' centers as shares of the image."""
+        box = self.labeled.objects.box
+        return (box[:, :2] + box[:, 2:] / 2) / self.labeled.image_size
 
     @cached_property
     def outside(self) -> NDArray[np.float64]:
@@ -208,7 +208,7 @@ class ShapeStatistics(Brief):
 
         Negative where there is room between the two.
         """
-        edges, size = corners(self.labelled.objects.box), self.labelled.image_size
+        edges, size = corners(self.labeled.objects.box), self.labeled.image_size
         return np.concatenate([-edges[:, :2], edges[:, 2:] - size], axis=1).max(axis=1)
 
     @cached_property
@@ -218,9 +218,7 @@ class ShapeStatistics(Brief):
         Albumentations (``check_bboxes``) stops at boxes that leave 0 to 1 by more than
         ``numpy.isclose`` forgives: nothing at 0, and 1e-5 of the side at 1.
         """
-        edges = corners(self.labelled.objects.box) / np.tile(
-            self.labelled.image_size, 2
-        )
+        edges = corners(self.labeled.objects.box) / np.tile(self.labeled.image_size, 2)
         over = (edges[:, :2] < -1e-7).any(axis=1)
         over |= (edges[:, 2:] > 1 + _FORGIVEN).any(axis=1)
         return over & (self.outside <= TOLERANCE)
@@ -228,14 +226,14 @@ class ShapeStatistics(Brief):
     @cached_property
     def measured_area(self) -> NDArray[np.float64]:
         """``(N,)`` pixels of the masks, and areas of the boxes that have none."""
-        side = self.labelled.objects.box[:, 2:]
-        return measured_areas(side, self.labelled.mask_area)
+        side = self.labeled.objects.box[:, 2:]
+        return measured_areas(side, self.labeled.mask_area)
 
     @cached_property
     def wrong_area(self) -> NDArray[np.bool_]:
         """``(N,)`` see :func:`.wrong_areas`."""
-        side = self.labelled.objects.box[:, 2:]
-        return wrong_areas(self.area, side, self.labelled.mask_area)
+        side = self.labeled.objects.box[:, 2:]
+        return wrong_areas(self.area, side, self.labeled.mask_area)
 
     @cached_property
     def rotation_ignored(self) -> NDArray[np.bool_]:
@@ -244,11 +242,11 @@ class ShapeStatistics(Brief):
         Not where a mask that does not fill its box ends where the box does: then the
         box is around what was turned.
         """
-        rotation = self.labelled.rotation
+        rotation = self.labeled.rotation
         if rotation is None:
             return np.zeros(len(self), bool)
         turned = np.abs((np.nan_to_num(rotation) + 90) % 180 - 90) > _LEAST_DEGREES
-        pixels = self.labelled.mask_area
+        pixels = self.labeled.mask_area
         if pixels is None:
             return turned
         box = self.width * self.height
@@ -271,28 +269,28 @@ class ShapeStatistics(Brief):
     @cached_property
     def image_share(self) -> NDArray[np.float64]:
         """``(N,)`` share of the image that the box covers."""
-        return _area(self._clipped) / self.labelled.image_size.prod(axis=1)
+        return _area(self._clipped) / self.labeled.image_size.prod(axis=1)
 
     @cached_property
     def _clipped(self) -> NDArray[np.float64]:
         """``(N, 4)`` corners of what of the boxes is inside the images."""
-        limit = np.tile(self.labelled.image_size, 2)
-        return np.clip(corners(self.labelled.objects.box), 0, limit)
+        limit = np.tile(self.labeled.image_size, 2)
+        return np.clip(corners(self.labeled.objects.box), 0, limit)
 
     @cached_property
     def num_objects(self) -> NDArray[np.int64]:
         """``(M,)`` objects in each image."""
         return np.bincount(
-            self.labelled.objects.image, minlength=len(self.labelled)
+            self.labeled.objects.image, minlength=len(self.labeled)
         ).astype(np.int64)
 
     @cached_property
     def num_classes(self) -> NDArray[np.int64]:
         """``(M,)`` classes in each image."""
-        objects = self.labelled.objects
-        num_classes = max(len(self.labelled.classes), 1)
+        objects = self.labeled.objects
+        num_classes = max(len(self.labeled.classes), 1)
         cells = np.unique(objects.image * num_classes + objects.category)
-        return np.bincount(cells // num_classes, minlength=len(self.labelled)).astype(
+        return np.bincount(cells // num_classes, minlength=len(self.labeled)).astype(
             np.int64
         )
 
@@ -327,16 +325,16 @@ class ShapeStatistics(Brief):
     @cached_property
     def _box_and_tight_box(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Corners of both, where their edges are less than a pixel apart equal."""
-        if self.labelled.tight_box is None:
+        if self.labeled.tight_box is None:
             tight = np.full((len(self), 4), np.nan)
         else:
-            tight = corners(self.labelled.tight_box)
+            tight = corners(self.labeled.tight_box)
         near = np.abs(self._clipped - tight) <= TOLERANCE
         return np.where(near, tight, self._clipped), tight
 
     @cached_property
     def central_window(self) -> NDArray[np.float64]:
-        """``(K, 4)`` where in the image the centres of each class are.
+        """``(K, 4)`` where in the image the centers of each class are.
 
         Left, top, right and bottom of the central 90% in each direction, as shares of
         the image; NaN without objects.
@@ -344,13 +342,13 @@ class ShapeStatistics(Brief):
         category, num_classes = self._category
         x, y = (
             quantiles_per_class(values, category, num_classes, (0.05, 0.95))
-            for values in self.centre.T
+            for values in self.center.T
         )
         return np.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], axis=1)
 
     @property
     def _category(self) -> tuple[NDArray[np.int64], int]:
-        return self.labelled.objects.category, len(self.labelled.classes)
+        return self.labeled.objects.category, len(self.labeled.classes)
 
     def heat_map(
         self, category: int | None = None, bins: int = 32
@@ -368,17 +366,17 @@ class ShapeStatistics(Brief):
         """
         rows = self._rows(category)
         total = np.zeros((bins, bins))
-        size = np.tile(self.labelled.image_size, 2)
+        size = np.tile(self.labeled.image_size, 2)
         for start in range(0, len(rows), _OBJECTS_AT_ONCE):
             some = rows[start : start + _OBJECTS_AT_ONCE]
             left, top, right, bottom = (bins * self._clipped[some] / size[some]).T
             total += _covered(top, bottom, bins).T @ _covered(left, right, bins)
         return total / max(len(rows), 1)
 
-    def centre_map(
+    def center_map(
         self, category: int | None = None, bins: int = 32
     ) -> NDArray[np.float64]:
-        """Where in the image the centres of the boxes of a class are.
+        """Where in the image the centers of the boxes of a class are.
 
         Args:
             category: position of the class; None for all objects
@@ -386,17 +384,17 @@ class ShapeStatistics(Brief):
 
         Returns:
             ``(bins, bins)``, from the top and from the left: the share of the
-            objects with their centre there; a centre outside counts at the border
+            objects with their center there; a center outside counts at the border
         """
         rows = self._rows(category)
         column, row = self._cells(rows, bins)
         counts = np.bincount(row * bins + column, minlength=bins * bins)
         return counts.reshape(bins, bins) / max(len(rows), 1)
 
-    def rows_centred_in(
+    def rows_centered_in(
         self, row: int, column: int, category: int | None = None, bins: int = 32
     ) -> NDArray[np.int64]:
-        """The objects of one cell of :meth:`centre_map`.
+        """The objects of one cell of :meth:`center_map`.
 
         Args:
             row: of the map, from the top
@@ -426,7 +424,7 @@ class ShapeStatistics(Brief):
             rows of objects
         """
         rows = self._rows(category)
-        size = np.tile(self.labelled.image_size[rows], 2)
+        size = np.tile(self.labeled.image_size[rows], 2)
         left, top, right, bottom = (bins * self._clipped[rows] / size).T
         across = np.minimum(right, column + 1) > np.maximum(left, column)
         down = np.minimum(bottom, row + 1) > np.maximum(top, row)
@@ -435,10 +433,10 @@ class ShapeStatistics(Brief):
     def _rows(self, category: int | None) -> NDArray[np.int64]:
         if category is None:
             return np.arange(len(self))
-        return np.flatnonzero(self.labelled.objects.category == category)
+        return np.flatnonzero(self.labeled.objects.category == category)
 
     def _cells(self, rows: NDArray[np.int64], bins: int) -> NDArray[np.int64]:
-        cells = np.floor(self.centre[rows].T * bins).astype(np.int64)
+        cells = np.floor(self.center[rows].T * bins).astype(np.int64)
         return np.clip(cells, 0, bins - 1)
 
     def per_class(self) -> pd.DataFrame:
@@ -455,7 +453,7 @@ class ShapeStatistics(Brief):
 
         category, num_classes = self._category
         count = np.bincount(category, minlength=num_classes)
-        shown = np.unique(self.labelled.objects.image * num_classes + category)
+        shown = np.unique(self.labeled.objects.image * num_classes + category)
         columns: dict[str, NDArray] = {
             "objects": count,
             "images": np.bincount(shown % max(num_classes, 1), minlength=num_classes),
@@ -475,7 +473,7 @@ class ShapeStatistics(Brief):
             columns[name] = self.share_per_class(self.size_class == code)
         columns["truncated"] = self.share_per_class(self.truncated)
         return pd.DataFrame(
-            columns, index=pd.Index(self.labelled.classes, name="class", dtype=object)
+            columns, index=pd.Index(self.labeled.classes, name="class", dtype=object)
         )
 
     def share_per_class(self, which: NDArray[np.bool_]) -> NDArray[np.float64]:

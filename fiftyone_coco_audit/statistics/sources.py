@@ -1,6 +1,6 @@
-"""Partial labels: classes that are not labelled in whole sources of images.
+"""Partial labels: classes that are not labeled in whole sources of images.
 
-When sets are mixed of which each was labelled for classes of its own, objects of the
+When sets are mixed of which each was labeled for classes of its own, objects of the
 others' classes are taught as background.
 """
 
@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fiftyone_coco_audit.brief import Brief
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.statistics.classes import Presence
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # More folders than this are scenes or videos, each with classes of its own, rather
-# than sites, cameras or sets that ought to be labelled alike
+# than sites, cameras or sets that ought to be labeled alike
 _MAX_SOURCES = 20
 
 
 @dataclass(frozen=True, repr=False)
-class Sources(Brief):
+class Sources(ShortRepr):
     """Where images are from. An image may be of several sources, or of none.
 
     Attributes:
@@ -112,7 +112,7 @@ def tagged(tags: Sequence[Sequence[str]], max_sources: int = _MAX_SOURCES) -> So
 
 
 @dataclass(frozen=True, repr=False)
-class SourceGaps(Brief):
+class SourceGaps(ShortRepr):
     """How often sources show classes, against how often all other images do.
 
     Args:
@@ -207,7 +207,7 @@ class SourceGaps(Brief):
         return np.count_nonzero(self.found, axis=1)
 
     def missing(self, alpha: float = 0.001, coverage: float = 0.8) -> NDArray[np.int64]:
-        """Classes that are probably not labelled in a source.
+        """Classes that are probably not labeled in a source.
 
         None of its images show the class though many should, most others are of
         sources that have it, and the source has other classes in common with these:
@@ -230,7 +230,7 @@ class SourceGaps(Brief):
     def deficient(self, alpha: float = 0.001, ratio: float = 0.2) -> NDArray[np.int64]:
         """Classes that a source shows, but far less often than all others do.
 
-        The weaker sign: they may be labelled in a part of the source only, or be
+        The weaker sign: they may be labeled in a part of the source only, or be
         rarer there.
 
         Args:

@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.brief import Brief
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.objects import LabeledImages
 from fiftyone_coco_audit.statistics.network_input import (
     InputStatistics,
     up_to_multiple,
@@ -32,7 +32,7 @@ class TilePlan:
     Attributes:
         size: ``(M, 2)`` width and height of each image in pixels
         tile: side of the square tiles in pixels
-        overlap: pixels that neighbouring tiles share, at least
+        overlap: pixels that neighboring tiles share, at least
     """
 
     size: NDArray[np.float64]
@@ -93,7 +93,7 @@ def plan_tiles(size: NDArray[np.float64], tile: int, overlap: int) -> TilePlan:
     Args:
         size: ``(M, 2)`` width and height of each image in pixels
         tile: side of the square tiles in pixels
-        overlap: pixels that neighbouring tiles share, at least
+        overlap: pixels that neighboring tiles share, at least
 
     Returns:
         a :class:`TilePlan`
@@ -105,7 +105,7 @@ def plan_tiles(size: NDArray[np.float64], tile: int, overlap: int) -> TilePlan:
 
 
 @dataclass(frozen=True, repr=False)
-class TilingEffect(Brief):
+class TilingEffect(ShortRepr):
     """What cutting images into tiles does to the objects.
 
     Attributes:
@@ -145,7 +145,7 @@ class TilingEffect(Brief):
 
 
 def tiling_effect(
-    labelled: LabelledImages, tile: int, overlap: int, input_side: int
+    labeled: LabeledImages, tile: int, overlap: int, input_side: int
 ) -> TilingEffect:
     """What cutting images into tiles does to the objects.
 
@@ -155,9 +155,9 @@ def tiling_effect(
     nearest to that of the box.
 
     Args:
-        labelled: the images and their objects
+        labeled: the images and their objects
         tile: side of the square tiles in pixels
-        overlap: pixels that neighbouring tiles share, at least
+        overlap: pixels that neighboring tiles share, at least
         input_side: the side in pixels that the longer side of a tile is resized to
 
     Returns:
@@ -166,9 +166,9 @@ def tiling_effect(
     Raises:
         CocoAuditError: if the overlap is not less than the tile
     """
-    plan = plan_tiles(labelled.size, tile, overlap)
-    image, size = labelled.objects.image, labelled.image_size
-    edges = np.clip(corners(labelled.objects.box), 0, np.tile(size, 2))
+    plan = plan_tiles(labeled.size, tile, overlap)
+    image, size = labeled.objects.image, labeled.image_size
+    edges = np.clip(corners(labeled.objects.box), 0, np.tile(size, 2))
     start, end = edges[:, :2], edges[:, 2:]
     tile_size, last = plan.tile_size[image], plan.counts[image] - 1
 
@@ -204,7 +204,7 @@ def input_side(resize: ResizePolicy) -> int:
 
 
 def propose_tiling(
-    labelled: LabelledImages, resize: ResizePolicy, target_px: float = 16
+    labeled: LabeledImages, resize: ResizePolicy, target_px: float = 16
 ) -> TilingEffect | None:
     """Proposes tiles that make most objects large enough for the network.
 
@@ -215,7 +215,7 @@ def propose_tiling(
     tile, but at most half of the tile.
 
     Args:
-        labelled: the images and their objects
+        labeled: the images and their objects
         resize: how images are resized for the network without tiles
         target_px: the size in pixels of the network's input that is large enough
 
@@ -223,15 +223,15 @@ def propose_tiling(
         the :class:`TilingEffect`, or None where tiles are of no use: without objects,
         if no image is larger than a tile, and for the policy "none"
     """
-    if resize.mode == "none" or not len(labelled.objects):
+    if resize.mode == "none" or not len(labeled.objects):
         return None
-    sides = InputStatistics(labelled, ResizePolicy("none"))
+    sides = InputStatistics(labeled, ResizePolicy("none"))
     small = float(np.quantile(sides.input_size, 0.05))
-    long = float(np.quantile(labelled.objects.box[:, 2:].max(axis=1), 0.95))
+    long = float(np.quantile(labeled.objects.box[:, 2:].max(axis=1), 0.95))
     side = input_side(resize)
     wanted = SIZE_MULTIPLE * int(side * small / target_px // SIZE_MULTIPLE)
     tile = max(wanted, int(up_to_multiple(side / MOST_ENLARGED)))
-    if (labelled.size <= tile).all():
+    if (labeled.size <= tile).all():
         return None
     overlap = min(int(up_to_multiple(long)), tile // 2)
-    return tiling_effect(labelled, tile, overlap, side)
+    return tiling_effect(labeled, tile, overlap, side)

@@ -19,7 +19,7 @@ from fiftyone_coco_audit.fields import (
     delete_fields,
     fields_of,
 )
-from fiftyone_coco_audit.interrupts import interrupts_held
+from fiftyone_coco_audit.interrupts import interrupts_deferred
 from fiftyone_coco_audit.storage.exclusive import exclusive, refresh, up_to_date
 from fiftyone_coco_audit.storage.room import StoredSample, check_room, stored_samples
 from fiftyone_coco_audit.storage.values import insert_values
@@ -85,7 +85,7 @@ def publish_values(
         )
         if run is not None:
             write.add_run(*run)
-        with exclusive(dataset) as fresh, interrupts_held():
+        with exclusive(dataset) as fresh, interrupts_deferred():
             planned = changes(fresh)
             stored = stored_samples(fresh._sample_collection)
             _check_unchanged(samples, columns, stored)
@@ -134,7 +134,7 @@ def publish_fields(
     up_to_date(dataset)
     changes(dataset)
     # What took long to compute is not lost in the last second
-    with interrupts_held():
+    with interrupts_deferred():
         publish_values(
             samples, columns, of_samples, of_labels, changes, progress=progress
         )
@@ -161,7 +161,7 @@ def delete_fields_of(dataset: fo.Dataset, *functions: str) -> None:
         functions: the names of the functions
     """
     up_to_date(dataset)
-    with exclusive(dataset) as fresh, interrupts_held():
+    with exclusive(dataset) as fresh, interrupts_deferred():
         for function in functions:
             delete_fields(fresh, fields_of(fresh, function))
 

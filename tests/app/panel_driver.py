@@ -178,7 +178,7 @@ class AuditPanel:
             self.page.wait_for_timeout(_STEP)
             quiet = 0 if self._under_way else quiet + _STEP
 
-    def labelled(self) -> float:
+    def labeled(self) -> float:
         """The share of the grid that is in the color of labels."""
         data = np.frombuffer(self.page.get_by_test_id("fo-grid").screenshot(), "u1")
         blue, green, red = np.moveaxis(cv2.imdecode(data, cv2.IMREAD_COLOR), 2, 0)
@@ -187,7 +187,7 @@ class AuditPanel:
     def show_labels(self) -> None:
         """Waits until the labels are in the grid."""
         for _ in range(_PATIENCE // _STEP):
-            if self.labelled() > 0.005:
+            if self.labeled() > 0.005:
                 return
             self.page.wait_for_timeout(_STEP)
         raise AssertionError("There are no labels in the grid")

@@ -20,7 +20,7 @@ RESTORE = "COCO Audit: restore the colors"
 IMPORT = "COCO Audit: import a dataset"
 ADD = "COCO Audit: add predictions"
 
-#: The colour of objects that were found, on the entry of their field in the sidebar
+#: The color of objects that were found, on the entry of their field in the sidebar
 FOUND = "rgb(63, 163, 77)"
 SHOWS_COLOR = """color => [...document.querySelectorAll("*")].some(
     element => getComputedStyle(element).backgroundColor === color

@@ -17,7 +17,7 @@ from fiftyone_coco_audit.statistics.anchors import AnchorMatches
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 from tests.app.driver import Operators
 from tests.app.panel_driver import AuditPanel, Opened, has_crowd
-from tests.labelled import read_labelled
+from tests.labeled import read_labeled
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +26,7 @@ Screenshot = Callable[[str], None]
 
 GROUND_TRUTH = "ground_truth.detections"
 # What is worth a picture and is not at the top of its tab
-BELOW = {"Classes": "is labelled in none of", "Anchors": "objects are positive, "}
+BELOW = {"Classes": "is labeled in none of", "Anchors": "objects are positive, "}
 HALVES = {"train": slice(0, 120), "val": slice(120, 200)}
 
 
@@ -158,8 +158,8 @@ def test_marks_of_classes(panel: AuditPanel, demo_files: DemoPaths):
     shows_samples(opened, both.values("id"))
 
     plants = json.loads(demo_files.manifest.read_text())["plants"]
-    planted = next(p for p in plants if p["key"] == "unlabelled_class")
-    plot = panel.plot("is labelled in none of the")
+    planted = next(p for p in plants if p["key"] == "unlabeled_class")
+    plot = panel.plot("is labeled in none of the")
     place = [
         plot.evaluate(f"plot => plot._fullLayout.{axis}.ticktext").index(name)
         for axis, name in (("xaxis", "mug"), ("yaxis", "site_b"))
@@ -182,9 +182,9 @@ def test_marks_of_classes(panel: AuditPanel, demo_files: DemoPaths):
 
 
 def test_a_bar_of_anchors(panel: AuditPanel, demo_files: DemoPaths):
-    labelled, _, annotation_ids = read_labelled(demo_files.annotations)
+    labeled, _, annotation_ids = read_labeled(demo_files.annotations)
     resize = ResizePolicy("letterbox", 640)
-    matches = AnchorMatches(labelled, resize, PRESETS["retinanet"])
+    matches = AnchorMatches(labeled, resize, PRESETS["retinanet"])
     expected = {annotation_ids[row] for row in np.flatnonzero(matches.status == 2)}
     assert expected
 
@@ -212,7 +212,7 @@ def test_a_bar_of_anchors(panel: AuditPanel, demo_files: DemoPaths):
     page.get_by_role("button", name="Use these anchors").click()
     panel.settle()
     expect(page.get_by_text("of the objects are positive for these")).to_be_visible()
-    proposal = propose_anchors(labelled, resize, PRESETS["retinanet"])
+    proposal = propose_anchors(labeled, resize, PRESETS["retinanet"])
     custom = page.get_by_role("textbox").nth(-2)
     expect(custom).to_have_value(str(proposal.anchors))
 

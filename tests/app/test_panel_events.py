@@ -18,13 +18,13 @@ from fiftyone_coco_audit import audit, import_coco, views
 from fiftyone_coco_audit.escaping import markdown
 from fiftyone_coco_audit.findings import RULES, Evidence, rule_page
 from fiftyone_coco_audit.panels.blocks import Tab
-from fiftyone_coco_audit.panels.controls import Controls
+from fiftyone_coco_audit.panels.controls import AuditControls
 from fiftyone_coco_audit.panels.page import TABS as BUILDERS
 from fiftyone_coco_audit.panels.selections import view_of_labels
-from fiftyone_coco_audit.panels.session import Reading, Readings
+from fiftyone_coco_audit.panels.session import LoadedField, LoadedFields
 from fiftyone_coco_audit.statistics.anchor_sets import PRESETS
 from fiftyone_coco_audit.statistics.anchors import AnchorMatches
-from fiftyone_coco_audit.statistics.inputs import read_labelled_images
+from fiftyone_coco_audit.statistics.inputs import read_labeled_images
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 from tests.app.audit_session import Session
 from tests.small_coco import write_small_coco
@@ -141,9 +141,9 @@ def test_the_panel_starts_from_the_last_audit(demo_dataset: fo.Dataset):
     session = Session(demo_dataset)
     session.turn_to("anchors")
     assert "`yolov5` at `letterbox 1280`" in session.shown
-    labelled = read_labelled_images(demo_dataset).images
+    labeled = read_labeled_images(demo_dataset).images
     matches = AnchorMatches(
-        labelled, ResizePolicy.parse("letterbox 1280"), PRESETS["yolov5"]
+        labeled, ResizePolicy.parse("letterbox 1280"), PRESETS["yolov5"]
     )
     assert (
         session.plots["anchors.status"][0]["y"]
@@ -236,9 +236,9 @@ def test_nothing_is_read_twice(
 
     def read(*args: Any, **kwargs: Any) -> Any:
         reads.append(args)
-        return read_labelled_images(*args, **kwargs)
+        return read_labeled_images(*args, **kwargs)
 
-    monkeypatch.setattr("fiftyone_coco_audit.panels.page.READINGS", Readings(read))
+    monkeypatch.setattr("fiftyone_coco_audit.panels.page.READINGS", LoadedFields(read))
     session = Session(demo_dataset)
     for tab in TABS:
         session.turn_to(tab)
@@ -445,7 +445,7 @@ def test_the_tab_chosen_last_is_shown(
     session = Session(demo_dataset)
     build = BUILDERS["anchors"]
 
-    def interrupted(reading: Reading, controls: Controls) -> Tab:
+    def interrupted(reading: LoadedField, controls: AuditControls) -> Tab:
         session.send("show_tab", tab="classes")
         return build(reading, controls)
 

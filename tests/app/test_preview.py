@@ -18,8 +18,8 @@ from fiftyone_coco_audit import audit_augmentation, import_coco
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline, preset
 from fiftyone_coco_audit.augmentation.presets import PRESETS
 from fiftyone_coco_audit.augmentation.preview import (
-    draw_shots,
     label_colors,
+    preview_draws,
     read_subject,
 )
 from fiftyone_coco_audit.operators.pipeline_forms import pipeline_of
@@ -119,7 +119,7 @@ def test_the_figures_are_those_of_the_sample(demo_dataset: fo.Dataset):
     session = Session(demo_dataset)
     session.set(pipeline="cropping_rotation", seed="5", draws="3")
     subject = read_subject(demo_dataset, demo_dataset.first().id)
-    shots = draw_shots(preset("cropping_rotation"), subject, seed=5, num_draws=3)
+    shots = preview_draws(preset("cropping_rotation"), subject, seed=5, num_draws=3)
     told = session.shown
     for shot in shots:
         _, found, told = told.partition(shot.figures())
@@ -196,7 +196,7 @@ def test_a_pipeline_is_built(demo_dataset: fo.Dataset):
     session.set(pipeline="built", draws="2")
     # It begins with what was shown
     subject = read_subject(demo_dataset, demo_dataset.first().id)
-    (shot,) = draw_shots(preset("ultralytics"), subject, seed=51, num_draws=1)
+    (shot,) = preview_draws(preset("ultralytics"), subject, seed=51, num_draws=1)
     assert shot.figures() in session.shown
     assert "min_visibility" not in session.shown
     added = next(path for path in session.controls() if _entry(path) == "add")
@@ -359,7 +359,7 @@ def test_what_was_audited_is_shown_next(demo_dataset: fo.Dataset):
     assert session.value_of("pipeline") == "rotation"
     assert session.value_of("seed") == "7"
     subject = read_subject(demo_dataset, demo_dataset.first().id)
-    (shot,) = draw_shots(preset("rotation"), subject, seed=7, num_draws=1)
+    (shot,) = preview_draws(preset("rotation"), subject, seed=7, num_draws=1)
     assert shot.figures() in session.shown
 
     found = audit_augmentation(view, "rotation", min_visibility=0.4, workers=1)
@@ -847,7 +847,7 @@ def test_colors_are_those_of_the_app(panel: PreviewPanel) -> None:
     (color,) = set(subject.colors)
     assert f"rgb({color[0]}, {color[1]}, {color[2]})" in app
     assert label_colors(panel.dataset, "ground_truth", ["x"], ["x"]) == [color]
-    # The colour is in the picture, with what JPEG makes of it
+    # The color is in the picture, with what JPEG makes of it
     data = base64.b64decode(panel.pictures()[0].partition(",")[2])
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     near = np.abs(picture[..., ::-1].astype(int) - color).max(axis=2) < 24

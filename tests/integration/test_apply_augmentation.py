@@ -14,8 +14,8 @@ from fiftyone_coco_audit import CocoAuditError, audit_augmentation
 from fiftyone_coco_audit.augmentation.applying import apply_augmentation
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.preview import (
-    draw_shots,
     label_colors,
+    preview_draws,
     read_subject,
     rgb,
 )
@@ -153,7 +153,7 @@ def test_they_can_be_made_again(dataset: fo.Dataset, tmp_path: Path):
 def test_they_are_what_the_preview_shows(dataset: fo.Dataset, tmp_path: Path):
     view = apply_augmentation(dataset[:1], "rotation", output_dir=tmp_path / "n", n=2)
     subject = read_subject(dataset, dataset.first().id)
-    shots = draw_shots(Pipeline.parse("rotation"), subject, seed=51, num_draws=2)
+    shots = preview_draws(Pipeline.parse("rotation"), subject, seed=51, num_draws=2)
     for shot, path in zip(shots, view.values("filepath"), strict=True):
         np.testing.assert_array_equal(cv2.imread(path)[..., ::-1], shot.drawn.image)
 

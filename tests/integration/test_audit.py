@@ -37,7 +37,7 @@ CODES = {
     "loose_boxes": "CA303",
     "long_tail": "CA402",
     "rare_class_with_commonest": "CA407",
-    "unlabelled_class": "CA408",
+    "unlabeled_class": "CA408",
     "tiny_object": "CA501",
 }
 # Tiny objects are also far from the usual size of their class
@@ -66,7 +66,7 @@ def test_the_planted_faults_are_found_and_nothing_else(demo_files, dataset):
         finding, plant = found[code], plants[key]
         view = found.view(finding)
         assert finding.severity == plant["severity"], key
-        if key == "unlabelled_class":
+        if key == "unlabeled_class":
             # Which images show a mug is not known: all of the source are named
             assert finding.classes == tuple(plant["categories"])
             site = dataset.match(fo.ViewField("filepath").contains_str("site_b"))

@@ -24,7 +24,7 @@ from fiftyone_coco_audit import (
     simulate_resampling,
 )
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
-from fiftyone_coco_audit.augmentation.preview import draw_shots, read_subject
+from fiftyone_coco_audit.augmentation.preview import preview_draws, read_subject
 
 IMAGES = 12
 
@@ -59,7 +59,7 @@ def results(view) -> dict[str, Any]:
         "blame": augmented.blame(2),
         "preview": [
             subject,
-            *draw_shots(Pipeline.parse("rotation"), subject, seed=51, num_draws=1),
+            *preview_draws(Pipeline.parse("rotation"), subject, seed=51, num_draws=1),
         ],
         "dry_run": dry_run(view, "rotation", workers=1),
         "check_loader": check_loader(view, [([], []) for _ in range(IMAGES)]),

@@ -22,7 +22,7 @@ from fiftyone_coco_audit.coco.importer import add_coco_predictions, import_coco
 from fiftyone_coco_audit.coco.names import default_dataset_name
 from fiftyone_coco_audit.coco.report import import_report
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.evaluation.run import evaluate
+from fiftyone_coco_audit.evaluation.evaluating import evaluate
 from fiftyone_coco_audit.storage.owners import at_work
 from tests.reference import run_cocoeval
 

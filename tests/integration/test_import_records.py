@@ -24,8 +24,8 @@ from fiftyone_coco_audit.coco.report import import_report
 from fiftyone_coco_audit.coco.schema import names_for_others, reserved_attributes
 from fiftyone_coco_audit.coco.writing import insert_samples
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.evaluation.run import evaluate
-from fiftyone_coco_audit.statistics.run import compute_statistics
+from fiftyone_coco_audit.evaluation.evaluating import evaluate
+from fiftyone_coco_audit.statistics.computing import compute_statistics
 from tests.reference import run_cocoeval
 
 BOX = [10, 10, 50, 40]

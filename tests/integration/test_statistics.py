@@ -22,9 +22,9 @@ from fiftyone_coco_audit import (
     import_coco,
     simulate_resampling,
 )
-from fiftyone_coco_audit.statistics.inputs import read_labelled_images
+from fiftyone_coco_audit.statistics.inputs import read_labeled_images
 from fiftyone_coco_audit.storage.values import insert_values
-from tests.labelled import read_labelled
+from tests.labeled import read_labeled
 
 URI = "@coco-audit/coco-audit/"
 OF_SAMPLES = {
@@ -222,9 +222,9 @@ def test_frames_are_by_id_and_equal_to_the_fields(dataset):
 def test_reading_equals_the_files(shared_data: Path, tmp_path: Path):
     files = shared_data / "coco_mini"
     dataset = import_coco(files / "annotations.json", files / "images")
-    read = read_labelled_images(dataset, masks=True)
+    read = read_labeled_images(dataset, masks=True)
     images, objects = read.images, read.images.objects
-    expected, image_ids, annotation_ids = read_labelled(files / "annotations.json")
+    expected, image_ids, annotation_ids = read_labeled(files / "annotations.json")
     assert dataset.values("coco_id") == image_ids
     assert list(images.classes) == list(expected.classes)
     ids = dict(zip(labels(dataset, "id"), labels(dataset, "coco_id"), strict=True))

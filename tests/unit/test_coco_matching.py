@@ -7,7 +7,11 @@ import pytest
 
 from fiftyone_coco_audit import CocoAuditError
 from fiftyone_coco_audit.coco.file_names import NONE, SEVERAL
-from fiftyone_coco_audit.coco.matching import Target, match_images, positions_hint
+from fiftyone_coco_audit.coco.matching import (
+    PredictionTarget,
+    match_images,
+    positions_hint,
+)
 from fiftyone_coco_audit.coco.predictions import read_matched
 from fiftyone_coco_audit.coco.report import ProblemLog
 
@@ -16,7 +20,7 @@ STEM, NAME, DOUBT = "CA133", "CA143", "CA128"
 
 def target(images, **options):
     """A target of images by id and path."""
-    return Target(
+    return PredictionTarget(
         "a.json",
         list(images),
         [f"/data/{path}" for path in images.values()],
@@ -192,7 +196,9 @@ def test_ids_that_are_all_positions_are_refused_with_that_guess():
 
 def test_names_need_no_ids_of_images():
     to = target({7: "a.jpg", 8: "17.jpg"})
-    without = Target(to.name, [None, None], to.filepaths, to.sizes, to.categories)
+    without = PredictionTarget(
+        to.name, [None, None], to.filepaths, to.sizes, to.categories
+    )
     records = predictions(of("a"), of(3, file_name="17.jpg"))
 
     assert read(records, without)[0].image.tolist() == [0, 1]

@@ -17,7 +17,7 @@ from fiftyone_coco_audit.loading.stages import Decoding
 from fiftyone_coco_audit.panels.pictures import picture_of
 from fiftyone_coco_audit.parallel import Elsewhere, WorkerDied
 from tests.hostile import CRASHING, opencv_dies_of
-from tests.labelled import labelled
+from tests.labeled import labeled
 
 
 @pytest.fixture(params=CRASHING)
@@ -123,7 +123,7 @@ def test_only_regular_files_are_opened(tmp_path):
             read_image(path, (8, 6))
         assert picture_of(path, 8) is None
         assert read_reference(path, (8, 6)) is None
-    labels = labelled([(8, 6)] * 2, filepaths=[str(pipe), str(loop)])
+    labels = labeled([(8, 6)] * 2, filepaths=[str(pipe), str(loop)])
     found = run_pipeline(labels, lambda *sample: sample, workers=1)
     assert found.stage.tolist() == ["read", "read"]
     assert "named pipe" in found.error[0] and "leads back to itself" in found.error[1]

@@ -74,18 +74,18 @@ def made(demo_files):
 
 @pytest.fixture(scope="module")
 def pictures(made):
-    """Small grey pictures and figures of every image that can be decoded."""
+    """Small gray pictures and figures of every image that can be decoded."""
     figures = {}
     for image in made.coco["images"]:
         try:
             with Image.open(made.file(image)) as file:
-                grey = np.asarray(file.convert("L"))
+                gray = np.asarray(file.convert("L"))
         except OSError:
             continue
-        small = cv2.resize(grey, (17, 16), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(gray, (17, 16), interpolation=cv2.INTER_AREA)
         figures[image["id"]] = {
-            "mean": grey.mean() / 255,
-            "sharpness": cv2.Laplacian(grey, cv2.CV_64F).var(),
+            "mean": gray.mean() / 255,
+            "sharpness": cv2.Laplacian(gray, cv2.CV_64F).var(),
             "hash": (small[:, 1:] > small[:, :-1]).ravel(),
         }
     return figures
@@ -343,21 +343,21 @@ def test_long_tail(made):
     assert len(counts) == 10
 
 
-def test_class_unlabelled_at_one_site(made):
-    plant = made.plants["unlabelled_class"]
+def test_class_unlabeled_at_one_site(made):
+    plant = made.plants["unlabeled_class"]
     (name,) = plant["categories"]
     site_b = {
         index
         for index, image in made.images.items()
         if image["file_name"].startswith("site_b/")
     }
-    labelled_at_b = {
+    labeled_at_b = {
         made.names[record["category_id"]]
         for record in made.coco["annotations"]
         if record["image_id"] in site_b
     }
     rare = made.plants["rare_class_with_commonest"]["categories"][0]
-    assert set(made.names.values()) - labelled_at_b == {name, rare}
+    assert set(made.names.values()) - labeled_at_b == {name, rare}
     assert set(plant["image_ids"]) <= site_b
     assert set(plant["image_ids"]) == {box["image_id"] for box in plant["boxes"]}
     share = len(plant["image_ids"]) / (

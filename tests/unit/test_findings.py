@@ -10,10 +10,10 @@ import pytest
 import fiftyone_coco_audit.rules  # noqa: F401  (fills the registry)
 from fiftyone_coco_audit.auditing import examine
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.findings import RULES, Finding, told_once
-from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.findings import RULES, Finding, without_repeats
+from fiftyone_coco_audit.objects import LabeledImages
 from fiftyone_coco_audit.rules.selection import rules_not_run, selected_rules
-from tests.labelled import evidence_of, labelled, statistics_of
+from tests.labeled import evidence_of, labeled, statistics_of
 
 
 def finding(code: str, *classes: str) -> Finding:
@@ -24,7 +24,7 @@ def finding(code: str, *classes: str) -> Finding:
 
 
 def codes(*findings: Finding) -> list[str]:
-    return [one.code for one in told_once(findings)]
+    return [one.code for one in without_repeats(findings)]
 
 
 def test_a_finding_that_follows_from_another_is_left_out():
@@ -53,10 +53,10 @@ def test_rules_that_others_have_added_imply_nothing():
     assert codes(own, finding("CA120")) == ["OWN1", "CA120"]
 
 
-def rare(whole: int | None) -> LabelledImages:
+def rare(whole: int | None) -> LabeledImages:
     """Five images: 60 cats, one dog, no bird."""
     rows = [(n % 5, "cat", [9.0 * (n // 5), 1, 8, 8]) for n in range(60)]
-    made = labelled(
+    made = labeled(
         [(200, 100)] * 5, [*rows, (1, "dog", [150, 50, 20, 20])], ["bird", "cat", "dog"]
     )
     return replace(made, whole=whole)
@@ -98,7 +98,7 @@ def test_severity_and_advice_of_what_was_found_come_before_those_of_the_rule():
         (0, "cat", [60 * (n % 10), 60 * (n // 10), *side])
         for n, side in enumerate(sides)
     ]
-    made = labelled([(640, 640)], rows)
+    made = labeled([(640, 640)], rows)
 
     class Read:
         label_field = "ground_truth"

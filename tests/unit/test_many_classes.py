@@ -13,7 +13,7 @@ import fiftyone_coco_audit.rules  # noqa: F401  (fills the registry)
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.findings import RULES
-from tests.labelled import evidence_by_code, labelled, statistics_of
+from tests.labeled import evidence_by_code, labeled, statistics_of
 
 #: ImageNet-21k
 MANY = 21_841
@@ -34,7 +34,7 @@ def two_objects(num_classes: int = MANY):
     names = [f"n{row:08d}" for row in range(num_classes)]
     rows = [(0, names[3], [10, 10, 50, 40]), (0, names[-1], [80, 10, 50, 40])]
     paths = ["a/0.jpg", "b/1.jpg"]
-    return labelled([(200, 100)] * 2, rows, names, filepaths=paths)
+    return labeled([(200, 100)] * 2, rows, names, filepaths=paths)
 
 
 @pytest.mark.parametrize("num_classes", [MANY, 100_000])
@@ -55,7 +55,7 @@ def test_rare_classes_that_are_never_apart_are_found_among_many():
     rows += [(n // 5, leaf, [80, 50, 50, 40]) for n in range(100)]
     rows += [(n, ladybug, [80, 10, 5, 4]) for n in range(6)]
     rows += [(20 + n, name, [10, 10, 9, 9]) for n, name in enumerate(others * 3)]
-    made = labelled([(200, 100)] * 60, rows, names)
+    made = labeled([(200, 100)] * 60, rows, names)
     found = {}
     used = peak(
         lambda: found.update(evidence_by_code(["CA407", "CA411"], statistics_of(made)))

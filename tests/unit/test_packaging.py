@@ -65,7 +65,7 @@ def test_plugin_and_package_ask_for_the_same_fiftyone():
     assert f"fiftyone{PLUGIN['fiftyone']['version']}" in PROJECT["dependencies"]
 
 
-def test_plugin_and_package_have_the_same_licence_and_description():
+def test_plugin_and_package_have_the_same_license_and_description():
     assert PLUGIN["license"] == PROJECT["license"]
     assert PLUGIN["description"] == PROJECT["description"]
 

@@ -204,7 +204,7 @@ def test_images_too_large_for_a_mask():
     assert isinstance(result, rle.Broken)
 
 
-def test_broken_text_leaves_its_neighbours_alone():
+def test_broken_text_leaves_its_neighbors_alone():
     mask = np.eye(8, 10, dtype=bool)
     good = {"size": [8, 10], "counts": text_of(mask)}
     bad = [{"size": [8, 10], "counts": c} for c in ("P", "", "oooooooooo", "é", "O")]

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.escaping import markdown_table
 from fiftyone_coco_audit.files import why_no_file
 from fiftyone_coco_audit.panels.blocks import Block, Button, Buttons, Plot, Tab, Text
-from fiftyone_coco_audit.panels.controls import Controls
+from fiftyone_coco_audit.panels.controls import AuditControls
 from fiftyone_coco_audit.panels.figures import (
     BLUE,
-    GREY,
+    GRAY,
     ORANGE,
     PURPLE,
     RED,
@@ -32,7 +32,7 @@ from fiftyone_coco_audit.panels.figures import (
 )
 from fiftyone_coco_audit.panels.pictures import picture_of
 from fiftyone_coco_audit.panels.selections import Selection
-from fiftyone_coco_audit.panels.session import Reading
+from fiftyone_coco_audit.panels.session import LoadedField
 from fiftyone_coco_audit.panels.tabs.shared import (
     MOST_CLASSES,
     anchors_controls,
@@ -53,12 +53,12 @@ from fiftyone_coco_audit.statistics.anchors import AnchorMatches
 from fiftyone_coco_audit.statistics.overview import Statistics
 from fiftyone_coco_audit.wording import counted, percent, quoted
 
-_COLORS = (BLUE, GREY, ORANGE)
+_COLORS = (BLUE, GRAY, ORANGE)
 _SCORE_BINS = 20
 _CODE_WIDTH = 56
 
 
-def build(reading: Reading, controls: Controls) -> Tab:
+def build(reading: LoadedField, controls: AuditControls) -> Tab:
     """Which objects the anchors of a detector match at the network's input."""
     statistics = audited(reading, controls)
     matches = statistics.anchor_matches
@@ -111,7 +111,7 @@ def _status(matches: AnchorMatches) -> Plot:
     )
 
 
-def _proposed(statistics: Statistics, controls: Controls) -> list[Block]:
+def _proposed(statistics: Statistics, controls: AuditControls) -> list[Block]:
     """Better anchors, once they were asked for, or the button that asks."""
     if controls.proposed != controls.network:
         ask = Button(
@@ -151,7 +151,7 @@ def _proposed(statistics: Statistics, controls: Controls) -> list[Block]:
         ),
         Buttons(
             "use_anchors",
-            [Button("use", "Use these anchors", Controls.of_anchors(text))],
+            [Button("use", "Use these anchors", AuditControls.of_anchors(text))],
         ),
     ]
 
@@ -167,25 +167,25 @@ def _shapes(level: AnchorLevel) -> str:
     return ", ".join(f"{w:.0f}\u2060x\u2060{h:.0f}" for w, h in level.shapes)
 
 
-def _drawn(reading: Reading, matches: AnchorMatches, sample: str) -> list[Block]:
+def _drawn(reading: LoadedField, matches: AnchorMatches, sample: str) -> list[Block]:
     """The anchors at their true size over a sample, beside its objects."""
-    labelled = matches.labelled
+    labeled = matches.labeled
     lost = np.bincount(
-        labelled.objects.image[matches.status != POSITIVE], minlength=len(labelled)
+        labeled.objects.image[matches.status != POSITIVE], minlength=len(labeled)
     )
-    shown = np.flatnonzero(np.bincount(labelled.objects.image))
+    shown = np.flatnonzero(np.bincount(labeled.objects.image))
     # Those that show the most of what is wrong come first
     order = shown[np.argsort(-lost[shown], kind="stable")]
-    ids = reading.labelled.sample_ids(np.arange(len(labelled)))
+    ids = reading.labeled.sample_ids(np.arange(len(labeled)))
     image = ids.index(sample) if sample in ids else int(order[0])
     place = np.flatnonzero(order == image)
     following = order[(int(place[0]) + 1) % len(order) if len(place) else 0]
-    path = labelled.filepaths[image]
-    width, height = labelled.size[image].tolist()
+    path = labeled.filepaths[image]
+    width, height = labeled.size[image].tolist()
     picture = picture_of(path, int(max(width, height)))
     found = anchors_over_image(matches, image)
     rows = found.object[found.object != NO_OBJECT]
-    box = labelled.objects.box[rows]
+    box = labeled.objects.box[rows]
     best, samples = found.box[: len(rows)], found.box[len(rows) :]
     matched, status = found.matched[: len(rows)], matches.status[rows]
     what = "anchor" if matches.anchors.has_anchors else "location"
@@ -205,7 +205,7 @@ def _drawn(reading: Reading, matches: AnchorMatches, sample: str) -> list[Block]
             picture,
             (width, height),
             [
-                Outlines(f"{what}s of one cell", samples, GREY, "dot", shown=False),
+                Outlines(f"{what}s of one cell", samples, GRAY, "dot", shown=False),
                 Outlines(f"best {what}", best[matched], YELLOW, "dash"),
                 Outlines("object, positive", box[matched], BLUE),
                 Outlines("object, ignored", box[~matched & ~unreachable], PURPLE),
@@ -236,8 +236,8 @@ def _drawn(reading: Reading, matches: AnchorMatches, sample: str) -> list[Block]
 
 def _told(matches: AnchorMatches, row: int, iou: float) -> str:
     """What is said of an object and its best anchor."""
-    labelled = matches.labelled
-    name = labelled.classes[labelled.objects.category[row]]
+    labeled = matches.labeled
+    name = labeled.classes[labeled.objects.category[row]]
     width, height = matches.box[row, 2:].tolist()
     level = matches.anchors.levels[matches.best_level[row]]
     told = [f"{name}, {width:.0f} x {height:.0f} px at the input"]
@@ -259,7 +259,7 @@ def _score(matches: AnchorMatches) -> Plot:
     if not by_ratio:
         grid = float((matches.best_shape_iou - matches.best_iou).mean())
         advice = (
-            f"With the centres aligned it would be {number(round(grid, 3))} more on "
+            f"With the centers aligned it would be {number(round(grid, 3))} more on "
             "average; that is what the grid costs."
         )
     return Plot(
@@ -367,7 +367,7 @@ def _by_class(matches: AnchorMatches) -> Plot:
         "by_class",
         headline,
         matches,
-        matches.labelled.objects.category,
+        matches.labeled.objects.category,
         shown,
         list(frame.index),
     )

@@ -14,10 +14,10 @@ from fiftyone_coco_audit.panels.blocks import (
     Row,
     Tab,
 )
-from fiftyone_coco_audit.panels.controls import Controls
+from fiftyone_coco_audit.panels.controls import AuditControls
 from fiftyone_coco_audit.panels.figures import (
     BLUE,
-    GREY,
+    GRAY,
     ORANGE,
     bars,
     heat_map,
@@ -25,7 +25,7 @@ from fiftyone_coco_audit.panels.figures import (
     scatter,
 )
 from fiftyone_coco_audit.panels.selections import Selection
-from fiftyone_coco_audit.panels.session import Reading
+from fiftyone_coco_audit.panels.session import LoadedField
 from fiftyone_coco_audit.panels.tabs import sets, sources
 from fiftyone_coco_audit.panels.tabs.shared import (
     MOST_CLASSES,
@@ -48,7 +48,7 @@ _DEFAULT_EXPONENT = 0.5
 _MOST_SIDE_EFFECTS = 5
 
 
-def build(reading: Reading, controls: Controls) -> Tab:
+def build(reading: LoadedField, controls: AuditControls) -> Tab:
     """How many of each class, which occur together, and what resampling does."""
     statistics = audited(reading, controls).classes
     if not statistics.objects.any():
@@ -85,7 +85,7 @@ def build(reading: Reading, controls: Controls) -> Tab:
 
 
 def _resampling(
-    statistics: ClassStatistics, controls: Controls
+    statistics: ClassStatistics, controls: AuditControls
 ) -> tuple[ResamplingEffect, list[Control]]:
     """What is set of resampling, in place of what cannot be read the proposal."""
     exponent, exponent_error = _DEFAULT_EXPONENT, ""
@@ -165,7 +165,7 @@ def _counts(
             names,
             {"objects": objects, "images": images},
             "objects, and images that show the class",
-            colors=(BLUE, GREY),
+            colors=(BLUE, GRAY),
             longest=longest,
         ),
         pick,
@@ -332,7 +332,7 @@ def _resampled(effect: ResamplingEffect, rarest_first: NDArray[np.int64]) -> Plo
                 "images after resampling": effect.images_after[shown],
             },
             "images per epoch that show the class",
-            colors=(GREY, ORANGE),
+            colors=(GRAY, ORANGE),
             hover=[text.partition(": ")[2] for text in hover],
             number_format=",.0f",
         ),

@@ -14,8 +14,8 @@ from fiftyone_coco_audit.panels.blocks import (
     Tab,
     Text,
 )
-from fiftyone_coco_audit.panels.controls import Controls
-from fiftyone_coco_audit.panels.session import Reading
+from fiftyone_coco_audit.panels.controls import AuditControls
+from fiftyone_coco_audit.panels.session import LoadedField
 from fiftyone_coco_audit.panels.tabs.shared import (
     anchors_controls,
     audited,
@@ -25,9 +25,9 @@ from fiftyone_coco_audit.panels.tabs.shared import (
 from fiftyone_coco_audit.wording import counted, listed
 
 
-def build(reading: Reading, controls: Controls) -> Tab:
+def build(reading: LoadedField, controls: AuditControls) -> Tab:
     """What the rules have found, the gravest first."""
-    if not len(reading.labelled.images):
+    if not len(reading.labeled.images):
         return without_objects(reading)
     statistics = audited(reading, controls)
     found = reading.findings(statistics, *controls.rules())
@@ -43,7 +43,7 @@ def build(reading: Reading, controls: Controls) -> Tab:
     # What is ignored, what had to be assumed, and what was not examined
     understood = [
         Text(f"note{n}", markdown(note))
-        for n, note in enumerate([*reading.labelled.notes, *not_run])
+        for n, note in enumerate([*reading.labeled.notes, *not_run])
     ]
     headline = Text("headline", f"**{told or 'No findings: all rules are satisfied'}**")
     return Tab(
@@ -59,7 +59,7 @@ def _name(finding: Finding) -> str:
     return f"{finding.code}_{blake2b(repr(what).encode(), digest_size=6).hexdigest()}"
 
 
-def _rules(controls: Controls) -> list[Block]:
+def _rules(controls: AuditControls) -> list[Block]:
     """That not all rules are run as they are by default, and how to have them all."""
     left_out, thresholds = controls.rules()
     told = []
@@ -69,7 +69,7 @@ def _rules(controls: Controls) -> list[Block]:
         told.append(f"other thresholds for {listed(sorted(thresholds))}")
     if not told:
         return []
-    everything = Button("all", "Run all rules", Controls.of_rules([], {}))
+    everything = Button("all", "Run all rules", AuditControls.of_rules([], {}))
     return [
         Text("rules", f"As in the last audit: {', '.join(told)}."),
         Buttons("all_rules", [everything]),

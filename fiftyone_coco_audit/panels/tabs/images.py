@@ -9,7 +9,7 @@ import numpy as np
 
 from fiftyone_coco_audit.escaping import markdown_table
 from fiftyone_coco_audit.panels.blocks import Block, Plot, Tab, Text
-from fiftyone_coco_audit.panels.controls import Controls
+from fiftyone_coco_audit.panels.controls import AuditControls
 from fiftyone_coco_audit.panels.figures import (
     Bins,
     histogram,
@@ -17,7 +17,7 @@ from fiftyone_coco_audit.panels.figures import (
     scatter,
 )
 from fiftyone_coco_audit.panels.selections import Selection
-from fiftyone_coco_audit.panels.session import Reading
+from fiftyone_coco_audit.panels.session import LoadedField
 from fiftyone_coco_audit.panels.tabs.shared import (
     audited,
     image_bins,
@@ -37,7 +37,7 @@ _MOST_SIZES = 1_500
 _SAVING = 0.01
 
 
-def build(reading: Reading, controls: Controls) -> Tab:
+def build(reading: LoadedField, controls: AuditControls) -> Tab:
     """Sizes and shapes of the images, and what resizing does to them."""
     statistics = audited(reading, controls).images
     if not len(statistics):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.escaping import markdown_table
 from fiftyone_coco_audit.panels.blocks import Block, Choice, Pick, Plot, Tab, Text
-from fiftyone_coco_audit.panels.controls import Controls
+from fiftyone_coco_audit.panels.controls import AuditControls
 from fiftyone_coco_audit.panels.figures import (
     ORANGE,
     Bins,
@@ -21,7 +21,7 @@ from fiftyone_coco_audit.panels.figures import (
     number,
 )
 from fiftyone_coco_audit.panels.selections import Selection
-from fiftyone_coco_audit.panels.session import Reading
+from fiftyone_coco_audit.panels.session import LoadedField
 from fiftyone_coco_audit.panels.tabs.shared import (
     MOST_CLASSES,
     audited,
@@ -54,7 +54,7 @@ class _Chosen:
 
     @property
     def rows(self) -> NDArray[np.int64]:
-        categories = self.statistics.labelled.objects.category
+        categories = self.statistics.labeled.objects.category
         if self.category is None:
             return np.arange(len(categories))
         return np.flatnonzero(categories == self.category)
@@ -63,20 +63,20 @@ class _Chosen:
     def name(self) -> str:
         if self.category is None:
             return "objects"
-        return f"{quoted(self.statistics.labelled.classes[self.category])} objects"
+        return f"{quoted(self.statistics.labeled.classes[self.category])} objects"
 
     def pick(self, group: NDArray[np.int64], rows: NDArray[np.int64]) -> Pick:
         """A selection of the rows whose group is the mark."""
         return lambda trace, mark: Selection(objects=rows[group == mark])
 
 
-def build(reading: Reading, controls: Controls) -> Tab:
-    """Sizes, shapes and places of the objects, as labelled and at the input."""
+def build(reading: LoadedField, controls: AuditControls) -> Tab:
+    """Sizes, shapes and places of the objects, as labeled and at the input."""
     statistics = audited(reading, controls)
-    labelled = statistics.labelled
-    if not len(labelled.objects):
+    labeled = statistics.labeled
+    if not len(labeled.objects):
         return without_objects(reading)
-    names = list(labelled.classes)
+    names = list(labeled.classes)
     present = np.flatnonzero(statistics.classes.objects)
     category = names.index(controls.class_name) if controls.class_name in names else -1
     chosen = _Chosen(statistics, category if category in present else None)
@@ -146,7 +146,7 @@ def _alternatives(statistics: Statistics) -> Text:
         told.append(
             f"From `{policy}` on, 95% of the objects have {SMALL_INPUT} px or more."
         )
-    tiles = propose_tiling(statistics.labelled, statistics.resize, SMALL_INPUT)
+    tiles = propose_tiling(statistics.labeled, statistics.resize, SMALL_INPUT)
     if tiles is not None:
         plan, left = tiles.plan, tiles.share_below(SMALL_INPUT)
         share = float(tiles.cut.mean())
@@ -175,7 +175,7 @@ def _smallest_input(statistics: Statistics) -> Plot | None:
     order = np.argsort(-np.nan_to_num(side), kind="stable")
     shown = order[: min(MOST_CLASSES, int(np.isfinite(side).sum()))]
     names = statistics.classes.names_of(shown)
-    category = statistics.labelled.objects.category
+    category = statistics.labeled.objects.category
     decides = statistics.network_input.input_size <= limit[category]
     deciding = np.bincount(category[decides], minlength=len(side))
     present = statistics.resize.width
@@ -224,7 +224,7 @@ def _small_by_class(statistics: Statistics) -> Plot:
             f"{percent(share[shown[0]])}.{hidden_classes(len(shown), worth, 'worst')}"
         )
     small = statistics.network_input.input_size < SMALL_INPUT
-    category = statistics.labelled.objects.category
+    category = statistics.labeled.objects.category
     return Plot(
         "small_by_class",
         headline,
@@ -401,8 +401,8 @@ def _border(chosen: _Chosen) -> Plot:
 
 
 def _per_image(chosen: _Chosen) -> Plot:
-    labelled = chosen.statistics.labelled
-    numbers = np.bincount(labelled.objects.image[chosen.rows], minlength=len(labelled))
+    labeled = chosen.statistics.labeled
+    numbers = np.bincount(labeled.objects.image[chosen.rows], minlength=len(labeled))
     headline = (
         f"{percent(float((numbers == 0).mean()))} of the images have no {chosen.name}; "
         f"the median has {number(float(np.median(numbers)))}, the fullest "

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.escaping import markdown, markdown_list
 from fiftyone_coco_audit.panels.blocks import Block, Choice, Plot, Row, Text
-from fiftyone_coco_audit.panels.controls import Controls
+from fiftyone_coco_audit.panels.controls import AuditControls
 from fiftyone_coco_audit.panels.figures import (
     BLUE,
     ORANGE,
@@ -17,7 +17,7 @@ from fiftyone_coco_audit.panels.figures import (
 )
 from fiftyone_coco_audit.panels.parts import images_of, parts_of, rows_of
 from fiftyone_coco_audit.panels.selections import Selection
-from fiftyone_coco_audit.panels.session import Reading
+from fiftyone_coco_audit.panels.session import LoadedField
 from fiftyone_coco_audit.panels.tabs.shared import MOST_CLASSES
 from fiftyone_coco_audit.statistics.drift import (
     IMAGE_PROPERTIES,
@@ -34,7 +34,7 @@ _NONE = "-"
 _COLORS = (BLUE, ORANGE)
 
 
-def blocks(reading: Reading, controls: Controls) -> list[Block]:
+def blocks(reading: LoadedField, controls: AuditControls) -> list[Block]:
     """How two sets differ in their classes, and in what is chosen."""
     parts = parts_of(reading)
     if len(parts) < 2:
@@ -84,19 +84,19 @@ class _Compared:
 
     def __init__(
         self,
-        reading: Reading,
+        reading: LoadedField,
         images: tuple[NDArray[np.int64], NDArray[np.int64]],
         names: tuple[str, str],
     ) -> None:
-        labelled = reading.labelled.images
+        labeled = reading.labeled.images
         self.images, self.names = images, names
-        self._rows = tuple(rows_of(labelled, one) for one in images)
-        first, second = (labelled.part(one) for one in images)
+        self._rows = tuple(rows_of(labeled, one) for one in images)
+        first, second = (labeled.part(one) for one in images)
         self._comparison = Comparison(first, second, names)
 
     @classmethod
     def of(
-        cls, reading: Reading, parts: tuple[str, str], names: dict[str, str]
+        cls, reading: LoadedField, parts: tuple[str, str], names: dict[str, str]
     ) -> _Compared:
         """Two parts of what is audited."""
         first, second = (images_of(reading, part) for part in parts)

@@ -12,10 +12,10 @@ from fiftyone_coco_audit.panels.blocks import (
     Tab,
     Text,
 )
-from fiftyone_coco_audit.panels.controls import CUSTOM, Controls
+from fiftyone_coco_audit.panels.controls import CUSTOM, AuditControls
 from fiftyone_coco_audit.panels.figures import Bins
 from fiftyone_coco_audit.panels.selections import Selection
-from fiftyone_coco_audit.panels.session import Reading
+from fiftyone_coco_audit.panels.session import LoadedField
 from fiftyone_coco_audit.statistics.anchor_sets import PRESETS
 from fiftyone_coco_audit.statistics.overview import Statistics
 
@@ -50,19 +50,19 @@ _MODES = (
 )
 
 
-def without_objects(reading: Reading) -> Tab:
+def without_objects(reading: LoadedField) -> Tab:
     """The tab of a set that has nothing to be shown, and what to do about it."""
-    if not len(reading.labelled.images):
+    if not len(reading.labeled.images):
         return Tab([Text("none", NO_IMAGES), IMPORT])
     return Tab([Text("none", NO_OBJECTS)])
 
 
-def audited(reading: Reading, controls: Controls) -> Statistics:
+def audited(reading: LoadedField, controls: AuditControls) -> Statistics:
     """The statistics with the resize policy and the anchors that are set."""
     return reading.statistics(controls.resize()[0], controls.anchor_set()[0])
 
 
-def resize_controls(controls: Controls) -> list[Control]:
+def resize_controls(controls: AuditControls) -> list[Control]:
     """The controls of the resize policy."""
     mode = Choice("resize_mode", "Resize", _MODES, controls.resize_mode)
     if controls.resize_mode == "none":
@@ -76,7 +76,7 @@ def resize_controls(controls: Controls) -> list[Control]:
     return [mode, size]
 
 
-def anchors_controls(controls: Controls) -> list[Control]:
+def anchors_controls(controls: AuditControls) -> list[Control]:
     """The controls of the anchors: a preset, or text."""
     presets = [(name, name) for name in PRESETS]
     choice = Choice(

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.panels.blocks import Block, Choice, Plot, Row, Text
-from fiftyone_coco_audit.panels.controls import Controls
+from fiftyone_coco_audit.panels.controls import AuditControls
 from fiftyone_coco_audit.panels.figures import heat_map
 from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.panels.tabs.shared import MOST_CLASSES, hidden_classes
@@ -17,14 +17,14 @@ from fiftyone_coco_audit.wording import counted, named, percent
 _NO_SOURCES = (
     "**Where the images are from cannot be told**, as they are in one folder and have "
     "no tags. Tag the images of each camera, site or set, to see here which classes "
-    "are not labelled in all of them."
+    "are not labeled in all of them."
 )
 
 
-def blocks(statistics: ClassStatistics, controls: Controls) -> list[Block]:
+def blocks(statistics: ClassStatistics, controls: AuditControls) -> list[Block]:
     """How often each source shows each class, and which lacks one that others have."""
-    labelled = statistics.labelled
-    found = {"folder": folders(labelled.filepaths), "tag": tagged(labelled.tags)}
+    labeled = statistics.labeled
+    found = {"folder": folders(labeled.filepaths), "tag": tagged(labeled.tags)}
     found = {kind: sources for kind, sources in found.items() if len(sources)}
     if not found:
         return [Text("no_sources", _NO_SOURCES)]
@@ -94,7 +94,7 @@ def _headline(
     more = len(missing) - 1
     others = f" {counted(more, 'more gap')} {'is' if more == 1 else 'are'} marked."
     return (
-        f"{named(statistics.names_of([category]))} is labelled in none of the "
+        f"{named(statistics.names_of([category]))} is labeled in none of the "
         f"{counted(int(images), 'image')} of the {kind} "
         f"{named(gaps.sources.names[source : source + 1])}; elsewhere it is in "
         f"{percent(expected / images)}.{others if more else ''}"

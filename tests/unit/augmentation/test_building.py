@@ -2,7 +2,7 @@ import albumentations as A
 import pytest
 
 from fiftyone_coco_audit.augmentation.building import (
-    Draft,
+    PipelineDraft,
     options_of,
     text_of,
     value_of,
@@ -21,12 +21,12 @@ TRANSFORMS = [
 
 
 def built(*transforms, **kwargs):
-    return Draft.of(Pipeline.parse(A.Compose(list(transforms), **kwargs)))
+    return PipelineDraft.of(Pipeline.parse(A.Compose(list(transforms), **kwargs)))
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_draft_is_the_pipeline_it_began_with(name):
-    draft = Draft.from_json(Draft.of(preset(name)).to_json())
+    draft = PipelineDraft.from_json(PipelineDraft.of(preset(name)).to_json())
     assert draft.pipeline().to_dict() == preset(name).to_dict()
 
 

@@ -46,7 +46,7 @@ def test_transforms_of_volumes_of_other_images_and_of_code_are_left_out():
     assert list(offered) == sorted(offered)
 
 
-def test_what_moves_pixels_is_told_from_what_changes_colours():
+def test_what_moves_pixels_is_told_from_what_changes_colors():
     assert transform_types()["Rotate"].moves_pixels
     assert not transform_types()["Blur"].moves_pixels
     assert transform_types()["Rotate"].p == 0.5

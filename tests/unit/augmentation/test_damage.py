@@ -27,13 +27,13 @@ def white():
 
 
 def grid():
-    """The centres of all pixels, from the centre of the image."""
+    """The centers of all pixels, from the center of the image."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     return x + 0.5 - WIDTH / 2, y + 0.5 - HEIGHT / 2
 
 
 def ellipse(a, b):
-    """An ellipse about the centre of the image, and its box."""
+    """An ellipse about the center of the image, and its box."""
     x, y = grid()
     box = [WIDTH / 2 - a, HEIGHT / 2 - b, 2 * a, 2 * b]
     return (x / a) ** 2 + (y / b) ** 2 <= 1, box
@@ -60,7 +60,7 @@ HARMLESS = {
     "turn": A.Rotate((90, 90), p=1),
     "turns": A.RandomRotate90(p=1),
     "constant padding": A.PadIfNeeded(700, 900, border_mode=0, p=1),
-    "colours": A.ColorJitter(p=1),
+    "colors": A.ColorJitter(p=1),
     "half size": A.Resize(HEIGHT // 2, WIDTH // 2, p=1),
     "double size": A.Resize(2 * HEIGHT, 2 * WIDTH, p=1),
     "stretch": A.Resize(HEIGHT, WIDTH // 2, p=1),
@@ -78,7 +78,7 @@ def test_what_keeps_labels_whole_is_no_damage(name, masked):
     assert table.looseness[0] == pytest.approx(1, abs=0.02)
     assert table.truncated[0] == pytest.approx(0, abs=1e-3)
     assert table.held[0] == pytest.approx(1, abs=1e-3)
-    assert table.unlabelled[0] == table.occluded[0] == 0
+    assert table.unlabeled[0] == table.occluded[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_padding_by_reflection_turns_two_boxes_into_six():
     boxes = [[100, 100, 50, 40], [300, 200, 60, 60]]
     table, drawn = damage(padding, boxes)
     if ONE_BOX_AT_A_TIME:
-        assert kinds(table, 0) == kinds(table, 1) == {"unlabelled"}
+        assert kinds(table, 0) == kinds(table, 1) == {"unlabeled"}
         return
     assert len(drawn.box) == 6
     np.testing.assert_array_equal(table.boxes, [3, 3])
@@ -227,19 +227,19 @@ class Mirrored(A.Affine):
         return like(bboxes, moved)
 
 
-def test_mirrored_copies_without_a_box_are_unlabelled():
+def test_mirrored_copies_without_a_box_are_unlabeled():
     # Moved by 100 to the right, the mirrored image begins left of the object
     shift = {"translate_px": {"x": (100, 100), "y": (0, 0)}, "border_mode": 2, "p": 1}
     table, drawn = damage(made(Mirrored, **shift), [[10, 50, 40, 30]])
-    assert table.unlabelled[0] == 40 * 30
+    assert table.unlabeled[0] == 40 * 30
     assert table.pixels[0] == 2 * 40 * 30
-    assert kinds(table) == {"unlabelled"}
+    assert kinds(table) == {"unlabeled"}
     target = make_target(white(), np.array([[10, 50, 40, 30.0]]))
-    mask = drawn.unlabelled_mask(target, 0)
+    mask = drawn.unlabeled_mask(target, 0)
     assert mask.sum() == 1200 and mask[50:80, 50:90].all()
     # Albumentations 2 makes a box for each copy
     table, _ = damage(made(A.Affine, **shift), [[10, 50, 40, 30]])
-    assert kinds(table) == {"unlabelled" if ONE_BOX_AT_A_TIME else "multiplied"}
+    assert kinds(table) == {"unlabeled" if ONE_BOX_AT_A_TIME else "multiplied"}
 
 
 def test_an_object_that_is_seen_without_a_box_is_dropped():
@@ -248,8 +248,8 @@ def test_an_object_that_is_seen_without_a_box_is_dropped():
         bbox_params=made(A.BboxParams, format="coco", min_visibility=0.6),
     )
     table, _ = damage(pipeline, [[50, 50, 100, 20], [92, 100, 100, 20]])
-    assert kinds(table, 0) == {"dropped", "unlabelled"}
-    assert table.unlabelled[0] == 1000
+    assert kinds(table, 0) == {"dropped", "unlabeled"}
+    assert table.unlabeled[0] == 1000
     assert kinds(table, 1) == set()
 
 
@@ -366,7 +366,7 @@ def test_labels_that_change_hands_are_found():
     category = np.array([1, 3])
     table, _ = damage(Permuted(p=1), boxes, category=category)
     assert table.swapped.tolist() == [True, True]
-    assert kinds(table) == {"empty", "swapped", "unlabelled"}
+    assert kinds(table) == {"empty", "swapped", "unlabeled"}
     table, _ = damage(Renamed(p=1), boxes, category=category)
     assert table.swapped.tolist() == [True, False]
     table, _ = damage(A.NoOp(p=1), boxes, category=category)
@@ -484,7 +484,7 @@ def test_presets_do_to_real_labels_what_they_say(shared_data):
     }
     assert shares["minimal"].sum() == 0
     assert shares["detectron2"].sum() == 0
-    copies = "unlabelled" if ONE_BOX_AT_A_TIME else "multiplied"
+    copies = "unlabeled" if ONE_BOX_AT_A_TIME else "multiplied"
     assert shares["reflection_padding"][copies] > 0.1
     assert shares["rotation"]["loose"] > 0.1
     assert shares["cropping_rotation"]["gone"] > 0.05

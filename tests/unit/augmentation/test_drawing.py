@@ -22,7 +22,7 @@ BLUE, GREEN = (0, 0, 255), (0, 255, 0)
 WHITE = (255, 255, 255)
 
 
-def grey(height=100, width=200):
+def gray(height=100, width=200):
     return np.full((height, width, 3), 100, np.uint8)
 
 
@@ -35,7 +35,7 @@ def ellipse(box, height=100, width=200):
 
 def two_objects(masks=True):
     boxes = np.array([[20.0, 30, 40, 50], [120, 20, 60, 40]])
-    return make_target(grey(), boxes, [ellipse(b) for b in boxes] if masks else None)
+    return make_target(gray(), boxes, [ellipse(b) for b in boxes] if masks else None)
 
 
 def is_color(picture, color):
@@ -103,7 +103,7 @@ def test_striped_is_what_is_seen_outside_of_boxes():
     # A box of half the object's width is what the pipeline leaves of the first
     boxes = np.array([[20.0, 30, 40, 50], [120, 20, 60, 40]])
     masks = [ellipse(box) for box in boxes]
-    target = make_target(grey(), boxes, masks)
+    target = make_target(gray(), boxes, masks)
     drawn = run(nothing(), target)
     drawn.box[0, 2] = 20
     picture = picture_after(target, drawn, ["", ""], [BLUE, GREEN], width=200)
@@ -112,17 +112,17 @@ def test_striped_is_what_is_seen_outside_of_boxes():
     )
     changed = (picture != whole).any(axis=2)
     # The box ends at 40, a pixel more is a matter of rounding, and the old box at 60
-    unlabelled = masks[0].copy()
-    unlabelled[:, :42] = unlabelled[:, 59:] = False
-    assert unlabelled.sum() > 500
-    assert changed[unlabelled].all()
-    assert (is_color(picture, HARM) & unlabelled).sum() > 0.3 * unlabelled.sum()
+    unlabeled = masks[0].copy()
+    unlabeled[:, :42] = unlabeled[:, 59:] = False
+    assert unlabeled.sum() > 500
+    assert changed[unlabeled].all()
+    assert (is_color(picture, HARM) & unlabeled).sum() > 0.3 * unlabeled.sum()
     assert not changed[:, :38].any()
     assert not changed[:, 62:].any()
 
 
 def test_copies_have_stripes_where_no_box_is():
-    target = make_target(grey(), np.array([[0.0, 0, 20, 20]]))
+    target = make_target(gray(), np.array([[0.0, 0, 20, 20]]))
     padding = A.PadIfNeeded(200, 200, border_mode=cv2.BORDER_REFLECT, p=1)
     drawn = run(Pipeline.parse(padding), target)
     # Whatever boxes the version makes of copies, the one of the object alone is left
@@ -141,7 +141,7 @@ def test_copies_have_stripes_where_no_box_is():
 
 
 def test_what_a_dropout_covers_is_not_seen():
-    target = make_target(grey(), np.array([[20.0, 20, 100, 60]]))
+    target = make_target(gray(), np.array([[20.0, 20, 100, 60]]))
     pipeline = Pipeline.parse(
         A.Compose(
             [
@@ -227,11 +227,11 @@ def test_names_never_cover_one_another(monkeypatch):
     boxes = np.concatenate(
         [rng.uniform(0, 60, (40, 2)), rng.uniform(4, 30, (40, 2))], 1
     )
-    target = make_target(grey(100, 100), boxes)
+    target = make_target(gray(100, 100), boxes)
     picture = picture_before(target, ["class"] * 40, [BLUE] * 40, width=300)
     # Letters are white only: their number tells how many names there are
     one = picture_before(
-        make_target(grey(100, 100), np.array([[10.0, 50, 30, 30]])),
+        make_target(gray(100, 100), np.array([[10.0, 50, 30, 30]])),
         ["class"],
         [BLUE],
         width=300,
@@ -243,7 +243,7 @@ def test_names_never_cover_one_another(monkeypatch):
 
 
 def test_a_name_that_has_no_room_is_left_out():
-    target = make_target(grey(20, 20), np.array([[2.0, 2, 10, 10]]))
+    target = make_target(gray(20, 20), np.array([[2.0, 2, 10, 10]]))
     plain = picture_before(target, [""], [BLUE], width=40)
     named = picture_before(target, ["far too long a name"], [BLUE], width=40)
     np.testing.assert_array_equal(named, plain)
@@ -258,7 +258,7 @@ def test_letters_of_other_alphabets():
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 900), (900, 3), (480, 640)])
 def test_any_image_and_no_objects(size):
-    target = make_target(grey(*size), np.zeros((0, 4)))
+    target = make_target(gray(*size), np.zeros((0, 4)))
     drawn = run(nothing(), target)
     for picture in (
         picture_before(target, [], [], width=90),
@@ -269,7 +269,7 @@ def test_any_image_and_no_objects(size):
 
 
 def test_boxes_without_an_area_are_not_drawn():
-    target = make_target(grey(), np.array([[500.0, 500, 10, 10]]))
+    target = make_target(gray(), np.array([[500.0, 500, 10, 10]]))
     picture = picture_before(target, ["gone"], [BLUE], width=200)
     assert (picture == 100).all()
 

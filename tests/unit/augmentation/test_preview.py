@@ -9,12 +9,12 @@ from fiftyone_coco_audit.augmentation.drawing import data_uri
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline, preset
 from fiftyone_coco_audit.augmentation.preview import (
     Subject,
-    draw_shots,
     fates,
     fates_by_step,
     pictures,
+    preview_draws,
+    preview_steps,
     rgb,
-    step_shots,
     summary,
 )
 from fiftyone_coco_audit.augmentation.targets import draw_name, make_target, run
@@ -56,7 +56,7 @@ def test_a_subject_says_what_it_is():
 
 def test_draws_are_those_of_the_audit():
     sample, pipeline = subject(LEFT, RIGHT), preset("rotation")
-    shots = draw_shots(pipeline, sample, seed=7, num_draws=3)
+    shots = preview_draws(pipeline, sample, seed=7, num_draws=3)
     assert [shot.title for shot in shots] == ["Draw 1", "Draw 2", "Draw 3"]
     name = draw_name(sample.filepath)
     for draw, shot in enumerate(shots):
@@ -65,17 +65,17 @@ def test_draws_are_those_of_the_audit():
         np.testing.assert_array_equal(shot.drawn.box, expected.box)
         table = measure(sample.target, expected, draw=draw)
         np.testing.assert_array_equal(shot.table.looseness, table.looseness)
-    again = draw_shots(pipeline, sample, seed=7, num_draws=1)[0]
-    other = draw_shots(pipeline, sample, seed=8, num_draws=1)[0]
+    again = preview_draws(pipeline, sample, seed=7, num_draws=1)[0]
+    other = preview_draws(pipeline, sample, seed=8, num_draws=1)[0]
     np.testing.assert_array_equal(again.drawn.image, shots[0].drawn.image)
     assert not np.array_equal(other.drawn.image, shots[0].drawn.image)
 
 
 def test_the_last_step_is_the_draw():
     sample, pipeline = subject(LEFT, RIGHT), preset("final")
-    steps = step_shots(pipeline, sample, seed=7, draw=2)
+    steps = preview_steps(pipeline, sample, seed=7, draw=2)
     assert [shot.title for shot in steps] == [str(step) for step in pipeline.steps]
-    last = draw_shots(pipeline, sample, seed=7, num_draws=3)[2]
+    last = preview_draws(pipeline, sample, seed=7, num_draws=3)[2]
     np.testing.assert_array_equal(steps[-1].drawn.image, last.drawn.image)
     np.testing.assert_array_equal(steps[-1].drawn.box, last.drawn.box)
 
@@ -84,13 +84,13 @@ def test_steps_that_do_nothing_are_told():
     pipeline = of(
         A.HorizontalFlip(p=0), CROP_LEFT, A.LongestMaxSize(100, p=1), A.ToGray(p=1)
     )
-    steps = step_shots(pipeline, subject(LEFT), seed=0, draw=0)
+    steps = preview_steps(pipeline, subject(LEFT), seed=0, draw=0)
     assert [shot.changed for shot in steps] == [False, True, False, True]
 
 
 def test_figures_of_labels_that_are_well():
     flip = of(A.HorizontalFlip(p=1))
-    (shot,) = draw_shots(flip, subject(LEFT, RIGHT), seed=0, num_draws=1)
+    (shot,) = preview_draws(flip, subject(LEFT, RIGHT), seed=0, num_draws=1)
     assert shot.figures() == "2 of 2 kept"
     assert shot.flags() == ["", ""]
     assert summary([shot]) == "No label is harmed in 1 draw."
@@ -100,7 +100,7 @@ def test_figures_of_labels_that_are_well():
 def test_figures_of_lost_and_cut_objects():
     # Of the object in the middle, 30 of 40 columns are cut off
     sample = subject(LEFT, (90, 10, 40, 40), RIGHT)
-    shots = draw_shots(of(CROP_LEFT), sample, seed=0, num_draws=2)
+    shots = preview_draws(of(CROP_LEFT), sample, seed=0, num_draws=2)
     assert shots[0].figures() == "2 of 3 kept, 1 lost, 1 cut"
     assert shots[0].lost.tolist() == [False, False, True]
     assert shots[0].flags() == ["", "cut 75%", ""]
@@ -112,8 +112,8 @@ def test_figures_of_lost_and_cut_objects():
 def test_figures_of_an_object_that_is_seen_without_its_box():
     params = made(A.BboxParams, format="coco", min_visibility=0.9)
     pipeline = of(CROP_LEFT, bbox_params=params)
-    (shot,) = draw_shots(pipeline, subject((80, 10, 40, 40)), seed=0, num_draws=1)
-    assert shot.figures() == "0 of 1 kept, 1 lost, 1 unlabelled"
+    (shot,) = preview_draws(pipeline, subject((80, 10, 40, 40)), seed=0, num_draws=1)
+    assert shot.figures() == "0 of 1 kept, 1 lost, 1 unlabeled"
     assert shot.flags() == ["no box"]
 
 
@@ -125,7 +125,7 @@ def test_figures_of_a_loose_box():
     disc = (x - 99.5) ** 2 + (y - 49.5) ** 2 <= 20**2
     round_one = make_target(sample.target.image, sample.target.box, [disc])
     loose = Subject(**{**vars(sample), "target": round_one})
-    (shot,) = draw_shots(pipeline, loose, seed=0, num_draws=1)
+    (shot,) = preview_draws(pipeline, loose, seed=0, num_draws=1)
     assert shot.figures() == "1 of 1 kept, 1 loose"
     factor = shot.drawn.box[0, 2:].prod() / 40**2
     assert factor == pytest.approx(2, abs=0.1)
@@ -134,14 +134,14 @@ def test_figures_of_a_loose_box():
 
 def test_objects_are_lost_at_a_step():
     pipeline = of(A.HorizontalFlip(p=0), CROP_LEFT, A.HorizontalFlip(p=1))
-    steps = step_shots(pipeline, subject(LEFT, RIGHT), seed=0, draw=0)
+    steps = preview_steps(pipeline, subject(LEFT, RIGHT), seed=0, draw=0)
     assert fates_by_step(steps) == ["", "lost at 2. Crop"]
-    first = step_shots(of(CROP_LEFT), subject(RIGHT), seed=0, draw=0)
+    first = preview_steps(of(CROP_LEFT), subject(RIGHT), seed=0, draw=0)
     assert fates_by_step(first) == ["lost at 1. Crop"]
 
 
 def test_an_empty_pipeline_has_no_steps():
-    steps = step_shots(of(), subject(LEFT), seed=0, draw=0)
+    steps = preview_steps(of(), subject(LEFT), seed=0, draw=0)
     assert steps == []
     assert fates_by_step(steps) == []
     (before,) = pictures(subject(LEFT), steps, [], width=90)
@@ -150,17 +150,17 @@ def test_an_empty_pipeline_has_no_steps():
 
 def test_a_sample_without_objects():
     sample = subject()
-    shots = draw_shots(preset("rotation"), sample, seed=0, num_draws=2)
+    shots = preview_draws(preset("rotation"), sample, seed=0, num_draws=2)
     assert shots[0].figures() == "no objects"
     assert summary(shots) == "There are no labels that a pipeline could harm."
     assert len(pictures(sample, shots, fates(shots), width=90)) == 3
-    steps = step_shots(preset("rotation"), sample, seed=0, draw=0)
+    steps = preview_steps(preset("rotation"), sample, seed=0, draw=0)
     assert fates_by_step(steps) == []
 
 
 def test_there_is_a_picture_of_each_shot():
     sample = subject(LEFT, RIGHT)
-    shots = draw_shots(preset("minimal"), sample, seed=0, num_draws=2)
+    shots = preview_draws(preset("minimal"), sample, seed=0, num_draws=2)
     made = pictures(sample, shots, fates(shots), width=120, zoom=0.5)
     assert [picture.shape for picture in made] == [(60, 120, 3)] + [(120, 120, 3)] * 2
     np.testing.assert_array_equal(made[1], made[2])
@@ -192,8 +192,8 @@ def test_drawing_takes_about_as_long_as_the_pipeline():
             times.append(perf_counter() - start)
         return min(times)
 
-    shots = draw_shots(pipeline, sample, seed=0, num_draws=8)
-    running = seconds(lambda: draw_shots(pipeline, sample, seed=0, num_draws=8))
+    shots = preview_draws(pipeline, sample, seed=0, num_draws=8)
+    running = seconds(lambda: preview_draws(pipeline, sample, seed=0, num_draws=8))
     drawing = seconds(
         lambda: [
             data_uri(picture)

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from fiftyone_coco_audit.objects import LabelledImages
-from tests.labelled import labelled
+from fiftyone_coco_audit.objects import LabeledImages
+from tests.labeled import labeled
 
 CLASSES = ("zebra", "ant", "mole", "cat", "bee")
 SIZES = ((160, 120), (120, 160), (200, 100), (128, 128), (90, 150))
@@ -26,7 +26,7 @@ def image_id(position: int) -> int:
 
 
 def make_set(folder: Path, count: int = 20, seed: int = 3, turned: int = 0):
-    """Images of noise, colour and rectangles, the last ones turned by EXIF."""
+    """Images of noise, color and rectangles, the last ones turned by EXIF."""
     random = np.random.default_rng(seed)
     sizes, rows, paths = [], [], []
     for position in range(count):
@@ -51,7 +51,7 @@ def make_set(folder: Path, count: int = 20, seed: int = 3, turned: int = 0):
         image.save(path, exif=exif)
         sizes.append((width, height))
         paths.append(str(path))
-    return labelled(sizes, rows, CLASSES, filepaths=paths)
+    return labeled(sizes, rows, CLASSES, filepaths=paths)
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ class Reader:
         pack: a function that makes of it what the dataset returns
     """
 
-    labels: LabelledImages
+    labels: LabeledImages
     resize: str | None = None
     flip: bool = False
-    mistake: Callable[[Scene, LabelledImages], Scene] = lambda scene, labels: scene
+    mistake: Callable[[Scene, LabeledImages], Scene] = lambda scene, labels: scene
     read: Callable[[str], np.ndarray] | None = None
     pack: Callable[[Scene], Any] | None = None
 
@@ -142,14 +142,14 @@ def unit(scene):
     return scene.boxes / [width, height, width, height]
 
 
-def normalised(image):
+def normalized(image):
     """As PyTorch has it: channels first, by ImageNet's mean and deviation."""
     scaled = (image / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     return np.moveaxis(scaled.astype(np.float32), 2, 0)
 
 
 def torchvision(scene):
-    return normalised(scene.image), {
+    return normalized(scene.image), {
         "boxes": scene.boxes.astype(np.float32),
         "labels": scene.classes + 1,
         "image_id": np.array([image_id(scene.position)]),
@@ -157,7 +157,7 @@ def torchvision(scene):
 
 
 def detr(scene):
-    return normalised(scene.image), {
+    return normalized(scene.image), {
         "boxes": cxcywh(unit(scene)),
         "class_labels": scene.classes,
         "image_id": image_id(scene.position),
@@ -230,17 +230,17 @@ def scaled_twice(scene, labels):
     return scene.boxes * np.tile([width, height] / labels.size[scene.position], 2)
 
 
-def neighbour(scene, labels):
+def neighbor(scene, labels):
     other = (scene.position + 1) % len(labels)
     return original_boxes(replace(scene, position=other), labels)
 
 
-def neighbours_classes(scene, labels):
+def neighbors_classes(scene, labels):
     other = (scene.position + 1) % len(labels)
     return labels.objects.category[labels.objects.image == other]
 
 
-def neighbours_image(scene, labels):
+def neighbors_image(scene, labels):
     path = labels.filepaths[(scene.position + 1) % len(labels)]
     height, width = scene.image.shape[:2]
     return cv2.resize(read_upright(path), (width, height))
@@ -285,7 +285,7 @@ MISTAKES = {
         changed(boxes=lambda s, _: cxcywh(s.boxes)),
         "wrong-box-format",
     ),
-    "normalised is taken for pixels": (
+    "normalized is taken for pixels": (
         changed(boxes=lambda s, _: unit(s)),
         "wrong-box-unit",
     ),
@@ -294,10 +294,10 @@ MISTAKES = {
         "wrong-box-scale",
     ),
     "labels of the next image": (
-        changed(boxes=neighbour, classes=neighbours_classes),
+        changed(boxes=neighbor, classes=neighbors_classes),
         "shuffled-labels",
     ),
-    "the next image": (changed(image=neighbours_image), "shuffled-images"),
+    "the next image": (changed(image=neighbors_image), "shuffled-images"),
     "only the image is flipped": (
         changed(image=lambda s, _: np.ascontiguousarray(s.image[:, ::-1])),
         "image-turned-alone",

@@ -9,7 +9,7 @@ import pytest
 
 from fiftyone_coco_audit.loading.loaders import run_loader
 from fiftyone_coco_audit.loading.structure import compare_edges, edges
-from tests.labelled import read_labelled
+from tests.labeled import read_labeled
 from tests.unit.loading.scenes import Reader, changed, image_id, kept, make_set
 
 
@@ -112,7 +112,7 @@ COLORS = {
 @pytest.fixture(scope="module")
 def photos(shared_data):
     folder = shared_data / "coco_mini"
-    labels, _, _ = read_labelled(folder / "annotations.json")
+    labels, _, _ = read_labeled(folder / "annotations.json")
     paths = [str(folder / "images" / name) for name in labels.filepaths]
     return first(replace(labels, filepaths=paths), 30)
 
@@ -154,7 +154,7 @@ def test_a_changed_photo_with_unchanged_boxes_is_named(photos, change, resize):
     (one,) = [d for d in found.diagnoses if d.name == "image-changed-alone"]
     # Of small images, some parts are too small to be found
     assert one.share > (0.5 if resize is None else 0.15)
-    assert found.num_agreeing <= found.num_held * (1 - one.share) + 0.5
+    assert found.num_agreeing <= found.num_compared * (1 - one.share) + 0.5
     if change == "shifted by 30" and resize is None:
         assert one.figures["pixels"] == pytest.approx(30, abs=3)
 
@@ -175,7 +175,7 @@ def test_colors_may_be_changed(photos, change, resize):
     reader = Reader(photos, resize, True, of_image(COLORS[change]))
     found = check(reader)
     assert set(names(found)) <= {"swapped-channels"}
-    assert found.num_agreeing == found.num_held
+    assert found.num_agreeing == found.num_compared
     assert found.notes == ()
 
 

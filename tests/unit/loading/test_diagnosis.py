@@ -12,7 +12,7 @@ from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.loading.diagnosis import TargetChecker
 from fiftyone_coco_audit.loading.loaders import run_loader
 from fiftyone_coco_audit.loading.targets import unpack_sample
-from tests.labelled import read_labelled
+from tests.labeled import read_labeled
 from tests.unit.loading import scenes
 from tests.unit.loading.scenes import (
     CATEGORY_IDS,
@@ -54,9 +54,9 @@ def names(found):
     ("pack", "box_format", "encoding"),
     [
         (scenes.torchvision, "xyxy pixels", "positions from 1"),
-        (scenes.detr, "cxcywh normalised", "positions from 0"),
+        (scenes.detr, "cxcywh normalized", "positions from 0"),
         (scenes.coco, "xywh pixels", "category ids"),
-        (scenes.yolo, "cxcywh normalised", "positions from 0"),
+        (scenes.yolo, "cxcywh normalized", "positions from 0"),
         (scenes.pair, "xywh pixels", "names"),
         (scenes.dictionary, "xyxy pixels", "positions from 0"),
     ],
@@ -66,7 +66,7 @@ def test_a_sound_loader_is_sound(labels, pack, box_format, encoding, resize, fli
     assert names(found) == []
     assert found.notes == ()
     assert (found.box_format, found.label_encoding) == (box_format, encoding)
-    assert found.num_samples == found.num_held == found.num_agreeing == len(labels)
+    assert found.num_samples == found.num_compared == found.num_agreeing == len(labels)
 
 
 @pytest.mark.parametrize("resize", [None, "stretch", "letterbox"])
@@ -204,7 +204,7 @@ def test_ids_of_classes_less_one_are_named(labels):
     )
 
 
-def test_without_ids_images_are_recognised_in_any_order(labels):
+def test_without_ids_images_are_recognized_in_any_order(labels):
     order = np.random.default_rng(0).permutation(len(labels))
     reader = Reader(labels, "letterbox", True, pack=scenes.yolo)
     run = run_loader(labels, [[reader[int(n)]] for n in order])
@@ -252,10 +252,10 @@ def test_the_format_that_is_meant_may_be_said(labels):
     assert names(check(reader, box_format="xywh")) == []
     assert names(check(reader, box_format="xyxy")) == ["wrong-box-format"]
     both = ["wrong-box-format", "wrong-box-unit"]
-    assert names(check(reader, box_format="cxcywh normalised")) == both
+    assert names(check(reader, box_format="cxcywh normalized")) == both
 
 
-def test_unknown_ids_are_counted_and_images_recognised_all_the_same(labels):
+def test_unknown_ids_are_counted_and_images_recognized_all_the_same(labels):
     found = check(Reader(labels), image_ids=range(len(labels)))
     assert names(found) == []
     assert found.num_agreeing == len(labels)
@@ -270,7 +270,7 @@ def test_no_samples_no_labels_no_boxes(labels, tmp_path):
         labels, objects=labels.objects.rows(np.zeros(0, np.int64)), tight_box=None
     )
     found = check(Reader(empty))
-    assert (names(found), found.notes, found.num_held) == ([], (), 0)
+    assert (names(found), found.notes, found.num_compared) == ([], (), 0)
     found = check(Reader(labels, mistake=kept(lambda s: np.zeros(len(s.boxes), bool))))
     assert names(found) == ["lost-labels"]
     assert found.diagnoses[0].share == 1
@@ -333,7 +333,7 @@ def test_impossible_options_are_refused(labels, options):
 @pytest.mark.parametrize("resize", [None, "stretch", "letterbox"])
 def test_real_images_and_small_objects(shared_data, resize):
     folder = shared_data / "coco_mini"
-    labels, _, _ = read_labelled(folder / "annotations.json")
+    labels, _, _ = read_labeled(folder / "annotations.json")
     paths = [str(folder / "images" / name) for name in labels.filepaths]
     labels = replace(labels, filepaths=paths)
     sound = Reader(labels, resize, True)
@@ -388,15 +388,15 @@ def test_boxes_without_the_padding_of_batches_are_those_of_detr(labels):
     found = check(Reader(labels, pack=detr))
     assert names(found) == []
     assert found.num_agreeing == len(labels)
-    assert found.box_format == "cxcywh normalised without padding"
+    assert found.box_format == "cxcywh normalized without padding"
     assert "as DETR takes them with the mask" in found.notes[0]
 
     # Padding at the left is none of DETR's
-    def centred(scene):
+    def centered(scene):
         image, target = scenes.detr(scene)
         return np.pad(image, ((0, 0), (60, 60), (40, 40))), target
 
-    assert names(check(Reader(labels, pack=centred))) == ["padding-forgotten"]
+    assert names(check(Reader(labels, pack=centered))) == ["padding-forgotten"]
 
 
 @pytest.mark.parametrize("resize", [None, "stretch", "letterbox"])
@@ -406,7 +406,7 @@ def test_labels_of_other_images_are_resized_and_turned_with_the_image(labels, re
     def plant(scene, labels):
         height, width = scene.image.shape[:2]
         size = labels.size[scene.position]
-        boxes = scenes.neighbour(scene, labels)
+        boxes = scenes.neighbor(scene, labels)
         factor = np.array([width, height]) / size
         if resize == "letterbox":
             factor = np.full(2, factor.min())
@@ -416,7 +416,7 @@ def test_labels_of_other_images_are_resized_and_turned_with_the_image(labels, re
         if scene.position % 2:
             image = np.ascontiguousarray(image[:, ::-1])
             boxes[:, [0, 2]] = width - boxes[:, [2, 0]]
-        classes = scenes.neighbours_classes(scene, labels)
+        classes = scenes.neighbors_classes(scene, labels)
         return replace(scene, image=image, boxes=boxes, classes=classes)
 
     assert names(check(Reader(labels, resize, mistake=plant))) == ["shuffled-labels"]
@@ -469,7 +469,7 @@ def test_names_in_some_samples_and_numbers_in_others_are_told(labels):
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_images_of_many_bands_are_recognised(labels, first):
+def test_images_of_many_bands_are_recognized(labels, first):
     def pack(scene):
         image, boxes, given = scenes.pair(scene)
         bands = np.concatenate([image[..., ::-1], 255 - image], axis=2)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fiftyone_coco_audit.loading.classes import diagnose_classes
+from fiftyone_coco_audit.loading.label_encoding import diagnose_classes
 from fiftyone_coco_audit.loading.loaders import run_loader
 from fiftyone_coco_audit.objects import Objects
 from tests.unit.loading import scenes
@@ -219,13 +219,13 @@ def test_boxes_of_shape_zero_are_named(labels, shape):
     ("make", "name"),
     [
         (lambda image: image / 255 / 255, "pixels-divided-twice"),
-        (lambda i: scenes.normalised(i / 255), "pixels-divided-twice"),
+        (lambda i: scenes.normalized(i / 255), "pixels-divided-twice"),
         (lambda image: image.astype(np.float32), "pixels-up-to-255"),
         (lambda image: (image / 255).astype(np.uint8), "pixels-cut-to-0-and-1"),
         (lambda image: image, None),
         (lambda image: image / 255, None),
         (lambda image: image / 127.5 - 1, None),
-        (scenes.normalised, None),
+        (scenes.normalized, None),
         # As Caffe and detectron2 have it
         (lambda i: i.astype(np.float32) - [123.7, 116.3, 103.5], None),
     ],

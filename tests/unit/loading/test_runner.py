@@ -19,7 +19,7 @@ from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.loading.pipelines import AlbumentationsPipeline
 from fiftyone_coco_audit.loading.runner import run_pipeline
-from fiftyone_coco_audit.loading.stages import Decoding, SamplePasser, Task
+from fiftyone_coco_audit.loading.stages import Decoding, SampleRunner, Task
 from fiftyone_coco_audit.wording import percent
 from tests.hostile import CRASHING
 from tests.unit.loading.scenes import make_set
@@ -154,7 +154,7 @@ def test_the_missing_end_of_a_file_is_seen(tmp_path, suffix):
     noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3)).astype(np.uint8)
     cv2.imwrite(str(path), noise)
     task = Task(str(path), (300.0, 200.0), np.zeros((0, 4)), np.zeros(0, np.int64))
-    passer = SamplePasser(unchanged, Decoding())
+    passer = SampleRunner(unchanged, Decoding())
     assert passer(task).suspicions == []
     path.write_bytes(path.read_bytes()[:-5000])
     passage = passer(task)

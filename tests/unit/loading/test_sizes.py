@@ -8,7 +8,7 @@ from PIL import Image
 
 from fiftyone_coco_audit.loading.pictures import read_reference
 from fiftyone_coco_audit.loading.sizes import OtherSize, compare_sizes, size_notes
-from fiftyone_coco_audit.loading.stages import Decoding, SamplePasser, Task
+from fiftyone_coco_audit.loading.stages import Decoding, SampleRunner, Task
 from fiftyone_coco_audit.panels.pictures import picture_of
 
 WIDE = np.array([[10.0, 10, 50, 40], [150, 10, 50, 40]])
@@ -70,7 +70,7 @@ def keep(image, boxes, ids):
 
 def run(path, size=(200.0, 100.0), boxes=WIDE):
     task = Task(str(path), size, boxes, np.arange(len(boxes)))
-    return SamplePasser(keep, Decoding())(task)
+    return SampleRunner(keep, Decoding())(task)
 
 
 def test_a_dry_run_says_which_size_the_labels_fit(tmp_path):

@@ -223,8 +223,8 @@ def test_labels_must_go_with_boxes():
 def test_channels_are_where_numpy_has_them():
     assert channels_last(FIRST).shape == IMAGE.shape
     assert channels_last(IMAGE) is IMAGE
-    grey = np.zeros((3, 50))
-    assert channels_last(grey) is grey
+    gray = np.zeros((3, 50))
+    assert channels_last(gray) is gray
     assert as_array([Tensor([1, 2]), Tensor([3, 4])]).tolist() == [[1, 2], [3, 4]]
 
 
@@ -233,7 +233,7 @@ def test_lists_of_images_with_rows_are_samples(columns):
     """As collate_fn=list gives them: neither is an image of another batch."""
     batch = [(np.zeros((60, 80, 3)), np.ones((n, columns))) for n in (1, 3)]
     assert [len(one.boxes) for one in unpack_all(batch)] == [1, 3]
-    # Two images are, also without colours
+    # Two images are, also without colors
     images = [np.zeros((60, 80)), np.zeros((60, 80))]
     targets = [{"boxes": np.ones((n, 4))} for n in (1, 3)]
     assert [len(one.boxes) for one in unpack_all((images, targets))] == [1, 3]

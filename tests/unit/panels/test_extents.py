@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from fiftyone_coco_audit.objects import LabelledImages, Objects
+from fiftyone_coco_audit.objects import LabeledImages, Objects
 from fiftyone_coco_audit.panels.extents import MOST_PATCHES, Extent, are_hard_to_see
 
 
-def labelled(boxes: list[list[float]]) -> LabelledImages:
+def labeled(boxes: list[list[float]]) -> LabeledImages:
     box = np.array(boxes, float).reshape(-1, 4)
     zeros = np.zeros(len(box), np.int64)
     objects = Objects(zeros, np.arange(len(box)), box, box[:, 2] * box[:, 3], zeros > 0)
-    return LabelledImages(
+    return LabeledImages(
         size=np.array([[640.0, 480.0]]),
         objects=objects,
         classes=[str(n) for n in range(len(box))],
@@ -40,7 +40,7 @@ def labelled(boxes: list[list[float]]) -> LabelledImages:
     ],
 )
 def test_small_and_hidden_objects_are_hard_to_see(boxes: list[list[float]], hard: bool):
-    images = labelled(boxes)
+    images = labeled(boxes)
     assert are_hard_to_see(images, np.arange(len(boxes))) is hard
     assert are_hard_to_see(images, np.arange(len(boxes))[::-1]) is hard
 

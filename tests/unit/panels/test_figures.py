@@ -134,7 +134,7 @@ def test_long_names_are_cut_on_the_axis_and_whole_under_the_pointer():
     assert name in figure.data[0]["hovertemplate"][0]
 
 
-def test_a_heat_map_has_no_colour_where_there_is_nothing():
+def test_a_heat_map_has_no_color_where_there_is_nothing():
     figure = heat_map(
         np.array([[1, np.nan], [0, 4]]), ["a", "b"], None, [["", ""]] * 2, "x", "y"
     )
@@ -171,7 +171,7 @@ def test_points_grow_by_area():
     assert (large - 7) == pytest.approx(10 * (small - 7))
 
 
-def test_all_figures_are_json_without_colours_of_the_mode():
+def test_all_figures_are_json_without_colors_of_the_mode():
     ones = np.array([1, 2])
     figures = [
         histogram(Bins.of(ones.astype(float)), "x", "images"),

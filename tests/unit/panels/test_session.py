@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fiftyone_coco_audit.panels.controls import Controls
-from fiftyone_coco_audit.panels.session import Reading, Readings
+from fiftyone_coco_audit.panels.controls import AuditControls
+from fiftyone_coco_audit.panels.session import LoadedField, LoadedFields
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import PRESETS
 from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
-from tests.labelled import labelled
+from tests.labeled import labeled
 
 NOON = datetime(2026, 1, 1, 12)
 
@@ -54,23 +54,23 @@ def reads() -> list[tuple[object, str]]:
 
 
 @pytest.fixture
-def readings(reads: list[tuple[object, str]]) -> Readings:
+def readings(reads: list[tuple[object, str]]) -> LoadedFields:
     def read(samples: object, label_field: str, masks: bool) -> SimpleNamespace:
         assert masks  # as audit() reads, or the findings would be others
         reads.append((samples, label_field))
-        return SimpleNamespace(images=labelled([(640, 480)]))
+        return SimpleNamespace(images=labeled([(640, 480)]))
 
-    return Readings(read, most=2, prepare=nothing)
+    return LoadedFields(read, most=2, prepare=nothing)
 
 
-def test_nothing_is_read_twice(readings: Readings, reads: list):
+def test_nothing_is_read_twice(readings: LoadedFields, reads: list):
     dataset = Dataset()
     first = readings.get(dataset, "ground_truth")
     assert readings.get(dataset, "ground_truth") is first
     assert len(reads) == 1
 
 
-def test_other_fields_and_views_are_other_readings(readings: Readings, reads: list):
+def test_other_fields_and_views_are_other_readings(readings: LoadedFields, reads: list):
     dataset = Dataset()
     readings.get(dataset, "ground_truth")
     readings.get(dataset, "predictions")
@@ -84,7 +84,7 @@ def test_other_fields_and_views_are_other_readings(readings: Readings, reads: li
     ]
 
 
-def test_those_used_last_are_kept(readings: Readings, reads: list):
+def test_those_used_last_are_kept(readings: LoadedFields, reads: list):
     one, two, three = Dataset("1"), Dataset("2"), Dataset("3")
     for dataset in (one, two, one, three):
         readings.get(dataset, "f")
@@ -95,7 +95,7 @@ def test_those_used_last_are_kept(readings: Readings, reads: list):
     assert len(reads) == 4
 
 
-def test_a_reading_is_made_anew_when_asked(readings: Readings, reads: list):
+def test_a_reading_is_made_anew_when_asked(readings: LoadedFields, reads: list):
     dataset = Dataset()
     first = readings.get(dataset, "f")
     second = readings.get(dataset, "f", anew=True)
@@ -105,7 +105,9 @@ def test_a_reading_is_made_anew_when_asked(readings: Readings, reads: list):
 
 
 @pytest.mark.parametrize("change", ["modified", "added", "removed"])
-def test_a_reading_knows_that_its_dataset_has_changed(readings: Readings, change: str):
+def test_a_reading_knows_that_its_dataset_has_changed(
+    readings: LoadedFields, change: str
+):
     dataset = Dataset()
     reading = readings.get(dataset.view("Limit 3"), "f")
     assert not reading.is_stale()
@@ -122,20 +124,20 @@ def test_a_change_while_reading_is_not_missed():
 
     def read(samples: object, label_field: str, masks: bool) -> SimpleNamespace:
         dataset.modified += timedelta(seconds=1)
-        return SimpleNamespace(images=labelled([(640, 480)]))
+        return SimpleNamespace(images=labeled([(640, 480)]))
 
-    assert Readings(read, prepare=nothing).get(dataset, "f").is_stale()
+    assert LoadedFields(read, prepare=nothing).get(dataset, "f").is_stale()
 
 
-def test_an_empty_dataset_has_a_version(readings: Readings):
+def test_an_empty_dataset_has_a_version(readings: LoadedFields):
     reading = readings.get(Dataset(num_samples=0), "f")
     assert reading.version == (0, None)
     assert not reading.is_stale()
 
 
 def test_what_does_not_change_is_not_computed_again():
-    images = labelled([(640, 480)], [(0, "cat", [10, 10, 50, 60])])
-    reading = Reading(None, SimpleNamespace(images=images), (1, NOON), NOON)
+    images = labeled([(640, 480)], [(0, "cat", [10, 10, 50, 60])])
+    reading = LoadedField(None, SimpleNamespace(images=images), (1, NOON), NOON)
     first = reading.statistics(DEFAULT_RESIZE, DEFAULT_ANCHORS)
     shapes, network_input = first.shapes, first.network_input
     assert reading.statistics(DEFAULT_RESIZE, DEFAULT_ANCHORS) is first
@@ -150,10 +152,10 @@ def test_what_does_not_change_is_not_computed_again():
 
 
 def test_controls_come_from_what_the_app_kept():
-    assert Controls.of(None) == Controls()
+    assert AuditControls.of(None) == AuditControls()
     kept = {"tab": "images", "resize_size": "320", "stages": None, "label_field": None}
-    controls = Controls.of({**kept, "images": {"plot": []}})
-    assert controls == Controls(tab="images", resize_size="320")
+    controls = AuditControls.of({**kept, "images": {"plot": []}})
+    assert controls == AuditControls(tab="images", resize_size="320")
 
 
 @pytest.mark.parametrize(
@@ -166,23 +168,23 @@ def test_controls_come_from_what_the_app_kept():
     ],
 )
 def test_controls_are_a_resize_policy(mode: str, size: str, expected: str):
-    policy, error = Controls(resize_mode=mode, resize_size=size).resize()
+    policy, error = AuditControls(resize_mode=mode, resize_size=size).resize()
     assert (str(policy), error) == (expected, "")
 
 
 @pytest.mark.parametrize("size", ["", "wide", "0", "640x"])
 def test_a_size_that_is_none_is_told_and_the_default_shown(size: str):
-    policy, error = Controls(resize_size=size).resize()
+    policy, error = AuditControls(resize_size=size).resize()
     assert policy == DEFAULT_RESIZE
     assert "letterbox 640" in error
 
 
 def test_anchors_that_are_none_are_told_and_the_default_shown():
     for controls in (
-        Controls(anchors="yolo v99"),
-        Controls(anchors="custom", custom_anchors="yolo v99"),
+        AuditControls(anchors="yolo v99"),
+        AuditControls(anchors="custom", custom_anchors="yolo v99"),
     ):
         anchors, error = controls.anchor_set()
         assert anchors == DEFAULT_ANCHORS
         assert "yolo" in error
-    assert Controls().anchor_set() == (DEFAULT_ANCHORS, "")
+    assert AuditControls().anchor_set() == (DEFAULT_ANCHORS, "")

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.objects import LabeledImages
 from fiftyone_coco_audit.panels.blocks import Buttons, Card, Plot, Row, Tab, Text
-from fiftyone_coco_audit.panels.controls import Controls
+from fiftyone_coco_audit.panels.controls import AuditControls
 from fiftyone_coco_audit.panels.figures import ORANGE
-from fiftyone_coco_audit.panels.session import Reading
+from fiftyone_coco_audit.panels.session import LoadedField
 from fiftyone_coco_audit.panels.tabs import anchors, classes, findings, images, objects
 from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
 from fiftyone_coco_audit.statistics.anchors import AnchorMatches
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
-from tests.labelled import labelled, statistics_of
+from tests.labeled import labeled, statistics_of
 
 TABS = {
     "findings": findings.build,
@@ -33,7 +33,7 @@ TABS = {
 SIZES = [(640, 480), (480, 640), (640, 480), (4000, 3000), (1000, 200)]
 
 
-def crowded(num_images: int, num_classes: int, seed: int = 51) -> LabelledImages:
+def crowded(num_images: int, num_classes: int, seed: int = 51) -> LabeledImages:
     """A set by chance, with more of the first classes."""
     rng = np.random.default_rng(seed)
     sizes = [SIZES[n] for n in rng.integers(len(SIZES), size=num_images)]
@@ -44,31 +44,31 @@ def crowded(num_images: int, num_classes: int, seed: int = 51) -> LabelledImages
             # Mostly the first classes, and of course each of them
             name = f"class {int(num_classes * rng.beta(0.7, 2))}"
             rows.append((image, name, [*box[:2], *np.maximum(box[2:], 2)]))
-    return labelled(sizes, rows, [f"class {n}" for n in range(num_classes)])
+    return labeled(sizes, rows, [f"class {n}" for n in range(num_classes)])
 
 
 SETS = {
-    "of no images": labelled([]),
-    "of no objects": labelled([(640, 480), (300, 900)], classes=["cat"]),
-    "of one object": labelled([(640, 480)], [(0, "cat", [10, 20, 30, 40])]),
+    "of no images": labeled([]),
+    "of no objects": labeled([(640, 480), (300, 900)], classes=["cat"]),
+    "of one object": labeled([(640, 480)], [(0, "cat", [10, 20, 30, 40])]),
     "of three images": crowded(3, 4),
     "of many images": crowded(60, 9),
     "of 1,200 classes": crowded(400, 1200),
-    "with boxes of no size only": labelled(
+    "with boxes of no size only": labeled(
         [(640, 480)], [(0, "cat", [10, 20, 0, 40]), (0, "dog", [700, 5, 0, 0])]
     ),
-    "with boxes of no size": labelled(
+    "with boxes of no size": labeled(
         [(640, 480)], [(0, "cat", [10, 20, 0, 40]), (0, "dog", [5, 5, 50, 50])]
     ),
 }
 
 
-def reading(labelled_images: LabelledImages) -> Reading:
-    number = len(labelled_images.objects)
+def reading(labeled_images: LabeledImages) -> LoadedField:
+    number = len(labeled_images.objects)
     ids = np.array([f"l{row}" for row in range(number)], object)
-    labels = SimpleNamespace(ids=ids, sample=labelled_images.objects.image)
+    labels = SimpleNamespace(ids=ids, sample=labeled_images.objects.image)
     read = SimpleNamespace(
-        images=labelled_images,
+        images=labeled_images,
         rows=np.arange(number),
         columns=SimpleNamespace(labels={"ground_truth": labels}),
         label_field="ground_truth",
@@ -81,18 +81,18 @@ def reading(labelled_images: LabelledImages) -> Reading:
         list_saved_views=lambda: list(views), load_saved_view=views.__getitem__
     )
     samples = SimpleNamespace(_root_dataset=dataset)
-    return Reading(samples, read, (len(labelled_images), None), datetime(2026, 1, 1))
+    return LoadedField(samples, read, (len(labeled_images), None), datetime(2026, 1, 1))
 
 
-def build(name: str, images: LabelledImages, **controls: str) -> Tab:
-    return TABS[name](reading(images), Controls(tab=name, **controls))
+def build(name: str, images: LabeledImages, **controls: str) -> Tab:
+    return TABS[name](reading(images), AuditControls(tab=name, **controls))
 
 
 def test_a_table_of_all_pairs_is_never_made():
     names = [f"n{n:08d}" for n in range(21_841)]
     rows = [(0, name, [10, 10, 50, 40]) for name in (names[3], names[9])]
     tracemalloc.start()
-    tab = build("classes", labelled([(200, 100)], rows, names))
+    tab = build("classes", labeled([(200, 100)], rows, names))
     used = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert used < 500e6, f"{used / 1e6:.0f} MB"
@@ -256,7 +256,7 @@ def test_bars_hold_what_their_interval_says():
 
 def test_headline_of_small_objects_is_that_of_the_orange_bars():
     rows = [(0, "cat", [0, 0, side, side]) for side in (4, 8, 15, 16, 40, 200)]
-    tab = build("objects", labelled([(640, 640)], rows))
+    tab = build("objects", labeled([(640, 640)], rows))
     shown = plot(tab, "input_size")
     assert shown.headline.startswith("50% of the objects (3 of 6) are under 16 px")
     orange = [color != "#56B4E9" for color in shown.figure.data[0]["marker"]["color"]]
@@ -265,12 +265,12 @@ def test_headline_of_small_objects_is_that_of_the_orange_bars():
 
 def test_the_small_objects_are_counted_by_size():
     rows = [(0, "cat", [0, 0, side, side]) for side in (2, 5, 9, 15, 16, 31, 32, 90)]
-    shown = plot(build("objects", labelled([(640, 640)], rows)), "input_size")
+    shown = plot(build("objects", labeled([(640, 640)], rows)), "input_size")
     assert shown.advice == "Under 4, 8, 16 and 32 px there are 1, 2, 4 and 6."
 
 
 def test_images_that_keep_their_size_are_not_marked_as_enlarged():
-    of = labelled([(640, 480)] * 9 + [(638, 480), (500, 400)])
+    of = labeled([(640, 480)] * 9 + [(638, 480), (500, 400)])
     shown = plot(build("images", of), "magnification")
     assert "enlarges 18%" in shown.headline
     told = [color == ORANGE for color in shown.figure.data[0]["marker"]["color"]]
@@ -301,7 +301,7 @@ def test_classes_that_are_not_shown_are_counted():
     ("of", "says"), [(SETS["of many images"], False), (SETS["of 1,200 classes"], True)]
 )
 def test_pairs_and_resampling_say_which_classes_are_shown(
-    of: LabelledImages, says: bool
+    of: LabeledImages, says: bool
 ):
     tab = build("classes", of)
     present = len(np.unique(of.objects.category))
@@ -313,7 +313,7 @@ def test_pairs_and_resampling_say_which_classes_are_shown(
 def test_of_many_classes_only_those_with_small_objects_have_a_bar():
     rows = [(n, f"class {n}", [10, 10, 60, 60]) for n in range(40)]
     rows += [(n, f"class {n}", [90, 90, 8, 8]) for n in (3, 5)]
-    shown = plot(build("objects", labelled([(640, 480)] * 40, rows)), "small_by_class")
+    shown = plot(build("objects", labeled([(640, 480)] * 40, rows)), "small_by_class")
     assert shown.headline == (
         "2 classes have objects under 16 px; of `class 3` they are 50%."
     )
@@ -338,7 +338,7 @@ def test_a_class_without_objects_is_not_offered():
 
 
 def test_a_cell_of_the_places_opens_the_boxes_that_cover_it():
-    of = labelled([(100, 100)], [(0, "a", [0, 0, 10, 10]), (0, "a", [80, 80, 20, 20])])
+    of = labeled([(100, 100)], [(0, "a", [0, 0, 10, 10]), (0, "a", [80, 80, 20, 20])])
     shown = plot(build("objects", of), "place")
     assert shown.pick(0, (0, 0)).objects.tolist() == [0]
     assert shown.pick(0, (19, 19)).objects.tolist() == [1]
@@ -354,12 +354,12 @@ def test_a_cell_of_the_places_opens_the_boxes_that_cover_it():
 )
 def test_classes_that_are_tied_to_another_are_counted(names: str, told: str):
     box = [10, 20, 30, 40]
-    images = labelled([(640, 480)] * 2, [(0, name, box) for name in names])
+    images = labeled([(640, 480)] * 2, [(0, name, box) for name in names])
     assert plot(build("classes", images), "together").headline.endswith(told)
 
 
 def test_a_pair_opens_the_images_with_both():
-    of = labelled(
+    of = labeled(
         [(100, 100)] * 4,
         [(n, name, [0, 0, 9, 9]) for n, names in enumerate(["ab", "a", "ab", "b"])
          for name in names],
@@ -394,7 +394,7 @@ def test_a_weak_relation_of_size_and_number_is_none():
         for n, (count, side) in enumerate(zip(counts, sides.tolist(), strict=True))
         for _ in range(count)
     ]
-    images = labelled([(640, 480)], rows)
+    images = labeled([(640, 480)], rows)
     found = statistics_of(images).classes.size_count_correlation
     assert found.p_value < 0.05 and 0.1 < found.spearman < 0.25
     headline = plot(build("classes", images), "areas").headline
@@ -491,13 +491,13 @@ def test_side_effects_are_named():
     rows = [(n, "cat", [0, 0, 50, 50]) for n in range(20)]
     rows += [(n, "bee", [0, 0, 50, 50]) for n in range(20, 60)]
     rows += [(n, "ant", [60, 60, 50, 50]) for n in range(10)]
-    tab = build("classes", labelled([(640, 480)] * 90, rows), threshold="20")
+    tab = build("classes", labeled([(640, 480)] * 90, rows), threshold="20")
     factor = np.sqrt(0.2 / (10 / 90))
     assert plot(tab, "resampled").advice.endswith(
         "Its side effects: "
         f"raising `ant` {factor:.2g}x raises `cat` {(factor + 1) / 2:.2g}x."
     )
-    tab = build("classes", labelled([(640, 480)] * 90, rows), threshold="0")
+    tab = build("classes", labeled([(640, 480)] * 90, rows), threshold="0")
     assert "raises no class" in plot(tab, "resampled").advice
 
 
@@ -513,7 +513,7 @@ def test_the_threshold_that_is_shown_is_the_proposed_one():
 
 
 def test_images_are_counted_by_their_size():
-    of = labelled([(640, 480)] * 3 + [(3840, 2160)])
+    of = labeled([(640, 480)] * 3 + [(3840, 2160)])
     tab = build("images", of)
     assert (
         "75% of the images have the most common size, 640 x 480"
@@ -554,7 +554,7 @@ def test_an_anchor_opens_the_objects_that_it_is_best_for():
 
 def test_a_point_lies_in_the_cell_of_its_interval():
     rows = [(0, "a", [0, 0, 10, 13]), (0, "a", [0, 0, 373, 326])]
-    of = labelled([(640, 640)], rows)
+    of = labeled([(640, 640)], rows)
     shown = plot(build("anchors", of, anchors="yolov5"), "sides")
     cells, points = shown.figure.data
     for point, row in ((0, 0), (8, 1)):  # the anchors 10 x 13 and 373 x 326
@@ -600,7 +600,7 @@ def test_anchors_that_are_none_are_told():
 
 def test_findings_are_those_of_the_rules_the_gravest_first():
     rows = [(n % 3, "cat", [10.0 + n, 10, 3, 3]) for n in range(60)]
-    tab = build("findings", labelled([(2000, 1500)] * 3, rows))
+    tab = build("findings", labeled([(2000, 1500)] * 3, rows))
     found = [block.finding for block in tab.blocks if isinstance(block, Card)]
     assert found
     severities = [("error", "warning", "note").index(one.severity) for one in found]
@@ -610,7 +610,7 @@ def test_findings_are_those_of_the_rules_the_gravest_first():
     assert text(tab, "note0") == r"2 labels in 'ground\_truth' have no box."
 
 
-def tagged_set() -> LabelledImages:
+def tagged_set() -> LabeledImages:
     """30 images tagged a, the first 20 of them train, and 30 tagged b."""
     rows = []
     for image in range(60):
@@ -618,7 +618,7 @@ def tagged_set() -> LabelledImages:
         if image < 30:
             rows.append((image, "mug", [50, 50, 20, 20]))
     return replace(
-        labelled([(640, 480)] * 60, rows),
+        labeled([(640, 480)] * 60, rows),
         tags=[["a", "train"] if n < 20 else ["a"] if n < 30 else ["b"]
               for n in range(60)],
     )  # fmt: skip
@@ -630,7 +630,7 @@ def test_a_class_that_a_source_lacks_is_marked_and_opens_its_images():
     assert row(tab, "sources").controls[0].value == "tag"
     shown = plot(tab, "source_gaps")
     assert shown.headline == (
-        "`mug` is labelled in none of the 30 images of the tag `b`; elsewhere it is in "
+        "`mug` is labeled in none of the 30 images of the tag `b`; elsewhere it is in "
         "100%."
     )
     (frame,) = shown.figure.layout["shapes"]
@@ -668,7 +668,7 @@ def test_without_tags_it_is_told_what_they_are_for():
 
 
 def test_equal_classes_are_told_to_be_equal():
-    of = labelled([(100, 100)], [(0, name, [0, 0, 9, 9]) for name in "abba"])
+    of = labeled([(100, 100)], [(0, name, [0, 0, 9, 9]) for name in "abba"])
     assert plot(build("classes", of), "counts").headline == (
         "Each of 2 classes has 2 objects."
     )
@@ -740,7 +740,7 @@ def test_a_relation_of_size_and_number_is_told_only_where_there_is_one(significa
         for n, side in enumerate(sides)
         for _ in range(n + 1)
     ]
-    headline = plot(build("classes", labelled([(640, 480)], rows)), "areas").headline
+    headline = plot(build("classes", labeled([(640, 480)], rows)), "areas").headline
     expected = spearmanr(range(8), list(sides))
     assert (expected.pvalue < 0.05) == significant
     beginning = (
@@ -753,7 +753,7 @@ def test_a_relation_of_size_and_number_is_told_only_where_there_is_one(significa
 
 def test_other_sizes_and_batches_are_told():
     # Landscape and portrait by turns: a letterbox of one shape suits neither
-    of = labelled([(640, 480), (480, 640)] * 20)
+    of = labeled([(640, 480), (480, 640)] * 20)
     tab = build("images", of)
     by_size, as_needed = cells(tab, "batches")[1:]
     assert by_size[1:] == ["0%", "0%", "0%"]
@@ -770,7 +770,7 @@ def test_other_sizes_and_batches_are_told():
 def test_a_larger_input_and_tiles_are_held_against_each_other():
     # 100 objects of 20 px in images that are halved: 10 px, and 16 at 1024
     rows = [(n, "ab"[n % 2], [100 + 5 * n, 200, 20, 20]) for n in range(100)]
-    tab = build("objects", labelled([(1280, 1280)] * 100, rows))
+    tab = build("objects", labeled([(1280, 1280)] * 100, rows))
     present, larger, tiles = cells(tab, "alternatives")[1:]
     assert present == ["As it is", "`letterbox 640`", "1", "100%", "0"]
     assert larger == ["The least for 95%", "`letterbox 1024`", "1", "0%", "0"]
@@ -785,7 +785,7 @@ def test_a_larger_input_and_tiles_are_held_against_each_other():
 def test_the_objects_that_decide_on_an_input_are_opened():
     rows = [(0, "nut", [0, 0, side, side]) for side in [4] * 5 + [8] * 2 + [64] * 93]
     rows.append((0, "bolt", [0, 0, 100, 100]))
-    shown = plot(build("objects", labelled([(640, 640)], rows)), "smallest_input")
+    shown = plot(build("objects", labeled([(640, 640)], rows)), "smallest_input")
     # 95 of 100 must have 16 px: the five smallest need not
     assert shown.figure.data[0]["x"] == [1280, 128]
     assert shown.pick(0, 0).objects.tolist() == list(range(7))
@@ -842,7 +842,7 @@ def test_anchors_are_drawn_beside_the_objects_of_a_sample():
         (1, "dog", [100, 100, 4, 4]),
         (2, "cat", [288, 288, 64, 64]),
     ]
-    of = labelled([(640, 640)] * 3, rows)
+    of = labeled([(640, 640)] * 3, rows)
     settings = {"anchors": "custom", "custom_anchors": "sizes 64 strides 32 iou .5,.4"}
     tab = build("anchors", of, **settings)
     shown = plot(tab, "drawn")

@@ -4,11 +4,11 @@ import pytest
 from fiftyone_coco_audit.rules import anchors as rules
 from fiftyone_coco_audit.statistics.anchor_sets import PRESETS, AnchorSet
 from fiftyone_coco_audit.wording import percent
-from tests.labelled import (
+from tests.labeled import (
     evidence_by_code,
     evidence_of,
-    labelled,
-    read_labelled,
+    labeled,
+    read_labeled,
     statistics_of,
 )
 
@@ -24,7 +24,7 @@ def found(rule, made, anchors="retinanet", resize="letterbox 640", **thresholds)
 def objects(*groups, apart=64):
     """Objects, each group so many of a class and of some sides, 100 an image.
 
-    Their centres are on multiples of 32 pixels.
+    Their centers are on multiples of 32 pixels.
     """
     rows = []
     for number, name, (width, height) in groups:
@@ -33,7 +33,7 @@ def objects(*groups, apart=64):
             x = apart * (n % 10) + 32 - width / 2
             y = apart * (n // 10 % 10) + 32 - height / 2
             rows.append((n // 100, name, [x, y, width, height]))
-    return labelled([SQUARE] * max(-(-len(rows) // 100), 1), rows)
+    return labeled([SQUARE] * max(-(-len(rows) // 100), 1), rows)
 
 
 TINY, COMMON = (10, 10), (32, 32)
@@ -167,7 +167,7 @@ def test_levels_without_objects():
 
 def test_objects_that_share_a_cell():
     rule = rules.objects_share_a_cell
-    pairs = labelled(
+    pairs = labeled(
         [SQUARE] * 10,
         [
             row
@@ -200,7 +200,7 @@ def test_objects_that_share_a_cell():
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("sizes", [[], [SQUARE]])
 def test_sets_without_objects(code, name, sizes):
-    made = statistics_of(labelled(sizes, classes=["cat"]), anchors=name)
+    made = statistics_of(labeled(sizes, classes=["cat"]), anchors=name)
     assert not evidence_of(code, made)
 
 
@@ -210,19 +210,19 @@ def test_codes():
 
 @pytest.mark.parametrize("resize", ["letterbox 640", "shortest_side 800 max 1333"])
 def test_the_demo_has_no_such_fault(demo_files, resize):
-    made, _, _ = read_labelled(demo_files.annotations)
+    made, _, _ = read_labeled(demo_files.annotations)
     assert evidence_by_code(CODES, statistics_of(made, resize)) == {}
 
 
 @pytest.mark.real_data
 def test_coco_at_the_size_that_retinanet_is_trained_with(shared_data):
-    coco, _, _ = read_labelled(shared_data / "coco_mini" / "annotations.json")
+    coco, _, _ = read_labeled(shared_data / "coco_mini" / "annotations.json")
     made = statistics_of(coco, "shortest_side 800 max 1333")
     assert evidence_by_code(CODES, made) == {}
 
 
 @pytest.mark.real_data
 def test_coco_at_a_small_size(shared_data):
-    coco, _, _ = read_labelled(shared_data / "coco_mini" / "annotations.json")
+    coco, _, _ = read_labeled(shared_data / "coco_mini" / "annotations.json")
     # A fifth of its objects is small there, as is known of COCO
     assert list(evidence_by_code(CODES, statistics_of(coco))) == ["CA510", "CA513"]

@@ -3,11 +3,11 @@ import pytest
 
 import fiftyone_coco_audit.rules  # noqa: F401  (fills the registry)
 from fiftyone_coco_audit.findings import RULES
-from tests.labelled import (
+from tests.labeled import (
     evidence_by_code,
     evidence_of,
-    labelled,
-    read_labelled,
+    labeled,
+    read_labeled,
     statistics_of,
 )
 
@@ -17,7 +17,7 @@ CODES = [f"CA{number}" for number in range(313, 317)]
 def found(code, boxes, size=(200, 100), **more):
     """What a rule finds in images of one object each."""
     rows = [(n, "cat", box) for n, box in enumerate(boxes)]
-    return evidence_of(code, statistics_of(labelled([size] * len(rows), rows, **more)))
+    return evidence_of(code, statistics_of(labeled([size] * len(rows), rows, **more)))
 
 
 B = [10, 10, 50, 40]
@@ -141,7 +141,7 @@ def test_boxes_around_a_turned_mask_are_right():
 @pytest.mark.real_data
 @pytest.mark.parametrize("folder", ["coco_mini", "balloon", "cocoapi100", "mmpose4"])
 def test_real_annotations_are_sound(shared_data, folder):
-    made, _, _ = read_labelled(shared_data / folder / "annotations.json")
+    made, _, _ = read_labeled(shared_data / folder / "annotations.json")
     assert not evidence_by_code(CODES, statistics_of(made))
 
 

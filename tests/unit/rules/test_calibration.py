@@ -8,11 +8,11 @@ import pytest
 
 import fiftyone_coco_audit.rules  # noqa: F401  (fills the registry)
 from fiftyone_coco_audit.findings import RULES
-from tests.labelled import evidence_by_code, read_labelled, statistics_of
+from tests.labeled import evidence_by_code, read_labeled, statistics_of
 
 
 def codes_found(annotations: Path) -> list[str]:
-    made, _, _ = read_labelled(annotations)
+    made, _, _ = read_labeled(annotations)
     return list(evidence_by_code(sorted(RULES), statistics_of(made)))
 
 
@@ -31,7 +31,7 @@ def test_the_demo_has_its_planted_faults_only(demo_files):
         "CA309",  # of the tiny objects the flowers and coins, far below others
         "CA402",  # four classes of few objects beside two of many
         "CA407",  # ladybugs, which are on leaves only
-        "CA408",  # the mugs of site_b, which nobody labelled
+        "CA408",  # the mugs of site_b, which nobody labeled
         "CA501",  # the tiny objects
     ]
 

@@ -7,11 +7,11 @@ import pytest
 
 import fiftyone_coco_audit.rules.classes  # noqa: F401  (fills the registry)
 from fiftyone_coco_audit.findings import RULES
-from tests.labelled import (
+from tests.labeled import (
     evidence_by_code,
     evidence_of,
-    labelled,
-    read_labelled,
+    labeled,
+    read_labeled,
     statistics_of,
 )
 
@@ -30,7 +30,7 @@ def scene(shown, classes=None, **more):
         for image, names in enumerate(shown)
         for name in names
     ]
-    return labelled([(100, 100)] * len(shown), rows, classes, **more)
+    return labeled([(100, 100)] * len(shown), rows, classes, **more)
 
 
 def counted(**counts):
@@ -194,7 +194,7 @@ def test_missing_in_source():
     assert evidence.classes == ("mug",)
     assert evidence.figures["source"] == "site_b"
     assert evidence.message == (
-        "`mug` is labelled in none of the 100 images of the folder `site_b`, where at "
+        "`mug` is labeled in none of the 100 images of the folder `site_b`, where at "
         "the rate of all others some 30 would show it; which ones do is not known, so "
         "all images are listed."
     )
@@ -218,7 +218,7 @@ def test_folder_that_is_also_a_tag_is_said_once():
 
 def test_size_count_correlation():
     def sized(side):
-        return labelled(
+        return labeled(
             [(999, 999)],
             [
                 (0, f"class {n:02}", [0, 0, side(n), side(n)])
@@ -337,7 +337,7 @@ def test_balanced_sets_are_healthy(code, seed):
     ("num_images", "classes"), [(0, []), (0, ["a"]), (1, []), (1, ["a"])]
 )
 def test_sets_without_objects_are_left_alone(code, num_images, classes):
-    assert found(code, labelled([(10, 10)] * num_images, [], classes)) is None
+    assert found(code, labeled([(10, 10)] * num_images, [], classes)) is None
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -358,24 +358,24 @@ def test_1200_classes_do_not_fail(code):
 
 def test_no_objects():
     rule = "CA413"
-    evidence = evidence_of(rule, statistics_of(labelled([(640, 480)] * 3)))
+    evidence = evidence_of(rule, statistics_of(labeled([(640, 480)] * 3)))
     assert evidence.message == "None of 3 images has an object."
     assert evidence.images.tolist() == [0, 1, 2]
-    made = labelled([(640, 480)] * 3)
+    made = labeled([(640, 480)] * 3)
     crowds = evidence_of(rule, statistics_of(replace(made, crowds=np.array([2, 0, 1]))))
     assert crowds.message == (
         "None of 3 images has an object: 3 labels are marked as crowd regions "
         "(`iscrowd` 1), which training and evaluation ignore."
     )
     assert crowds.advice == "Set `iscrowd` to 0 where a label is a single object."
-    none = evidence_of(rule, statistics_of(labelled([])))
+    none = evidence_of(rule, statistics_of(labeled([])))
     assert none.message == "There are no images."
-    one = labelled([(640, 480)] * 3, [(1, "cat", [1, 1, 9, 9])])
+    one = labeled([(640, 480)] * 3, [(1, "cat", [1, 1, 9, 9])])
     assert evidence_of(rule, statistics_of(one)) is None
 
 
 def test_demo_has_what_was_planted_and_nothing_else(demo_files):
-    made, image_ids, label_ids = read_labelled(demo_files.annotations)
+    made, image_ids, label_ids = read_labeled(demo_files.annotations)
     manifest = json.loads(demo_files.manifest.read_text())
     plants = {plant["key"]: plant for plant in manifest["plants"]}
     evidence = evidence_by_code(CODES, statistics_of(made))
@@ -387,7 +387,7 @@ def test_demo_has_what_was_planted_and_nothing_else(demo_files):
     assert list(evidence["CA407"].classes) == rare["categories"]
     labels = [label_ids[row] for row in evidence["CA407"].objects]
     assert sorted(labels) == sorted(rare["annotation_ids"])
-    hidden = plants["unlabelled_class"]
+    hidden = plants["unlabeled_class"]
     assert list(evidence["CA408"].classes) == hidden["categories"]
     images = {image_ids[row] for row in evidence["CA408"].images}
     assert images >= set(hidden["image_ids"])
@@ -399,7 +399,7 @@ def test_demo_has_what_was_planted_and_nothing_else(demo_files):
 
 @pytest.mark.real_data
 def test_real_data_raise_no_error(shared_data: Path):
-    made, _, _ = read_labelled(shared_data / "coco_mini" / "annotations.json")
+    made, _, _ = read_labeled(shared_data / "coco_mini" / "annotations.json")
     raised = evidence_by_code(CODES, statistics_of(made))
     # 79 images of 80 classes: most classes are rare, and two do not occur
     assert raised.keys() == {"CA401", "CA402", "CA403", "CA404"}

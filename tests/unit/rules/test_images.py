@@ -5,11 +5,11 @@ import pytest
 
 from fiftyone_coco_audit.findings import RULES
 from fiftyone_coco_audit.rules import images as rules
-from tests.labelled import (
+from tests.labeled import (
     evidence_by_code,
     evidence_of,
-    labelled,
-    read_labelled,
+    labeled,
+    read_labeled,
     statistics_of,
 )
 
@@ -18,7 +18,7 @@ VGA, PORTRAIT, HD, UHD = (640, 480), (480, 640), (1920, 1080), (3840, 2160)
 
 def found(rule, sizes, resize="letterbox 640", **thresholds):
     """The evidence of a rule on images of some sizes; None where it finds nothing."""
-    return evidence_of(rule, statistics_of(labelled(sizes), resize), **thresholds)
+    return evidence_of(rule, statistics_of(labeled(sizes), resize), **thresholds)
 
 
 def silent(rule, *args, **kwargs):
@@ -141,7 +141,7 @@ def test_images_shrunk_much_are_most():
 
 def test_image_without_objects_has_no_crowds_either():
     rule = rules.image_without_objects
-    made = labelled(
+    made = labeled(
         [VGA] * 4,
         [(0, "cat", [1, 1, 9, 9]), (3, "cat", [1, 1, 9, 9])],
         crowds=[0, 1] * 2,
@@ -149,16 +149,16 @@ def test_image_without_objects_has_no_crowds_either():
     evidence = evidence_of(rule, statistics_of(made))
     assert evidence.images.tolist() == [2]
     assert evidence.message == "1 of 4 images has neither objects nor crowd regions."
-    made = labelled([VGA] * 2, [(0, "cat", [1, 1, 9, 9])], crowds=[0, 1])
+    made = labeled([VGA] * 2, [(0, "cat", [1, 1, 9, 9])], crowds=[0, 1])
     assert not evidence_of(rule, statistics_of(made))
-    made = labelled([VGA] * 3, [(0, "cat", [1, 1, 9, 9])])
+    made = labeled([VGA] * 3, [(0, "cat", [1, 1, 9, 9])])
     message = evidence_of(rule, statistics_of(made)).message
     assert message == "2 of 3 images have neither objects nor crowd regions."
     # That there are no objects at all is another rule's
     assert silent(rule, [VGA] * 2)
 
 
-def unlabelled(paths, empty):
+def unlabeled(paths, empty):
     """Images of three objects each, but for some."""
     rows = [
         (n, "cat", [60.0 * k, 10, 50, 40])
@@ -166,7 +166,7 @@ def unlabelled(paths, empty):
         if n not in empty
         for k in range(3)
     ]
-    made = labelled([(200, 100)] * len(paths), rows, ["cat"], filepaths=paths)
+    made = labeled([(200, 100)] * len(paths), rows, ["cat"], filepaths=paths)
     return evidence_of(rules.image_without_objects, statistics_of(made))
 
 
@@ -174,7 +174,7 @@ FRAMES = [f"set/frame_{n:04}.jpg" for n in range(201)]
 
 
 def test_a_third_without_labels_among_images_alike_is_a_warning():
-    evidence = unlabelled(FRAMES, range(127, 201))
+    evidence = unlabeled(FRAMES, range(127, 201))
     assert evidence.severity == "warning"
     assert evidence.message == (
         "74 of 201 images (37%) have neither objects nor crowd regions; probably they "
@@ -187,19 +187,19 @@ def test_a_third_without_labels_among_images_alike_is_a_warning():
 
 
 def test_a_third_of_a_small_set_without_labels_is_a_warning():
-    evidence = unlabelled(FRAMES[:12], range(4))
+    evidence = unlabeled(FRAMES[:12], range(4))
     assert evidence.severity == "warning"
     assert evidence.message.startswith("4 of 12 images (33%) have neither objects")
     assert "4 are of one folder" in evidence.message
 
 
 def test_a_few_without_labels_are_a_note():
-    evidence = unlabelled(FRAMES, range(0, 200, 20))
+    evidence = unlabeled(FRAMES, range(0, 200, 20))
     assert evidence.severity is None and evidence.advice is None
     assert evidence.message == (
         "10 of 201 images have neither objects nor crowd regions."
     )
-    assert unlabelled(FRAMES[:10], range(3)).severity is None
+    assert unlabeled(FRAMES[:10], range(3)).severity is None
 
 
 @pytest.mark.parametrize(
@@ -208,30 +208,30 @@ def test_a_few_without_labels_are_a_note():
 )
 def test_images_called_negatives_are_a_note(name):
     paths = [*FRAMES[:100], *(name.format(n) for n in range(50))]
-    evidence = unlabelled(paths, range(100, 150))
+    evidence = unlabeled(paths, range(100, 150))
     assert evidence.severity is None
     assert evidence.figures["named_negative"] == 50
 
 
 def test_images_filed_apart_may_be_either():
     paths = [*FRAMES[:100], *(f"site_b/{n}.jpg" for n in range(50))]
-    evidence = unlabelled(paths, range(100, 150, 1))
+    evidence = unlabeled(paths, range(100, 150, 1))
     assert evidence.severity == "warning"
     assert "follow one another" in evidence.message
     scattered = [paths[n] for n in np.random.default_rng(51).permutation(150)]
     empty = [n for n, path in enumerate(scattered) if path.startswith("site_b")]
-    evidence = unlabelled(scattered, empty)
+    evidence = unlabeled(scattered, empty)
     assert evidence.message == (
         "50 of 150 images (33%) have neither objects nor crowd regions."
     )
     assert evidence.severity == "warning" and evidence.advice is None
 
 
-def test_copies_of_labelled_images_are_a_sign():
+def test_copies_of_labeled_images_are_a_sign():
     paths = [
         f"train/dog{n}_jpg.rf.{copy}f3a{n:04}.jpg" for n in range(30) for copy in "abc"
     ]
-    evidence = unlabelled(paths, range(0, 90, 3))
+    evidence = unlabeled(paths, range(0, 90, 3))
     assert "30 are copies of an image with labels" in evidence.message
 
 
@@ -240,7 +240,7 @@ def test_most_files_missing():
     lost, there = ["missing_file"], ["val"]
 
     def of(*tags, **thresholds):
-        made = statistics_of(labelled([VGA] * len(tags), tags=tags))
+        made = statistics_of(labeled([VGA] * len(tags), tags=tags))
         return evidence_of(rule, made, **thresholds)
 
     evidence = of(there, lost, lost)
@@ -298,14 +298,14 @@ def test_few_images_margin_is_wilsons():
 def test_duplicate_file_is_one_path_twice():
     rule = rules.duplicate_file
     paths = ["a/1.jpg", "b/1.jpg", "a/2.jpg", "b/1.jpg", "a/2.jpg", "b/1.jpg"]
-    evidence = evidence_of(rule, statistics_of(labelled([VGA] * 6, filepaths=paths)))
+    evidence = evidence_of(rule, statistics_of(labeled([VGA] * 6, filepaths=paths)))
     assert evidence.images.tolist() == [1, 2, 3, 4, 5]
     assert evidence.message == (
         "5 of 6 images share a filepath with another: these 5 samples show 2 files."
     )
     paths = ["a/1.jpg", "b/1.jpg", "a/2.jpg"]
-    assert not evidence_of(rule, statistics_of(labelled([VGA] * 3, filepaths=paths)))
-    twice = evidence_of(rule, statistics_of(labelled([VGA] * 2, filepaths=["a"] * 2)))
+    assert not evidence_of(rule, statistics_of(labeled([VGA] * 3, filepaths=paths)))
+    twice = evidence_of(rule, statistics_of(labeled([VGA] * 2, filepaths=["a"] * 2)))
     assert twice.message.endswith("these 2 samples show 1 file.")
 
 
@@ -322,11 +322,11 @@ def test_codes_are_in_order():
 @pytest.mark.parametrize("resize", ["letterbox 640", "stretch 640", "none"])
 @pytest.mark.parametrize("code", CODES)
 def test_no_images_have_no_findings(code, resize):
-    assert not evidence_of(code, statistics_of(labelled([]), resize))
+    assert not evidence_of(code, statistics_of(labeled([]), resize))
 
 
 def test_finds_exactly_the_planted_images_of_the_demo(demo_files):
-    made, image_ids, _ = read_labelled(demo_files.annotations)
+    made, image_ids, _ = read_labeled(demo_files.annotations)
     manifest = json.loads(demo_files.manifest.read_text())
     planted = {plant["key"]: plant["image_ids"] for plant in manifest["plants"]}
     evidence = evidence_by_code(CODES, statistics_of(made))
@@ -351,5 +351,5 @@ def test_finds_exactly_the_planted_images_of_the_demo(demo_files):
     ],
 )
 def test_photographs_of_coco_are_sound(shared_data, resize, codes):
-    made, _, _ = read_labelled(shared_data / "coco_mini" / "annotations.json")
+    made, _, _ = read_labeled(shared_data / "coco_mini" / "annotations.json")
     assert evidence_by_code(CODES, statistics_of(made, resize)).keys() == codes

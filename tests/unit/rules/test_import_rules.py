@@ -14,7 +14,7 @@ from PIL import Image
 from fiftyone_coco_audit.coco import rules
 from fiftyone_coco_audit.coco.categories import read_categories
 from fiftyone_coco_audit.coco.images import read_images
-from fiftyone_coco_audit.coco.matching import Target
+from fiftyone_coco_audit.coco.matching import PredictionTarget
 from fiftyone_coco_audit.coco.objects import References, read_annotated
 from fiftyone_coco_audit.coco.paths import ImageFolder, NoImageFolder
 from fiftyone_coco_audit.coco.predictions import read_matched
@@ -76,7 +76,7 @@ def codes_of(example: str, folder: Path) -> list[str]:
         read_annotated(records, References(rows, rows, SIZES), log, reserved=RESERVED)
     else:
         names = ["a.jpg", "b.jpg", "day/c.jpg", "night/c.jpg"]
-        target = Target(
+        target = PredictionTarget(
             "dataset 'a'",
             [1, 2, 3, 4],
             [f"{folder}/{name}" for name in names],

@@ -3,11 +3,11 @@ import pytest
 
 from fiftyone_coco_audit.rules import network_input as rules
 from fiftyone_coco_audit.statistics.tiling import tiling_effect
-from tests.labelled import (
+from tests.labeled import (
     evidence_by_code,
     evidence_of,
-    labelled,
-    read_labelled,
+    labeled,
+    read_labeled,
     statistics_of,
 )
 
@@ -22,7 +22,7 @@ def found(rule, made, resize="letterbox 640", **thresholds):
 
 def squares(size, *groups):
     """One image with groups of a number of squares, each ``(class, number, side)``."""
-    return labelled(
+    return labeled(
         [size],
         [
             (0, name, [5, 5, side, side])
@@ -50,7 +50,7 @@ def test_tiny_objects():
 
 def test_lost_objects():
     rule = rules.object_lost_at_input
-    made = labelled(
+    made = labeled(
         [HUGE],
         [(0, "a", [9, 9, 40, 3]), (0, "a", [9, 9, 40, 7]), (0, "a", [9, 9, 40, 0.5])],
     )
@@ -59,7 +59,7 @@ def test_lost_objects():
     assert evidence.message == (
         "1 of 3 objects has a side of less than 1 px at an input of letterbox 640."
     )
-    assert not found(rule, labelled([VGA], [(0, "a", [9, 9, 40, 3])]))
+    assert not found(rule, labeled([VGA], [(0, "a", [9, 9, 40, 3])]))
 
 
 def test_class_that_is_small():
@@ -113,7 +113,7 @@ def test_most_objects_small():
 
 def scattered(size, side, number=100):
     places = np.random.default_rng(0).random((number, 2)) * (np.array(size) - side)
-    return labelled([size], [(0, "a", [*xy, side, side]) for xy in places.tolist()])
+    return labeled([size], [(0, "a", [*xy, side, side]) for xy in places.tolist()])
 
 
 def test_tiling_is_advised():
@@ -144,7 +144,7 @@ def test_tiling_is_not_advised_where_it_does_not_help():
     # As many would be cut as are small
     large = scattered(HUGE, 2000).objects.box.tolist()
     small = scattered(HUGE, 20).objects.box.tolist()
-    mixed = labelled([HUGE], [(0, "a", box) for box in large + small])
+    mixed = labeled([HUGE], [(0, "a", box) for box in large + small])
     assert not found(rule, mixed)
 
 
@@ -172,14 +172,14 @@ def test_codes_are_in_order():
 @pytest.mark.parametrize("resize", ["letterbox 640", "shortest_side 800", "none"])
 @pytest.mark.parametrize("code", CODES)
 def test_nothing_has_no_findings(code, resize):
-    for made in (labelled([]), labelled([VGA]), labelled([VGA], [], ["a", "b"])):
+    for made in (labeled([]), labeled([VGA]), labeled([VGA], [], ["a", "b"])):
         assert not evidence_of(code, statistics_of(made, resize))
 
 
 @pytest.mark.real_data
 @pytest.mark.parametrize("resize", ["letterbox 640", "shortest_side 800 max 1333"])
 def test_photographs_have_only_some_tiny_objects(shared_data, resize):
-    made, _, _ = read_labelled(shared_data / "coco_mini" / "annotations.json")
+    made, _, _ = read_labeled(shared_data / "coco_mini" / "annotations.json")
     evidence = evidence_by_code(CODES, statistics_of(made, resize))
     assert evidence.keys() == {"CA501"}
     box, size = made.objects.box, made.image_size

@@ -5,11 +5,11 @@ import pytest
 
 from fiftyone_coco_audit.rules import network_input
 from fiftyone_coco_audit.rules import objects as rules
-from tests.labelled import (
+from tests.labeled import (
     evidence_by_code,
     evidence_of,
-    labelled,
-    read_labelled,
+    labeled,
+    read_labeled,
     statistics_of,
 )
 
@@ -23,7 +23,7 @@ def found(rule, made, **thresholds):
 
 
 def one_image(*boxes, **kwargs):
-    return labelled([VGA], [(0, "cat", box) for box in boxes], **kwargs)
+    return labeled([VGA], [(0, "cat", box) for box in boxes], **kwargs)
 
 
 def test_boxes_outside_their_image():
@@ -62,8 +62,8 @@ def test_duplicate_annotations_are_of_one_class_and_image():
         "nearly the same box (IoU over 0.95)."
     )
     assert not found(rule, one_image(box, [10, 10, 100, 111]))
-    assert not found(rule, labelled([VGA], [(0, "cat", box), (0, "dog", box)]))
-    assert not found(rule, labelled([VGA] * 2, [(0, "cat", box), (1, "cat", box)]))
+    assert not found(rule, labeled([VGA], [(0, "cat", box), (0, "dog", box)]))
+    assert not found(rule, labeled([VGA] * 2, [(0, "cat", box), (1, "cat", box)]))
 
 
 def with_masks(classes, growths):
@@ -73,7 +73,7 @@ def with_masks(classes, growths):
         (n, name, [140 - 40 * growth, 140 - 40 * growth, 80 * growth, 80 * growth])
         for n, (name, growth) in enumerate(zip(classes, growths, strict=True))
     ]
-    return labelled([VGA] * len(rows), rows, tight_box=tight)
+    return labeled([VGA] * len(rows), rows, tight_box=tight)
 
 
 def test_loose_boxes_are_systematic():
@@ -163,21 +163,21 @@ def at_border(number, of, name="cat"):
 def test_classes_that_are_mostly_truncated():
     rule = rules.many_truncated_objects
     rows = at_border(15, 20) + at_border(5, 20, "dog") + at_border(19, 19, "owl")
-    evidence = found(rule, labelled([VGA] * 20, rows))
+    evidence = found(rule, labeled([VGA] * 20, rows))
     assert evidence.classes == ("cat",)
     assert len(evidence.objects) == 15
     assert evidence.message == (
         "Over 50% of the objects of `cat` (75%) touch the border of their image."
     )
-    assert not found(rule, labelled([VGA] * 20, at_border(5, 20)))
-    assert not found(rule, labelled([VGA] * 19, at_border(19, 19)))
+    assert not found(rule, labeled([VGA] * 20, at_border(5, 20)))
+    assert not found(rule, labeled([VGA] * 19, at_border(19, 19)))
     full = [(image, "cat", [0, 0, *VGA]) for image in range(20)]
-    assert not found(rule, labelled([VGA] * 20, full))
+    assert not found(rule, labeled([VGA] * 20, full))
 
 
 def of_sizes(sides, sizes=None):
     rows = [(n, "cat", [100, 100, side, side]) for n, side in enumerate(sides)]
-    return labelled(sizes or [VGA] * len(rows), rows)
+    return labeled(sizes or [VGA] * len(rows), rows)
 
 
 def test_size_outliers():
@@ -218,8 +218,8 @@ def test_objects_of_large_images_are_no_outliers():
 def test_crowded_images():
     rule = rules.crowded_image
     rows = [(n % 2, "cat", [n, n, 50, 50]) for n in range(200)]
-    assert not found(rule, labelled([VGA] * 3, rows))
-    evidence = found(rule, labelled([VGA] * 3, [*rows, (1, "cat", [9, 9, 9, 9])]))
+    assert not found(rule, labeled([VGA] * 3, rows))
+    evidence = found(rule, labeled([VGA] * 3, [*rows, (1, "cat", [9, 9, 9, 9])]))
     assert evidence.images.tolist() == [1]
     assert evidence.objects is None
     assert evidence.message == (
@@ -230,16 +230,16 @@ def test_crowded_images():
 
 def around(spread, number=30, name="gauge", images=None, seed=0):
     rng = np.random.default_rng(seed)
-    centre = np.array([320, 240]) + rng.uniform(-1, 1, (number, 2)) * spread
+    center = np.array([320, 240]) + rng.uniform(-1, 1, (number, 2)) * spread
     return [
         (n % (images or number), name, [x - 10, y - 10, 20, 20])
-        for n, (x, y) in enumerate(centre.tolist())
+        for n, (x, y) in enumerate(center.tolist())
     ]
 
 
 def test_classes_that_are_always_at_the_same_place():
     rule = rules.position_bias
-    made = labelled([VGA] * 30, around((64, 48)) + around((300, 120), name="leaf"))
+    made = labeled([VGA] * 30, around((64, 48)) + around((300, 120), name="leaf"))
     evidence = found(rule, made)
     assert evidence.classes == ("gauge",)
     assert (made.objects.category[evidence.objects] == 0).all()
@@ -247,12 +247,12 @@ def test_classes_that_are_always_at_the_same_place():
     assert len(evidence.objects) == 24
     assert 0.02 < evidence.figures["share_of_image"] < 0.2 * 0.2
     assert evidence.message == (
-        "80% of the objects of `gauge` have their centres in the same 3.1% of the "
+        "80% of the objects of `gauge` have their centers in the same 3.1% of the "
         "image."
     )
-    assert not found(rule, labelled([VGA] * 30, around((300, 120))))
+    assert not found(rule, labeled([VGA] * 30, around((300, 120))))
     # Many objects of few images
-    assert not found(rule, labelled([VGA] * 30, around((64, 48), 290, images=29)))
+    assert not found(rule, labeled([VGA] * 30, around((64, 48), 290, images=29)))
 
 
 def test_codes_are_in_order():
@@ -263,7 +263,7 @@ def test_codes_are_in_order():
 
 @pytest.mark.parametrize("code", CODES)
 def test_nothing_has_no_findings(code):
-    for made in (labelled([]), labelled([VGA]), labelled([VGA], [], ["a", "b"])):
+    for made in (labeled([]), labeled([VGA]), labeled([VGA], [], ["a", "b"])):
         assert not evidence_of(code, statistics_of(made))
 
 
@@ -273,7 +273,7 @@ def test_findings_of_1200_classes_are_short():
         (int(n), f"class {n % 1200}", [-9, -9, side, 0.5])
         for n, side in zip(range(30_000), rng.uniform(1, 99, 30_000), strict=True)
     ]
-    examined = statistics_of(labelled([VGA] * 30_000, rows))
+    examined = statistics_of(labeled([VGA] * 30_000, rows))
     for evidence in evidence_by_code(CODES, examined).values():
         assert len(evidence.message) < 250
 
@@ -294,7 +294,7 @@ def test_many_boxes_that_cannot_be_right_are_not_to_be_clipped_or_removed(
     sound = [60, 20, 50, 40]
     rows = [(n, "cat", box if n < 4 or not few else sound) for n in range(20)]
     rows += [(n, "cat", [100, 50, 60, 40]) for n in range(20)]
-    evidence = found(rule, labelled([(200, 100)] * 20, rows))
+    evidence = found(rule, labeled([(200, 100)] * 20, rows))
     if few:
         assert evidence.advice is None
     else:
@@ -302,7 +302,7 @@ def test_many_boxes_that_cannot_be_right_are_not_to_be_clipped_or_removed(
 
 
 def test_finds_exactly_the_planted_labels_of_the_demo(demo_files):
-    made, _, ids = read_labelled(demo_files.annotations)
+    made, _, ids = read_labeled(demo_files.annotations)
     manifest = json.loads(demo_files.manifest.read_text())
     planted = {plant["key"]: plant["annotation_ids"] for plant in manifest["plants"]}
     codes = [*CODES, network_input.tiny_object_at_input.code]
@@ -321,7 +321,7 @@ def test_finds_exactly_the_planted_labels_of_the_demo(demo_files):
 
 @pytest.mark.real_data
 def test_sound_photographs_have_no_errors(shared_data):
-    made, _, _ = read_labelled(shared_data / "coco_mini" / "annotations.json")
+    made, _, _ = read_labeled(shared_data / "coco_mini" / "annotations.json")
     evidence = evidence_by_code(CODES, statistics_of(made))
     # The spine of a book of 2 x 53 px, and what was photographed from near
     assert evidence.keys() == {"CA305", "CA307"}

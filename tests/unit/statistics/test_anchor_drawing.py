@@ -5,14 +5,14 @@ from fiftyone_coco_audit.statistics.anchor_drawing import anchors_over_image
 from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
 from fiftyone_coco_audit.statistics.anchors import AnchorMatches
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
-from tests.labelled import labelled
+from tests.labeled import labeled
 
 ONE = "sizes 32 strides 16"
 
 
 def drawn(sizes, rows, anchors=ONE, resize="letterbox 640", image=0, **kwargs):
     matches = AnchorMatches(
-        labelled(sizes, rows), ResizePolicy.parse(resize), AnchorSet.parse(anchors)
+        labeled(sizes, rows), ResizePolicy.parse(resize), AnchorSet.parse(anchors)
     )
     return anchors_over_image(matches, image, **kwargs)
 
@@ -52,9 +52,9 @@ def test_samples_of_each_level():
     shapes = AnchorSet.parse(anchors).shapes[found.anchor]
     assert found.box[:, 2:] == pytest.approx(shapes)
     # Middles of the cells at (320, 320) of the input, whose padding is 80
-    centre = found.box[:, :2] + found.box[:, 2:] / 2
-    assert centre[:3] == pytest.approx(np.array([[324, 244]] * 3))
-    assert centre[3:] == pytest.approx(np.array([[352, 272]] * 3))
+    center = found.box[:, :2] + found.box[:, 2:] / 2
+    assert center[:3] == pytest.approx(np.array([[324, 244]] * 3))
+    assert center[3:] == pytest.approx(np.array([[352, 272]] * 3))
     assert len(drawn([(640, 480)], [], anchors, samples_per_level=1)) == 2
     assert len(drawn([(640, 480)], [], anchors, samples_per_level=99)) == 12
 

@@ -15,7 +15,7 @@ from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import PRESETS, AnchorSet
 from fiftyone_coco_audit.statistics.anchors import AnchorMatches
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
-from tests.labelled import labelled
+from tests.labeled import labeled
 
 LETTERBOX = ResizePolicy.parse("letterbox 640")
 SIZE = (640, 640)
@@ -24,8 +24,8 @@ SIZE = (640, 640)
 def clouds(seed=0, each=200):
     """Boxes about 20 x 40, 100 x 50 and 300 x 300."""
     rng = np.random.default_rng(seed)
-    centres = np.array([[20, 40], [100, 50], [300, 300]])
-    return np.vstack([c * rng.uniform(0.9, 1.1, (each, 2)) for c in centres])
+    centers = np.array([[20, 40], [100, 50], [300, 300]])
+    return np.vstack([c * rng.uniform(0.9, 1.1, (each, 2)) for c in centers])
 
 
 def mean_best_iou(sides, shapes):
@@ -41,7 +41,7 @@ def made(sides, images=20, seed=0):
         (n % images, "cat", [*rng.uniform(0, 640 - np.array(side)), *side])
         for n, side in enumerate(np.asarray(sides).tolist())
     ]
-    return labelled([SIZE] * images, rows)
+    return labeled([SIZE] * images, rows)
 
 
 def test_k_means_finds_the_medians_of_clouds():
@@ -133,7 +133,7 @@ def test_a_refitted_set_keeps_its_structure_and_is_fitter(name):
 def test_a_fit_counts_what_is_reached():
     rows = [(0, "cat", [144, 144, s, 32]) for s in (32, 14, 4)]
     anchors = AnchorSet.parse("sizes 32 strides 16")
-    matches = AnchorMatches(labelled([SIZE], rows), LETTERBOX, anchors)
+    matches = AnchorMatches(labeled([SIZE], rows), LETTERBOX, anchors)
     fit = Fit.of(matches)
     assert fit.positive == pytest.approx(1 / 3)
     assert fit.reach == pytest.approx(2 / 3)
@@ -175,7 +175,7 @@ def test_what_is_measured_was_not_fitted_to():
 
 def test_perfect_anchors_are_kept():
     rows = [(n % 10, "cat", [64 * (n // 10) + 48, 48, 32, 32]) for n in range(80)]
-    images = labelled([SIZE] * 10, rows)
+    images = labeled([SIZE] * 10, rows)
     present = AnchorSet.parse("sizes 32 strides 16")
     proposal = propose_anchors(images, LETTERBOX, present)
     assert not proposal.is_better
@@ -186,7 +186,7 @@ def test_perfect_anchors_are_kept():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_what_is_worse_on_other_images_is_never_proposed(seed):
-    # 11 objects an image at random: little to learn, and what is learnt is chance
+    # 11 objects an image at random: little to learn, and what is learned is chance
     rng = np.random.default_rng(seed)
     images = made(rng.lognormal(4, 0.8, (220, 2)).clip(3, 600), images=20, seed=seed)
     proposal = propose_anchors(images, LETTERBOX, PRESETS["yolov3"], seed=seed)
@@ -236,7 +236,7 @@ def test_more_reach_at_a_lower_iou_is_no_gain(monkeypatch):
     between = AnchorSet.parse("sizes 22.6 strides 16")
     monkeypatch.setattr(anchor_fitting, "refit_anchors", lambda *_, **__: between)
     present = AnchorSet.parse("sizes 32 strides 16")
-    images = labelled([SIZE] * 20, rows)
+    images = labeled([SIZE] * 20, rows)
     reach = Fit.of(AnchorMatches(images, LETTERBOX, between)).reach
     proposal = propose_anchors(images, LETTERBOX, present)
     assert reach == 1 > proposal.before.reach == 0.5

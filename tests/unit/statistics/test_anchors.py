@@ -20,7 +20,7 @@ from fiftyone_coco_audit.statistics.anchor_sets import (
 )
 from fiftyone_coco_audit.statistics.anchors import AnchorMatches, boxes_at_input
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
-from tests.labelled import labelled
+from tests.labeled import labeled
 
 SQUARE = (640, 640)
 #: One anchor of 32 x 32 at the corner of each cell of 16 x 16
@@ -28,10 +28,10 @@ ONE = AnchorSet.parse("sizes 32 strides 16")
 
 
 def matches(boxes, anchors=ONE, resize="none", size=SQUARE):
-    """One image with boxes, given by centre and sides."""
+    """One image with boxes, given by center and sides."""
     rows = [(0, "cat", [x - w / 2, y - h / 2, w, h]) for x, y, w, h in boxes]
     return AnchorMatches(
-        labelled([size], rows), ResizePolicy.parse(resize), AnchorSet.parse(anchors)
+        labeled([size], rows), ResizePolicy.parse(resize), AnchorSet.parse(anchors)
     )
 
 
@@ -44,7 +44,7 @@ def random_set(number=300, sizes=((640, 480), (333, 500), (1000, 251)), seed=0):
         h = float(np.exp(rng.uniform(0, np.log(height))))
         x, y = rng.uniform(0, width - w), rng.uniform(0, height - h)
         rows.append((image, str(rng.choice(["cat", "dog", "owl"])), [x, y, w, h]))
-    return labelled(sizes, rows, ["ant", "cat", "dog", "owl"])
+    return labeled(sizes, rows, ["ant", "cat", "dog", "owl"])
 
 
 def iou(a, b):
@@ -55,12 +55,12 @@ def iou(a, b):
     return width * height / (sum(areas) - width * height)
 
 
-def corners(centre_x, centre_y, width, height):
+def corners(center_x, center_y, width, height):
     return (
-        centre_x - width / 2,
-        centre_y - height / 2,
-        centre_x + width / 2,
-        centre_y + height / 2,
+        center_x - width / 2,
+        center_y - height / 2,
+        center_x + width / 2,
+        center_y + height / 2,
     )
 
 
@@ -243,7 +243,7 @@ def test_sets_of_the_same_name_need_not_be_the_preset():
         ("ranges 64 strides 8,16 iou .5,.4", "'iou', which means nothing"),
         ({"sizes": [], "strides": [8]}, "not of the form"),
         ({"sizes": [8], "strides": 8}, "not of the form"),
-        ({"sizes": [8], "strides": [8], "colour": 1}, "'colour', which means nothing"),
+        ({"sizes": [8], "strides": [8], "color": 1}, "'color', which means nothing"),
         ({"sizes": [[]], "strides": [8]}, "a level without anchors"),
     ],
 )
@@ -264,7 +264,7 @@ def test_cost_is_the_share_of_all_anchors():
 
 
 def test_boxes_are_in_the_middle_of_a_letterbox():
-    images = labelled([(1280, 641)], [(0, "cat", [100, 200, 30, 40])])
+    images = labeled([(1280, 641)], [(0, "cat", [100, 200, 30, 40])])
     # 641 x .5 rounds to 320; 320 are padding
     box = boxes_at_input(images, ResizePolicy.parse("letterbox 640"))
     assert box.tolist() == [[50, 100 + 160, 15, 20]]
@@ -275,7 +275,7 @@ def test_boxes_are_in_the_middle_of_a_letterbox():
 
 
 def test_odd_padding_is_less_at_the_top():
-    images = labelled([(640, 479)], [(0, "cat", [0, 0, 10, 10])])
+    images = labeled([(640, 479)], [(0, "cat", [0, 0, 10, 10])])
     box = boxes_at_input(images, ResizePolicy.parse("letterbox 640"))
     assert box[0, 1] == 80
 
@@ -454,7 +454,7 @@ def test_the_limit_of_ratios_in_closed_form():
 
 
 def test_objects_of_one_cell_share_an_anchor():
-    images = labelled(
+    images = labeled(
         [SQUARE, SQUARE],
         [
             (0, "cat", [144, 144, 32, 32]),
@@ -554,7 +554,7 @@ def test_sizes_at_the_input():
 @pytest.mark.parametrize("sizes", [[], [SQUARE]])
 def test_sets_without_objects(name, sizes):
     found = AnchorMatches(
-        labelled(sizes, classes=["cat"]),
+        labeled(sizes, classes=["cat"]),
         ResizePolicy.parse("letterbox 640"),
         PRESETS[name],
     )
@@ -566,7 +566,7 @@ def test_sets_without_objects(name, sizes):
     assert found.per_level()["share"].tolist() == [0] * len(found.anchors.levels)
     assert found.per_size()["objects"].sum() == len(found.to_frame()) == 0
     assert not len(found.beyond_ratios) + len(found.shares_anchor)
-    proposal = propose_anchors(found.labelled, found.resize, found.anchors)
+    proposal = propose_anchors(found.labeled, found.resize, found.anchors)
     assert not proposal.is_better
 
 
@@ -581,6 +581,6 @@ def test_1200_classes():
     names = [f"class {n}" for n in range(1200)]
     rows = [(0, names[n % 1200], [n % 600, 3, 40, 40]) for n in range(2400)]
     found = AnchorMatches(
-        labelled([SQUARE], rows, names), ResizePolicy.parse("none"), DEFAULT_ANCHORS
+        labeled([SQUARE], rows, names), ResizePolicy.parse("none"), DEFAULT_ANCHORS
     )
     assert found.per_class()["objects"].tolist() == [2] * 1200

@@ -11,7 +11,7 @@ from fiftyone_coco_audit.statistics.classes import (
     Imbalance,
     Presence,
 )
-from tests.labelled import labelled, read_labelled
+from tests.labeled import labeled, read_labeled
 
 BOX = [0, 0, 10, 10]
 
@@ -19,7 +19,7 @@ BOX = [0, 0, 10, 10]
 def scene(shown, classes=None):
     """A set of images from the names of the objects in each."""
     rows = [(image, name, BOX) for image, names in enumerate(shown) for name in names]
-    return labelled([(100, 100)] * len(shown), rows, classes)
+    return labeled([(100, 100)] * len(shown), rows, classes)
 
 
 def random_scene(seed=0, num_images=60, classes="abcdefgh"):
@@ -201,7 +201,7 @@ def test_mean_area_and_its_correlation_with_count():
         for index, name in enumerate(names)
         for side in rng.integers(1, 60, index % 5 + 1)
     ]
-    classes = ClassStatistics(labelled([(100, 100)], rows, [*names, "none"]))
+    classes = ClassStatistics(labeled([(100, 100)], rows, [*names, "none"]))
     areas = [
         np.mean([row[2][2] * row[2][3] for row in rows if row[1] == name])
         for name in names
@@ -249,7 +249,7 @@ def test_frame_is_in_the_order_of_the_dataset():
     ("num_images", "classes"), [(0, []), (0, ["a"]), (2, []), (2, ["a", "b"])]
 )
 def test_sets_without_objects(num_images, classes):
-    found = ClassStatistics(labelled([(10, 10)] * num_images, [], classes))
+    found = ClassStatistics(labeled([(10, 10)] * num_images, [], classes))
     count = len(classes)
     assert found.objects.tolist() == found.images.tolist() == [0] * count
     assert found.share.tolist() == [0] * count
@@ -264,7 +264,7 @@ def test_1200_classes():
     names = [f"c{n}" for n in range(1200)]
     found = ClassStatistics(scene([names[n : n + 3] for n in range(1198)], names))
     assert found.cooccurrence.shape == (1200, 1200)
-    # Each triple of neighbours meets once, so pairs of neighbours meet twice
+    # Each triple of neighbors meets once, so pairs of neighbors meet twice
     assert found.cooccurrence[500, 498:503].tolist() == [1, 2, 3, 2, 1]
     assert found.lift[500, 501] == pytest.approx(2 * 1198 / 9)
     assert not found.never_alone[found.images == 0].any()
@@ -272,18 +272,18 @@ def test_1200_classes():
 
 @pytest.mark.real_data
 def test_real_data_agree_with_a_full_table(shared_data: Path):
-    found, _, _ = read_labelled(shared_data / "coco_mini" / "annotations.json")
+    found, _, _ = read_labeled(shared_data / "coco_mini" / "annotations.json")
     classes, shown = ClassStatistics(found), dense(found) > 0
     assert (classes.cooccurrence == shown.T.astype(int) @ shown).all()
     assert classes.objects.sum() == len(found.objects)
 
 
 def test_equal_classes_are_said_to_be_equal():
-    from tests.labelled import statistics_of
+    from tests.labeled import statistics_of
 
     rows = [(0, name, [10, 10, 50, 50]) for name in ("cat", "dog")]
-    said = statistics_of(labelled([(640, 480)], rows)).sentences()[-1]
+    said = statistics_of(labeled([(640, 480)], rows)).sentences()[-1]
     assert said == "2 classes have objects, all of them as many."
     rows.append((0, "cat", [70, 70, 50, 50]))
-    said = statistics_of(labelled([(640, 480)], rows)).sentences()[-1]
+    said = statistics_of(labeled([(640, 480)], rows)).sentences()[-1]
     assert "the commonest has 2 times as many as the rarest" in said

@@ -7,7 +7,7 @@ from scipy.stats import chi2_contingency, ks_2samp
 from scipy.stats.contingency import association
 
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.objects import LabeledImages
 from fiftyone_coco_audit.statistics.drift import (
     PROPERTIES,
     Comparison,
@@ -15,15 +15,15 @@ from fiftyone_coco_audit.statistics.drift import (
     independence_p_value,
     kolmogorov_smirnov,
 )
-from tests.labelled import labelled, read_labelled
+from tests.labeled import labeled, read_labeled
 
 _NUMBERS = count()
 
 
 def made(sizes, rows=(), classes=None):
-    """Labelled images, no two of one file."""
+    """Labeled images, no two of one file."""
     paths = [f"images/{next(_NUMBERS)}.jpg" for _ in sizes]
-    return labelled(sizes, rows, classes, filepaths=paths)
+    return labeled(sizes, rows, classes, filepaths=paths)
 
 
 def random_set(seed, scale=1.0, classes="abc", weights=None, num_images=60):
@@ -264,8 +264,8 @@ def test_histogram_of_one_value():
 
 
 def test_unknown_property_is_refused():
-    with pytest.raises(CocoAuditError, match="no property 'colour'"):
-        Comparison(random_set(0), random_set(1)).distribution("colour")
+    with pytest.raises(CocoAuditError, match="no property 'color'"):
+        Comparison(random_set(0), random_set(1)).distribution("color")
 
 
 def test_two_sets_need_two_names():
@@ -323,7 +323,7 @@ def test_where_medians_are_alike_the_share_that_differs_is_named():
     ) in Comparison(narrow, wide).sentences()
 
 
-def with_counts(*counts: tuple[int, int]) -> LabelledImages:
+def with_counts(*counts: tuple[int, int]) -> LabeledImages:
     """Images with numbers of objects: ``(number of images, objects in each)``."""
     numbers = [objects for images, objects in counts for _ in range(images)]
     rows = [
@@ -404,7 +404,7 @@ def test_sets_without_objects(num_images, classes):
 
 @pytest.mark.real_data
 def test_real_data_against_themselves(shared_data: Path):
-    found, _, _ = read_labelled(shared_data / "coco_mini" / "annotations.json")
+    found, _, _ = read_labeled(shared_data / "coco_mini" / "annotations.json")
     same = Comparison(found, found)
     assert (same.properties()["statistic"] == 0).all()
     assert same.class_drift == 0

@@ -8,7 +8,7 @@ from fiftyone_coco_audit.statistics.images import (
     is_far,
 )
 from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
-from tests.labelled import read_labelled
+from tests.labeled import read_labeled
 
 
 def statistics(*sizes, resize="letterbox 640"):
@@ -161,7 +161,7 @@ def test_one_image_is_a_set():
 @pytest.mark.real_data
 def test_photographs_of_coco_are_bimodal(shared_data):
     for name in ("coco_mini", "cocoapi100"):
-        labelled, _, _ = read_labelled(shared_data / name / "annotations.json")
-        images = ImageStatistics(labelled.size, DEFAULT_RESIZE)
+        labeled, _, _ = read_labeled(shared_data / name / "annotations.json")
+        images = ImageStatistics(labeled.size, DEFAULT_RESIZE)
         assert images.kind.name == "bimodal"
         assert images.common_sizes().loc[0, ["width", "height"]].tolist() == [640, 480]

@@ -7,7 +7,7 @@ from fiftyone_coco_audit.statistics.network_input import (
     with_side,
 )
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
-from tests.labelled import labelled
+from tests.labeled import labeled
 
 parse = ResizePolicy.parse
 
@@ -33,11 +33,11 @@ def objects_of(seed=0, num_objects=400):
             strict=True,
         )
     ]
-    return labelled(sizes, rows, ["a", "none", "b", "c"])
+    return labeled(sizes, rows, ["a", "none", "b", "c"])
 
 
 def test_sizes_at_the_input():
-    made = labelled(
+    made = labeled(
         [(1280, 960), (300, 600)],
         [(0, "a", [0, 0, 40, 10]), (1, "a", [5, 5, 30, 60])],
     )
@@ -56,7 +56,7 @@ def test_sizes_at_the_input():
 
 
 def test_sizes_are_of_boxes_whatever_the_area():
-    made = labelled([(640, 640)], [(0, "a", [0, 0, 16, 25])], areas=[3])
+    made = labeled([(640, 640)], [(0, "a", [0, 0, 16, 25])], areas=[3])
     assert InputStatistics(made, parse("letterbox 640")).input_size == [20]
 
 
@@ -67,7 +67,7 @@ def test_shares_below():
         (0, name, [0, 0, side, side]) for name, side in zip(names, sizes, strict=True)
     ]
     found = InputStatistics(
-        labelled([(640, 640)], rows, ["a", "none", "b"]), parse("letterbox 640")
+        labeled([(640, 640)], rows, ["a", "none", "b"]), parse("letterbox 640")
     )
     overall = found.share_below()
     assert overall.index.tolist() == [4, 8, 16, 32]
@@ -119,7 +119,7 @@ def test_smallest_input_is_what_it_says_at_that_input(text):
 
 
 def test_smallest_input_at_the_edges():
-    made = labelled(
+    made = labeled(
         [(640, 640)],
         [(0, "a", [0, 0, 16, 16]), (0, "b", [0, 0, 0, 9])],
         ["a", "b"],
@@ -154,7 +154,7 @@ def test_multiples():
 @pytest.mark.parametrize("sizes", [[], [(640, 480)]])
 def test_nothing_is_no_error(sizes):
     for text in (*POLICIES, "none"):
-        found = InputStatistics(labelled(sizes, [], ["a"]), parse(text))
+        found = InputStatistics(labeled(sizes, [], ["a"]), parse(text))
         assert len(found.input_size) == 0
         assert found.share_below()["share"].tolist() == [0] * 4
         assert found.per_class()["share_below_8"].isna().all()

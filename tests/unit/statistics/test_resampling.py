@@ -15,7 +15,7 @@ from fiftyone_coco_audit.statistics.resampling import (
     repeat_factors,
     save_sampler_weights,
 )
-from tests.labelled import labelled
+from tests.labeled import labeled
 
 BOX = [0, 0, 10, 10]
 
@@ -23,7 +23,7 @@ BOX = [0, 0, 10, 10]
 def scene(shown, classes=None):
     """The classes of images, from the names of the objects in each."""
     rows = [(image, name, BOX) for image, names in enumerate(shown) for name in names]
-    return ClassStatistics(labelled([(100, 100)] * len(shown), rows, classes))
+    return ClassStatistics(labeled([(100, 100)] * len(shown), rows, classes))
 
 
 # A toaster in 1 of 16 images, with two people there; people in 3 more; cats in 8
@@ -95,8 +95,8 @@ def test_first_of_equally_rare_classes_is_the_source():
         (1.5, 0.5, "no share of images"),
         (-0.1, 0.5, "no share of images"),
         (np.nan, 0.5, "no share of images"),
-        (0.1, -1, "favour common"),
-        (0.1, np.inf, "favour common"),
+        (0.1, -1, "favor common"),
+        (0.1, np.inf, "favor common"),
     ],
 )
 def test_impossible_settings_are_refused(threshold, exponent, words):
@@ -176,7 +176,7 @@ def test_expectations_agree_with_a_sampler():
     table = np.zeros((len(rest), len(classes.objects)))
     np.add.at(
         table,
-        (classes.labelled.objects.image, classes.labelled.objects.category),
+        (classes.labeled.objects.image, classes.labeled.objects.category),
         1,
     )
     for expected, drawn in (
@@ -212,7 +212,7 @@ def test_frame():
 @pytest.mark.parametrize("exponent", [0.25, 0.5, 1, 2])
 def test_default_threshold_keeps_its_limit_at_any_exponent(exponent):
     rows = [(n, "ab"[n % 2], [0, 0, 9, 9]) for n in range(1000)]
-    images = labelled([(64, 48)] * 1000, [*rows, (0, "rare", [9, 9, 9, 9])])
+    images = labeled([(64, 48)] * 1000, [*rows, (0, "rare", [9, 9, 9, 9])])
     classes = ClassStatistics(images)
     threshold = default_threshold(classes.presence, exponent=exponent)
     factors = ResamplingEffect(classes, threshold, exponent).factors.image
@@ -298,10 +298,10 @@ def test_saved_weights_are_what_a_sampler_takes(tmp_path):
     effect = ResamplingEffect(random_scene(3), threshold=0.4)
     weights = effect.factors.image
     path = save_sampler_weights(
-        tmp_path / "weights.json", effect.classes.labelled.filepaths, weights
+        tmp_path / "weights.json", effect.classes.labeled.filepaths, weights
     )
     plan = json.loads(path.read_text())
-    assert plan["filepaths"] == list(effect.classes.labelled.filepaths)
+    assert plan["filepaths"] == list(effect.classes.labeled.filepaths)
     # torch.as_tensor(weights, dtype=torch.double) and an int of at least 1
     assert all(isinstance(weight, float) for weight in plan["weights"])
     assert plan["weights"] == weights.tolist()

@@ -10,7 +10,7 @@ from fiftyone_coco_audit.statistics.shapes import (
     quantiles_per_class,
     size_class,
 )
-from tests.labelled import labelled, read_labelled
+from tests.labeled import labeled, read_labeled
 
 VGA = (640, 480)
 
@@ -23,13 +23,13 @@ def crowd_of(rng, num_images=3, num_objects=60, names="abc"):
         for _ in range(num_objects):
             box = [*(rng.random(2) * 1.2 - 0.2) * size, *rng.random(2) * size * 0.7 + 1]
             rows.append((image, rng.choice(list(names)), box))
-    return labelled(sizes.tolist(), rows, list(names))
+    return labeled(sizes.tolist(), rows, list(names))
 
 
 @pytest.fixture
 def found():
     return ShapeStatistics(
-        labelled(
+        labeled(
             [(100, 50), (200, 200), (10, 10)],
             [
                 (0, "cat", [10, 10, 30, 15]),
@@ -49,7 +49,7 @@ def test_columns_of_objects(found):
     assert found.box_aspect_ratio == pytest.approx([2, 2, 1, 3.216])
     assert found.elongation == pytest.approx([2, 2, 1, 3.216])
     assert found.relative_area == pytest.approx([0.04, 0.03, 0.005, 0.025])
-    assert found.centre[1] == pytest.approx([0, 0.5])
+    assert found.center[1] == pytest.approx([0, 0.5])
     assert found.outside == pytest.approx([-10, 10, -0.9, 0.4])
     assert found.truncated.tolist() == [False, True, True, True]
     assert found.visible_share == pytest.approx([1, 0.5, 1, 80 / 80.4])
@@ -72,7 +72,7 @@ def test_size_classes_are_those_of_cocoeval():
 
 
 def test_boxes_without_area_have_no_shape():
-    found = ShapeStatistics(labelled([VGA], [(0, "a", [5, 5, 0, 9])] * 2))
+    found = ShapeStatistics(labeled([VGA], [(0, "a", [5, 5, 0, 9])] * 2))
     assert np.isnan(found.box_aspect_ratio).all()
     assert found.visible_share.tolist() == [1, 1]
     assert found.per_class().loc["a", "width_median"] == 0
@@ -81,13 +81,13 @@ def test_boxes_without_area_have_no_shape():
 @pytest.mark.parametrize("sizes", [[], [VGA]])
 @pytest.mark.parametrize("classes", [[], ["a", "b"]])
 def test_nothing_is_no_error(sizes, classes):
-    made = labelled(sizes, [], classes)
+    made = labeled(sizes, [], classes)
     found = ShapeStatistics(made)
     assert found.num_objects.tolist() == [0] * len(sizes)
     assert found.num_classes.tolist() == [0] * len(sizes)
     assert len(found.looseness) == len(found.truncated) == len(found) == 0
     assert found.heat_map(bins=4).tolist() == np.zeros((4, 4)).tolist()
-    assert found.centre_map(bins=4).tolist() == np.zeros((4, 4)).tolist()
+    assert found.center_map(bins=4).tolist() == np.zeros((4, 4)).tolist()
     assert found.central_window.shape == (len(classes), 4)
     assert duplicate_pairs(made.objects).shape == (0, 2)
     frame = found.per_class()
@@ -98,7 +98,7 @@ def test_nothing_is_no_error(sizes, classes):
 
 def test_per_class_is_as_pandas_groups():
     made = crowd_of(np.random.default_rng(0), names="abcd")
-    made = labelled(
+    made = labeled(
         made.size.tolist(),
         [
             (int(i), "dab"[c % 3], b.tolist())
@@ -160,13 +160,13 @@ def test_heat_map_is_the_coverage_of_drawn_boxes(category):
     for _, _, (x, y, w, h) in chosen:
         drawn[max(y, 0) : max(y + h, 0), max(x, 0) : max(x + w, 0)] += 1
     blocks = drawn.reshape(16, 4, 16, 4).mean(axis=(1, 3)) / len(chosen)
-    found = ShapeStatistics(labelled([(64, 64)], rows)).heat_map(category, bins=16)
+    found = ShapeStatistics(labeled([(64, 64)], rows)).heat_map(category, bins=16)
     assert found == pytest.approx(blocks)
 
 
 def test_heat_map_is_relative_to_each_image():
     rows = [(0, "a", [0, 0, 100, 50]), (1, "a", [0, 0, 10, 40])]
-    found = ShapeStatistics(labelled([(200, 100), (20, 40)], rows)).heat_map(bins=2)
+    found = ShapeStatistics(labeled([(200, 100), (20, 40)], rows)).heat_map(bins=2)
     assert found.tolist() == [[1, 0], [0.5, 0]]
 
 
@@ -179,38 +179,38 @@ def test_heat_map_of_many_objects_is_that_of_all(monkeypatch):
     assert made.heat_map() == pytest.approx(whole)
 
 
-def test_centre_map_is_the_histogram_of_centres():
+def test_center_map_is_the_histogram_of_centers():
     made = crowd_of(np.random.default_rng(3))
     found = ShapeStatistics(made)
     box, size = made.objects.box, made.image_size
     x, y = np.clip((box[:, :2] + box[:, 2:] / 2) / size, 0, 1).T
     expected, _, _ = np.histogram2d(y, x, bins=8, range=[[0, 1], [0, 1]])
-    assert found.centre_map(bins=8) == pytest.approx(expected / len(box))
-    assert found.centre_map(0, bins=8).sum() == pytest.approx(1)
+    assert found.center_map(bins=8) == pytest.approx(expected / len(box))
+    assert found.center_map(0, bins=8).sum() == pytest.approx(1)
 
 
 def test_cells_of_maps_open_their_objects():
     made = crowd_of(np.random.default_rng(4))
     found = ShapeStatistics(made)
     of_class = made.objects.category == 2
-    centres, heat = found.centre_map(2, bins=5), found.heat_map(2, bins=5)
+    centers, heat = found.center_map(2, bins=5), found.heat_map(2, bins=5)
     for row, column in np.ndindex(5, 5):
-        rows = found.rows_centred_in(row, column, 2, bins=5)
-        assert len(rows) == pytest.approx(centres[row, column] * of_class.sum())
+        rows = found.rows_centered_in(row, column, 2, bins=5)
+        assert len(rows) == pytest.approx(centers[row, column] * of_class.sum())
         assert of_class[rows].all()
         covering = found.rows_covering(row, column, 2, bins=5)
         assert of_class[covering].all()
         # Each covers at most the whole cell
         assert heat[row, column] * of_class.sum() <= len(covering)
-        inside = (found.centre >= 0).all(axis=1) & (found.centre < 1).all(axis=1)
+        inside = (found.center >= 0).all(axis=1) & (found.center < 1).all(axis=1)
         assert set(rows[inside[rows]]) <= set(covering)
 
 
 def test_central_window_holds_nine_tenths():
     rng = np.random.default_rng(5)
-    centre = rng.normal([320, 120], [20, 12], (4000, 2))
-    rows = [(0, "a", [x - 5, y - 5, 10, 10]) for x, y in centre]
-    found = ShapeStatistics(labelled([VGA], rows, ["b", "a"])).central_window
+    center = rng.normal([320, 120], [20, 12], (4000, 2))
+    rows = [(0, "a", [x - 5, y - 5, 10, 10]) for x, y in center]
+    found = ShapeStatistics(labeled([VGA], rows, ["b", "a"])).central_window
     assert np.isnan(found[0]).all()
     normal = 1.645 * np.array([20, 12])
     expected = np.r_[[320, 120] - normal, [320, 120] + normal] / np.tile(VGA, 2)
@@ -241,7 +241,7 @@ def test_duplicates_are_those_of_all_pairs(min_iou):
             for _ in range(rng.integers(1, 4)):
                 shift = rng.normal(0, 0.02, 4) * np.tile(box[2:], 2)
                 rows.append((image, rng.choice(["a", "b"]), (box + shift).tolist()))
-    made = labelled([VGA] * 4, rows)
+    made = labeled([VGA] * 4, rows)
     expected = all_pairs(made, min_iou)
     assert len(expected) > 5
     assert duplicate_pairs(made.objects, min_iou).tolist() == expected
@@ -251,14 +251,14 @@ def test_duplicates_of_a_crowd_are_found_at_once():
     rng = np.random.default_rng(7)
     boxes = np.c_[rng.random((20_000, 2)) * [1900, 1000], np.full((20_000, 2), 12)]
     rows = [(n // 2000, "a", box) for n, box in enumerate(boxes.tolist())]
-    made = labelled([(1920, 1080)] * 10, [*rows, (9, "a", rows[-5][2])])
+    made = labeled([(1920, 1080)] * 10, [*rows, (9, "a", rows[-5][2])])
     pairs = duplicate_pairs(made.objects)
     assert [19_995, 20_000] in pairs.tolist()
 
 
 def test_boxes_are_held_against_those_of_masks():
     found = ShapeStatistics(
-        labelled(
+        labeled(
             [(100, 100)],
             [
                 (0, "a", [10, 10, 20, 20]),  # equal
@@ -289,14 +289,14 @@ def test_boxes_are_held_against_those_of_masks():
 
 
 def test_boxes_without_masks_are_not_compared():
-    found = ShapeStatistics(labelled([VGA], [(0, "a", [1, 1, 9, 9])]))
+    found = ShapeStatistics(labeled([VGA], [(0, "a", [1, 1, 9, 9])]))
     assert np.isnan(found.looseness).all() and np.isnan(found.mask_iou).all()
 
 
 def test_many_classes():
     rng = np.random.default_rng(8)
     rows = [(0, f"c{n}", [1, 1, n % 50 + 1, 9]) for n in rng.integers(0, 1200, 3000)]
-    found = ShapeStatistics(labelled([VGA], rows, [f"c{n}" for n in range(1200)]))
+    found = ShapeStatistics(labeled([VGA], rows, [f"c{n}" for n in range(1200)]))
     frame = found.per_class()
     assert frame["objects"].sum() == 3000
     present = frame["objects"] > 0
@@ -307,7 +307,7 @@ def test_many_classes():
 
 @pytest.mark.real_data
 def test_boxes_of_coco_fit_their_masks(shared_data):
-    made, _, _ = read_labelled(shared_data / "coco_mini" / "annotations.json")
+    made, _, _ = read_labeled(shared_data / "coco_mini" / "annotations.json")
     found = ShapeStatistics(made)
     assert found.looseness == pytest.approx(1, abs=0.25)
     assert found.mask_iou.min() > 0.7

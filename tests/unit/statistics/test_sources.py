@@ -10,7 +10,7 @@ from fiftyone_coco_audit.statistics.sources import (
     folders,
     tagged,
 )
-from tests.labelled import labelled
+from tests.labeled import labeled
 
 BOX = [0, 0, 10, 10]
 
@@ -31,7 +31,7 @@ def gaps(counts, num_images, classes="abc"):
             for image in range(count)
         ]
         source += [[f"s{position}"]] * total
-    found = labelled([(100, 100)] * len(source), rows, list(classes))
+    found = labeled([(100, 100)] * len(source), rows, list(classes))
     return SourceGaps(Presence.of(found), Sources.of(source))
 
 
@@ -155,7 +155,7 @@ def test_least_likely_gap_comes_first():
 def test_overlapping_sources():
     shown = [(image, "mug", BOX) for image in range(60)]
     shown += [(image, "cup", BOX) for image in range(120)]
-    found = labelled([(9, 9)] * 120, shown, ["mug", "cup"])
+    found = labeled([(9, 9)] * 120, shown, ["mug", "cup"])
     tags = [["day"] * (n % 2 == 0) + ["val"] * (n >= 60) for n in range(120)]
     both = SourceGaps(Presence.of(found), tagged(tags))
     assert both.sources.names == ("day", "val")
@@ -167,7 +167,7 @@ def test_overlapping_sources():
     ("num_images", "classes"), [(0, []), (0, ["a"]), (3, []), (3, ["a"])]
 )
 def test_sets_without_objects(num_images, classes):
-    presence = Presence.of(labelled([(9, 9)] * num_images, [], classes))
+    presence = Presence.of(labeled([(9, 9)] * num_images, [], classes))
     for sources in (NO_SOURCES, Sources.of([["x"]] * num_images)):
         found = SourceGaps(presence, sources)
         assert found.missing().shape == found.deficient().shape == (0, 2)

@@ -10,7 +10,7 @@ from fiftyone_coco_audit.statistics.tiling import (
     propose_tiling,
     tiling_effect,
 )
-from tests.labelled import labelled
+from tests.labeled import labeled
 
 parse = ResizePolicy.parse
 
@@ -75,7 +75,7 @@ def test_effect_is_that_of_the_best_of_all_tiles(tile, overlap):
     for image in np.repeat(np.arange(30), 20):
         start = rng.random(2) * sizes[image] * 0.95 - 2
         rows.append((int(image), "a", [*start, *(rng.random(2) * 150 + 3)]))
-    made = labelled(sizes.tolist(), rows)
+    made = labeled(sizes.tolist(), rows)
     effect = tiling_effect(made, tile, overlap, 640)
     share, size = np.transpose(
         [best_tile(made, row, tile, overlap, 640) for row in range(len(rows))]
@@ -92,7 +92,7 @@ def test_no_object_within_the_overlap_is_cut():
     rng = np.random.default_rng(2)
     start = rng.random((500, 2)) * [1800, 900]
     rows = [(0, "a", [*xy, *rng.random(2) * 64]) for xy in start]
-    assert tiling_effect(labelled([(1920, 1080)], rows), 256, 64, 640).num_cut == 0
+    assert tiling_effect(labeled([(1920, 1080)], rows), 256, 64, 640).num_cut == 0
 
 
 def test_side_of_tiles():
@@ -107,7 +107,7 @@ def test_proposal_makes_objects_large_and_cuts_few():
         (n % 10, "a", [*rng.random(2) * [3900, 2900], *np.full(2, rng.uniform(20, 40))])
         for n in range(300)
     ]
-    made = labelled([(4000, 3000)] * 10, rows)
+    made = labeled([(4000, 3000)] * 10, rows)
     resize = parse("letterbox 640")
     before = InputStatistics(made, resize).input_size
     assert (before < 16).all()
@@ -123,7 +123,7 @@ def test_proposal_makes_objects_large_and_cuts_few():
 
 def test_proposal_does_not_enlarge_what_has_no_pixels():
     rows = [(0, "a", [100 * n, 50, 4, 4]) for n in range(30)]
-    effect = propose_tiling(labelled([(4000, 3000)], rows), parse("letterbox 640"))
+    effect = propose_tiling(labeled([(4000, 3000)], rows), parse("letterbox 640"))
     assert effect.plan.tile == 320
     assert effect.share_below(16) == 1
 
@@ -131,7 +131,7 @@ def test_proposal_does_not_enlarge_what_has_no_pixels():
 def test_proposal_of_large_objects_overlaps_by_half_a_tile():
     small = [(0, "a", [100 * n, 50, 20, 20]) for n in range(10)]
     large = [(0, "a", [100 * n, 50, 2000, 2000]) for n in range(10)]
-    made = labelled([(4000, 3000)], small + large)
+    made = labeled([(4000, 3000)], small + large)
     effect = propose_tiling(made, parse("letterbox 640"))
     assert (effect.plan.tile, effect.plan.overlap) == (800, 400)
     assert effect.num_cut == 10
@@ -139,14 +139,14 @@ def test_proposal_of_large_objects_overlaps_by_half_a_tile():
 
 def test_tiles_are_of_no_use():
     rows = [(0, "a", [50, 50, 100, 100])]
-    assert propose_tiling(labelled([(640, 480)], rows), parse("letterbox 640")) is None
-    assert propose_tiling(labelled([(640, 480)]), parse("letterbox 640")) is None
-    assert propose_tiling(labelled([(4000, 480)], rows), parse("none")) is None
+    assert propose_tiling(labeled([(640, 480)], rows), parse("letterbox 640")) is None
+    assert propose_tiling(labeled([(640, 480)]), parse("letterbox 640")) is None
+    assert propose_tiling(labeled([(4000, 480)], rows), parse("none")) is None
 
 
 def test_nothing_is_no_error():
     for sizes in ([], [(640, 480)]):
-        effect = tiling_effect(labelled(sizes), 320, 32, 640)
+        effect = tiling_effect(labeled(sizes), 320, 32, 640)
         assert effect.num_cut == 0
         assert effect.share_below(16) == 0
         assert effect.num_tiles == 6 * len(sizes)

@@ -26,8 +26,8 @@ from fiftyone_coco_audit.loading.stages import Decoding
 from fiftyone_coco_audit.parallel import check_workers
 from fiftyone_coco_audit.progress import progress_bar, staged
 from fiftyone_coco_audit.statistics.inputs import (
-    LabelledSamples,
-    read_labelled_images,
+    LabeledSamples,
+    read_labeled_images,
 )
 from fiftyone_coco_audit.storage.publishing import (
     delete_fields_of,
@@ -115,26 +115,26 @@ def dry_run(
     dataset = dataset_of(samples)
     if write_fields:
         check_paths_are_free(dataset, [field.path for field in _FIELDS], _FUNCTION)
-    labelled = read_labelled_images(
+    labeled = read_labeled_images(
         samples, label_field, sizes_required=False, progress=False
     )
-    require_images(labelled.images.filepaths)
-    with _bar(len(labelled.images), staged(progress, "Running the pipeline")) as report:
+    require_images(labeled.images.filepaths)
+    with _bar(len(labeled.images), staged(progress, "Running the pipeline")) as report:
         result = run_pipeline(
-            labelled.images,
+            labeled.images,
             called,
             decoding=decoding,
             executor=executor,
             workers=workers,
             progress=report,
         )
-    notes = [*labelled.left_out]
+    notes = [*labeled.left_out]
     if isinstance(called, AlbumentationsPipeline) and called.lacks_box_params:
         notes.append(_ADDED_BOX_PARAMS)
     if write_fields:
         some = result.counts()["not run"] < len(result)
         if result.complete or some and may_write_part(dataset, _FUNCTION):
-            _write(samples, labelled, result, progress)
+            _write(samples, labeled, result, progress)
         else:
             notes.append(_NOT_WRITTEN)
     return replace(result, notes=(*result.notes, *notes))
@@ -178,21 +178,21 @@ def check_loader(
         CocoAuditError: if the loader or the data do not allow it
     """
     check_options(box_format, first_label, channels)
-    labelled = read_labelled_images(samples, label_field, progress=False)
-    ids = labelled.columns.coco_id
+    labeled = read_labeled_images(samples, label_field, progress=False)
+    ids = labeled.columns.coco_id
     with _bar(length_of(loader), staged(progress, "Loading")) as report:
         found = run_loader(
-            labelled.images,
+            labeled.images,
             loader,
             image_ids=None if None in ids else ids,
-            category_ids=_category_ids(samples, labelled),
+            category_ids=_category_ids(samples, labeled),
             box_format=box_format,
             first_label=first_label,
             channels=channels,
-            crowds=labelled.crowds,
+            crowds=labeled.crowds,
             progress=report,
         )
-    if without_files(labelled.images.filepaths):
+    if without_files(labeled.images.filepaths):
         found = replace(found, notes=(*found.notes, _NO_PIXELS))
     return found
 
@@ -231,12 +231,12 @@ def _as_callable(pipeline: Any, seed: int) -> Any:
 
 
 def _category_ids(
-    samples: fo.SampleCollection, labelled: LabelledSamples
+    samples: fo.SampleCollection, labeled: LabeledSamples
 ) -> list[int] | None:
     """The ids of the classes in the COCO file, where an import has kept them all."""
     info = samples._root_dataset.info.get("coco_audit", {})
     by_name = {c["name"]: c["id"] for c in info.get("categories", ())}
-    names = labelled.images.classes
+    names = labeled.images.classes
     if not all(isinstance(by_name.get(name), int) for name in names):
         return None
     return [by_name[name] for name in names]
@@ -251,7 +251,7 @@ def _bar(total: int | None, progress: Progress) -> Iterator[Callable[[int, int],
 
 def _write(
     samples: fo.SampleCollection,
-    labelled: LabelledSamples,
+    labeled: LabeledSamples,
     result: DryRun,
     progress: Progress,
 ) -> None:
@@ -266,11 +266,11 @@ def _write(
             )
         ],
     }
-    if not len(labelled.images):
+    if not len(labeled.images):
         raise CocoAuditError("There are no samples to run")
     publish_fields(
         samples,
-        labelled.columns,
+        labeled.columns,
         _FIELDS,
         values,
         {},

@@ -14,15 +14,15 @@ from fiftyone_coco_audit.loading.geometry import (
     MOTIONS,
     RIGHT,
     SWAPPED_SIZE,
-    Canvas,
-    Reading,
+    BoxInterpretation,
+    ImagePlacement,
     agreements,
+    interpret_boxes,
+    interpretations,
     overlaps,
-    read_boxes,
-    readings,
 )
-from fiftyone_coco_audit.loading.holding import HeldSample
 from fiftyone_coco_audit.loading.mistakes import Diagnosis
+from fiftyone_coco_audit.loading.sample_matching import MatchedSample
 
 #: Mean overlap from which boxes agree with the labels; small ones lose by rounding
 AGREES = 0.75
@@ -37,7 +37,7 @@ LEAST_SCALED = 3
 #: Samples for which all readings are tried at a time
 MOST_VOTERS = 200
 
-#: What may be wrong besides the format of boxes, to recognise this all the same
+#: What may be wrong besides the format of boxes, to recognize this all the same
 SINGLE_MISTAKES: Sequence[Mapping[str, object]] = (
     {"swapped": True},
     {"swapped": True, "space": SWAPPED_SIZE},
@@ -46,7 +46,7 @@ SINGLE_MISTAKES: Sequence[Mapping[str, object]] = (
 
 
 @dataclass(eq=False)
-class Held:
+class ComparedSample:
     """A held sample with its labels, and the reading that explains its boxes.
 
     Attributes:
@@ -58,11 +58,11 @@ class Held:
         boxes: ``(n, 4)`` what it makes of them
     """
 
-    sample: HeldSample
+    sample: MatchedSample
     rows: NDArray[np.int64]
     truth: NDArray[np.float64]
     right: float = 0.0
-    reading: Reading | None = None
+    reading: BoxInterpretation | None = None
     boxes: NDArray[np.float64] | None = None
 
     @property
@@ -71,7 +71,7 @@ class Held:
         return ROUNDING / np.array(self.sample.canvases[0].place[2:])
 
     def fit(
-        self, reading: Reading, tolerance: NDArray[np.float64] | None = None
+        self, reading: BoxInterpretation, tolerance: NDArray[np.float64] | None = None
     ) -> tuple[float, NDArray[np.float64] | None]:
         """How well a reading explains the boxes, and what it makes of them.
 
@@ -86,14 +86,14 @@ class Held:
         best: tuple[float, NDArray[np.float64] | None] = (0.0, None)
         raw = self.sample.sample.boxes
         for canvas in self.sample.canvases:
-            made = read_boxes(raw, reading, canvas, self.truth)
+            made = interpret_boxes(raw, reading, canvas, self.truth)
             values = agreements(made, self.truth, tolerance)
             for boxes, value in zip(made, values, strict=True):
                 if value > best[0]:
                     best = value, boxes
         return best
 
-    def read(self, expected: Reading) -> None:
+    def read(self, expected: BoxInterpretation) -> None:
         """Reads the boxes as they are meant, if they agree with the labels so."""
         self.right, boxes = self.fit(expected, self.tolerance)
         if boxes is not None and self.right < AGREES:
@@ -114,8 +114,8 @@ class Held:
         return max(both)
 
 
-def misread(
-    wrong: Sequence[Held], expected: Reading | None, total: int
+def find_misread_boxes(
+    wrong: Sequence[ComparedSample], expected: BoxInterpretation | None, total: int
 ) -> Iterator[Diagnosis]:
     """Lets samples vote for what explains their boxes, and names it.
 
@@ -131,8 +131,10 @@ def misread(
     if expected is None:
         return
     # Simplicity decides between readings that explain as much
-    options = sorted(readings(), key=lambda option: _deviations(option, expected))
-    reasons: dict[str, list[tuple[Held, Reading]]] = {}
+    options = sorted(
+        interpretations(), key=lambda option: _deviations(option, expected)
+    )
+    reasons: dict[str, list[tuple[ComparedSample, BoxInterpretation]]] = {}
     left = list(wrong)
     fits: dict[int, list[float]] = {}
     while left:
@@ -159,8 +161,10 @@ def misread(
 
 
 def _elected(
-    voters: Sequence[Held], fits: NDArray[np.float64], options: Sequence[Reading]
-) -> Reading | None:
+    voters: Sequence[ComparedSample],
+    fits: NDArray[np.float64],
+    options: Sequence[BoxInterpretation],
+) -> BoxInterpretation | None:
     """The simplest of the readings that explain most, and best."""
     right = np.array([one.right for one in voters])
     explains = (fits >= AGREES) & (fits > right[:, None] + CLEARLY)
@@ -172,11 +176,13 @@ def _elected(
     return options[int(np.flatnonzero(near)[0])]
 
 
-def _explains(one: Held, fit: float) -> bool:
+def _explains(one: ComparedSample, fit: float) -> bool:
     return fit >= AGREES and fit > one.right + CLEARLY
 
 
-def _deviations(option: Reading, expected: Reading) -> tuple[int, bool]:
+def _deviations(
+    option: BoxInterpretation, expected: BoxInterpretation
+) -> tuple[int, bool]:
     return (
         (option.box_format != expected.box_format)
         + option.swapped
@@ -186,7 +192,9 @@ def _deviations(option: Reading, expected: Reading) -> tuple[int, bool]:
     )
 
 
-def _names(option: Reading, expected: Reading, one: Held) -> Iterator[str]:
+def _names(
+    option: BoxInterpretation, expected: BoxInterpretation, one: ComparedSample
+) -> Iterator[str]:
     if option.box_format != expected.box_format:
         yield "wrong-box-format"
     if option.swapped:
@@ -250,7 +258,7 @@ _GEOMETRY: Mapping[str, tuple[str, str]] = {
 _BECAUSE = {
     "original pixels": ": they are for the images before they were resized",
     "scaled twice": ": they were resized twice",
-    "normalised twice": ": they were divided by the size of the image twice",
+    "normalized twice": ": they were divided by the size of the image twice",
     "pixels over the original size": (
         ": they were divided by the size that the images had before"
     ),
@@ -262,8 +270,8 @@ _BECAUSE = {
 
 def _geometry_diagnosis(
     name: str,
-    cases: Sequence[tuple[Held, Reading]],
-    expected: Reading,
+    cases: Sequence[tuple[ComparedSample, BoxInterpretation]],
+    expected: BoxInterpretation,
     total: int,
 ) -> Diagnosis:
     share = len(cases) / total
@@ -298,7 +306,9 @@ def _geometry_diagnosis(
     )
 
 
-def _factor(one: Held, option: Reading, expected: Reading) -> tuple[float, float]:
+def _factor(
+    one: ComparedSample, option: BoxInterpretation, expected: BoxInterpretation
+) -> tuple[float, float]:
     """By what the sizes of boxes differ from those that they should have."""
     raw = one.sample.sample.boxes
     given = corners(raw, option.box_format, option.swapped)
@@ -311,18 +321,18 @@ def _factor(one: Held, option: Reading, expected: Reading) -> tuple[float, float
 
 
 def _forth(
-    boxes: NDArray[np.float64], canvas: Canvas, expected: Reading
+    boxes: NDArray[np.float64], canvas: ImagePlacement, expected: BoxInterpretation
 ) -> NDArray[np.float64]:
     """Boxes from 0 to 1 as they should be, but for flips, which change no size."""
     transposed = bool(canvas.turns) and canvas.turns[0][0]
     if transposed:
         boxes = boxes[:, [1, 0, 3, 2]]
     scaled = boxes * np.tile(canvas.place[2:], 2)
-    if expected.space == "normalised":
+    if expected.space == "normalized":
         return scaled / np.tile(canvas.delivered, 2)
-    return boxes if expected.space == "normalised without padding" else scaled
+    return boxes if expected.space == "normalized without padding" else scaled
 
 
-def positions(held: Iterable[Held]) -> NDArray[np.int64]:
+def positions(held: Iterable[ComparedSample]) -> NDArray[np.int64]:
     """The positions of the images that samples are of, each once."""
     return np.unique(np.array([one.sample.position for one in held], np.int64))

@@ -129,7 +129,7 @@ def evaluate(
         require_detections(samples, field)
     if pred_field == gt_field:
         raise CocoAuditError(
-            f"pred_field and gt_field are both {gt_field!r}: nothing can be learnt "
+            f"pred_field and gt_field are both {gt_field!r}: nothing can be learned "
             "from labels compared with themselves"
         )
     dataset = samples._root_dataset

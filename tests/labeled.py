@@ -1,4 +1,4 @@
-"""Sets of labelled images for tests: made by hand, or read, and what rules find."""
+"""Sets of labeled images for tests: made by hand, or read, and what rules find."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fiftyone_coco_audit.findings import RULES, Evidence, Rule
-from fiftyone_coco_audit.objects import LabelledImages, Objects
+from fiftyone_coco_audit.objects import LabeledImages, Objects
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
 from fiftyone_coco_audit.statistics.overview import Statistics
@@ -17,7 +17,7 @@ from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
 Row = tuple[int, str, Sequence[float]]
 
 
-def labelled(
+def labeled(
     sizes: Sequence[tuple[float, float]],
     rows: Sequence[Row] = (),
     classes: Sequence[str] | None = None,
@@ -29,7 +29,7 @@ def labelled(
     tight_box: Any = None,
     parents: Sequence[str] = (),
     **more: Any,
-) -> LabelledImages:
+) -> LabeledImages:
     """Makes a set by hand.
 
     Args:
@@ -48,7 +48,7 @@ def labelled(
     names = list(classes) if classes is not None else sorted({r[1] for r in rows})
     box = np.array([row[2] for row in rows], np.float64).reshape(-1, 4)
     area = box[:, 2] * box[:, 3] if areas is None else np.array(areas, np.float64)
-    return LabelledImages(
+    return LabeledImages(
         size=np.array(sizes, np.float64).reshape(-1, 2),
         objects=Objects(
             image=np.array([row[0] for row in rows], np.int64),
@@ -67,7 +67,7 @@ def labelled(
     )
 
 
-def read_labelled(annotations: Path) -> tuple[LabelledImages, list[Any], list[Any]]:
+def read_labeled(annotations: Path) -> tuple[LabeledImages, list[Any], list[Any]]:
     """Reads a sound COCO file.
 
     Returns:
@@ -101,7 +101,7 @@ def read_labelled(annotations: Path) -> tuple[LabelledImages, list[Any], list[An
             tight[row] = coco_mask.toBbox(merged)
             pixels[row] = coco_mask.area(merged)
     box = np.array([r["bbox"] for r in records], np.float64).reshape(-1, 4)
-    found = LabelledImages(
+    found = LabeledImages(
         size=np.array([[i["width"], i["height"]] for i in images], np.float64),
         objects=Objects(
             image=np.array([image_row[r["image_id"]] for r in records], np.int64),
@@ -123,12 +123,12 @@ def read_labelled(annotations: Path) -> tuple[LabelledImages, list[Any], list[An
 
 
 def statistics_of(
-    labelled: LabelledImages,
+    labeled: LabeledImages,
     resize: str | ResizePolicy = DEFAULT_RESIZE,
     anchors: str | AnchorSet = DEFAULT_ANCHORS,
 ) -> Statistics:
     """The statistics of a set, by default at the network that audits take."""
-    return Statistics(labelled, ResizePolicy.parse(resize), AnchorSet.parse(anchors))
+    return Statistics(labeled, ResizePolicy.parse(resize), AnchorSet.parse(anchors))
 
 
 def evidence_of(

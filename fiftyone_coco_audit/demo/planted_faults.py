@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fiftyone_coco_audit.demo import casting
-from fiftyone_coco_audit.demo.casting import ImageSpec
+from fiftyone_coco_audit.demo import composition
+from fiftyone_coco_audit.demo.composition import ImageSpec
 from fiftyone_coco_audit.demo.detector import Detection
 from fiftyone_coco_audit.demo.records import Record
 from fiftyone_coco_audit.demo.scenes import SceneObject
@@ -26,7 +26,7 @@ _ORIENTATION_TAG = 0x0112
 
 
 @dataclass
-class Draft:
+class SceneDraft:
     """The demo before it is written, image files excepted.
 
     Args:
@@ -61,7 +61,7 @@ class Draft:
 
 
 @dataclass
-class Plant:
+class PlantedFault:
     """An entry of the manifest.
 
     Args:
@@ -89,9 +89,9 @@ class Plant:
 
 def _on_images(
     key: str, sentence: str, severity: str, specs: Iterable[ImageSpec]
-) -> Plant:
+) -> PlantedFault:
     specs = list(specs)
-    return Plant(
+    return PlantedFault(
         key,
         sentence,
         severity,
@@ -104,10 +104,10 @@ def _on_labels(
     key: str,
     sentence: str,
     severity: str,
-    draft: Draft,
+    draft: SceneDraft,
     records: Iterable[Record],
     categories: Iterable[str] = (),
-) -> Plant:
+) -> PlantedFault:
     records = list(records)
     concerned = {record["image_id"] for record in records}
     plant = _on_images(
@@ -118,7 +118,7 @@ def _on_labels(
     return plant
 
 
-def extreme_aspect_ratios(draft: Draft) -> Plant:
+def extreme_aspect_ratios(draft: SceneDraft) -> PlantedFault:
     """Panoramas and their upright counterparts, drawn as such."""
     return _on_images(
         "extreme_aspect_ratio",
@@ -129,7 +129,7 @@ def extreme_aspect_ratios(draft: Draft) -> Plant:
     )
 
 
-def huge_image(draft: Draft) -> Plant:
+def huge_image(draft: SceneDraft) -> PlantedFault:
     """A 4K image, drawn as such."""
     return _on_images(
         "huge_image",
@@ -140,7 +140,7 @@ def huge_image(draft: Draft) -> Plant:
     )
 
 
-def tiny_objects(draft: Draft) -> Plant:
+def tiny_objects(draft: SceneDraft) -> PlantedFault:
     """Objects of a few pixels, drawn as such."""
     return _on_labels(
         "tiny_object",
@@ -152,29 +152,29 @@ def tiny_objects(draft: Draft) -> Plant:
     )
 
 
-def rare_with_commonest(draft: Draft) -> Plant:
+def rare_with_commonest(draft: SceneDraft) -> PlantedFault:
     """A class that never appears alone, drawn as such."""
     return _on_labels(
         "rare_class_with_commonest",
-        f"Every image with a {casting.RARE}, the rarest class, also shows a "
-        f"{casting.COMMONEST}, the commonest, so oversampling the one inflates the "
+        f"Every image with a {composition.RARE}, the rarest class, also shows a "
+        f"{composition.COMMONEST}, the commonest, so oversampling the one inflates the "
         "other.",
         "warning",
         draft,
-        (record for record, _ in draft.of_class(casting.RARE)),
-        [casting.RARE, casting.COMMONEST],
+        (record for record, _ in draft.of_class(composition.RARE)),
+        [composition.RARE, composition.COMMONEST],
     )
 
 
-def long_tail(draft: Draft) -> Plant:
+def long_tail(draft: SceneDraft) -> PlantedFault:
     """Classes with less than one label in twenty, drawn as such."""
     counts = Counter(thing.category for _, thing in draft.annotations.values())
     tail = [
         cls.name
-        for cls in casting.CLASSES
+        for cls in composition.CLASSES
         if counts[cls.name] < 0.05 * sum(counts.values())
     ]
-    return Plant(
+    return PlantedFault(
         "long_tail",
         "A few classes hold most of the labels; those named here have less than 5% "
         "each.",
@@ -183,9 +183,9 @@ def long_tail(draft: Draft) -> Plant:
     )
 
 
-def unlabelled_class(draft: Draft) -> Plant:
+def unlabeled_class(draft: SceneDraft) -> PlantedFault:
     """Takes the labels of one class out of the images of one site."""
-    name = casting.UNLABELLED
+    name = composition.UNLABELED
     site_b = {spec.id for spec in draft.specs if spec.file_name.startswith("site_b/")}
     dropped = [
         (record, thing)
@@ -193,8 +193,8 @@ def unlabelled_class(draft: Draft) -> Plant:
         if record["image_id"] in site_b
     ]
     plant = _on_labels(
-        "unlabelled_class",
-        f"No {name} is labelled in the images of site_b, a third of all, though they "
+        "unlabeled_class",
+        f"No {name} is labeled in the images of site_b, a third of all, though they "
         "show some; the boxes listed here are missing.",
         "error",
         draft,
@@ -221,7 +221,7 @@ def unlabelled_class(draft: Draft) -> Plant:
     return plant
 
 
-def boxes_outside(draft: Draft) -> Plant:
+def boxes_outside(draft: SceneDraft) -> PlantedFault:
     """Lets boxes of objects at the border run on outside."""
     records = []
     for record, thing in draft.of_place("border"):
@@ -237,14 +237,14 @@ def boxes_outside(draft: Draft) -> Plant:
     )
 
 
-def duplicate_annotations(draft: Draft) -> Plant:
+def duplicate_annotations(draft: SceneDraft) -> PlantedFault:
     """Annotates one object of an image twice."""
     pairs = []
     for spec in draft.of_kind("duplicate"):
         candidates = [
             record
             for record, thing in draft.annotations.values()
-            if record["image_id"] == spec.id and thing.category != casting.LOOSE
+            if record["image_id"] == spec.id and thing.category != composition.LOOSE
         ]
         original = max(candidates, key=lambda record: record["area"])
         copy = {**original, "id": max(draft.annotations) + 1}
@@ -260,12 +260,12 @@ def duplicate_annotations(draft: Draft) -> Plant:
     )
 
 
-def loose_boxes(draft: Draft) -> Plant:
+def loose_boxes(draft: SceneDraft) -> PlantedFault:
     """Widens the boxes of one class about their middle, masks left as they are."""
     heights = {spec.id: spec.height for spec in draft.specs}
     widths = {spec.id: spec.width for spec in draft.specs}
     records = []
-    for record, _ in draft.of_class(casting.LOOSE):
+    for record, _ in draft.of_class(composition.LOOSE):
         x, y, w, h = record["bbox"]
         grow_x, grow_y = draft.rng.uniform(0.10, 0.15, size=2)
         left, top = max(x - grow_x * w, 0), max(y - grow_y * h, 0)
@@ -277,51 +277,51 @@ def loose_boxes(draft: Draft) -> Plant:
         records.append(record)
     return _on_labels(
         "loose_boxes",
-        f"The boxes of {casting.LOOSE} are some 25% wider and higher than the "
+        f"The boxes of {composition.LOOSE} are some 25% wider and higher than the "
         "objects; their masks are tight.",
         "warning",
         draft,
         records,
-        [casting.LOOSE],
+        [composition.LOOSE],
     )
 
 
-def confused_pair(draft: Draft) -> Plant:
+def confused_pair(draft: SceneDraft) -> PlantedFault:
     """Lets the detector take one class for another, nearly every second time."""
     mistakes = [
         index
         for index, detection in enumerate(draft.detections)
         if detection.target is not None
-        and detection.target.category == detection.category == casting.CONFUSED
+        and detection.target.category == detection.category == composition.CONFUSED
         and draft.rng.random() < 0.45
     ]
     for index in mistakes:
-        draft.detections[index].category = casting.MISTAKEN_FOR
+        draft.detections[index].category = composition.MISTAKEN_FOR
     concerned = {draft.detections[index].image_id for index in mistakes}
     plant = _on_images(
         "confused_pair",
-        f"The detector takes a {casting.CONFUSED} for a {casting.MISTAKEN_FOR} nearly "
-        "every second time; the reverse is rare.",
+        f"The detector takes a {composition.CONFUSED} for a "
+        f"{composition.MISTAKEN_FOR} nearly every second time; the reverse is rare.",
         "warning",
         (spec for spec in draft.specs if spec.id in concerned),
     )
-    plant.categories = [casting.CONFUSED, casting.MISTAKEN_FOR]
+    plant.categories = [composition.CONFUSED, composition.MISTAKEN_FOR]
     plant.prediction_indices = mistakes
     return plant
 
 
-def no_predictions(draft: Draft) -> Plant:
+def no_predictions(draft: SceneDraft) -> PlantedFault:
     """Images with objects in which the detector finds nothing, left out by it."""
     return _on_images(
         "no_predictions",
         "The file of predictions has nothing for these images, though they show "
-        "labelled objects.",
+        "labeled objects.",
         "warning",
         draft.of_kind("silent"),
     )
 
 
-def background_images(draft: Draft) -> Plant:
+def background_images(draft: SceneDraft) -> PlantedFault:
     """Images without objects, drawn as such."""
     return _on_images(
         "background_image",
@@ -331,7 +331,7 @@ def background_images(draft: Draft) -> Plant:
     )
 
 
-def unreadable_file(draft: Draft) -> Plant:
+def unreadable_file(draft: SceneDraft) -> PlantedFault:
     """Cuts image files off in the middle."""
     specs = draft.of_kind("unreadable")
     for spec in specs:
@@ -346,7 +346,7 @@ def unreadable_file(draft: Draft) -> Plant:
     )
 
 
-def black_image(draft: Draft) -> Plant:
+def black_image(draft: SceneDraft) -> PlantedFault:
     """Blackens images."""
     specs = draft.of_kind("black")
     for spec in specs:
@@ -355,7 +355,7 @@ def black_image(draft: Draft) -> Plant:
     return _on_images("black_image", "The image is black all over.", "error", specs)
 
 
-def exif_rotation(draft: Draft) -> Plant:
+def exif_rotation(draft: SceneDraft) -> PlantedFault:
     """Stores images on their side, with the tag that says so."""
     specs = draft.of_kind("exif")
     for spec in specs:
@@ -376,8 +376,8 @@ def exif_rotation(draft: Draft) -> Plant:
 
 
 # Labels are taken away before those that stay are copied or counted
-PLANTS: tuple[Callable[[Draft], Plant], ...] = (
-    unlabelled_class,
+PLANTED_FAULTS: tuple[Callable[[SceneDraft], PlantedFault], ...] = (
+    unlabeled_class,
     extreme_aspect_ratios,
     huge_image,
     tiny_objects,

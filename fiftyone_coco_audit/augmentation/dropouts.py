@@ -29,7 +29,7 @@ _DROPOUT_FILLS = ("fill_mask", "mask_fill_value")
 _MASK_FILLS = ("fill_mask", "mask_value", "cval_mask", "pad_cval_mask")
 
 
-class Covering(A.BaseCompose):
+class DropoutMarker(A.BaseCompose):
     """Lets a dropout mark what it overwrites, and leave the labels' pixels alone.
 
     A dropout moves nothing. So the pixels of labels need not go through it, and its
@@ -70,7 +70,7 @@ def _spared(apply: Callable[..., Any], data: dict[str, Any]) -> dict[str, Any]:
     return {**apply(**data), **layers}
 
 
-def instrumented(transform: Any) -> Any:
+def with_label_targets(transform: Any) -> Any:
     """Makes a transform carry ids instead of masks; changes it in place.
 
     Ids must not be interpolated, and what comes from outside the image has none.
@@ -82,13 +82,15 @@ def instrumented(transform: Any) -> Any:
         the transform, or what takes its place
     """
     if isinstance(transform, A.BaseCompose):
-        transform.transforms = [instrumented(child) for child in transform.transforms]
+        transform.transforms = [
+            with_label_targets(child) for child in transform.transforms
+        ]
         # The successor of Albumentations has made a plan of those before
         if hasattr(transform, "_compile_execution_plan"):
             transform._compile_execution_plan()
         return transform
     if type(transform).__name__ in _DROPOUTS:
-        return Covering(transform)
+        return DropoutMarker(transform)
     for name in _MASK_FILLS:
         if hasattr(transform, name):
             setattr(transform, name, 0)
@@ -113,7 +115,7 @@ def nodes(transform: Any, key: str) -> list[tuple[str, Any]]:
         tuples of a name and a transform, the outer before the inner; the name does
         not depend on what else is in the pipeline
     """
-    if isinstance(transform, Covering):
+    if isinstance(transform, DropoutMarker):
         return nodes(transform.transforms[0], key)
     found = [(key, transform)]
     if isinstance(transform, A.BaseCompose):

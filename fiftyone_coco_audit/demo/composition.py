@@ -40,7 +40,7 @@ CLASSES = (
     ObjectClass("clock", "desk", 2.2, 0.26, 0.42),
     ObjectClass("ladybug", "nature", 0, 0.07, 0.10),
 )
-COMMONEST, RARE, LOOSE, UNLABELLED = "leaf", "ladybug", "citrus", "mug"
+COMMONEST, RARE, LOOSE, UNLABELED = "leaf", "ladybug", "citrus", "mug"
 CONFUSED, MISTAKEN_FOR = "coin", "button"
 
 # Kind of image -> number of images, fixed or as a share of all

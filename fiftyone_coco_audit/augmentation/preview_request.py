@@ -24,7 +24,7 @@ _SECONDS = 600
 
 
 @dataclass(frozen=True)
-class Preview:
+class RequestedPreview:
     """What the panel is to show.
 
     Args:
@@ -38,7 +38,7 @@ class Preview:
     seed: int
 
     @classmethod
-    def of(cls, pipeline: Pipeline, label_field: str, seed: int) -> Preview:
+    def of(cls, pipeline: Pipeline, label_field: str, seed: int) -> RequestedPreview:
         """What shows a pipeline.
 
         Raises:
@@ -49,18 +49,18 @@ class Preview:
         return cls(name if is_preset else pipeline.to_json(), label_field, seed)
 
 
-def hand_over(dataset: fo.Dataset, preview: Preview) -> None:
+def request_preview(dataset: fo.Dataset, preview: RequestedPreview) -> None:
     """Leaves what the panel is to show, for ten minutes."""
     _store(dataset).set(_KEY, {"id": uuid4().hex, **asdict(preview)}, ttl=_SECONDS)
 
 
-def handed_over(dataset: fo.Dataset) -> tuple[str, Preview] | None:
+def requested_preview(dataset: fo.Dataset) -> tuple[str, RequestedPreview] | None:
     """What was left for the panel, and an id by which it is known again, if anything.
 
     It stays there, since the App can ask several times before it knows the answer.
     """
     left = _store(dataset).get(_KEY)
-    return None if left is None else (left.pop("id"), Preview(**left))
+    return None if left is None else (left.pop("id"), RequestedPreview(**left))
 
 
 def _store(dataset: fo.Dataset) -> ExecutionStore:

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fiftyone_coco_audit.brief import Told
 from fiftyone_coco_audit.columns import Progress, require_samples
 from fiftyone_coco_audit.database import database_errors_explained
+from fiftyone_coco_audit.display import TextSummary
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
 from fiftyone_coco_audit.statistics.fields import OF_IMAGES, OF_OBJECTS, specs
 from fiftyone_coco_audit.statistics.inputs import (
-    LabelledSamples,
-    read_labelled_images,
+    LabeledSamples,
+    read_labeled_images,
 )
 from fiftyone_coco_audit.statistics.overview import Statistics
 from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
@@ -29,7 +29,7 @@ SIDEBAR_GROUP = "statistics"
 
 
 @dataclass(frozen=True, repr=False)
-class DatasetStatistics(Told):
+class DatasetStatistics(TextSummary):
     """The statistics of a dataset, as frames.
 
     What is not in a frame is in :attr:`statistics`: heat maps, co-occurrence,
@@ -37,26 +37,26 @@ class DatasetStatistics(Told):
 
     Args:
         statistics: the statistics of the images, by position
-        labelled: which sample and label each position is
+        labeled: which sample and label each position is
     """
 
     statistics: Statistics
-    labelled: LabelledSamples
+    labeled: LabeledSamples
 
     def _about(self) -> str:
         return self.statistics._about()
 
     def sentences(self) -> list[str]:
         """What there is to know first, and how the data was understood."""
-        return [*self.statistics.sentences(), *self.labelled.notes]
+        return [*self.statistics.sentences(), *self.labeled.notes]
 
     def images(self) -> pd.DataFrame:
         """The images, by sample id, in the order of the samples."""
         import pandas as pd
 
         frame = self.statistics.images.to_frame()
-        frame.index = pd.Index(map(str, self.labelled.columns.ids), name="id")
-        frame.insert(0, "filepath", list(self.labelled.images.filepaths))
+        frame.index = pd.Index(map(str, self.labeled.columns.ids), name="id")
+        frame.insert(0, "filepath", list(self.labeled.images.filepaths))
         for column in OF_IMAGES:
             frame[column.name] = column.column(self.statistics)
         return frame
@@ -66,10 +66,10 @@ class DatasetStatistics(Told):
         import numpy as np
         import pandas as pd
 
-        objects = self.labelled.images.objects
+        objects = self.labeled.images.objects
         rows = np.arange(len(objects))
-        ids = np.array([str(id_) for id_ in self.labelled.columns.ids], dtype=object)
-        names = np.array(self.labelled.images.classes, dtype=object)
+        ids = np.array([str(id_) for id_ in self.labeled.columns.ids], dtype=object)
+        names = np.array(self.labeled.images.classes, dtype=object)
         return pd.DataFrame(
             {
                 "sample_id": ids[objects.image],
@@ -80,7 +80,7 @@ class DatasetStatistics(Told):
                 "area": objects.area,
                 **{c.name: c.column(self.statistics) for c in OF_OBJECTS},
             },
-            index=pd.Index(self.labelled.label_ids(rows), name="id", dtype=object),
+            index=pd.Index(self.labeled.label_ids(rows), name="id", dtype=object),
         )
 
     def classes(self) -> pd.DataFrame:
@@ -133,11 +133,11 @@ def compute_statistics(
             written then
     """
     resize, anchors = ResizePolicy.parse(resize), AnchorSet.parse(anchors)
-    labelled = read_labelled_images(samples, label_field, progress=progress)
-    statistics = Statistics(labelled.images, resize, anchors)
+    labeled = read_labeled_images(samples, label_field, progress=progress)
+    statistics = Statistics(labeled.images, resize, anchors)
     if write_fields:
-        _write(samples, labelled, statistics, progress)
-    return DatasetStatistics(statistics, labelled)
+        _write(samples, labeled, statistics, progress)
+    return DatasetStatistics(statistics, labeled)
 
 
 @database_errors_explained()
@@ -156,22 +156,22 @@ def delete_statistics(dataset: fo.SampleCollection) -> None:
 
 def _write(
     samples: fo.SampleCollection,
-    labelled: LabelledSamples,
+    labeled: LabeledSamples,
     statistics: Statistics,
     progress: Progress,
 ) -> None:
-    fields = specs(statistics, labelled.label_field)
+    fields = specs(statistics, labeled.label_field)
     of_images = {column.name: column.column(statistics) for column in OF_IMAGES}
     of_objects = {
-        column.name: labelled.label_column(column.column(statistics))
+        column.name: labeled.label_column(column.column(statistics))
         for column in OF_OBJECTS
     }
     publish_fields(
         samples,
-        labelled.columns,
+        labeled.columns,
         fields,
         of_images,
-        {labelled.label_field: of_objects},
+        {labeled.label_field: of_objects},
         function=_FUNCTION,
         group=SIDEBAR_GROUP,
         progress=progress,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.loading.geometry import Canvas
+from fiftyone_coco_audit.loading.geometry import ImagePlacement
 from fiftyone_coco_audit.loading.pictures import (
     SAME,
     SIDE,
@@ -25,10 +25,10 @@ from fiftyone_coco_audit.loading.pictures import (
 )
 from fiftyone_coco_audit.loading.targets import LoadedSample
 from fiftyone_coco_audit.loading.values import Values
-from fiftyone_coco_audit.objects import LabelledImages
+from fiftyone_coco_audit.objects import LabeledImages
 
 #: What the pixels say: they are the image that they should be, another one of the
-#: dataset, neither of them as a whole, of one colour though the file is not, or they
+#: dataset, neither of them as a whole, of one color though the file is not, or they
 #: cannot be told
 Pixels = Literal["same", "other", "altered", "blank", "unknown"]
 
@@ -41,7 +41,7 @@ LEAST_MOVED = 2.0
 
 
 @dataclass(frozen=True)
-class HeldSample:
+class MatchedSample:
     """A sample of a loader, and the image of the dataset that it is said to be of.
 
     Attributes:
@@ -51,7 +51,7 @@ class HeldSample:
         other: the position of the image that its pixels are of, if it is another
         canvases: how the image may lie in the one delivered
         orientation: what the EXIF data of the file say; 1 is upright
-        colour: correlation of red minus blue with that of the file; NaN if not known
+        color: correlation of red minus blue with that of the file; NaN if not known
         sample: what was loaded, without its pixels
         moved: by how many delivered pixels what is seen was moved, in x and y
         unlike: whether what is seen is nowhere near its place in the file
@@ -62,35 +62,35 @@ class HeldSample:
     claimed: bool
     pixels: Pixels
     other: int
-    canvases: tuple[Canvas, ...]
+    canvases: tuple[ImagePlacement, ...]
     orientation: int
-    colour: float
+    color: float
     sample: LoadedSample
     moved: tuple[float, float] = (0.0, 0.0)
     unlike: bool = False
     values: Values | None = None
 
 
-class Holder:
+class SampleMatcher:
     """Finds out of which image each sample is, and how its pixels lie in it.
 
     Args:
-        labelled: the images and their labels
+        labeled: the images and their labels
         image_ids: the ids that the loader may call the images by, by default their
             positions
     """
 
     def __init__(
-        self, labelled: LabelledImages, image_ids: Sequence[Any] | None = None
+        self, labeled: LabeledImages, image_ids: Sequence[Any] | None = None
     ) -> None:
-        self.labelled = labelled
-        ids = range(len(labelled)) if image_ids is None else image_ids
+        self.labeled = labeled
+        ids = range(len(labeled)) if image_ids is None else image_ids
         self.position_of = {str(one): row for row, one in enumerate(ids)}
         self.unknown_ids = 0
         self._references: dict[int, Reference | None] = {}
         self._vain_searches = 0
 
-    def hold(self, sample: LoadedSample, number: int) -> HeldSample | None:
+    def hold(self, sample: LoadedSample, number: int) -> MatchedSample | None:
         """Holds a sample against its image.
 
         Args:
@@ -99,10 +99,10 @@ class Holder:
                 unless the sample does, or its pixels say otherwise
 
         Returns:
-            a :class:`HeldSample`; None if nothing says which image it is
+            a :class:`MatchedSample`; None if nothing says which image it is
         """
         claimed = sample.image_id is not None
-        position: int | None = number if number < len(self.labelled) else None
+        position: int | None = number if number < len(self.labeled) else None
         if claimed:
             position = self.position_of.get(str(sample.image_id))
             self.unknown_ids += position is None
@@ -112,8 +112,8 @@ class Holder:
             if position is None:
                 return None
             size = self._size(position)
-            whole = Canvas(size, size, (0.0, 0.0, *size), ())
-            return HeldSample(
+            whole = ImagePlacement(size, size, (0.0, 0.0, *size), ())
+            return MatchedSample(
                 position, claimed, "unknown", -1, (whole,), 1, np.nan, bare
             )
         held = None if position is None else self._compared(image, position, bare)
@@ -126,22 +126,24 @@ class Holder:
         if position is None or not claimed:
             return self._compared(image, found, bare)
         elsewhere = self._compared(image, found, bare)
-        return HeldSample(
+        return MatchedSample(
             position, True, "other", found, elsewhere.canvases, 1, np.nan, bare
         )
 
     def _compared(
         self, image: NDArray[Any], position: int, bare: LoadedSample
-    ) -> HeldSample:
+    ) -> MatchedSample:
         size = self._size(position)
         delivered = float(image.shape[1]), float(image.shape[0])
         shape = image if image.ndim == 3 else image[..., None]
         reference = self._reference(position)
         if reference is None:
             anywhere = tuple(
-                Canvas(size, delivered, p, ()) for p in places(shape, size)
+                ImagePlacement(size, delivered, p, ()) for p in places(shape, size)
             )
-            return HeldSample(position, False, "unknown", -1, anywhere, 1, np.nan, bare)
+            return MatchedSample(
+                position, False, "unknown", -1, anywhere, 1, np.nan, bare
+            )
         likeness = compare(image, reference, size)
         turns = likeness.turns
         where = (likeness.place, *likeness.others) if turns else ()
@@ -162,14 +164,14 @@ class Holder:
             pixels = "blank"
         if not turns:
             where = tuple(places(shape, size))
-        return HeldSample(
+        return MatchedSample(
             position,
             False,
             pixels,
             -1,
-            tuple(Canvas(size, delivered, place, turns) for place in where),
+            tuple(ImagePlacement(size, delivered, place, turns) for place in where),
             reference.orientation,
-            likeness.colour,
+            likeness.color,
             bare,
             moved,
             structure.is_unlike and not is_blank,
@@ -182,8 +184,8 @@ class Holder:
             return None
         known, standard = self._index
         best = np.zeros(len(known))
-        for grey in thumbnails(image):
-            turned = standard @ grey
+        for gray in thumbnails(image):
+            turned = standard @ gray
             best = np.maximum(best, turned.max(axis=1))
         for row in np.argsort(-best)[:3].tolist():
             if best[row] < SAME - 0.1:
@@ -197,23 +199,23 @@ class Holder:
 
     @cached_property
     def _index(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """``(R,)`` positions and ``(R, 8, 256)`` grey values of all readable images."""
-        known, grey = [], []
-        for position in range(len(self.labelled)):
+        """``(R,)`` positions and ``(R, 8, 256)`` gray values of all readable images."""
+        known, gray = [], []
+        for position in range(len(self.labeled)):
             reference = self._reference(position)
             if reference is not None:
                 known.append(position)
-                grey.append(reference.grey)
+                gray.append(reference.gray)
         shape = (len(known), len(TURNS), SIDE * SIDE)
-        return np.array(known, np.int64), np.array(grey, np.float32).reshape(shape)
+        return np.array(known, np.int64), np.array(gray, np.float32).reshape(shape)
 
     def _reference(self, position: int) -> Reference | None:
         if position not in self._references:
             self._references[position] = read_reference(
-                self.labelled.filepaths[position], self._size(position)
+                self.labeled.filepaths[position], self._size(position)
             )
         return self._references[position]
 
     def _size(self, position: int) -> tuple[float, float]:
-        width, height = self.labelled.size[position]
+        width, height = self.labeled.size[position]
         return float(width), float(height)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import fiftyone as fo
 
 
-class Brief:
+class ShortRepr:
     """What holds ids or arrays by the thousand, and is shown as one line.
 
     A dataclass of this kind is made with ``repr=False``: the ``repr`` of dataclasses
@@ -27,7 +27,7 @@ class Brief:
         return f"<{f'{type(self).__name__} {self._about()}'.rstrip()}>"
 
 
-class Told(Brief):
+class TextSummary(ShortRepr):
     """What can be told in sentences, and is when it is printed."""
 
     def sentences(self) -> list[str]:

@@ -9,11 +9,14 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 
-from fiftyone_coco_audit.augmentation.building import Draft, text_of, value_of
+from fiftyone_coco_audit.augmentation.building import PipelineDraft, text_of, value_of
 from fiftyone_coco_audit.augmentation.catalog import transform_types
-from fiftyone_coco_audit.augmentation.handover import Preview, handed_over
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.presets import PRESETS
+from fiftyone_coco_audit.augmentation.preview_request import (
+    RequestedPreview,
+    requested_preview,
+)
 from fiftyone_coco_audit.operators.pipeline_forms import form_of
 from fiftyone_coco_audit.panels.base import keep, kept
 from fiftyone_coco_audit.panels.compact import NOT_WIDENED
@@ -179,7 +182,7 @@ def _begin_with(ctx: ExecutionContext) -> bool:
     name, preset = changed_control(ctx)
     if entry_of(ctx, name) is None or preset not in PRESETS:
         return False
-    keep_draft(ctx, Draft.of(Pipeline.parse(preset)))
+    keep_draft(ctx, PipelineDraft.of(Pipeline.parse(preset)))
     return True
 
 
@@ -233,9 +236,9 @@ def _stages(ctx: ExecutionContext) -> str:
     return json.dumps(ctx.view._serialize(), default=str) if ctx.dataset else ""
 
 
-def _left(ctx: ExecutionContext) -> tuple[str, Preview] | None:
+def _left(ctx: ExecutionContext) -> tuple[str, RequestedPreview] | None:
     """What an audit has left to be shown, and its id, if it is not shown yet."""
-    left = None if ctx.dataset is None else handed_over(ctx.dataset)
+    left = None if ctx.dataset is None else requested_preview(ctx.dataset)
     return None if left is None or left[0] == kept(ctx, "handed_over", None) else left
 
 
@@ -248,7 +251,7 @@ def _take_over(ctx: ExecutionContext) -> None:
     source = preview.pipeline if preview.pipeline in PRESETS else TEXT
     if source == TEXT:
         keep(ctx, text=preview.pipeline)
-    keep(ctx, handed_over=number)
+    keep(ctx, requested_preview=number)
     set_controls(
         ctx,
         pipeline=source,
