@@ -43,18 +43,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         the exit code: 0; 1 where there are findings that ``--fail-on`` names; 2 where
-        the input cannot be used
+        the input cannot be used; 130 where Ctrl-C ended it
     """
     arguments = _parser().parse_args(argv)
+    reached = ["nothing was imported"]
     try:
         _check_database()
         with database_errors_explained():
-            return _run(arguments)
+            return _run(arguments, reached)
     except CocoAuditError as error:
         print(f"coco-audit: error: {error}", file=sys.stderr)
         leave_lost_database(error)
         return 2
     except KeyboardInterrupt:
+        print(f"coco-audit: interrupted: {reached[-1]}", file=sys.stderr)
         return 130
 
 
@@ -182,7 +184,8 @@ def _check_database() -> None:
         ) from error
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace, reached: list[str]) -> int:
+    """Does it all, and adds to ``reached`` how far it came."""
     import fiftyone as fo
 
     from fiftyone_coco_audit import (
@@ -232,9 +235,11 @@ def _run(arguments: argparse.Namespace) -> int:
         invalid=arguments.invalid,
         overwrite=arguments.overwrite,
     )
+    reached.append(f"dataset {name!r} is imported, but not audited")
     print(import_report(dataset))
     print("\nAuditing...")
     audited = audit(dataset, **rules)
+    reached.append(f"dataset {name!r} is imported and audited, but not evaluated")
     print(audited.to_text(shutil.get_terminal_size((100, 24)).columns))
     if arguments.audit_json is not None:
         write_text(arguments.audit_json, audited.to_json())
@@ -243,6 +248,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.predictions is not None:
         print("\nEvaluating...")
         results = evaluate(dataset, iou_type=arguments.iou_type)
+        reached.append(f"dataset {name!r} is imported, audited and evaluated")
         results.print_summary()
         counting = f"tp, fp and fn at {results.counting}"
         print(f"\nThe worst classes ({counting})")

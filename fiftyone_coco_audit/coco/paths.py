@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ from fiftyone_coco_audit.wording import counted, listed
 
 # What takes longer to list than a user would wait for
 _MOST_FILES = 1_000_000
+# A drive letter is no scheme; pathlib makes one slash of two
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
 
 
 def absolute_path(value: Any, what: str) -> str:
@@ -33,6 +36,11 @@ def absolute_path(value: Any, what: str) -> str:
         )
     if not path or "\0" in path:
         raise CocoAuditError(f"The {what} cannot have the path {path!r}; check it")
+    if _URL.match(path):
+        raise CocoAuditError(
+            f"The {what} {path} is a URL: download it first, and give the path of the "
+            "download"
+        )
     return os.path.abspath(os.path.expanduser(path))
 
 

@@ -15,6 +15,7 @@ from fiftyone_coco_audit.coco.formats import (
 )
 from fiftyone_coco_audit.coco.paths import absolute_path
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.files import open_file
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.wording import json_kind
 
@@ -58,7 +59,7 @@ def read_json(source: Source, role: str) -> tuple[Any, str]:
 
     path = absolute_path(source, f"{role} file")
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             content = file.read().removeprefix(b"\xef\xbb\xbf")
     except OSError as error:
         raise CocoAuditError(

@@ -104,9 +104,15 @@ def find_partial_labels(
         the frame of :meth:`.sources.SourceGaps.to_frame`, by class and source
 
     Raises:
-        CocoAuditError: if there is no such field, or the data do not allow it
+        CocoAuditError: if there is no such field, there are less than two sources,
+            or the data do not allow it
     """
     check_number("alpha", alpha)
+    if not 0 < alpha < 1:
+        raise CocoAuditError(
+            f"alpha is {alpha!r}, but a level of significance is between 0 and 1, such "
+            "as 0.001"
+        )
     labeled = read_labeled_images(samples, label_field, progress=progress)
     images = labeled.images
     # The limits are for what nobody asked for
@@ -116,6 +122,15 @@ def find_partial_labels(
         sources = tagged(images.tags, max_sources=sys.maxsize)
     else:
         sources = _by_field(samples, by)
+    if len(sources) < 2:
+        # A folder that holds all images is not called a source
+        few = "the same" if len(sources) or by == "folder" else "no"
+        what = {"folder": "folder", "tags": "tag"}.get(by, f"value of {by!r}")
+        raise CocoAuditError(
+            f"The images of {samples._root_dataset.name!r} have {few} {what}, so there "
+            "are no two sources to compare: set `by` to 'folder', 'tags' or a field "
+            "that tells sources apart"
+        )
     presence = ClassStatistics(images).presence
     return SourceGaps(presence, sources).to_frame(images.classes, alpha)
 

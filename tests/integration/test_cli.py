@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 import fiftyone as fo
 import pytest
 
+import fiftyone_coco_audit
 from fiftyone_coco_audit import __version__
 from fiftyone_coco_audit.cli import main
 from fiftyone_coco_audit.evaluation.colors import is_outcome_colors
@@ -149,6 +150,24 @@ def test_a_database_that_does_not_answer_is_one_sentence(arguments):
     assert time.monotonic() - started < 25  # FiftyOne alone waits for 30 seconds
     assert process.stderr.startswith("coco-audit: error: The MongoDB that")
     assert len(process.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ("import_coco", "nothing was imported"),
+        ("audit", "dataset 'small' is imported, but not audited"),
+        ("evaluate", "dataset 'small' is imported and audited, but not evaluated"),
+    ],
+)
+def test_ctrl_c_says_what_is_there(arguments, coco, capsys, monkeypatch, stage, said):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fiftyone_coco_audit, stage, interrupted)
+    assert main([*arguments, "--predictions", str(coco.predictions)]) == 130
+    assert capsys.readouterr().err == f"coco-audit: interrupted: {said}\n"
+    assert fo.dataset_exists("small") == (stage != "import_coco")
 
 
 def test_bad_records_stop_it_if_asked(arguments, coco, capsys):

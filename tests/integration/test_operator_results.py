@@ -35,7 +35,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     "compute_statistics": {},
     "simulate_resampling": {"threshold": 0.2},
     "compare_sets": {"first": "tag:some", "second": "tag:others"},
-    "find_partial_labels": {"alpha": 0.5},
+    "find_partial_labels": {"by": "tags", "alpha": 0.5},
     "audit_augmentation": {
         "pipeline": "rotation",
         "n_seeds": 1,

@@ -277,6 +277,8 @@ def test_resampling(dataset, tmp_path):
         (find_partial_labels, {"by": 5}, "has no field 5 that could tell"),
         (find_partial_labels, {"by": None}, "has no field None that could tell"),
         (find_partial_labels, {"alpha": "a"}, "alpha is 'a': it must be a number"),
+        (find_partial_labels, {"alpha": 5}, "alpha is 5, but a level of significance"),
+        (find_partial_labels, {"alpha": 0}, "alpha is 0, but a level of significance"),
     ],
 )
 def test_arguments_of_another_kind_are_told(dataset, function, arguments, message):
@@ -364,6 +366,17 @@ def test_partial_labels_by_folder_tag_and_field():
         assert found.index.tolist() == [("d", source) for source in sources]
     with pytest.raises(CocoAuditError, match="no field 'site'"):
         find_partial_labels(dataset, by="site")
+    # One source, or none, is no clean result
+    one = dataset.match_tags("second")
+    many.add_sample_field("lens", fo.StringField)
+    for samples, by, said in [
+        (one, "folder", "have the same folder, so there are no two sources"),
+        (one, "tags", "have the same tag, so"),
+        (one, "camera", "have the same value of 'camera', so"),
+        (many, "lens", "have no value of 'lens', so"),
+    ]:
+        with pytest.raises(CocoAuditError, match=said):
+            find_partial_labels(samples, by=by)
 
 
 @pytest.mark.parametrize(

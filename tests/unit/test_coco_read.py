@@ -1,10 +1,13 @@
 """Files that are no COCO files: read where that is clear, else called what they are."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
 from fiftyone_coco_audit import CocoAuditError
+from fiftyone_coco_audit.coco.paths import ImageFolder
 from fiftyone_coco_audit.coco.read import read_annotations, read_predictions
 
 RESULT = {"image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5], "score": 0.5}
@@ -44,6 +47,22 @@ def test_files_that_are_no_json(content, message, read, tmp_path):
         read(path)
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_what_is_no_regular_file_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for read in (read_annotations, read_predictions):
+        for source, said in [
+            ("/dev/zero", r"/dev/zero cannot be read \(it is a device, not a file\)"),
+            (tmp_path / "pipe", "it is a named pipe, not a file"),
+            (tmp_path, "it is a folder, not a file"),
+            ("https://host/a.json", "file https://host/a.json is a URL: download it"),
+            ("s3://bucket/a.json", "file s3://bucket/a.json is a URL: download it"),
+        ]:
+            with pytest.raises(CocoAuditError, match=said):
+                read(source)
+    with pytest.raises(CocoAuditError, match="folder of images http:/.* is a URL"):
+        ImageFolder(Path("http://host/images"))
 
 
 def test_json_lines_of_predictions_are_read(tmp_path):
