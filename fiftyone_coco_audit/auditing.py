@@ -23,6 +23,7 @@ from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.display import ShortRepr, of_samples
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import printable
+from fiftyone_coco_audit.fiftyone_internals import root_dataset, stages_of, with_stages
 from fiftyone_coco_audit.findings import (
     RULES,
     SEVERITIES,
@@ -164,7 +165,7 @@ class Audit(ShortRepr):
 
     def _as_dict(self) -> dict[str, Any]:
         return {
-            "dataset": self.samples._root_dataset.name,
+            "dataset": root_dataset(self.samples).name,
             "label_field": self.label_field,
             "resize": self.resize,
             "anchors": self.anchors,
@@ -325,7 +326,7 @@ def _on_rules(
 def _store(
     made: Audit, left_out: list[str], thresholds: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    dataset, samples = made.samples._root_dataset, made.samples
+    dataset, samples = root_dataset(made.samples), made.samples
     settings = {name: getattr(made, name) for name in _SETTINGS}
     config = dataset.init_run(
         method="audit",
@@ -334,8 +335,7 @@ def _store(
         thresholds=dict(thresholds),
         **settings,
     )
-    stages = None if samples is dataset else samples._serialize()
-    results = {"audit": made._as_dict(), "stages": stages}
+    results = {"audit": made._as_dict(), "stages": stages_of(samples)}
     save_run(dataset, RUN_KEY, config, results)
 
 
@@ -352,8 +352,6 @@ def load_audit(dataset: fo.Dataset) -> Audit:
     Raises:
         CocoAuditError: if there is none
     """
-    import fiftyone as fo
-
     dataset = dataset_of(dataset)
     up_to_date(dataset)
     run = load_run(dataset, RUN_KEY)
@@ -361,7 +359,6 @@ def load_audit(dataset: fo.Dataset) -> Audit:
         raise CocoAuditError(
             f"Dataset {dataset.name!r} holds no audit: run audit(dataset) first"
         )
-    stages = run.get("stages")  # audits that were stored before have none
     stored = run["audit"]
     del stored["dataset"]
     findings = tuple(
@@ -377,7 +374,7 @@ def load_audit(dataset: fo.Dataset) -> Audit:
     )
     return Audit(
         findings=findings,
-        samples=dataset if stages is None else fo.DatasetView._build(dataset, stages),
+        samples=with_stages(dataset, run.get("stages")),
         created=datetime.fromisoformat(stored.pop("created")),
         notes=tuple(stored.pop("notes")),
         **stored,

@@ -19,6 +19,12 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.fiftyone_internals import (
+    aggregate,
+    kind_of_view,
+    own_dataset,
+    root_dataset,
+)
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.names import kind_of
 from fiftyone_coco_audit.progress import progress_bar
@@ -95,7 +101,6 @@ def require_samples(samples: Any) -> None:
     Raises:
         CocoAuditError: if it is not one, or was deleted
     """
-    import fiftyone as fo
     from fiftyone.core.collections import SampleCollection
 
     if not isinstance(samples, SampleCollection):
@@ -104,7 +109,7 @@ def require_samples(samples: Any) -> None:
             "dataset with fiftyone.load_dataset(name) and pass that"
         )
     # All else of a deleted dataset raises FiftyOne's own error, without advice
-    dataset = samples if isinstance(samples, fo.Dataset) else samples._dataset
+    dataset = own_dataset(samples)
     if dataset.deleted:
         raise CocoAuditError(
             f"Dataset {dataset.name!r} was deleted: import it again, or load another "
@@ -119,8 +124,7 @@ def dataset_of(samples: Any) -> fo.Dataset:
         CocoAuditError: if it is neither
     """
     require_samples(samples)
-    dataset: fo.Dataset = samples._root_dataset
-    return dataset
+    return root_dataset(samples)
 
 
 def require_detections(samples: fo.SampleCollection, field: str) -> None:
@@ -132,19 +136,20 @@ def require_detections(samples: fo.SampleCollection, field: str) -> None:
     import fiftyone as fo
 
     require_samples(samples)
-    if samples._is_dynamic_groups:
+    kind = kind_of_view(samples)
+    if kind == "dynamic_groups":
         raise CocoAuditError(
             "This view groups samples: use its flatten(), or the dataset itself"
         )
     if samples.media_type == "group":
         raise CocoAuditError(
-            f"Dataset {samples._root_dataset.name!r} is grouped: choose the slice with "
+            f"Dataset {root_dataset(samples).name!r} is grouped: choose the slice with "
             "select_group_slices() and pass that view"
         )
-    if samples._is_patches or samples._is_frames or samples._is_clips:
+    if kind != "images":
         raise CocoAuditError(
-            "This is a view of patches, frames or clips, not of whole images: use "
-            "the dataset itself, or a view that filters its samples or labels"
+            f"This is a view of {kind}, not of whole images: use the dataset itself, "
+            "or a view that filters its samples or labels"
         )
     schema = samples.get_field_schema()
     detections = [
@@ -155,12 +160,12 @@ def require_detections(samples: fo.SampleCollection, field: str) -> None:
     known = ", ".join(map(repr, detections)) or "none"
     if field not in list(schema):
         raise CocoAuditError(
-            f"Dataset {samples._root_dataset.name!r} has no field {field!r}; its "
+            f"Dataset {root_dataset(samples).name!r} has no field {field!r}; its "
             f"fields of detections are: {known}"
         )
     if field not in detections:
         raise CocoAuditError(
-            f"Field {field!r} of dataset {samples._root_dataset.name!r} does not hold "
+            f"Field {field!r} of dataset {root_dataset(samples).name!r} does not hold "
             f"Detections but {schema[field]}; its fields of detections are: {known}"
         )
 
@@ -209,7 +214,7 @@ def read_columns(
     modified: list[datetime | None] = []
     parts: dict[str, list[LabelColumns]] = {field: [] for field in fields}
     names: dict[str | None, str | None] = {}
-    cursor = samples._aggregate(post_pipeline=[{"$project": project}])
+    cursor = aggregate(samples, [{"$project": project}])
     with (
         garbage_collection_paused(),
         progress_bar(progress, total=len(samples), stage="Reading labels") as bar,

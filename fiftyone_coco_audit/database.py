@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import printable
+from fiftyone_coco_audit.fiftyone_internals import leave_database_at_exit
 
 _FULL = 14031  # MongoDB's code OutOfDiskSpace
 _NO_SPACE = "no space left", "outofdiskspace", "out of disk space"
@@ -40,12 +40,11 @@ def leave_lost_database(error: BaseException) -> None:
     Args:
         error: what ended the program
     """
-    import fiftyone.core.odm.database as food
     from mongoengine.errors import OperationError
     from pymongo.errors import PyMongoError
 
     if isinstance(error.__cause__, (OperationError, PyMongoError)):
-        atexit.unregister(food._delete_non_persistent_datasets_if_allowed)
+        leave_database_at_exit()
 
 
 def explained(error: Exception) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sized
 from typing import TYPE_CHECKING
 
 from fiftyone_coco_audit.escaping import printable, shortened
+from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.wording import counted
 
 if TYPE_CHECKING:
@@ -44,5 +45,5 @@ def of_samples(samples: fo.SampleCollection) -> str:
 
     # Of a deleted dataset nothing can be asked but its name
     whole = isinstance(samples, fo.Dataset)
-    dataset = samples if whole else samples._root_dataset
+    dataset = samples if whole else root_dataset(samples)
     return f"of {'' if whole else 'a view of '}{shortened(dataset.name, 40)!r}"

@@ -17,6 +17,7 @@ from fiftyone_coco_audit.columns import (
 )
 from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.files import why_no_file
 from fiftyone_coco_audit.masks import mask_areas, read_label_masks
 from fiftyone_coco_audit.objects import RLE, Objects
@@ -63,7 +64,7 @@ def ensure_sizes(
     """
     if samples.media_type not in (None, "image"):
         raise CocoAuditError(
-            f"Dataset {samples._root_dataset.name!r} is one of {samples.media_type}: "
+            f"Dataset {root_dataset(samples).name!r} is one of {samples.media_type}: "
             "only images can be audited"
         )
     # What is not there is not greater than 0 either
@@ -83,7 +84,7 @@ def ensure_sizes(
     # FiftyOne takes away what there was of files that cannot be read
     lost = {id_: before[id_] for id_ in still_unknown if before.get(id_) is not None}
     if lost:
-        samples._root_dataset.set_values("metadata", lost, key_field="id")
+        root_dataset(samples).set_values("metadata", lost, key_field="id")
     if required and still_unknown:
         first = unknown.first().filepath
         reason = why_no_file(first) or "it is broken"
@@ -108,7 +109,7 @@ def class_names(
 
 def parent_classes(samples: fo.SampleCollection) -> list[str]:
     """The classes of a dataset that only group others, as its import has found."""
-    info = samples._root_dataset.info.get("coco_audit", {})
+    info = root_dataset(samples).info.get("coco_audit", {})
     return list(info.get("parents", ()))
 
 

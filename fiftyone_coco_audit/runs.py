@@ -8,61 +8,26 @@ or cloned.
 from __future__ import annotations
 
 import json
-from copy import deepcopy
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from fiftyone_coco_audit.fiftyone_internals import (
+    dataset_id,
+    find_run_document,
+    new_run_document,
+    run_ids,
+    stored_dataset,
+)
 from fiftyone_coco_audit.interrupts import interrupts_deferred
 from fiftyone_coco_audit.storage.exclusive import exclusive
 from fiftyone_coco_audit.storage.writes import Changes, prepared
 
 if TYPE_CHECKING:
     import fiftyone as fo
-    from fiftyone.core.odm import RunDocument
     from fiftyone.core.runs import BaseRunConfig
 
+    from fiftyone_coco_audit.fiftyone_internals import RunDocument
+
 _READ_ATTEMPTS = 5
-
-
-def run_document(
-    samples: fo.SampleCollection, key: str, config: BaseRunConfig
-) -> RunDocument:
-    """The document of a run, as ``BaseRun.save_run_info`` makes it.
-
-    Args:
-        samples: the dataset or view of the run
-        key: the key of the run
-        config: the configuration of the run
-    """
-    import fiftyone as fo
-    from bson import ObjectId, json_util
-    from fiftyone.core.odm import RunDocument
-
-    stages = None
-    if isinstance(samples, fo.DatasetView):
-        stages = [json_util.dumps(s) for s in samples._serialize(include_uuids=False)]
-    return RunDocument(
-        id=ObjectId(),
-        dataset_id=samples._root_dataset._doc.id,
-        key=key,
-        version=fo.__version__,
-        timestamp=datetime.now(timezone.utc).replace(tzinfo=None),
-        config=deepcopy(config.serialize()),
-        view_stages=stages,
-        results=None,
-    )
-
-
-def run_id(dataset: fo.Dataset, kind: str, key: str) -> Any | None:
-    """The id of the document of a run, None if there is no such run.
-
-    Args:
-        dataset: the dataset, up to date
-        kind: ``"evaluations"`` or ``"runs"``
-        key: the key of the run
-    """
-    document = getattr(dataset._doc, kind).get(key)
-    return None if document is None else document.id
 
 
 def save_run(
@@ -83,10 +48,10 @@ def save_run(
     """
     content = {"cls": "fiftyone.core.runs.RunResults", **results}
     with prepared(dataset) as write:
-        run = run_document(dataset, key, config)
+        run = new_run_document(dataset, key, config)
         write.add_run(run, [json.dumps(content).encode()])
         with exclusive(dataset) as fresh, interrupts_deferred():
-            old = run_id(fresh, "runs", key)
+            old = run_ids(fresh, "runs").get(key)
             write.publish(
                 fresh,
                 Changes(
@@ -129,16 +94,12 @@ def stored_run(dataset: fo.Dataset, key: str) -> RunDocument | None:
         dataset: the dataset
         key: the key of the run
     """
-    import fiftyone.core.odm as foo
-
     for _ in range(_READ_ATTEMPTS):
-        stored = foo.get_db_conn().datasets.find_one(
-            {"_id": dataset._doc.id}, [f"runs.{key}"]
-        )
+        stored = stored_dataset(dataset_id(dataset), [f"runs.{key}"])
         run = ((stored or {}).get("runs") or {}).get(key)
         if run is None:
             return None
-        document = foo.RunDocument.objects(id=run).first()
+        document = find_run_document(run)
         if document is not None:
             return document
     return None

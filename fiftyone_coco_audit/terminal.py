@@ -14,6 +14,7 @@ import psutil
 
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import printable
+from fiftyone_coco_audit.fiftyone_internals import server_processes
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -193,11 +194,7 @@ def _close(session: fo.Session) -> None:
     With Python 3.12 and later FiftyOne's server would wait for the last browser to
     leave, and FiftyOne for its server.
     """
-    from fiftyone.core.session.session import _server_services
-
-    service = _server_services.get(session.server_port)
-    processes = service.child.children(recursive=True) if service else []
-    leave = Timer(_PATIENCE, _kill, [processes])
+    leave = Timer(_PATIENCE, _kill, [server_processes(session.server_port)])
     leave.start()
     try:
         session.close()

@@ -27,6 +27,7 @@ from fiftyone_coco_audit.columns import Progress, require_detections
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_count, check_whole
 from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free
+from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.interrupts import interrupts_deferred
 from fiftyone_coco_audit.progress import progress_bar
 from fiftyone_coco_audit.storage.additions import check_file_is_new
@@ -103,7 +104,7 @@ def apply_augmentation(
             f"output_dir is {output_dir!r}: name a folder for the images"
         )
     require_detections(samples, label_field)
-    dataset = samples._root_dataset
+    dataset = root_dataset(samples)
     if dataset.media_type == "group":
         raise CocoAuditError(
             f"Dataset {dataset.name!r} is grouped, and new samples would belong to no "

@@ -33,6 +33,7 @@ from fiftyone_coco_audit.augmentation.targets import (
 from fiftyone_coco_audit.columns import read_columns, require_detections
 from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.masks import has_masks
 from fiftyone_coco_audit.reading import class_names, read_objects
 from fiftyone_coco_audit.wording import counted, listed, percent
@@ -299,7 +300,7 @@ def read_subject(
     Raises:
         CocoAuditError: if the field holds no detections, or the image cannot be read
     """
-    dataset = samples._root_dataset
+    dataset = root_dataset(samples)
     require_detections(samples, label_field)
     # A view can hold a sample more than once
     view = samples.select(sample_id).limit(1)

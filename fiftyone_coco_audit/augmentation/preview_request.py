@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.presets import PRESETS
+from fiftyone_coco_audit.fiftyone_internals import execution_store
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -64,6 +65,4 @@ def requested_preview(dataset: fo.Dataset) -> tuple[str, RequestedPreview] | Non
 
 
 def _store(dataset: fo.Dataset) -> ExecutionStore:
-    from fiftyone.operators.store import ExecutionStore
-
-    return ExecutionStore.create(_STORE, dataset._doc.id)
+    return execution_store(dataset, _STORE)

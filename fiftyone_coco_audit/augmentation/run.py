@@ -39,6 +39,7 @@ from fiftyone_coco_audit.display import ShortRepr, of_samples
 from fiftyone_coco_audit.errors import CocoAuditError, check_count, check_whole
 from fiftyone_coco_audit.escaping import shortened
 from fiftyone_coco_audit.fields import FieldSpec
+from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.files import require_images
 from fiftyone_coco_audit.findings import Finding, findings_frame, severest_first
 from fiftyone_coco_audit.objects import RLE
@@ -331,7 +332,7 @@ class AugmentationAudit(ShortRepr):
             CocoAuditError: if the pipeline cannot be written as text
         """
         request_preview(
-            self.samples._root_dataset,
+            root_dataset(self.samples),
             RequestedPreview.of(self.pipeline, self.labeled.label_field, self.seed),
         )
 
@@ -578,7 +579,7 @@ def audit_augmentation(
             audit = replace(audit, notes=(*audit.notes, note))
     if not write_fields:
         return audit
-    if complete or len(table) and may_write_part(samples._root_dataset, _FUNCTION):
+    if complete or len(table) and may_write_part(root_dataset(samples), _FUNCTION):
         audit.write_fields(progress=progress)
         return audit
     note = "It was interrupted, so no fields were written: write_fields() does."

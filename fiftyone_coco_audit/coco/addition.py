@@ -14,8 +14,13 @@ from fiftyone_coco_audit.coco.report import (
 )
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import FieldSpec, check_writable
+from fiftyone_coco_audit.fiftyone_internals import (
+    new_run_document,
+    reload_samples,
+    run_ids,
+    sample_collection,
+)
 from fiftyone_coco_audit.interrupts import interrupts_deferred
-from fiftyone_coco_audit.runs import run_document, run_id
 from fiftyone_coco_audit.storage.exclusive import exclusive
 from fiftyone_coco_audit.storage.room import check_room, stored_samples
 from fiftyone_coco_audit.storage.values import insert_documents
@@ -73,14 +78,13 @@ def publish_predictions(
         CocoAuditError: if another process has added a field of that name meanwhile, or
             a sample is too large with it; nothing is written then
     """
-    import fiftyone as fo
     from bson import ObjectId
 
     with prepared(dataset) as write:
         for some in documents:
             insert_documents(
                 write.values,
-                dataset._sample_collection,
+                sample_collection(dataset),
                 [
                     {"_id": ObjectId(id_), "sample": {pred_field: document}}
                     for id_, document in some
@@ -90,9 +94,9 @@ def publish_predictions(
             check_field_is_free(fresh, pred_field, overwrite=overwrite)
             whole = load_report(fresh) or ImportReport()
             whole.replace_field(pred_field, report)
-            run = run_document(fresh, RUN_KEY, fresh.init_run(method=_FUNCTION))
+            run = new_run_document(fresh, RUN_KEY, fresh.init_run(method=_FUNCTION))
             write.add_run(run, [json.dumps(report_content(whole)).encode()])
-            old_run = run_id(fresh, "runs", RUN_KEY)
+            old_run = run_ids(fresh, "runs").get(RUN_KEY)
             changes = Changes(
                 _FUNCTION,
                 fields=tuple(fields),
@@ -103,7 +107,7 @@ def publish_predictions(
                 },
                 replaced_runs=() if old_run is None else (old_run,),
             )
-            stored = stored_samples(fresh._sample_collection)
+            stored = stored_samples(sample_collection(fresh))
             check_room(write.values, fresh, stored, changes)
             write.publish(fresh, changes)
-    fo.Sample._reload_docs(dataset._sample_collection_name, hard=True)
+    reload_samples(dataset)

@@ -18,6 +18,7 @@ from fiftyone_coco_audit.coco import rle
 from fiftyone_coco_audit.coco.ids import as_stored
 from fiftyone_coco_audit.coco.images import Images
 from fiftyone_coco_audit.coco.objects import CocoObjects
+from fiftyone_coco_audit.fiftyone_internals import dataset_id, random_key
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -129,8 +130,6 @@ def sample_documents(
     Returns:
         a list of documents
     """
-    from fiftyone.core.odm.sample import _generate_rand
-
     now = datetime.now(timezone.utc)
     coco_ids = as_stored(images.ids)
     columns = {name: of.of_images(start, stop) for name, of in labels.items()}
@@ -149,8 +148,8 @@ def sample_documents(
                 "coco_id": coco_ids[row],
                 **{name: next(column) for name, column in columns.items()},
                 "_media_type": "image",
-                "_rand": _generate_rand(),
-                "_dataset_id": dataset._doc.id,
+                "_rand": random_key(),
+                "_dataset_id": dataset_id(dataset),
                 "created_at": now,
                 "last_modified_at": now,
             }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fiftyone_coco_audit.coco.categories import Categories
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.fiftyone_internals import sample_collection
 from fiftyone_coco_audit.wording import counted, quoted
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def insert_samples(dataset: fo.Dataset, documents: list[dict[str, Any]]) -> None
     from bson import encode
 
     with _refusals() as refused:
-        dataset._sample_collection.insert_many(documents)
+        sample_collection(dataset).insert_many(documents)
     if refused:
         sizes = [len(encode(document)) for document in documents]
         _raise_for_largest(documents, sizes, refused[0])

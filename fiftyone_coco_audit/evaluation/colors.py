@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fiftyone_coco_audit.columns import dataset_of
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.fiftyone_internals import reload_dataset, update_stored_dataset
 from fiftyone_coco_audit.storage.exclusive import exclusive, up_to_date
 
 if TYPE_CHECKING:
@@ -190,7 +191,5 @@ def _content(scheme: fo.ColorScheme) -> dict[str, Any]:
 
 def _change(dataset: fo.Dataset, update: dict[str, Any]) -> None:
     """Changes nothing but colors."""
-    import fiftyone.core.odm as foo
-
-    foo.get_db_conn().datasets.update_one({"_id": dataset._doc.id}, update)
-    dataset._reload(hard=True)
+    update_stored_dataset(dataset, update)
+    reload_dataset(dataset)

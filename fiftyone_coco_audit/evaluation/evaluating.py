@@ -41,17 +41,22 @@ from fiftyone_coco_audit.evaluation.per_image import score_images
 from fiftyone_coco_audit.evaluation.per_label import label_outcomes
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.evaluation.views import hidden_by_score, showing_all_fields
+from fiftyone_coco_audit.fiftyone_internals import (
+    cached_results,
+    new_run_document,
+    root_dataset,
+    run_ids,
+)
 from fiftyone_coco_audit.memory import garbage_collection_paused
-from fiftyone_coco_audit.runs import run_document, run_id
 from fiftyone_coco_audit.storage.exclusive import up_to_date
 from fiftyone_coco_audit.storage.publishing import publish_values
 from fiftyone_coco_audit.storage.writes import Changes
 
 if TYPE_CHECKING:
     import fiftyone as fo
-    from fiftyone.core.odm import RunDocument
 
     from fiftyone_coco_audit.evaluation.results import CocoResults
+    from fiftyone_coco_audit.fiftyone_internals import RunDocument
 
 # From so many matches on, image ids cannot be wrong throughout
 _FEW_MATCHED = 0.2
@@ -124,7 +129,7 @@ def evaluate(
         score_threshold=score_threshold,
     )
     require_samples(samples)
-    up_to_date(samples._root_dataset)
+    up_to_date(root_dataset(samples))
     for field in (pred_field, gt_field):
         require_detections(samples, field)
     if pred_field == gt_field:
@@ -132,9 +137,9 @@ def evaluate(
             f"pred_field and gt_field are both {gt_field!r}: nothing can be learned "
             "from labels compared with themselves"
         )
-    dataset = samples._root_dataset
+    dataset = root_dataset(samples)
     check_names_are_free(dataset, eval_key, pred_field, gt_field)
-    replaced = run_id(dataset, "evaluations", eval_key)
+    replaced = run_ids(dataset, "evaluations").get(eval_key)
 
     with garbage_collection_paused():
         logger.info("Reading labels...")
@@ -172,7 +177,7 @@ def evaluate(
             inputs.classes,
             image_frame(samples, inputs.columns, of_samples),
         )
-        run = run_document(samples, eval_key, results.config)
+        run = new_run_document(samples, eval_key, results.config)
 
         earlier: list[tuple[Any, Sequence[str]]] = []
         logger.info("Writing results...")
@@ -192,7 +197,7 @@ def evaluate(
     if earlier:
         old_run, old_notes = earlier[-1]
         keep_user_note(dataset, old_run, run.id, old_notes)
-    dataset._evaluation_cache[eval_key] = results
+    cached_results(dataset, "evaluations")[eval_key] = results
     return results
 
 
@@ -203,7 +208,7 @@ def _notes(
     errors: ErrorTypes,
 ) -> list[str]:
     """All that the numbers leave out and depend on, from the import to the matches."""
-    dataset, notes, ids = samples._root_dataset, [], inputs.annotation_ids
+    dataset, notes, ids = root_dataset(samples), [], inputs.annotation_ids
     report = load_report(dataset)
     if report is not None:
         notes = import_notes(
@@ -282,7 +287,7 @@ def _changes(
     for field in labels:
         require_detections(dataset, field)
     check_names_are_free(dataset, key, *labels)
-    old = run_id(dataset, "evaluations", key)
+    old = run_ids(dataset, "evaluations").get(key)
     if old not in (None, replaced):
         results.add_note(
             f"Another process evaluated dataset {dataset.name!r} under the key {key!r} "
@@ -293,7 +298,7 @@ def _changes(
         run.save()
     paths = all_fields(key, *labels)
     old_paths = []
-    is_view = results.samples is not results.samples._root_dataset
+    is_view = results.samples is not root_dataset(results.samples)
     if old is not None:
         old_config = dataset.get_evaluation_info(key).config
         earlier.append((old, notes_of(old_config.custom_metrics)))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fiftyone_coco_audit.escaping import markdown
+from fiftyone_coco_audit.fiftyone_internals import execution_store
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -75,9 +76,7 @@ def _change(
     dataset: fo.Dataset, change: Callable[[dict[str, str]], dict[str, str]]
 ) -> None:
     """Changes the notes of all runs at once, whoever else changes them."""
-    from fiftyone.operators.store import ExecutionStore
-
-    store = ExecutionStore.create(STORE_NAME, dataset._doc.id)
+    store = execution_store(dataset, STORE_NAME)
     for _ in range(_ATTEMPTS):
         stored = store.get(_KEY)
         changed = {

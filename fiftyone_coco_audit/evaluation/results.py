@@ -20,6 +20,7 @@ from fiftyone_coco_audit.escaping import printable
 from fiftyone_coco_audit.evaluation.average_precision import RECALL_LEVELS
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, coco_metrics
 from fiftyone_coco_audit.evaluation.settings import Settings
+from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.wording import counted, counted_objects
 
 #: The operator that takes our fields along when FiftyOne renames or deletes a run
@@ -228,7 +229,7 @@ def evaluation_notes(
         CocoAuditError: if there is no such evaluation
     """
     require_samples(samples)
-    dataset = samples._root_dataset
+    dataset = root_dataset(samples)
     if eval_key not in dataset.list_evaluations():
         known = ", ".join(map(repr, dataset.list_evaluations())) or "none"
         raise CocoAuditError(

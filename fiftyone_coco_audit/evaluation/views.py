@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_number
+from fiftyone_coco_audit.fiftyone_internals import (
+    root_dataset,
+    stage_parameters,
+    view_stages,
+    with_view_stages,
+)
 from fiftyone_coco_audit.storage.exclusive import up_to_date
 
 if TYPE_CHECKING:
@@ -45,7 +50,7 @@ def worst_first(
     require_samples(samples)
     if min_score is not None:
         check_number("min_score", min_score)
-    dataset = samples._root_dataset
+    dataset = root_dataset(samples)
     up_to_date(dataset)
     if not dataset.has_field(f"{eval_key}_ap"):
         raise CocoAuditError(
@@ -71,7 +76,7 @@ def worst_first(
         pred_field = dataset.get_evaluation_info(eval_key).config.pred_field
         # Before the sort: the App has no room to show the end of both
         stages.append(_hiding_low_scores(pred_field, min_score))
-    return _view(samples, [*stages, by_ap, *hiding])
+    return with_view_stages(samples, [*stages, by_ap, *hiding])
 
 
 def showing_all_scores(samples: fo.SampleCollection) -> fo.SampleCollection:
@@ -80,15 +85,15 @@ def showing_all_scores(samples: fo.SampleCollection) -> fo.SampleCollection:
     Args:
         samples: a dataset or view
     """
-    stages = samples.view()._stages
+    stages = view_stages(samples)
     kept = [stage for stage in stages if _least_score(stage) is None]
-    return samples if len(kept) == len(stages) else _view(samples, kept)
+    return samples if len(kept) == len(stages) else with_view_stages(samples, kept)
 
 
 def showing_all_fields(samples: fo.SampleCollection) -> fo.SampleCollection:
     """The same samples and labels, with the fields that a view hides."""
     stages, hiding = _stages(samples)
-    return _view(samples, stages) if hiding else samples
+    return with_view_stages(samples, stages) if hiding else samples
 
 
 def hidden_by_score(samples: fo.SampleCollection, pred_field: str) -> float | None:
@@ -103,7 +108,7 @@ def hidden_by_score(samples: fo.SampleCollection, pred_field: str) -> float | No
     """
     scores = [
         score
-        for stage in samples.view()._stages
+        for stage in view_stages(samples)
         if (score := _least_score(stage)) is not None and stage.field == pred_field
     ]
     return max(scores, default=None)
@@ -127,7 +132,7 @@ def _least_score(stage: fo.ViewStage) -> float | None:
 
     if not isinstance(stage, fo.FilterLabels):
         return None
-    match dict(stage._serialize(include_uuid=False)["kwargs"]):
+    match stage_parameters(stage):
         case {
             "only_matches": False,
             "filter": {
@@ -148,17 +153,8 @@ def _stages(
     import fiftyone as fo
 
     hides = fo.SelectFields, fo.ExcludeFields
-    stages = samples.view()._stages
+    stages = view_stages(samples)
     return (
         [stage for stage in stages if not isinstance(stage, hides)],
         [stage for stage in stages if isinstance(stage, hides)],
     )
-
-
-def _view(
-    samples: fo.SampleCollection, stages: Sequence[fo.ViewStage]
-) -> fo.DatasetView:
-    view = samples.view()._dataset.view()
-    for stage in stages:
-        view = view.add_stage(stage)
-    return view

@@ -16,6 +16,7 @@ from fiftyone_coco_audit.columns import Progress, dataset_of
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_whole
 from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free
+from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.files import require_images, without_files
 from fiftyone_coco_audit.loading.diagnosis import check_options
 from fiftyone_coco_audit.loading.loaders import LoaderRun, length_of, run_loader
@@ -234,7 +235,7 @@ def _category_ids(
     samples: fo.SampleCollection, labeled: LabeledSamples
 ) -> list[int] | None:
     """The ids of the classes in the COCO file, where an import has kept them all."""
-    info = samples._root_dataset.info.get("coco_audit", {})
+    info = root_dataset(samples).info.get("coco_audit", {})
     by_name = {c["name"]: c["id"] for c in info.get("categories", ())}
     names = labeled.images.classes
     if not all(isinstance(by_name.get(name), int) for name in names):

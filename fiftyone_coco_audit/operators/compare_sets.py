@@ -14,6 +14,7 @@ from fiftyone.operators.message import GeneratedMessage
 
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import markdown_list, markdown_table
+from fiftyone_coco_audit.fiftyone_internals import root_dataset, stages_of, with_stages
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import HALF, add_choice, refuse
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
@@ -124,10 +125,10 @@ def _choices(ctx: ExecutionContext) -> list[tuple[str, str]]:
 
 def _as_text(samples: SampleCollection) -> str:
     """A set as text that :func:`_samples` understands, whoever reads it."""
-    name = samples._root_dataset.name
-    if not isinstance(samples, fo.DatasetView):
+    name = root_dataset(samples).name
+    stages = stages_of(samples)
+    if stages is None:
         return f"dataset:{name}"
-    stages = samples._serialize(include_uuids=False)
     return _STAGES + json_util.dumps({"dataset": name, "stages": stages})
 
 
@@ -142,9 +143,7 @@ def _samples(ctx: ExecutionContext, text: Any) -> SampleCollection:
     if str(text).startswith(_STAGES):
         view = json_util.loads(name)
         if fo.dataset_exists(view["dataset"]):
-            return fo.DatasetView._build(
-                fo.load_dataset(view["dataset"]), view["stages"]
-            )
+            return with_stages(fo.load_dataset(view["dataset"]), view["stages"])
     if kind == "dataset" and fo.dataset_exists(name):
         return fo.load_dataset(name)
     raise CocoAuditError(

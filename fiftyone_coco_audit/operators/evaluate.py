@@ -22,6 +22,7 @@ from fiftyone_coco_audit.evaluation.views import (
     showing_all_scores,
     worst_first,
 )
+from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.masks import has_masks
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.color_schemes import show_colors
@@ -79,7 +80,7 @@ class Evaluate(SdkOperator):
         return {
             "eval_key": value.key,
             "fields": list(fields),
-            "images": [len(value.per_image()), len(value.samples._root_dataset)],
+            "images": [len(value.per_image()), len(root_dataset(value.samples))],
             "summary": value.summary(),
             "counting": value.counting,
             "notes": [*value.notes, *([hidden] if hidden else [])],

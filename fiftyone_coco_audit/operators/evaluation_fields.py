@@ -13,9 +13,12 @@ from fiftyone_coco_audit.evaluation.fields import (
     rename_additional_fields,
 )
 from fiftyone_coco_audit.evaluation.panel_notes import remove_from_panel
-from fiftyone_coco_audit.runs import run_id
+from fiftyone_coco_audit.fiftyone_internals import (
+    delete_run_document,
+    root_dataset,
+    run_ids,
+)
 from fiftyone_coco_audit.storage.exclusive import exclusive
-from fiftyone_coco_audit.storage.writes import delete_run_document
 
 
 class EvaluationFields(foo.EvaluationMetric):
@@ -47,7 +50,7 @@ class EvaluationFields(foo.EvaluationMetric):
         self, samples: Any, config: Any, eval_key: str, new_eval_key: str
     ) -> None:
         """Renames the fields with their run."""
-        dataset = samples._root_dataset
+        dataset = root_dataset(samples)
         with exclusive(dataset) as fresh:
             rename_additional_fields(
                 fresh, eval_key, new_eval_key, config.pred_field, config.gt_field
@@ -56,7 +59,7 @@ class EvaluationFields(foo.EvaluationMetric):
 
     def cleanup(self, samples: Any, config: Any, eval_key: str) -> None:
         """Deletes fields, colors, and notes in Model Evaluation, with their run."""
-        dataset = samples._root_dataset
+        dataset = root_dataset(samples)
         with exclusive(dataset) as fresh:
             discard_colors(fresh, eval_key)
             delete_evaluation_fields(
@@ -64,7 +67,7 @@ class EvaluationFields(foo.EvaluationMetric):
             )
             # FiftyOne deletes the run that the loaded dataset knows of, which another
             # process may have replaced
-            run = run_id(fresh, "evaluations", eval_key)
+            run = run_ids(fresh, "evaluations").get(eval_key)
             if run is not None:
                 remove_from_panel(fresh, run)
                 delete_run_document(run)

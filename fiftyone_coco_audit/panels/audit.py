@@ -10,6 +10,7 @@ from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.fiftyone_internals import stages_of
 from fiftyone_coco_audit.operators.forms import detections_fields
 from fiftyone_coco_audit.panels.base import keep
 from fiftyone_coco_audit.panels.blocks import Button, Buttons, Choice, Row
@@ -125,7 +126,7 @@ class CocoAuditPanel(foo.Panel):
         if view.media_type == "group":
             view = view.select_group_slices(slice_of(ctx))
         # A view without a stage is the whole dataset
-        keep(ctx, stages=view._serialize() or None)
+        keep(ctx, stages=stages_of(view) or None)
 
     def recompute(self, ctx: ExecutionContext) -> None:
         """Reads the dataset again."""

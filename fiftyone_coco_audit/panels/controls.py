@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.fiftyone_internals import with_stages
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import PRESETS, AnchorSet
 from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
@@ -148,11 +149,7 @@ class AuditControls:
         Args:
             dataset: the dataset of the App
         """
-        import fiftyone as fo
-
-        if self.stages is None:
-            return dataset
-        return fo.DatasetView._build(dataset, self.stages)
+        return with_stages(dataset, self.stages)
 
     def resize(self) -> tuple[ResizePolicy, str]:
         """The resize policy, and what is wrong with the text if it is none.

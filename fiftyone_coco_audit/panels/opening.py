@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fiftyone.operators.executor import ExecutionContext
 
+from fiftyone_coco_audit.fiftyone_internals import stages_of, with_stages
 from fiftyone_coco_audit.findings import Finding
 from fiftyone_coco_audit.panels.base import keep, kept
 from fiftyone_coco_audit.panels.extents import Extent
@@ -73,8 +74,8 @@ def open_in_grid(ctx: ExecutionContext, opened: Opened) -> None:
     before = kept(ctx, "before", [])
     if grid_of(ctx) != kept(ctx, "opened_grid", None):
         # With the filters of the sidebar, which the App drops
-        before = ctx.view._serialize()
-    grid = _told(view._serialize())
+        before = stages_of(ctx.view)
+    grid = _told(stages_of(view) or [])
     keep(ctx, opened=opened, opened_grid=grid, before=before, grid=grid)
     ctx.ops.set_view(view)
     labels = 0 if opened.as_patches else opened.extent.labels or 0
@@ -91,12 +92,10 @@ def open_otherwise(ctx: ExecutionContext, *, as_patches: bool) -> None:
 
 def go_back(ctx: ExecutionContext) -> None:
     """Shows in the grid what it showed before something was opened."""
-    import fiftyone as fo
-
     stages = kept(ctx, "before", [])
     keep(ctx, asked=kept(ctx, "asked", 0) + 1, opened=None, grid=_told(stages))
     if stages:
-        ctx.ops.set_view(fo.DatasetView._build(ctx.dataset, stages))
+        ctx.ops.set_view(with_stages(ctx.dataset, stages))
     else:
         ctx.ops.clear_view()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.objects import LabeledImages
 from fiftyone_coco_audit.panels.session import LoadedField
 
@@ -21,7 +22,7 @@ def parts_of(reading: LoadedField) -> list[tuple[str, str]]:
         pairs of a part and what it is called
     """
     tags = {tag for tags in reading.labeled.images.tags for tag in tags}
-    views = reading.samples._root_dataset.list_saved_views()
+    views = root_dataset(reading.samples).list_saved_views()
     return [
         *((f"{_TAG}{tag}", f"tag {tag}") for tag in sorted(tags)),
         *((f"{_VIEW}{view}", f"view {view}") for view in views),
@@ -42,7 +43,7 @@ def images_of(reading: LoadedField, part: str) -> NDArray[np.int64]:
         tag = part.removeprefix(_TAG)
         has_tag = [tag in tags for tags in reading.labeled.images.tags]
         return np.flatnonzero(np.array(has_tag, bool))
-    view = reading.samples._root_dataset.load_saved_view(part.removeprefix(_VIEW))
+    view = root_dataset(reading.samples).load_saved_view(part.removeprefix(_VIEW))
     everything = np.arange(len(reading.labeled.images))
     ids = reading.labeled.sample_ids(everything)
     return np.flatnonzero(np.isin(ids, view.values("id")))

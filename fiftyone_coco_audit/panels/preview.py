@@ -17,6 +17,7 @@ from fiftyone_coco_audit.augmentation.preview_request import (
     RequestedPreview,
     requested_preview,
 )
+from fiftyone_coco_audit.fiftyone_internals import stages_of
 from fiftyone_coco_audit.operators.pipeline_forms import form_of
 from fiftyone_coco_audit.panels.base import keep, kept
 from fiftyone_coco_audit.panels.compact import NOT_WIDENED
@@ -233,7 +234,7 @@ def _has_changed(ctx: ExecutionContext) -> bool:
 
 def _stages(ctx: ExecutionContext) -> str:
     """The view of the grid as text."""
-    return json.dumps(ctx.view._serialize(), default=str) if ctx.dataset else ""
+    return json.dumps(stages_of(ctx.view), default=str) if ctx.dataset else ""
 
 
 def _left(ctx: ExecutionContext) -> tuple[str, RequestedPreview] | None:

@@ -26,6 +26,7 @@ from fiftyone_coco_audit.augmentation.preview import (
 )
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import markdown
+from fiftyone_coco_audit.fiftyone_internals import kind_of_view
 from fiftyone_coco_audit.operators.forms import detections_fields
 from fiftyone_coco_audit.panels.base import (
     AS_WIDE_AS_NEEDED,
@@ -144,7 +145,7 @@ def _fill(
     if controls.copy != "no":
         _add_code(body, controls, pipeline)
     try:
-        if ctx.view._is_patches:
+        if kind_of_view(ctx.view) == "patches":
             (sample_id,) = ctx.view.select(sample_id).values("sample_id")
         subject = read_subject(ctx.dataset, sample_id, controls.label_field)
         _add_pictures(body, owner, controls, subject, pipeline)

@@ -21,6 +21,7 @@ from fiftyone_coco_audit.auditing import (
     report_of_whole,
 )
 from fiftyone_coco_audit.coco.report import ImportReport
+from fiftyone_coco_audit.fiftyone_internals import dataset_id, root_dataset, stages_of
 from fiftyone_coco_audit.findings import (
     RULES,
     Finding,
@@ -140,7 +141,7 @@ class LoadedField:
     @property
     def dataset_name(self) -> str:
         """The name of the dataset that was read, whole or in part."""
-        return str(self.samples._root_dataset.name)
+        return str(root_dataset(self.samples).name)
 
     def extent(self, what: Finding | Selection) -> Extent:
         """How many labels and images a finding or selection is about.
@@ -187,7 +188,7 @@ class LoadedField:
 
     def is_stale(self) -> bool:
         """Whether the dataset has changed since it was read."""
-        return version_of(self.samples._root_dataset) != self.version
+        return version_of(root_dataset(self.samples)) != self.version
 
 
 def version_of(dataset: fo.Dataset) -> Version:
@@ -244,9 +245,12 @@ class LoadedFields:
         Raises:
             CocoAuditError: if the field holds no detections
         """
-        dataset = samples._root_dataset
-        stages: list[Any] = [] if samples is dataset else samples._serialize()
-        key = (str(dataset._doc.id), label_field, json.dumps(stages, default=str))
+        dataset = root_dataset(samples)
+        key = (
+            str(dataset_id(dataset)),
+            label_field,
+            json.dumps(stages_of(samples), default=str),
+        )
         with self._lock:
             if anew or key not in self._kept:
                 # What we write ourselves is no change

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fiftyone_coco_audit.columns import Progress, require_samples
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_number
+from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.statistics.classes import ClassStatistics
 from fiftyone_coco_audit.statistics.drift import Comparison
 from fiftyone_coco_audit.statistics.inputs import read_labeled_images
@@ -55,7 +56,7 @@ def compare_sets(
     for samples in (first, second):
         require_samples(samples)
     if names is None:
-        names = (first._root_dataset.name, second._root_dataset.name)
+        names = (root_dataset(first).name, root_dataset(second).name)
         if names[0] == names[1]:
             names = ("first", "second")
     elif (
@@ -138,7 +139,7 @@ def find_partial_labels(
 def _by_field(samples: fo.SampleCollection, field: str) -> Sources:
     if not isinstance(field, str) or not samples.has_field(field):
         raise CocoAuditError(
-            f"Dataset {samples._root_dataset.name!r} has no field {field!r} that could "
+            f"Dataset {root_dataset(samples).name!r} has no field {field!r} that could "
             "tell the sources of its images apart: name a field, 'folder' or 'tags'"
         )
     return Sources.of(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fiftyone_coco_audit.columns import Progress, require_samples
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.display import TextSummary
+from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
 from fiftyone_coco_audit.statistics.fields import OF_IMAGES, OF_OBJECTS, specs
@@ -151,7 +152,7 @@ def delete_statistics(dataset: fo.SampleCollection) -> None:
         CocoAuditError: if it is no dataset
     """
     require_samples(dataset)
-    delete_fields_of(dataset._root_dataset, _FUNCTION, "simulate_resampling")
+    delete_fields_of(root_dataset(dataset), _FUNCTION, "simulate_resampling")
 
 
 def _write(

@@ -15,6 +15,7 @@ from fiftyone_coco_audit.columns import (
     require_detections,
 )
 from fiftyone_coco_audit.display import ShortRepr
+from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.masks import has_masks, mask_areas, mask_boxes
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.objects import LabeledImages, Objects
@@ -177,7 +178,7 @@ def read_labeled_images(
             tight_box=_tight_boxes(objects) if masks else None,
             mask_area=_mask_areas(objects, found.boxed, kept),
             rotation=None if rotation is None else rotation[found.rows[kept]],
-            whole=len(samples._root_dataset),
+            whole=len(root_dataset(samples)),
             parents=parent_classes(samples),
         ),
         columns=replace(columns, labels=bare),

@@ -12,6 +12,7 @@ from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.display import TextSummary
 from fiftyone_coco_audit.errors import CocoAuditError, check_number
 from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free
+from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.statistics.classes import ClassStatistics
 from fiftyone_coco_audit.statistics.inputs import (
     LabeledSamples,
@@ -153,7 +154,7 @@ def simulate_resampling(
         threshold = default_threshold(classes.presence, exponent=exponent)
     made = Resampling(ResamplingEffect(classes, threshold, exponent), labeled)
     factors = made.effect.factors.image
-    dataset = samples._root_dataset
+    dataset = root_dataset(samples)
     if write_fields:
         check_paths_are_free(dataset, [_FIELD], _FUNCTION)
     if weights_path is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fiftyone_coco_audit.columns import batches
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import delete_fields
+from fiftyone_coco_audit.fiftyone_internals import sample_collection
 from fiftyone_coco_audit.wording import quoted
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def check_addition(
         check_file_is_new(Path(sample.filepath))
     for some in batches(samples, _PATHS_AT_ONCE):
         paths = {"filepath": {"$in": [sample.filepath for sample in some]}}
-        other = dataset._sample_collection.find_one(paths, ["filepath"])
+        other = sample_collection(dataset).find_one(paths, ["filepath"])
         if other is not None:
             raise CocoAuditError(
                 f"Dataset {dataset.name!r} has a sample of "
@@ -101,7 +102,7 @@ def take_back(
     for some in batches(files.find(), _PATHS_AT_ONCE):
         paths = [document["_id"] for document in some]
         if dataset is not None:
-            of_them = dataset._sample_collection.find(
+            of_them = sample_collection(dataset).find(
                 {"filepath": {"$in": paths}}, ["_id"]
             )
             dataset.delete_samples([str(found["_id"]) for found in of_them])

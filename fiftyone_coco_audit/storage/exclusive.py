@@ -10,9 +10,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.fiftyone_internals import (
+    RUN_KINDS,
+    cached_results,
+    dataset_id,
+    loaded_anew,
+    reload_dataset,
+    reload_samples,
+    rename_loaded,
+    run_ids,
+    stored_dataset,
+    unsaved_changes,
+    update_stored_dataset,
+)
 from fiftyone_coco_audit.storage.locks import locked
 from fiftyone_coco_audit.storage.writes import has_notes, settle
 
@@ -41,14 +54,17 @@ def exclusive(dataset: fo.Dataset) -> Iterator[fo.Dataset]:
     Raises:
         CocoAuditError: if the dataset was deleted
     """
-    key = dataset._doc.id
+    key = dataset_id(dataset)
     held: dict[ObjectId, fo.Dataset] = _held.__dict__.setdefault("datasets", {})
     if key in held:
         yield held[key]
         return
     with locked(key):
         _save_changes(dataset)
-        fresh = _loaded_anew(dataset)
+        name = _name_of(dataset)
+        if name is None:
+            raise _deleted(dataset)
+        fresh = loaded_anew(name)
         settle(fresh)
         held[key] = fresh
         try:
@@ -74,19 +90,19 @@ def up_to_date(dataset: fo.Dataset) -> None:
 
     if dataset.deleted:
         raise _deleted(dataset)
-    document = _document(dataset)
-    if document is None and fo.dataset_exists(dataset.name):
+    name = _name_of(dataset)
+    if name is None and fo.dataset_exists(dataset.name):
         dataset.reload()
-        document = _document(dataset)
-    if document is None:
+        name = _name_of(dataset)
+    if name is None:
         raise _deleted(dataset)
     if has_notes():
         with exclusive(dataset):
             return
     # What somebody is publishing is whole afterwards
-    with locked(dataset._doc.id):
+    with locked(dataset_id(dataset)):
         _save_changes(dataset)
-        refresh(dataset, document["name"])
+        refresh(dataset, name)
 
 
 def refresh(dataset: fo.Dataset, name: str, *, samples: bool = False) -> None:
@@ -97,54 +113,24 @@ def refresh(dataset: fo.Dataset, name: str, *, samples: bool = False) -> None:
         name: its name, which another process may have changed
         samples: whether to reload samples that are in memory, too
     """
-    import fiftyone as fo
-
     if name != dataset.name:
-        if fo.Dataset._instances.get(dataset.name) is dataset:
-            del fo.Dataset._instances[dataset.name]
-        dataset._doc.name = name
-        fo.Dataset._instances[name] = dataset
-    before = _run_ids(dataset)
-    dataset._reload(hard=True)
-    after = _run_ids(dataset)
+        rename_loaded(dataset, name)
+    before = {kind: run_ids(dataset, kind) for kind in RUN_KINDS}
+    reload_dataset(dataset)
     # FiftyOne would go on giving the results of runs that were replaced
-    for kind, cache in (
-        ("evaluations", dataset._evaluation_cache),
-        ("runs", dataset._run_cache),
-    ):
+    for kind in RUN_KINDS:
+        cache, after = cached_results(dataset, kind), run_ids(dataset, kind)
         for key in list(cache):
-            if before[kind].get(key) != after[kind].get(key):
+            if before[kind].get(key) != after.get(key):
                 cache.pop(key, None)
     if samples:
-        fo.Sample._reload_docs(dataset._sample_collection_name, hard=True)
+        reload_samples(dataset)
 
 
-def _run_ids(dataset: fo.Dataset) -> dict[str, dict[str, Any]]:
-    return {
-        kind: {key: run.id for key, run in getattr(dataset._doc, kind).items()}
-        for kind in ("evaluations", "runs")
-    }
-
-
-def _loaded_anew(dataset: fo.Dataset) -> fo.Dataset:
-    """The dataset as another object, which no other thread knows of."""
-    import fiftyone as fo
-
-    document = _document(dataset)
-    if document is None:
-        raise _deleted(dataset)
-    return fo.Dataset._make_instance(
-        name=document["name"], _create=False, _virtual=True
-    )
-
-
-def _document(dataset: fo.Dataset) -> dict[str, Any] | None:
-    import fiftyone.core.odm as foo
-
-    found: dict[str, Any] | None = foo.get_db_conn().datasets.find_one(
-        {"_id": dataset._doc.id}, ["name"]
-    )
-    return found
+def _name_of(dataset: fo.Dataset) -> str | None:
+    """The name that the database has for the dataset, None if it is gone."""
+    stored = stored_dataset(dataset_id(dataset), ["name"])
+    return None if stored is None else str(stored["name"])
 
 
 def _deleted(dataset: fo.Dataset) -> CocoAuditError:
@@ -159,18 +145,14 @@ def _save_changes(dataset: fo.Dataset) -> None:
 
     Its copy of the schema can be old, and marks itself as changed when it is loaded.
     """
-    import fiftyone.core.odm as foo
-
     changes = {
         operator: {
             path: value
             for path, value in values.items()
             if path.partition(".")[0] not in ("sample_fields", "frame_fields")
         }
-        for operator, values in zip(
-            ("$set", "$unset"), dataset._doc._delta(), strict=True
-        )
+        for operator, values in unsaved_changes(dataset).items()
     }
     update = {operator: values for operator, values in changes.items() if values}
     if update:
-        foo.get_db_conn().datasets.update_one({"_id": dataset._doc.id}, update)
+        update_stored_dataset(dataset, update)

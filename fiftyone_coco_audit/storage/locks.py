@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from fiftyone_coco_audit.fiftyone_internals import database
 from fiftyone_coco_audit.storage.owners import Owner, at_work
 
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ def locked(dataset_id: ObjectId) -> Iterator[None]:
     Args:
         dataset_id: the id of the dataset
     """
-    import fiftyone.core.odm as foo
-
-    locks = foo.get_db_conn()[COLLECTION]
+    locks = database()[COLLECTION]
     with at_work() as owner:
         _acquire(locks, dataset_id, owner)
         held = {"_id": dataset_id, "owner.token": owner.token}

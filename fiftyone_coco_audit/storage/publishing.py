@@ -19,6 +19,11 @@ from fiftyone_coco_audit.fields import (
     delete_fields,
     fields_of,
 )
+from fiftyone_coco_audit.fiftyone_internals import (
+    reload_samples,
+    root_dataset,
+    sample_collection,
+)
 from fiftyone_coco_audit.interrupts import interrupts_deferred
 from fiftyone_coco_audit.storage.exclusive import exclusive, refresh, up_to_date
 from fiftyone_coco_audit.storage.room import StoredSample, check_room, stored_samples
@@ -28,7 +33,8 @@ from fiftyone_coco_audit.wording import counted
 
 if TYPE_CHECKING:
     import fiftyone as fo
-    from fiftyone.core.odm import RunDocument
+
+    from fiftyone_coco_audit.fiftyone_internals import RunDocument
 
 
 class SamplesChanged(CocoAuditError):
@@ -66,9 +72,7 @@ def publish_values(
     Raises:
         CocoAuditError: if it cannot be written; nothing is written then
     """
-    import fiftyone as fo
-
-    dataset = samples._root_dataset
+    dataset = root_dataset(samples)
     if len(set(columns.ids)) < len(columns):
         raise CocoAuditError(
             f"The view of dataset {dataset.name!r} holds a sample more than once, so "
@@ -77,7 +81,7 @@ def publish_values(
     with prepared(dataset) as write:
         insert_values(
             write.values,
-            dataset._sample_collection,
+            sample_collection(dataset),
             columns,
             of_samples,
             of_labels,
@@ -87,11 +91,11 @@ def publish_values(
             write.add_run(*run)
         with exclusive(dataset) as fresh, interrupts_deferred():
             planned = changes(fresh)
-            stored = stored_samples(fresh._sample_collection)
+            stored = stored_samples(sample_collection(fresh))
             _check_unchanged(samples, columns, stored)
             check_room(write.values, fresh, stored, planned)
             write.publish(fresh, planned)
-    fo.Sample._reload_docs(dataset._sample_collection_name, hard=True)
+    reload_samples(dataset)
 
 
 def publish_fields(
@@ -130,7 +134,7 @@ def publish_fields(
         return Changes(function, fields=tuple(fields), group=group)
 
     # Rather now than after all values are written
-    dataset = samples._root_dataset
+    dataset = root_dataset(samples)
     up_to_date(dataset)
     changes(dataset)
     # What took long to compute is not lost in the last second
@@ -183,7 +187,7 @@ def _check_unchanged(
     if not changed:
         return
     # Another of our functions may have written to them, which does not matter
-    dataset = samples._root_dataset
+    dataset = root_dataset(samples)
     refresh(dataset, dataset.name)
     now = read_columns(samples, columns.attributes, progress=False)
     if now.digest != columns.digest:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fiftyone_coco_audit.fiftyone_internals import sample_collection
 from fiftyone_coco_audit.storage.values import MOST_BYTES, merge_values, no_room
 from fiftyone_coco_audit.storage.writes import Changes
 
@@ -69,7 +70,7 @@ def check_room(
     if not maybe:
         return
     # Values often take the place of others: tried on copies
-    samples = dataset._sample_collection
+    samples = sample_collection(dataset)
     trial = values.database[f"{values.name}.trial"]
     some = values.database[f"{values.name}.some"]
     try:

@@ -20,6 +20,18 @@ from typing import TYPE_CHECKING, Any
 
 from fiftyone_coco_audit.columns import batches
 from fiftyone_coco_audit.fields import FieldSpec, declare_fields, delete_fields
+from fiftyone_coco_audit.fiftyone_internals import (
+    RUN_KINDS,
+    add_to_sidebar_group,
+    database,
+    dataset_id,
+    delete_run_document,
+    lost_runs,
+    reload_dataset,
+    sample_collection,
+    stored_dataset,
+    update_stored_dataset,
+)
 from fiftyone_coco_audit.storage.additions import (
     add_samples,
     check_addition,
@@ -30,9 +42,9 @@ from fiftyone_coco_audit.storage.values import merge_values
 
 if TYPE_CHECKING:
     import fiftyone as fo
-    from bson import ObjectId
-    from fiftyone.core.odm import RunDocument
     from pymongo.collection import Collection
+
+    from fiftyone_coco_audit.fiftyone_internals import RunDocument
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +53,6 @@ VALUES = "coco_audit.values."
 # For a process of another machine, which cannot be asked whether it is still at work
 _MOST_TIME = timedelta(days=1)
 _FILES_AT_ONCE = 10_000
-_RUNS = "evaluations", "runs"
 
 
 @dataclass(frozen=True)
@@ -106,7 +117,7 @@ class Write:
             {
                 "_id": self._id,
                 "owner": owner.document(),
-                "dataset": dataset._doc.id,
+                "dataset": dataset_id(dataset),
                 "created": datetime.now(timezone.utc),
                 "runs": [],
                 "changes": None,
@@ -187,7 +198,7 @@ class Write:
         self._notes.update_one({"_id": self._id}, {"$set": {"added": added}})
         declare_fields(self._dataset, fields, function)
         add_samples(self._dataset, samples, staging)
-        self._dataset._add_paths_to_sidebar_group(paths, group)
+        add_to_sidebar_group(self._dataset, paths, group)
         _forget({"_id": self._id})
 
     def discard(self) -> None:
@@ -218,13 +229,10 @@ def settle(dataset: fo.Dataset) -> None:
     Args:
         dataset: the dataset, which nobody else changes meanwhile
     """
-    import fiftyone.core.odm as foo
-
     for note in list(_notes().find()):
         is_begun = note["changes"] or note["added"]
-        if note["dataset"] != dataset._doc.id:
-            exists = {"_id": note["dataset"]}
-            if is_begun and foo.get_db_conn().datasets.find_one(exists, ["_id"]):
+        if note["dataset"] != dataset_id(dataset):
+            if is_begun and stored_dataset(note["dataset"], ["_id"]):
                 continue  # until somebody needs that dataset
             if _is_abandoned(note):
                 _discard(note, None)
@@ -266,17 +274,13 @@ def _finish(dataset: fo.Dataset, note: Mapping[str, Any]) -> None:
 
 
 def _apply(dataset: fo.Dataset, note: Mapping[str, Any]) -> None:
-    import fiftyone.core.odm as foo
-
     changes = Changes.of(note["changes"])
     if changes.document:
-        foo.get_db_conn().datasets.update_one(
-            {"_id": dataset._doc.id}, {"$set": changes.document}
-        )
-        dataset._reload(hard=True)
+        update_stored_dataset(dataset, {"$set": changes.document})
+        reload_dataset(dataset)
     delete_fields(dataset, changes.deleted)
     declare_fields(dataset, changes.fields, changes.function)
-    samples = dataset._sample_collection
+    samples = sample_collection(dataset)
     if changes.emptied:
         samples.update_many({}, [{"$unset": list(changes.emptied)}])
     if changes.fields:
@@ -284,7 +288,7 @@ def _apply(dataset: fo.Dataset, note: Mapping[str, Any]) -> None:
             _values(note["_id"]), samples, changes.sample_fields, changes.label_fields
         )
     if changes.group is not None:
-        dataset._add_paths_to_sidebar_group(changes.sample_fields, changes.group)
+        add_to_sidebar_group(dataset, changes.sample_fields, changes.group)
 
 
 def _give_up(dataset: fo.Dataset, note: Mapping[str, Any]) -> None:
@@ -295,7 +299,7 @@ def _give_up(dataset: fo.Dataset, note: Mapping[str, Any]) -> None:
         changes.function,
         dataset.name,
     )
-    runs = tuple(f"{kind}." for kind in _RUNS)
+    runs = tuple(f"{kind}." for kind in RUN_KINDS)
     _drop_runs(dataset, [path for path in changes.document if path.startswith(runs)])
     delete_fields(dataset, [spec.path for spec in changes.fields])
     for run in changes.replaced_runs:
@@ -309,55 +313,27 @@ def _drop_lost_runs(dataset: fo.Dataset) -> None:
     ``delete_evaluation()`` leaves them when its process dies. FiftyOne lists them no
     more, but refuses to look at them.
     """
-    from bson import DBRef
-
-    lost = [
-        f"{kind}.{key}"
-        for kind in _RUNS
-        for key, run in getattr(dataset._doc, kind).items()
-        if isinstance(run, DBRef)
-    ]
+    lost = [f"{kind}.{key}" for kind in RUN_KINDS for key in lost_runs(dataset, kind)]
     _drop_runs(dataset, lost)
 
 
 def _drop_runs(dataset: fo.Dataset, paths: Sequence[str]) -> None:
     """Removes runs, by their paths in the dataset's document, from that document."""
-    import fiftyone.core.odm as foo
-
     if paths:
-        foo.get_db_conn().datasets.update_one(
-            {"_id": dataset._doc.id}, {"$unset": dict.fromkeys(paths, "")}
-        )
-        dataset._reload(hard=True)
-
-
-def delete_run_document(run: ObjectId) -> None:
-    """Deletes the document of a run and its results, as far as they are there.
-
-    Args:
-        run: the id of the document
-    """
-    from fiftyone.core.odm import RunDocument
-
-    document = RunDocument.objects(id=run).first()
-    if document is not None:
-        # As BaseRun.delete_run does
-        if document.results:
-            document.results.delete()
-        document.delete()
+        update_stored_dataset(dataset, {"$unset": dict.fromkeys(paths, "")})
+        reload_dataset(dataset)
 
 
 def _discard(note: Mapping[str, Any], dataset: fo.Dataset | None) -> None:
-    import fiftyone.core.odm as foo
     from gridfs import GridFS
 
     if note["added"]:
         take_back(dataset, _values(note["_id"]), note["added"])
-    files = GridFS(foo.get_db_conn())
+    files = GridFS(database())
     for ids in note["runs"]:
         # Parts of a file that was not closed are found by its id only
         files.delete(ids["file"])
-        foo.get_db_conn().runs.delete_one({"_id": ids["run"]})
+        database().runs.delete_one({"_id": ids["run"]})
     _forget(note)
 
 
@@ -369,12 +345,8 @@ def _forget(note: Mapping[str, Any]) -> None:
 
 
 def _notes() -> Collection:
-    import fiftyone.core.odm as foo
-
-    return foo.get_db_conn()[COLLECTION]
+    return database()[COLLECTION]
 
 
 def _values(write_id: str) -> Collection:
-    import fiftyone.core.odm as foo
-
-    return foo.get_db_conn()[f"{VALUES}{write_id}"]
+    return database()[f"{VALUES}{write_id}"]

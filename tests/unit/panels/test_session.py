@@ -41,7 +41,9 @@ class Dataset:
         return [self.modified] if self.num_samples else []
 
     def view(self, *stages: str) -> SimpleNamespace:
-        return SimpleNamespace(_root_dataset=self, _serialize=lambda: list(stages))
+        return SimpleNamespace(
+            _root_dataset=self, _serialize=lambda include_uuids: list(stages)
+        )
 
 
 def nothing(samples: object, label_field: str) -> None:
