@@ -128,7 +128,7 @@ def find_partial_labels(
         few = "the same" if len(sources) or by == "folder" else "no"
         what = {"folder": "folder", "tags": "tag"}.get(by, f"value of {by!r}")
         raise CocoAuditError(
-            f"The images of {samples._root_dataset.name!r} have {few} {what}, so there "
+            f"The images of {root_dataset(samples).name!r} have {few} {what}, so there "
             "are no two sources to compare: set `by` to 'folder', 'tags' or a field "
             "that tells sources apart"
         )
