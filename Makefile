@@ -14,7 +14,7 @@ OTHER = .cache/$(PACKAGE)-$(VERSION)
 APP ?= 1
 ARGS ?=
 
-.PHONY: help demo app test test-albumentations lint format bench clean
+.PHONY: help demo app test test-fast test-albumentations lint format bench clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -33,6 +33,9 @@ app: $(INSTALLED) ## the App alone, on what the demo left
 test: $(INSTALLED) $(TORCH) ## all tests; ARGS="-k word" for some
 	$(BIN)/python scripts/browser.py
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)
+
+test-fast: $(INSTALLED) ## those that need no database and no browser, in a minute
+	$(BIN)/pytest --numprocesses=2 -m "not slow" tests/unit $(ARGS)
 
 # Its own packages come first, those of .venv after them; albumentationsx needs PyTorch
 test-albumentations: $(INSTALLED) $(TORCH) ## those of augmentation with VERSION=1.4.24

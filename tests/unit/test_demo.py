@@ -22,6 +22,8 @@ from pycocotools.cocoeval import COCOeval
 from fiftyone_coco_audit import demo
 from fiftyone_coco_audit.errors import CocoAuditError
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Demo:

@@ -7,7 +7,6 @@ import importlib
 import pkgutil
 
 import numpy as np
-import pytest
 
 import fiftyone_coco_audit
 
@@ -29,10 +28,10 @@ MODULES = [
 ]
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_examples(name: str) -> None:
-    module = importlib.import_module(name)
-    outcome = doctest.testmod(
-        module, extraglobs={"np": np}, optionflags=doctest.NORMALIZE_WHITESPACE
-    )
-    assert outcome.failed == 0
+def test_examples() -> None:
+    for name in MODULES:
+        module = importlib.import_module(name)
+        outcome = doctest.testmod(
+            module, extraglobs={"np": np}, optionflags=doctest.NORMALIZE_WHITESPACE
+        )
+        assert outcome.failed == 0, name

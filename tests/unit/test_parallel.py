@@ -20,6 +20,8 @@ from fiftyone_coco_audit import parallel
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.parallel import WorkerDied, map_items
 
+pytestmark = pytest.mark.slow
+
 
 def square(number):
     return number * number

@@ -10,6 +10,8 @@ from fiftyone_coco_audit.augmentation.pipelines import Pipeline, PipelineError
 from fiftyone_coco_audit.augmentation.targets import make_target, run
 from fiftyone_coco_audit.wording import percent
 
+pytestmark = pytest.mark.slow
+
 TARGET = make_target(
     np.full((200, 300, 3), 255, np.uint8),
     np.array([[20, 20, 60, 60], [150, 80, 80, 40.0], [220, 10, 70, 70]]),

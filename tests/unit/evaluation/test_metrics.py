@@ -21,6 +21,8 @@ from fiftyone_coco_audit.evaluation.per_image import score_images
 from fiftyone_coco_audit.evaluation.settings import Settings
 from tests.reference import REAL_FILES, columns, run_cocoeval
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 1e-9
 SIZE = 256
 

@@ -25,6 +25,10 @@ def image_id(position: int) -> int:
     return 1000 + 7 * position
 
 
+#: How images may be resized, and whether some are flipped: each at least once
+WAYS = [(None, False), ("stretch", True), ("letterbox", True)]
+
+
 def make_set(folder: Path, count: int = 20, seed: int = 3, turned: int = 0):
     """Images of noise, color and rectangles, the last ones turned by EXIF."""
     random = np.random.default_rng(seed)

@@ -12,6 +12,8 @@ from fiftyone_coco_audit.loading.structure import compare_edges, edges
 from tests.labeled import read_labeled
 from tests.unit.loading.scenes import Reader, changed, image_id, kept, make_set
 
+pytestmark = pytest.mark.slow
+
 
 def of_image(change):
     """A mistake that changes images by a function of them and their number."""

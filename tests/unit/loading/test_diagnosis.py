@@ -18,12 +18,15 @@ from tests.unit.loading.scenes import (
     CATEGORY_IDS,
     MISTAKES,
     RESIZING_MISTAKES,
+    WAYS,
     Reader,
     changed,
     image_id,
     kept,
     make_set,
 )
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +51,7 @@ def names(found):
     return [one.name for one in found.diagnoses]
 
 
-@pytest.mark.parametrize("resize", [None, "stretch", "letterbox"])
-@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize(("resize", "flip"), WAYS)
 @pytest.mark.parametrize(
     ("pack", "box_format", "encoding"),
     [
@@ -69,8 +71,7 @@ def test_a_sound_loader_is_sound(labels, pack, box_format, encoding, resize, fli
     assert found.num_samples == found.num_compared == found.num_agreeing == len(labels)
 
 
-@pytest.mark.parametrize("resize", [None, "stretch", "letterbox"])
-@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize(("resize", "flip"), WAYS)
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_named(labels, mistake, resize, flip):
     plant, name = MISTAKES[mistake]
@@ -330,7 +331,7 @@ def test_impossible_options_are_refused(labels, options):
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("resize", [None, "stretch", "letterbox"])
+@pytest.mark.parametrize("resize", [None, "letterbox"])
 def test_real_images_and_small_objects(shared_data, resize):
     folder = shared_data / "coco_mini"
     labels, _, _ = read_labeled(folder / "annotations.json")
@@ -482,17 +483,18 @@ def test_images_of_many_bands_are_recognized(labels, first):
 
 
 @pytest.mark.parametrize(
-    "shape", [(1, 1, 3), (3, 1, 1), (1, 100), (100, 1, 3), (2, 2, 3), (1, 300, 3)]
+    ("shape", "kind"), [((1, 1, 3), np.uint8), ((1, 100), bool), ((2, 2, 3), np.int64)]
 )
-@pytest.mark.parametrize("kind", [np.uint8, np.float16, np.int64, bool])
-def test_images_of_some_pixels_cannot_be_told(labels, shape, kind):
+def test_images_of_a_few_pixels_agree_with_nothing(labels, shape, kind):
     def pack(scene):
         _, boxes, given = scenes.pair(scene)
         noise = np.random.default_rng(scene.position).uniform(0, 255, shape)
         return noise.astype(kind), boxes, given
 
     # Without ids all images are searched for them
-    check(Reader(labels, pack=pack), image_ids=None)
+    found = check(Reader(labels, pack=pack), image_ids=None)
+    assert found.num_agreeing == 0
+    assert found.diagnoses or found.notes
 
 
 def test_blank_images_are_named(labels):

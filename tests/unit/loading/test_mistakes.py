@@ -12,6 +12,7 @@ from tests.unit.loading import scenes
 from tests.unit.loading.scenes import (
     CATEGORY_IDS,
     CLASSES,
+    WAYS,
     Reader,
     changed,
     image_id,
@@ -48,8 +49,7 @@ def packed(make):
 # Offsets
 
 
-@pytest.mark.parametrize("resize", [None, "stretch", "letterbox"])
-@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize(("resize", "flip"), WAYS)
 @pytest.mark.parametrize("offset", [(10, 10), (-7, 3), (30, 0), (0, -4)])
 def test_an_offset_is_named_with_its_pixels(labels, resize, flip, offset):
     plant = changed(boxes=lambda scene, _: scene.boxes + [*offset, *offset])

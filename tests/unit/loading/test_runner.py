@@ -24,6 +24,8 @@ from fiftyone_coco_audit.wording import percent
 from tests.hostile import CRASHING
 from tests.unit.loading.scenes import make_set
 
+pytestmark = pytest.mark.slow
+
 COUNT = 10
 
 
