@@ -1,4 +1,4 @@
-"""Find what is wrong with a COCO dataset, and where a detector fails on it.
+"""Find errors in COCO datasets, and see where a detector fails.
 
 The functions of the SDK are loaded when they are first used. FiftyOne runs this file
 once more, as the entry module of the plugin and under a name of its own making, each
