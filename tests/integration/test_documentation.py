@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import MagicMock, patch
 
-import cv2
 import fiftyone as fo
-import numpy as np
 import pytest
 
 from fiftyone_coco_audit import cli, import_coco
@@ -84,25 +82,6 @@ def run(page: Path, names: dict[str, object]) -> list[Block]:
     return run
 
 
-class Loader:
-    """A loader of the reader's own."""
-
-    def __init__(self, dataset: fo.Dataset) -> None:
-        self.samples = list(dataset)
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, place: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        sample = self.samples[place]
-        image = cv2.imread(sample.filepath)[..., ::-1]
-        size = np.tile(image.shape[1::-1], 2)
-        boxes = [d.bounding_box for d in sample.ground_truth.detections]
-        boxes = np.array(boxes).reshape(-1, 4) * size
-        boxes[:, 2:] += boxes[:, :2]
-        return image, {"boxes": boxes, "labels": np.ones(len(boxes), int)}
-
-
 @pytest.fixture
 def dataset(tmp_path, monkeypatch) -> fo.Dataset:
     """The files that the pages speak of, in the current folder, imported."""
@@ -126,7 +105,6 @@ def test_the_python_of_a_page_runs(page, dataset, monkeypatch):
     monkeypatch.setattr(fo, "launch_app", app)
     names: dict[str, object] = {
         "dataset": dataset,
-        "loader": Loader(dataset),
         "__name__": "page",
     }
     exec(FIRST, names)
