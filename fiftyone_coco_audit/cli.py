@@ -17,9 +17,8 @@ from fiftyone_coco_audit.files import NO_IMAGES, check_writable_path, write_text
 from fiftyone_coco_audit.findings import SEVERITIES
 
 _DESCRIPTION = """\
-Imports COCO files into FiftyOne, audits images, objects and classes, evaluates the
-predictions exactly as pycocotools does, and each image by itself, and says which
-images are worst.
+Import COCO files into FiftyOne, audit images, objects and classes, evaluate the
+predictions with the numbers of pycocotools, and list the worst classes and images.
 """
 _EXAMPLES = """\
 examples:
@@ -29,7 +28,7 @@ examples:
   coco-audit annotations.json --predictions results.json
   coco-audit annotations.json images/ --fail-on error --audit-json audit.json
 
-The dataset stays in FiftyOne's database: `fiftyone app launch NAME` shows it again.
+The dataset stays in FiftyOne's database. To open it again: fiftyone app launch NAME
 """
 
 _PATIENCE_MS = 5_000  # with a database that does not answer
@@ -39,11 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
     Args:
-        argv: the arguments, by default those of the process
+        argv: the arguments; by default, those of the process
 
     Returns:
-        the exit code: 0; 1 where there are findings that ``--fail-on`` names; 2 where
-        the input cannot be used; 130 where Ctrl-C ended it
+        the exit code: 0; 1 if ``--fail-on`` matches a finding; 2 if the input cannot be
+        used; 130 if interrupted by Ctrl-C
     """
     arguments = _parser().parse_args(argv)
     reached = ["nothing was imported"]
@@ -71,83 +70,86 @@ def _parser() -> argparse.ArgumentParser:
         "--version", action="version", version=fiftyone_coco_audit.__version__
     )
     parser.add_argument(
-        "annotations", metavar="ANNOTATIONS", help="the COCO file of the ground truth"
+        "annotations", metavar="ANNOTATIONS", help="COCO file with the ground truth"
     )
     parser.add_argument(
         "images_dir",
         metavar="IMAGES",
         nargs="?",
-        help="the folder that the file names in the COCO file start from; without it "
-        "everything is done that needs no pixels",
+        help="folder that the file names in the COCO file are relative to; without it, "
+        "only steps that need pixels are skipped",
     )
     parser.add_argument(
         "--predictions",
         metavar="FILE",
-        help="a list of COCO results, or a COCO file with scores, which is matched by "
-        "file and category names; without it nothing is evaluated",
+        help="list of COCO results, or COCO file with scores that is matched by file and "
+        "category names; without it, nothing is evaluated",
     )
     parser.add_argument(
         "--iou-type",
         choices=["bbox", "segm"],
         default="bbox",
-        help="what must overlap: boxes (bbox, the default) or masks (segm)",
+        help="evaluate boxes (bbox, the default) or masks (segm)",
     )
 
     dataset = parser.add_argument_group("dataset")
     dataset.add_argument(
         "--name",
-        help="its name; by default that of the COCO file or its folder, with "
-        "a number where a dataset has that name already",
+        help="name of the dataset; by default, that of the COCO file or its folder, with "
+        "a number if the name is taken",
     )
     dataset.add_argument(
-        "--overwrite", action="store_true", help="replace the dataset that --name names"
+        "--overwrite", action="store_true", help="replace an existing dataset"
     )
     dataset.add_argument(
         "--invalid",
         choices=["skip", "raise"],
         default="skip",
-        help="what to do about a record that cannot be used: set it aside and say so "
-        "(skip, the default), or stop and import nothing (raise)",
+        help="unusable records: set them aside and report them (skip, the default), or "
+        "stop and import nothing (raise)",
     )
 
     audit = parser.add_argument_group("audit")
     audit.add_argument(
         "--resize",
         default="letterbox 640",
-        help="how images are resized for the network: 'letterbox 640' (the default), "
+        help="resize policy of the network: 'letterbox 640' (the default), "
         "'stretch 300x200', 'longest_side 1024', 'shortest_side 800 max 1333' or "
         "'none'",
     )
     audit.add_argument(
         "--anchors",
         default="retinanet",
-        help="the anchors of the detector: a preset such as retinanet (the default), "
-        "or like 'sizes 32,64,128 ratios .5,1,2 strides 8,16,32'",
+        help="anchors of the detector: a preset such as retinanet (the default), or text "
+        "such as 'sizes 32,64,128 ratios .5,1,2 strides 8,16,32'",
     )
     audit.add_argument(
         "--select",
         metavar="CODES",
-        help="the rules to run, by code, beginning of a code or name: CA3,CA501",
+        help="rules to run, by code, start of a code, or name: CA3,CA501",
     )
     audit.add_argument(
-        "--ignore", metavar="CODES", default="", help="the rules not to run"
+        "--ignore", metavar="CODES", default="", help="rules to skip"
     )
     audit.add_argument(
         "--fail-on",
         choices=SEVERITIES,
-        help="end with exit code 1 if there is a finding of this severity or a higher "
-        "one, so that a data pipeline can stop",
+        help="exit with code 1 if there is a finding of this severity or higher",
     )
     audit.add_argument(
-        "--audit-json", metavar="FILE", help="write the findings with all ids here"
+        "--audit-json", metavar="FILE", help="write the findings with all ids to this file"
     )
 
     app = parser.add_argument_group("App")
     app.add_argument(
-        "--launch", action="store_true", help="serve the App at the end, until Ctrl-C"
+        "--launch", action="store_true", help="serve the App afterwards, until Ctrl-C"
     )
-    app.add_argument("--port", type=int, default=5151, help="its port: %(default)s")
-    app.add_argument("--address", default="127.0.0.1", help="its address: %(default)s")
+    app.add_argument("--port", type=int, default=5151, help="port of the App (default: %(default)s)")
+    app.add_argument(
+        "--address",
+        default="127.0.0.1",
+        help="address of the App (default: %(default)s)",
+    )
     return parser
 
 
@@ -173,19 +175,18 @@ def _check_database() -> None:
         fo.list_datasets()
     except FiftyOneConfigError as error:
         raise CocoAuditError(
-            "FiftyOne finds no MongoDB, which it keeps its datasets in: install "
-            "`mongod`, or name a server by FIFTYONE_DATABASE_URI, such as "
-            "mongodb://localhost:27017"
+            "FiftyOne finds no MongoDB to store its datasets: install `mongod`, or set "
+            "FIFTYONE_DATABASE_URI to a server, such as mongodb://localhost:27017"
         ) from error
     except (ConnectionError, PyMongoError) as error:
         raise CocoAuditError(
-            "The MongoDB that FIFTYONE_DATABASE_URI names does not answer: start it, "
-            "or name another, such as mongodb://localhost:27017"
+            "The MongoDB server at FIFTYONE_DATABASE_URI does not answer: start it, or "
+            "set another one, such as mongodb://localhost:27017"
         ) from error
 
 
 def _run(arguments: argparse.Namespace, reached: list[str]) -> int:
-    """Does it all, and adds to ``reached`` how far it came."""
+    """Runs all steps, and adds to ``reached`` after each one."""
     import fiftyone as fo
 
     from fiftyone_coco_audit import (
@@ -212,19 +213,19 @@ def _run(arguments: argparse.Namespace, reached: list[str]) -> int:
     if arguments.launch:
         check_address(arguments.address, arguments.port)
     name = arguments.name
-    if name is None:  # an empty one, as of an unset variable, is a mistake
+    if name is None:  # an empty name, as from an unset variable, is a mistake
         name = default_dataset_name(arguments.annotations)
     if name in fo.list_datasets() and not arguments.overwrite:
         raise CocoAuditError(
-            f"There is a dataset {name!r} already; choose another name with --name, or "
+            f"Dataset {name!r} already exists: choose another name with --name, or "
             "replace it with --overwrite"
         )
     if arguments.name is None:
         there = dataset_of_that_name(arguments.annotations)
         if there is not None:
             print(
-                f"There is a dataset {there!r} already; this is a new one, {name!r} "
-                f"(--name {shlex.quote(there)} --overwrite replaces the other)"
+                f"Dataset {there!r} already exists, so the new one is {name!r}. To replace "
+                f"the old one, use --name {shlex.quote(there)} --overwrite."
             )
     print(f"Importing {arguments.annotations}...")
     dataset = import_coco(
@@ -262,14 +263,14 @@ def _run(arguments: argparse.Namespace, reached: list[str]) -> int:
             "\n"
             + fill(
                 f"In the App: {LEGEND} With --launch, predictions with a score below "
-                f"{score:g} are hidden; the x of FilterLabels, above the grid, shows "
-                "them.",
+                f"{score:g} are hidden; click the x of FilterLabels, above the grid, to "
+                "show them.",
                 width=min(shutil.get_terminal_size((100, 24)).columns, 100),
                 subsequent_indent="  ",
             )
         )
 
-    print(f"\nThe dataset is {dataset.name!r}; this shows it in the App:")
+    print(f"\nDataset {dataset.name!r} is ready. To open it in the App:")
     print(f"  fiftyone app launch {shlex.quote(dataset.name)}")
     if arguments.launch:
         serve(
@@ -286,7 +287,7 @@ def _rules(arguments: argparse.Namespace) -> dict[str, Any]:
     """The arguments of the audit, checked before anything is imported.
 
     Raises:
-        CocoAuditError: if one of them means nothing
+        CocoAuditError: if one of them is invalid
     """
     from fiftyone_coco_audit.rules.selection import selected_rules
     from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet

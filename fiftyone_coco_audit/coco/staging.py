@@ -35,7 +35,7 @@ def check_dataset_name(name: str, *, overwrite: bool) -> None:
     for other in fo.list_datasets():
         if other == name and not overwrite:
             raise CocoAuditError(
-                f"There is a dataset {name!r} already; choose another name, or pass "
+                f"Dataset {name!r} already exists: choose another name, or pass "
                 "overwrite=True to replace it"
             )
         if other != name and dataset_slug(other) == slug:

@@ -168,8 +168,8 @@ def _check_name(name: str) -> None:
         return
     if "demo" not in fo.load_dataset(name).info.get("coco_audit", {}):
         raise CocoAuditError(
-            f"There is a FiftyOne dataset {name!r} that is not the demo and would be "
-            "lost; choose another name with --name"
+            f"Dataset {name!r} is not the demo and would be lost: choose another "
+            "name with --name"
         )
 
 

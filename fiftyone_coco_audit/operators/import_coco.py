@@ -120,7 +120,7 @@ def _add_name(inputs: types.Object, ctx: ExecutionContext) -> None:
         description="It stays as it is until the new one is whole",
     )
     if not ctx.params.get("overwrite"):
-        refuse(prop, f"There is a dataset {name!r} already")
+        refuse(prop, f"Dataset {name!r} already exists")
 
 
 def _add_fields(inputs: types.Object, ctx: ExecutionContext) -> None:

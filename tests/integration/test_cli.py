@@ -81,7 +81,7 @@ def test_names(arguments, capsys):
     assert "fiftyone app launch 'my data'" in capsys.readouterr().out
     assert main([*arguments, "--name", "my data"]) == 2
     error = capsys.readouterr().err
-    assert "There is a dataset 'my data' already" in error
+    assert "Dataset 'my data' already exists" in error
     assert "--overwrite" in error
     assert main([*arguments, "--name", "my data", "--overwrite"]) == 0
     # Without a name, another each time, which is said
@@ -90,8 +90,8 @@ def test_names(arguments, capsys):
     assert "already" not in capsys.readouterr().out
     assert main(arguments) == 0
     assert capsys.readouterr().out.splitlines()[0] == (
-        "There is a dataset 'small' already; this is a new one, 'small-2' "
-        "(--name small --overwrite replaces the other)"
+        "Dataset 'small' already exists, so the new one is 'small-2'. To replace "
+        "the old one, use --name small --overwrite."
     )
     assert {"small", "small-2"} < set(fo.list_datasets())
 

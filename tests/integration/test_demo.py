@@ -120,7 +120,7 @@ def test_spares_the_dataset_of_another(
     mine = fo.Dataset("demo-mine")
     mine.add_sample(fo.Sample("thesis.png"))
     assert run(output, "--name", "demo-mine") == 1
-    assert "'demo-mine' that is not the demo" in capsys.readouterr().err
+    assert "'demo-mine' is not the demo" in capsys.readouterr().err
     assert mine.values("filepath")[0].endswith("thesis.png")
 
 

@@ -419,7 +419,7 @@ def test_a_warning_is_no_reason_to_raise(images_dir):
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"name": "taken"}, "There is a dataset 'taken' already"),
+        ({"name": "taken"}, "Dataset 'taken' already exists"),
         ({"name": "Taken!"}, "too like that of the dataset 'taken'"),
         ({"name": "???"}, "at least one of A-Z, a-z and 0-9"),
         ({"name": "日本"}, "at least one of A-Z, a-z and 0-9"),

@@ -558,7 +558,7 @@ class TestForms:
         assert messages == {
             "annotations": f"There is no file {coco.annotations}.gz",
             "images_dir": f"There is no folder {coco.annotations}",
-            "name": f"There is a dataset {dataset.name!r} already",
+            "name": f"Dataset {dataset.name!r} already exists",
             "pred_field": "Choose another field than that of the annotations",
         }
 
