@@ -18,7 +18,7 @@ def damage_ours(_: Files, seconds: Seconds, options: dict[str, Any]) -> float:
     from fiftyone_coco_audit import audit_augmentation
 
     view, _ = _sound()
-    how = {"n_seeds": _DRAWS, "workers": 1, "progress": False}
+    how = {"num_draws": _DRAWS, "workers": 1, "progress": False}
     # As for the bare loop: loading Albumentations is not timed
     audit_augmentation(view.limit(1), options["preset"], **how)
     with timed(seconds, "total"):

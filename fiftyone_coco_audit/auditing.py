@@ -229,8 +229,8 @@ class Audit(ShortRepr):
 @database_errors_explained()
 def audit(
     samples: fo.SampleCollection,
-    label_field: str = "ground_truth",
     *,
+    label_field: str = "ground_truth",
     resize: str | ResizePolicy = DEFAULT_RESIZE,
     anchors: str | Mapping[str, Any] | AnchorSet = DEFAULT_ANCHORS,
     select: Iterable[str] | None = None,

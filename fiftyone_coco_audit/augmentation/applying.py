@@ -56,7 +56,7 @@ def apply_augmentation(
     *,
     output_dir: str | os.PathLike[str],
     label_field: str = "ground_truth",
-    n: int = 1,
+    num_draws: int = 1,
     seed: int = 51,
     tag: str = "augmented",
     image_format: str = "png",
@@ -81,7 +81,7 @@ def apply_augmentation(
             :meth:`.pipelines.Pipeline.parse`
         output_dir: the folder for the images
         label_field: the field of the ground truth
-        n: how often each sample is drawn
+        num_draws: how often each sample is drawn
         seed: of the whole run
         tag: the tag of the new samples, the only one that they have
         image_format: ``"png"``, which is exact, or ``"jpg"``
@@ -95,7 +95,7 @@ def apply_augmentation(
             fails; nothing is written then
     """
     recipe = _Recipe(Pipeline.parse(pipeline), label_field, seed, tag, image_format)
-    check_count("n", n)
+    check_count("num_draws", num_draws)
     check_whole("seed", seed)
     if not isinstance(tag, str) or not tag:
         raise CocoAuditError(f"tag is {tag!r}: it must be a text")
@@ -122,7 +122,7 @@ def apply_augmentation(
         for sample_id in bar(sample_ids):
             subject = read_subject(samples, sample_id, label_field, crowds=True)
             labels = {one.id: one for one in _labels(dataset, sample_id, label_field)}
-            for draw in range(n):
+            for draw in range(num_draws):
                 made.append(recipe.make(subject, labels, draw, folder, staging))
         with (
             exclusive(dataset) as fresh,

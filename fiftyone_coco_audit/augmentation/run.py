@@ -466,7 +466,7 @@ def audit_augmentation(
     pipeline: Any,
     *,
     label_field: str = "ground_truth",
-    n_seeds: int = 3,
+    num_draws: int = 3,
     seed: int = 51,
     min_visibility: float | None = None,
     min_area: float | None = None,
@@ -492,7 +492,7 @@ def audit_augmentation(
             or YAML, the path of a file, or the name of a preset; see
             :meth:`.pipelines.Pipeline.parse`
         label_field: the field of the ground truth
-        n_seeds: how often to draw each sample
+        num_draws: how often to draw each sample
         seed: the same seed gives the same numbers
         min_visibility: the share of its area that a box must keep, in place of that of
             the pipeline's ``A.BboxParams``
@@ -516,7 +516,7 @@ def audit_augmentation(
     parsed = Pipeline.parse(pipeline).with_box_params(
         min_visibility=min_visibility, min_area=min_area
     )
-    check_count("n_seeds", n_seeds)
+    check_count("num_draws", num_draws)
     check_whole("seed", seed)
     check_workers(executor, workers)
     if not isinstance(min_share, (int, float)) or not 0 <= min_share <= 1:
@@ -540,7 +540,7 @@ def audit_augmentation(
             "some, or widen the view"
         )
     require_images(labeled.images.filepaths)
-    draws = Draws([parsed], n_seeds, seed)
+    draws = Draws([parsed], num_draws, seed)
     items = _items(labeled, np.arange(len(labeled.images)))
     measured: Found = {}
     complete = True
@@ -564,7 +564,7 @@ def audit_augmentation(
         },
         thresholds=thresholds,
         min_share=min_share,
-        num_draws=n_seeds,
+        num_draws=num_draws,
         seed=seed,
         complete=complete,
         notes=tuple(notes),

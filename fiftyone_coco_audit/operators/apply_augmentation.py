@@ -73,12 +73,12 @@ def _add_parameters(inputs: types.Object, ctx: ExecutionContext) -> None:
         description="A path on the machine of the App's server; it is made if need be",
     )
     number = inputs.int(
-        "n",
+        "num_draws",
         default=1,
         label="Draws of each sample",
         view=types.TextFieldView(space=HALF),
     )
-    if (number_of(ctx, "n") or 1) < 1:
+    if (number_of(ctx, "num_draws") or 1) < 1:
         refuse(number, "Each sample is drawn once or more")
     inputs.int("seed", default=51, label="Seed", view=types.TextFieldView(space=HALF))
     inputs.str(

@@ -122,7 +122,7 @@ def _table_of_causes(results: dict[str, Any]) -> str:
 
 def _add_draws(inputs: types.Object, ctx: ExecutionContext) -> None:
     draws = inputs.int(
-        "n_seeds",
+        "num_draws",
         default=3,
         label="Draws",
         description="How often each image is drawn",
@@ -135,7 +135,7 @@ def _add_draws(inputs: types.Object, ctx: ExecutionContext) -> None:
         description="The same seed gives the same numbers",
         view=types.TextFieldView(space=HALF),
     )
-    if (number_of(ctx, "n_seeds") or 1) < 1:
+    if (number_of(ctx, "num_draws") or 1) < 1:
         refuse(draws, "Each image is drawn once or more")
     visibility = inputs.float(
         "min_visibility",

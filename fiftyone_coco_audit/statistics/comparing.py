@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 def compare_sets(
     first: fo.SampleCollection,
     second: fo.SampleCollection,
-    label_field: str = "ground_truth",
     *,
+    label_field: str = "ground_truth",
     second_label_field: str | None = None,
     names: tuple[str, str] | None = None,
     progress: Progress = None,
@@ -84,8 +84,8 @@ def compare_sets(
 @database_errors_explained()
 def find_partial_labels(
     samples: fo.SampleCollection,
-    label_field: str = "ground_truth",
     *,
+    label_field: str = "ground_truth",
     by: str = "folder",
     alpha: float = 0.001,
     progress: Progress = None,

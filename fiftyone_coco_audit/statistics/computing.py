@@ -100,8 +100,8 @@ class DatasetStatistics(TextSummary):
 @database_errors_explained()
 def compute_statistics(
     samples: fo.SampleCollection,
-    label_field: str = "ground_truth",
     *,
+    label_field: str = "ground_truth",
     resize: str | ResizePolicy = DEFAULT_RESIZE,
     anchors: str | Mapping[str, Any] | AnchorSet = DEFAULT_ANCHORS,
     write_fields: bool = True,

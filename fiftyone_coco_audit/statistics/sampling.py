@@ -113,8 +113,8 @@ class Resampling(TextSummary):
 @database_errors_explained()
 def simulate_resampling(
     samples: fo.SampleCollection,
-    label_field: str = "ground_truth",
     *,
+    label_field: str = "ground_truth",
     threshold: float | None = None,
     exponent: float = 0.5,
     weights_path: str | os.PathLike[str] | None = None,

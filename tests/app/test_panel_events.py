@@ -156,7 +156,13 @@ def test_the_panel_starts_from_the_last_audit(demo_dataset: fo.Dataset):
     assert "`ssd300` at `letterbox 1280`" in session.shown
     # Until there is a newer audit, which may be of other anchors altogether
     text = "anchors 10x13,16x30 strides 8 iou 0.5,0.4 offset 0"
-    audit(demo_dataset, "predictions", resize="none", anchors=text, select=["CA2"])
+    audit(
+        demo_dataset,
+        label_field="predictions",
+        resize="none",
+        anchors=text,
+        select=["CA2"],
+    )
     session.send("on_load")
     assert "these anchors at `none`" in session.shown
     assert session.value_of("label_field") == "predictions"

@@ -130,7 +130,7 @@ def test_a_flip(dataset: fo.Dataset, tmp_path: Path):
 
 def test_they_can_be_made_again(dataset: fo.Dataset, tmp_path: Path):
     view = apply_augmentation(
-        dataset, "final", output_dir=tmp_path / "new", n=3, seed=11, tag="more"
+        dataset, "final", output_dir=tmp_path / "new", num_draws=3, seed=11, tag="more"
     )
     assert len(view) == 6
     assert view.count_sample_tags() == {"more": 6}
@@ -151,7 +151,9 @@ def test_they_can_be_made_again(dataset: fo.Dataset, tmp_path: Path):
 
 
 def test_they_are_what_the_preview_shows(dataset: fo.Dataset, tmp_path: Path):
-    view = apply_augmentation(dataset[:1], "rotation", output_dir=tmp_path / "n", n=2)
+    view = apply_augmentation(
+        dataset[:1], "rotation", output_dir=tmp_path / "n", num_draws=2
+    )
     subject = read_subject(dataset, dataset.first().id)
     shots = preview_draws(Pipeline.parse("rotation"), subject, seed=51, num_draws=2)
     for shot, path in zip(shots, view.values("filepath"), strict=True):
@@ -197,7 +199,7 @@ def nothing_written(dataset: fo.Dataset, before: tuple, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n": 0}, "n is 0"),
+        ({"num_draws": 0}, "num_draws is 0"),
         ({"seed": None}, "^seed is None: it must be a whole number"),
         ({"seed": "x"}, "^seed is 'x': it must be"),
         ({"seed": True}, "^seed is True: it must be"),
@@ -313,7 +315,7 @@ def test_the_operator(dataset: fo.Dataset, tmp_path: Path):
         params={
             "pipeline": "minimal",
             "output_dir": str(tmp_path / "new"),
-            "n": 2,
+            "num_draws": 2,
             "tag": "kept",
         },
     ).result
@@ -488,7 +490,7 @@ def test_a_file_that_crashes_the_decoder_does_not_end_this_process(
     sample.metadata = fo.ImageMetadata(width=14, height=12)
     sample.save()
     folder = tmp_path / "augmented"
-    audited = audit_augmentation(dataset, FLIP, n_seeds=1, workers=1)
+    audited = audit_augmentation(dataset, FLIP, num_draws=1, workers=1)
     if kind == "whole":
         assert audited.failures == {}
         assert len(apply_augmentation(dataset, FLIP, output_dir=folder)) == 2

@@ -82,7 +82,7 @@ LEFT_HALF_CUT = A.Compose(
 
 
 def test_damage_is_found_on_the_labels_that_have_it(dataset):
-    found = audit_augmentation(dataset, LEFT_HALF_CUT, n_seeds=2, workers=1)
+    found = audit_augmentation(dataset, LEFT_HALF_CUT, num_draws=2, workers=1)
     assert [f.code for f in found.findings] == ["CA607"]
     view = found.view("CA607")
     assert set(view.distinct("ground_truth.detections.label")) == {"left"}
@@ -108,7 +108,7 @@ def test_a_harmless_pipeline_has_no_findings(dataset):
 
 def test_the_same_seed_gives_the_same_numbers_in_any_number_of_processes(dataset):
     one, two, other = (
-        audit_augmentation(dataset, "rotation", n_seeds=2, seed=seed, workers=workers)
+        audit_augmentation(dataset, "rotation", num_draws=2, seed=seed, workers=workers)
         for seed, workers in ((7, 1), (7, 2), (8, 1))
     )
     assert one.objects().equals(two.objects())
@@ -127,7 +127,7 @@ def test_another_import_gives_the_same_numbers(dataset, tmp_path):
     again.add_samples([sample.copy() for sample in copied])
     assert not set(again.values("id")) & set(dataset.values("id"))
     one, two = (
-        audit_augmentation(samples, "rotation", n_seeds=2, workers=1)
+        audit_augmentation(samples, "rotation", num_draws=2, workers=1)
         .objects()
         .reset_index(drop=True)
         for samples in (dataset, again)
@@ -138,7 +138,7 @@ def test_another_import_gives_the_same_numbers(dataset, tmp_path):
 
 def test_blame(dataset):
     pipeline = [A.HorizontalFlip(p=1), A.Rotate((45, 45), border_mode=0, p=1)]
-    found = audit_augmentation(dataset, pipeline, n_seeds=1, workers=1)
+    found = audit_augmentation(dataset, pipeline, num_draws=1, workers=1)
     assert "CA604" in [f.code for f in found.findings]
     blame = found.blame()
     assert blame.worst("loose") == 2
@@ -150,9 +150,9 @@ def test_each_finding_names_the_transform_to_blame(dataset):
         A.Rotate((45, 45), border_mode=0, p=1),
         A.PadIfNeeded(240, 360, border_mode=cv2.BORDER_REFLECT_101, p=1),
     ]
-    plain = audit_augmentation(dataset, pipeline, n_seeds=2, workers=1)
+    plain = audit_augmentation(dataset, pipeline, num_draws=2, workers=1)
     assert plain.causes == {} and "due to" not in str(plain)
-    found = audit_augmentation(dataset, pipeline, n_seeds=2, workers=1, blame=True)
+    found = audit_augmentation(dataset, pipeline, num_draws=2, workers=1, blame=True)
     assert found.findings == plain.findings
     assert list(found.causes) == [f.code for f in found.findings]
     frame = found.blame().to_frame()
@@ -181,7 +181,7 @@ def test_blame_leaves_out_what_failed(dataset):
     cv2.imwrite(big.filepath, np.full((160, 240, 3), 9, np.uint8))
     big.metadata = fo.ImageMetadata(width=240, height=160)
     big.save()
-    found = audit_augmentation(dataset, cut, n_seeds=1, workers=1, blame=True)
+    found = audit_augmentation(dataset, cut, num_draws=1, workers=1, blame=True)
     assert sorted(found.failures) == [1, 2, 3, 4, 5]
     assert {cause.images for cause in found.causes.values()} == {1}
     blame = found.blame()
@@ -199,7 +199,7 @@ def test_nothing_is_blamed_for_the_failures_that_it_prevents(dataset, workers):
         A.Rotate((45, 45), border_mode=0, p=1),
     ]
     found = audit_augmentation(
-        dataset, pipeline, n_seeds=2, workers=workers, blame=True
+        dataset, pipeline, num_draws=2, workers=workers, blame=True
     )
     assert found.causes["CA604"].name == "Rotate"
     assert "Resize" not in {cause.name for cause in found.causes.values()}
@@ -211,7 +211,7 @@ def test_nothing_is_blamed_for_the_failures_that_it_prevents(dataset, workers):
 def test_images_of_another_size_than_their_samples_say_are_failures(dataset):
     sample = dataset.first()
     cv2.imwrite(sample.filepath, np.full((160, 240, 3), 9, np.uint8))
-    found = audit_augmentation(dataset, "minimal", n_seeds=1, workers=1)
+    found = audit_augmentation(dataset, "minimal", num_draws=1, workers=1)
     assert list(found.failures) == [0, 5]
     assert found.failures[0].startswith(
         f"{sample.filepath}: The image has 240 x 160 pixels, but its sample says "
@@ -232,7 +232,7 @@ def test_ctrl_c_in_the_search_for_blame_keeps_what_was_measured(dataset, monkeyp
 
 def test_damage_as_fields(dataset):
     found = audit_augmentation(
-        dataset, LEFT_HALF_CUT, n_seeds=1, workers=1, write_fields=True
+        dataset, LEFT_HALF_CUT, num_draws=1, workers=1, write_fields=True
     )
     damage = labels(dataset, "augmentation_damage")
     assert damage == ["gone", None] * 5 + [None, None]
@@ -252,7 +252,7 @@ def test_boxes_without_masks_are_judged_with_a_note(dataset):
         for detection in sample.ground_truth.detections:
             detection.mask = None
         sample.save()
-    found = audit_augmentation(dataset, "minimal", n_seeds=1, workers=1)
+    found = audit_augmentation(dataset, "minimal", num_draws=1, workers=1)
     assert found.findings == ()
     assert "upper bound" in found.notes[0]
     assert found.notes[0] in str(found)
@@ -263,8 +263,8 @@ def test_a_pipeline_that_is_none(dataset):
         with pytest.raises(CocoAuditError) as caught:
             audit_augmentation(dataset, source)
         assert "\n" not in str(caught.value)
-    with pytest.raises(CocoAuditError, match="n_seeds is 0"):
-        audit_augmentation(dataset, "minimal", n_seeds=0)
+    with pytest.raises(CocoAuditError, match="num_draws is 0"):
+        audit_augmentation(dataset, "minimal", num_draws=0)
 
 
 def test_dry_run(dataset):
@@ -440,7 +440,7 @@ class Unmasked(A.DualTransform):
     [lambda m: None, lambda m: m[:10, :10], lambda m: m.astype(np.float64) / 2],
 )
 def test_masks_that_do_not_move_with_their_image_are_failures(dataset, wrong):
-    found = audit_augmentation(dataset, [Unmasked(wrong)], n_seeds=1, workers=1)
+    found = audit_augmentation(dataset, [Unmasked(wrong)], num_draws=1, workers=1)
     assert len(found.failures) == 6 and len(found.table) == 0
     assert "masks" in found.failures[0] or "Transform 1" in found.failures[0]
     assert "nothing was measured" in str(found)
@@ -448,7 +448,7 @@ def test_masks_that_do_not_move_with_their_image_are_failures(dataset, wrong):
 
 def test_kinds_that_are_no_finding_can_be_opened(dataset):
     found = audit_augmentation(
-        dataset, LEFT_HALF_CUT, n_seeds=1, workers=1, min_share=0.9
+        dataset, LEFT_HALF_CUT, num_draws=1, workers=1, min_share=0.9
     )
     assert found.findings == ()
     assert labels(found.view("gone"), "label") == ["left"] * 5
@@ -463,7 +463,7 @@ def test_kinds_that_are_no_finding_can_be_opened(dataset):
         (
             "augmentation_damage",
             lambda d: audit_augmentation(
-                d, LEFT_HALF_CUT, n_seeds=1, workers=1, write_fields=True
+                d, LEFT_HALF_CUT, num_draws=1, workers=1, write_fields=True
             ),
         ),
     ],
@@ -486,7 +486,7 @@ def test_an_interrupted_audit_does_not_replace_the_fields_of_another(
 ):
     if before:
         audit_augmentation(
-            dataset, LEFT_HALF_CUT, n_seeds=1, workers=1, write_fields=True
+            dataset, LEFT_HALF_CUT, num_draws=1, workers=1, write_fields=True
         )
         values = dataset.values("augmentation_damage")
 
@@ -504,8 +504,8 @@ def test_an_interrupted_audit_does_not_replace_the_fields_of_another(
 
 
 def test_fields_are_written_as_often_as_wanted(dataset):
-    one = audit_augmentation(dataset, LEFT_HALF_CUT, n_seeds=1, workers=1)
-    other = audit_augmentation(dataset, "minimal", n_seeds=1, workers=1)
+    one = audit_augmentation(dataset, LEFT_HALF_CUT, num_draws=1, workers=1)
+    other = audit_augmentation(dataset, "minimal", num_draws=1, workers=1)
     one.write_fields()
     other.write_fields()
     assert not any(labels(dataset, "augmentation_damage"))
@@ -523,7 +523,7 @@ def test_boxes_without_an_area_in_the_image_are_told(dataset):
     sample.ground_truth.detections[0].bounding_box = [1.1, 0.1, 0.2, 0.4]
     sample.ground_truth.detections[1].bounding_box = [0.1, 0.1, 0, 0.4]
     sample.save()
-    found = audit_augmentation(dataset, "minimal", n_seeds=2, workers=1)
+    found = audit_augmentation(dataset, "minimal", num_draws=2, workers=1)
     assert found.notes == ("2 boxes without an area in the image take no part.",)
     assert found.shares()["count"].sum() == 0
 
@@ -587,15 +587,15 @@ def test_boxes_out_of_the_image_are_told(dataset):
     sample = dataset.first()
     sample.ground_truth.detections[0].bounding_box = [-0.1, 0.1, 0.2, 0.4]
     sample.save()
-    (note,) = audit_augmentation(dataset, "minimal", n_seeds=1, workers=1).notes
+    (note,) = audit_augmentation(dataset, "minimal", num_draws=1, workers=1).notes
     assert note.startswith("1 box out of the image")
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"n_seeds": "3"},
-        {"n_seeds": 2.5},
+        {"num_draws": "3"},
+        {"num_draws": 2.5},
         {"workers": "2"},
         {"thresholds": None},
         {"min_share": -1},
@@ -645,10 +645,10 @@ def test_a_list_of_batches_is_a_loader(dataset):
 def test_other_limits_of_boxes_than_those_of_the_pipeline(dataset):
     # It leaves a strip of `left`, whose box has a quarter of its area
     cut = [{"transform": "Crop", "params": {"x_min": 30, "x_max": 120, "y_max": 80}}]
-    as_it_is = audit_augmentation(dataset, cut, n_seeds=1, workers=1)
+    as_it_is = audit_augmentation(dataset, cut, num_draws=1, workers=1)
     assert [f.code for f in as_it_is.findings] == ["CA606"]
     for limits in ({"min_visibility": 0.3}, {"min_area": 300}):
-        found = audit_augmentation(dataset, cut, n_seeds=1, workers=1, **limits)
+        found = audit_augmentation(dataset, cut, num_draws=1, workers=1, **limits)
         # The strip is still seen, but no box is left
         assert [f.code for f in found.findings] == ["CA601", "CA602"], limits
         ((name, value),) = limits.items()
@@ -663,9 +663,9 @@ def test_operators(dataset):
     result = foo.execute_operator(
         f"{URI}audit_augmentation",
         {"dataset": dataset},
-        params={"pipeline": "rotation", "n_seeds": 1},
+        params={"pipeline": "rotation", "num_draws": 1},
     ).result
-    expected = audit_augmentation(dataset, "rotation", n_seeds=1)
+    expected = audit_augmentation(dataset, "rotation", num_draws=1)
     assert [f["message"] for f in result["findings"]] == [
         f.message for f in expected.findings
     ]
@@ -688,11 +688,11 @@ def test_the_operator_names_the_transforms_to_blame(dataset):
             "params": {"limit": [45, 45], "border_mode": 0, "p": 1},
         },
     ]
-    params = {"pipeline": json.dumps(pipeline), "n_seeds": 1, "blame": True}
+    params = {"pipeline": json.dumps(pipeline), "num_draws": 1, "blame": True}
     name = f"{URI}audit_augmentation"
     result = foo.execute_operator(name, {"dataset": dataset}, params=params).result
     assert json.loads(json.dumps(result, allow_nan=False)) == result
-    expected = audit_augmentation(dataset, pipeline, n_seeds=1, workers=1, blame=True)
+    expected = audit_augmentation(dataset, pipeline, num_draws=1, workers=1, blame=True)
     assert result["causes"] == {c: asdict(v) for c, v in expected.causes.items()}
     cause = result["causes"]["CA604"]
     assert (cause["transform"], cause["name"]) == (2, "Rotate")

@@ -46,7 +46,7 @@ def results(view) -> dict[str, Any]:
     """What the functions of the SDK give back, by their names."""
     dataset = view._root_dataset
     subject = read_subject(view, view.first().id)
-    augmented = audit_augmentation(view, "rotation", n_seeds=1, workers=1)
+    augmented = audit_augmentation(view, "rotation", num_draws=1, workers=1)
     return {
         "import_report": import_report(dataset),
         "audit": audit(dataset),

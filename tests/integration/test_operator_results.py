@@ -38,7 +38,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     "find_partial_labels": {"by": "tags", "alpha": 0.5},
     "audit_augmentation": {
         "pipeline": "rotation",
-        "n_seeds": 1,
+        "num_draws": 1,
         "blame": True,
         "workers": 1,
     },

@@ -70,7 +70,7 @@ WRITERS = {
     "resampling": "simulate_resampling(ds)",
     "audit": "audit(ds)",
     "dry run": "dry_run(ds, 'minimal', workers=1)",
-    "augmentation": "audit_augmentation(ds, 'minimal', n_seeds=1, workers=1, "
+    "augmentation": "audit_augmentation(ds, 'minimal', num_draws=1, workers=1, "
     "write_fields=True)",
     "predictions": "add_coco_predictions(ds, predictions, pred_field='p2', "
     "overwrite=True)",

@@ -241,7 +241,7 @@ def test_reading_equals_the_files(shared_data: Path, tmp_path: Path):
 
 def test_no_field_of_detections(dataset):
     with pytest.raises(CocoAuditError, match="has no field 'truth'"):
-        compute_statistics(dataset, "truth")
+        compute_statistics(dataset, label_field="truth")
 
 
 def test_words_that_mean_nothing(dataset):
@@ -385,9 +385,9 @@ def test_partial_labels_by_folder_tag_and_field():
         ("simulate_resampling", "threshold"),
         ("simulate_resampling", "exponent"),
         ("find_partial_labels", "alpha"),
-        ("audit_augmentation", "n_seeds"),
+        ("audit_augmentation", "num_draws"),
         ("audit_augmentation", "min_visibility"),
-        ("apply_augmentation", "n"),
+        ("apply_augmentation", "num_draws"),
     ],
 )
 def test_a_number_that_is_none_is_told_by_operators(dataset, tmp_path, operator, name):

@@ -24,6 +24,7 @@ DISTRIBUTIONS = {
     "bson": "pymongo",
     "cv2": "opencv",
     "gridfs": "pymongo",
+    "lazy_loader": "lazy-loader",
     "pydantic_core": "pydantic-core",
     "yaml": "pyyaml",
 }
@@ -70,16 +71,15 @@ def test_plugin_and_package_have_the_same_license_and_description():
     assert PLUGIN["description"] == PROJECT["description"]
 
 
-def test_every_lazy_name_is_public_and_there():
-    lazy = set(fiftyone_coco_audit._MODULE_OF)
-    assert lazy | {"__version__"} == set(fiftyone_coco_audit.__all__)
-    assert lazy <= set(dir(fiftyone_coco_audit))
-    for name in lazy:
+def test_every_lazy_name_is_there():
+    assert len(fiftyone_coco_audit.__all__) > 20
+    for name in set(fiftyone_coco_audit.__all__) - {"__version__"}:
         assert getattr(fiftyone_coco_audit, name).__name__ == name
+        assert name in dir(fiftyone_coco_audit)
 
 
 def test_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="'fiftyone_coco_audit'.*'nonsense'"):
+    with pytest.raises(AttributeError, match="fiftyone_coco_audit .*nonsense"):
         fiftyone_coco_audit.nonsense  # noqa: B018
 
 
