@@ -18,8 +18,8 @@ from fiftyone_coco_audit.augmentation.targets import (
     Map,
     window,
 )
+from fiftyone_coco_audit.boxes import box_iou
 from fiftyone_coco_audit.display import ShortRepr
-from fiftyone_coco_audit.evaluation.overlaps import paired_box_iou
 from fiftyone_coco_audit.wording import counted
 
 if TYPE_CHECKING:
@@ -428,6 +428,4 @@ def _on_another(target: AugmentationTarget, drawn: AugmentedSample, place: int) 
     for index, other in enumerate(others.tolist()):
         mask = drawn.maps[target.map_of[other]] == target.number[other]
         around[index] = cv2.boundingRect(mask.astype(np.uint8))
-    same = np.broadcast_to(box, around.shape)
-    overlap = paired_box_iou(same, around, np.zeros(len(others), bool))
-    return bool((overlap >= 0.5).any())
+    return bool((box_iou(box, around) >= 0.5).any())

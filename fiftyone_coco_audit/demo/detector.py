@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from fiftyone_coco_audit.boxes import box_iou
 from fiftyone_coco_audit.demo.composition import CLASSES
 from fiftyone_coco_audit.demo.records import Record, encode
 from fiftyone_coco_audit.demo.scenes import Box, SceneObject
@@ -104,7 +105,7 @@ def detect(
         if rng.random() > skill:
             continue
         box = _jitter(truth, 0.022 + 0.11 * (1 - skill), rng)
-        iou = _iou(box, truth)
+        iou = float(box_iou(box, truth))
         score = _sigmoid(7 * (iou - 0.62) + 1.5 * (skill - 0.7) + rng.normal(0, 0.8))
         category = thing.category
         if rng.random() < 0.03:
@@ -114,7 +115,14 @@ def detect(
         if rng.random() < 0.07:
             box = _jitter(truth, 0.13, rng)
             score *= rng.uniform(0.25, 0.8)
-            report(thing.category, box, score, thing.mask, thing, _iou(box, truth))
+            report(
+                thing.category,
+                box,
+                score,
+                thing.mask,
+                thing,
+                float(box_iou(box, truth)),
+            )
 
     scale = max(height, width) / 640
     for _ in range(rng.poisson(1.6)):
@@ -167,13 +175,6 @@ def _pixels(box: np.ndarray, height: int, width: int) -> Box:
     right, bottom = np.floor(box[:2] + box[2:] + 0.5).astype(int)
     whole = Box(int(left), int(top), int(right - left), int(bottom - top))
     return whole & Box(0, 0, width, height)
-
-
-def _iou(one: np.ndarray, other: np.ndarray) -> float:
-    start = np.maximum(one[:2], other[:2])
-    end = np.minimum(one[:2] + one[2:], other[:2] + other[2:])
-    shared = np.prod(np.clip(end - start, 0, None))
-    return float(shared / (np.prod(one[2:]) + np.prod(other[2:]) - shared))
 
 
 def _disc(size: int = 64) -> np.ndarray:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.boxes import box_iou
 from fiftyone_coco_audit.evaluation.matching import UNMATCHED
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
 from fiftyone_coco_audit.evaluation.overlaps import (
-    paired_box_iou,
     paired_mask_iou,
     pairs_within_groups,
 )
@@ -151,7 +151,7 @@ def _overlaps_in_images(
             image[row],
         )
     else:
-        overlap = paired_box_iou(
+        overlap = box_iou(
             predictions.box[rows[row]],
             truth.box[objects[place]],
             truth.crowd[objects[place]],

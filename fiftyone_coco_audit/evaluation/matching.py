@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.boxes import box_iou
 from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.evaluation.overlaps import (
-    paired_box_iou,
     paired_mask_iou,
     pairs_within_groups,
 )
@@ -176,7 +176,7 @@ def _match_some(
             cells[detection],
         )
     else:
-        overlap = paired_box_iou(
+        overlap = box_iou(
             predictions.box[order[detection]],
             truth.box[pair_truth],
             truth.crowd[pair_truth],

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.evaluation.overlaps import paired_box_iou, pairs_within_groups
+from fiftyone_coco_audit.boxes import box_iou
+from fiftyone_coco_audit.evaluation.overlaps import pairs_within_groups
 from fiftyone_coco_audit.objects import Objects
 from fiftyone_coco_audit.wording import percent
 
@@ -105,7 +106,5 @@ def _share_on_objects(
         image: ``(M,)`` the image that is meant by each
     """
     rows, things = pairs_within_groups(image[predictions.image], truth.image)
-    overlap = paired_box_iou(
-        predictions.box[rows], truth.box[things], truth.crowd[things]
-    )
+    overlap = box_iou(predictions.box[rows], truth.box[things], truth.crowd[things])
     return len(np.unique(rows[overlap >= _OVERLAP])) / len(predictions)

@@ -37,38 +37,6 @@ def pairs_within_groups(
     return left_rows, np.repeat(first, count) + within
 
 
-def paired_box_iou(
-    predicted: NDArray[np.float64],
-    truth: NDArray[np.float64],
-    crowd: NDArray[np.bool_],
-) -> NDArray[np.float64]:
-    """The overlap of each predicted box with the true box of the same row.
-
-    The operations and their order are those of ``bbIou`` in pycocotools'
-    ``maskApi.c``, so that an overlap at a threshold falls on the same side.
-
-    Args:
-        predicted: ``(P, 4)`` boxes, ``[x, y, width, height]``
-        truth: ``(P, 4)`` boxes
-        crowd: ``(P,)`` whether the true box is a crowd region, for which the
-            union is the predicted box alone
-
-    Returns:
-        ``(P,)`` overlaps in ``[0, 1]``
-    """
-    px, py, pw, ph = predicted.T
-    tx, ty, tw, th = truth.T
-    width = np.minimum(pw + px, tw + tx) - np.maximum(px, tx)
-    height = np.minimum(ph + py, th + ty) - np.maximum(py, ty)
-    apart = (width <= 0) | (height <= 0)
-    intersection = np.where(apart, 0.0, width * height)
-    area = pw * ph
-    union = np.where(crowd, area, area + tw * th - intersection)
-    return np.divide(
-        intersection, union, out=np.zeros_like(union), where=intersection > 0
-    )
-
-
 def paired_mask_iou(
     predicted: Sequence[RLE],
     truth: Sequence[RLE],

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.box_formats import FORMATS, corners
+from fiftyone_coco_audit.boxes import corner_iou
 from fiftyone_coco_audit.loading.pictures import UNTURNED, Place, Turn
 
 SWAPPED_SIZE = "normalized by height and width"
@@ -244,12 +245,7 @@ def overlaps(
         ``(..., n, m)`` intersection over union; 0 for boxes without an area
     """
     boxes = boxes[..., :, None, :]
-    low = np.maximum(boxes[..., :2], truth[:, :2])
-    high = np.minimum(boxes[..., 2:], truth[:, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=-1)
-    area = np.clip(boxes[..., 2:] - boxes[..., :2], 0, None).prod(axis=-1)
-    union = area + np.clip(truth[:, 2:] - truth[:, :2], 0, None).prod(axis=-1) - shared
-    found = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
+    found = corner_iou(boxes, truth)
     if tolerance is None:
         return found
     near = (np.abs(boxes - truth) <= np.tile(tolerance, 2)).all(axis=-1)

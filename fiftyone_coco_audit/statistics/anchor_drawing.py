@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.boxes import box_iou
 from fiftyone_coco_audit.display import ShortRepr
-from fiftyone_coco_audit.evaluation.overlaps import paired_box_iou
 from fiftyone_coco_audit.statistics.anchor_sets import POSITIVE
 from fiftyone_coco_audit.statistics.anchors import (
     NO_ANCHOR,
@@ -120,5 +120,4 @@ def _iou_of_best(
 ) -> NDArray[np.float64]:
     if not matches.anchors.has_anchors:
         return np.full(len(rows), np.nan)
-    no_crowd = np.zeros(len(rows), np.bool_)
-    return paired_box_iou(matches.anchor_box[rows], matches.box[rows], no_crowd)
+    return box_iou(matches.anchor_box[rows], matches.box[rows])

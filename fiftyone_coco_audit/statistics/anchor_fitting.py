@@ -9,12 +9,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.boxes import size_iou
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.objects import LabeledImages
 from fiftyone_coco_audit.statistics.anchor_sets import AnchorLevel, AnchorSet, Shape
 from fiftyone_coco_audit.statistics.anchors import (
     AnchorMatches,
-    anchor_iou,
     anchor_ratio,
 )
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
@@ -84,7 +84,7 @@ def fit_anchors(
     if method == "evolve":
         columns = np.ascontiguousarray(boxes.T)
         shapes = _Evolution(
-            lambda _, shape: anchor_iou(columns, shape), 0.5, shapes
+            lambda _, shape: size_iou(columns, np.array(shape)[:, None]), 0.5, shapes
         ).evolved(rng)
     return _by_area(shapes)
 
@@ -122,7 +122,8 @@ def refit_anchors(matches: AnchorMatches, *, seed: int = 51) -> AnchorSet:
     def score(position: int, shape: Shape) -> NDArray[np.float64]:
         if anchors.assignment.by == "ratio":
             return anchor_ratio(columns, shape)
-        return anchor_iou(columns, shape, off[anchors.level_of[position]])
+        off_center = off[anchors.level_of[position]]
+        return size_iou(columns, np.array(shape)[:, None], off_center)
 
     positive = anchors.assignment.positive
     starts = [
@@ -154,21 +155,13 @@ def _k_means(
     shapes = _k_means_plus_plus(boxes, number, rng)
     members = np.full(len(boxes), -1)
     for _ in range(_ROUNDS):
-        nearest = _pairwise_iou(boxes, shapes).argmax(axis=1)
+        nearest = size_iou(boxes.T[:, :, None], shapes.T[:, None]).argmax(axis=1)
         if (nearest == members).all():
             break
         members = nearest
         for cluster in np.unique(members):
             shapes[cluster] = np.median(boxes[members == cluster], axis=0)
     return shapes
-
-
-def _pairwise_iou(
-    boxes: NDArray[np.float64], shapes: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """``(N, A)`` IoUs of boxes and anchors with the same center."""
-    inter = np.minimum(boxes[:, None], shapes).prod(axis=2)
-    return inter / (boxes.prod(axis=1)[:, None] + shapes.prod(axis=1) - inter)
 
 
 def _k_means_plus_plus(
@@ -183,7 +176,7 @@ def _k_means_plus_plus(
         # Where all boxes are drawn already, any one will do
         chance = weight / total if total > 0 else None
         shapes[position] = boxes[rng.choice(len(boxes), p=chance)]
-        iou = _pairwise_iou(boxes, shapes[position : position + 1])[:, 0]
+        iou = size_iou(boxes.T, shapes[position][:, None])
         distance = np.minimum(distance, 1 - iou)
     return shapes
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.boxes import size_iou
 from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.objects import LabeledImages
 from fiftyone_coco_audit.statistics.anchor_sets import (
@@ -64,33 +65,6 @@ def input_transform(
     """
     shift = np.floor((resize.canvas(size) - resize.resized(size)) / 2)
     return resize.scale(size), shift
-
-
-def anchor_iou(
-    sides: NDArray[np.float64], shape: Shape, off: NDArray[np.float64] | float = 0
-) -> NDArray[np.float64]:
-    """The IoU of each box with an anchor.
-
-    Args:
-        sides: ``(2, N)`` widths and heights of the boxes
-        shape: width and height of the anchor
-        off: ``(2, N)`` how far its center is from those of the boxes
-
-    Returns:
-        ``(N,)``
-
-    Examples::
-
-        >>> sides = np.array([[32, 64], [32, 32]])  # boxes of 32 x 32 and 64 x 32
-        >>> anchor_iou(sides, (32, 32))
-        array([1. , 0.5])
-        >>> anchor_iou(sides, (32, 32), off=np.array([[16, 16], [0, 0]])).round(3)
-        array([0.333, 0.5  ])
-    """
-    anchor = np.array(shape)[:, None]
-    overlap = np.minimum((sides + anchor) / 2 - off, np.minimum(sides, anchor))
-    inter = np.maximum(overlap, 0).prod(axis=0)
-    return inter / (sides[0] * sides[1] + shape[0] * shape[1] - inter)
 
 
 def anchor_ratio(sides: NDArray[np.float64], shape: Shape) -> NDArray[np.float64]:
@@ -193,7 +167,7 @@ class AnchorMatches(ShortRepr):
                 if by == "ratio":
                     found = anchor_ratio(sides, shape)
                 else:
-                    found = anchor_iou(sides, shape, off)
+                    found = size_iou(sides, np.array(shape)[:, None], off)
                 better = (found > score) | (best == NO_ANCHOR)
                 score[better] = found[better]
                 best[better] = number

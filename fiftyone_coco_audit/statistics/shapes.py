@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.areas import AREA_RANGES, measured_areas, wrong_areas
+from fiftyone_coco_audit.boxes import box_iou, corner_area, corner_iou
 from fiftyone_coco_audit.display import ShortRepr
-from fiftyone_coco_audit.evaluation.overlaps import paired_box_iou
 from fiftyone_coco_audit.objects import LabeledImages, Objects
 
 if TYPE_CHECKING:
@@ -137,9 +137,7 @@ def duplicate_pairs(
     one = np.repeat(np.arange(len(order)), count)
     other = np.arange(len(one)) - np.repeat(np.cumsum(count) - count, count)
     pairs = order[np.stack([one, other + start[one]], axis=1)]
-    overlap = paired_box_iou(
-        objects.box[pairs[:, 0]], objects.box[pairs[:, 1]], np.zeros(len(pairs), bool)
-    )
+    overlap = box_iou(objects.box[pairs[:, 0]], objects.box[pairs[:, 1]])
     pairs = np.sort(pairs[overlap > min_iou], axis=1)
     return pairs[np.lexsort(pairs.T[::-1])]
 
@@ -263,13 +261,13 @@ class ShapeStatistics(ShortRepr):
     def visible_share(self) -> NDArray[np.float64]:
         """``(N,)`` share of the box that is inside the image; 1 without an area."""
         area = self.width * self.height
-        inside = _area(self._clipped)
+        inside = corner_area(self._clipped)
         return np.divide(inside, area, out=np.ones(len(self)), where=area > 0)
 
     @cached_property
     def image_share(self) -> NDArray[np.float64]:
         """``(N,)`` share of the image that the box covers."""
-        return _area(self._clipped) / self.labeled.image_size.prod(axis=1)
+        return corner_area(self._clipped) / self.labeled.image_size.prod(axis=1)
 
     @cached_property
     def _clipped(self) -> NDArray[np.float64]:
@@ -302,7 +300,7 @@ class ShapeStatistics(ShortRepr):
         within a pixel of each other count as equal. NaN where there is no mask.
         """
         box, tight = self._box_and_tight_box
-        return _area(box) / _area(tight)
+        return corner_area(box) / corner_area(tight)
 
     @cached_property
     def mask_iou(self) -> NDArray[np.float64]:
@@ -311,16 +309,7 @@ class ShapeStatistics(ShortRepr):
         Measured as :attr:`looseness`.
         """
         box, tight = self._box_and_tight_box
-        common = _area(
-            np.concatenate(
-                [
-                    np.maximum(box[:, :2], tight[:, :2]),
-                    np.minimum(box[:, 2:], tight[:, 2:]),
-                ],
-                axis=1,
-            )
-        )
-        return common / (_area(box) + _area(tight) - common)
+        return np.where(np.isnan(tight[:, 0]), np.nan, corner_iou(box, tight))
 
     @cached_property
     def _box_and_tight_box(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -489,11 +478,6 @@ class ShapeStatistics(ShortRepr):
         count = np.bincount(category, minlength=num_classes)
         found = np.bincount(category[which], minlength=num_classes)
         return found / np.where(count > 0, count, np.nan)
-
-
-def _area(edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Areas of boxes by their corners; 0 where these are the wrong way round."""
-    return np.maximum(edges[:, 2:] - edges[:, :2], 0).prod(axis=1)
 
 
 def _covered(
