@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.data import HEIGHT, WIDTH, Files
-from fiftyone_coco_audit.masks import mask_areas
 from fiftyone_coco_audit.objects import Objects
+from fiftyone_coco_audit.rle import mask_areas
 
 
 def read(files: Files, *, masks: bool) -> tuple[Objects, Objects, int, int]:

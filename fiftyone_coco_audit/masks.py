@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,39 +12,6 @@ from fiftyone_coco_audit.objects import RLE
 
 if TYPE_CHECKING:
     import fiftyone as fo
-
-# pycocotools converts numbers of its results through a C int, and raises
-# OverflowError for lists of 256 and more under NumPy 2
-_AREA_SLICE = 255
-
-
-def mask_areas(masks: Sequence[RLE]) -> NDArray[np.float64]:
-    """The number of pixels of each run-length encoded mask.
-
-    Returns:
-        ``(N,)`` areas in square pixels
-    """
-    from pycocotools import mask as mask_utils
-
-    slices = [
-        mask_utils.area(cast(list, masks[start : start + _AREA_SLICE]))
-        for start in range(0, len(masks), _AREA_SLICE)
-    ]
-    return np.concatenate([np.zeros(0), *slices]).astype(np.float64)
-
-
-def mask_boxes(masks: Sequence[RLE]) -> NDArray[np.float64]:
-    """The box around each run-length encoded mask.
-
-    Returns:
-        ``(N, 4)`` boxes ``[x, y, width, height]`` in pixels, of size 0 where a mask
-        is empty
-    """
-    from pycocotools import mask as mask_utils
-
-    if not len(masks):
-        return np.empty((0, 4))
-    return np.asarray(mask_utils.toBbox(cast(list, masks)), np.float64).reshape(-1, 4)
 
 
 def has_masks(samples: fo.SampleCollection, field: str) -> bool:

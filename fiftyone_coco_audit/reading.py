@@ -19,9 +19,10 @@ from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.files import why_no_file
-from fiftyone_coco_audit.masks import mask_areas, read_label_masks
+from fiftyone_coco_audit.masks import read_label_masks
 from fiftyone_coco_audit.objects import RLE, Objects
 from fiftyone_coco_audit.progress import drawn_alone, staged
+from fiftyone_coco_audit.rle import mask_areas
 from fiftyone_coco_audit.wording import counted
 
 if TYPE_CHECKING:

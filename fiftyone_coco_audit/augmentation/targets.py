@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit import rle
 from fiftyone_coco_audit.augmentation.pipelines import (
     CLASSES,
     IDS,
@@ -25,7 +26,6 @@ from fiftyone_coco_audit.augmentation.pipelines import (
     Pipeline,
     PipelineError,
 )
-from fiftyone_coco_audit.coco import rle
 from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.objects import RLE
 from fiftyone_coco_audit.wording import counted

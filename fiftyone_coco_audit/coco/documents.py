@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fiftyone_coco_audit.coco import rle
+from fiftyone_coco_audit import rle
 from fiftyone_coco_audit.coco.ids import as_stored
 from fiftyone_coco_audit.coco.images import Images
 from fiftyone_coco_audit.coco.objects import CocoObjects

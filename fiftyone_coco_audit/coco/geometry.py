@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.coco import rle, rules
+from fiftyone_coco_audit import rle
+from fiftyone_coco_audit.coco import rules
 from fiftyone_coco_audit.coco.mending import read_coco_masks
 from fiftyone_coco_audit.coco.records import (
     Faults,
@@ -112,7 +113,8 @@ def read_shapes(
     has_mask = np.array([text is not None for text in texts], dtype=bool)
 
     replaced = np.flatnonzero(~usable & has_mask)
-    box[replaced] = rle.boxes(taken(texts, replaced), sizes[replaced])
+    masks_alone = rle.masks_of(taken(texts, replaced), sizes[replaced])
+    box[replaced] = rle.mask_boxes(masks_alone)
 
     def shown(row: int) -> str:
         shown = f"its `bbox` is {show_number(raw[row], 'bbox')}"
@@ -142,7 +144,10 @@ def _is_empty(value: Any) -> bool:
 
 
 def read_areas(
-    records: list[dict[str, Any]], shapes: Shapes, log: ProblemLog
+    records: list[dict[str, Any]],
+    shapes: Shapes,
+    sizes: NDArray[np.int64],
+    log: ProblemLog,
 ) -> NDArray[np.float64]:
     """The areas of the file, else of the masks, else of the boxes."""
     areas = read_numbers(column(records, "area"))
@@ -150,7 +155,7 @@ def read_areas(
     log.note(rules.NO_AREA, "annotation", int(absent.sum()), "their area was computed")
     areas[absent] = shapes.box[absent, 2] * shapes.box[absent, 3]
     rows = np.flatnonzero(absent & shapes.has_mask)
-    areas[rows] = rle.areas(taken(shapes.rle, rows))
+    areas[rows] = rle.mask_areas(rle.masks_of(taken(shapes.rle, rows), sizes[rows]))
     return areas
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.coco import rle
+from fiftyone_coco_audit import rle
 from fiftyone_coco_audit.wording import counted
 
 _MAX_DEPTH = 5  # lists in lists; COCO has 2

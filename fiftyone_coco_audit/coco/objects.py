@@ -10,7 +10,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.coco import rle, rules
+from fiftyone_coco_audit import rle
+from fiftyone_coco_audit.coco import rules
 from fiftyone_coco_audit.coco.attributes import read_attributes
 from fiftyone_coco_audit.coco.file_names import NONE, SEVERAL
 from fiftyone_coco_audit.coco.geometry import (
@@ -162,7 +163,7 @@ def read_annotated(
         category=names.category,
         box=shapes.box,
         ids=names.ids,
-        area=read_areas(raw, shapes, log),
+        area=read_areas(raw, shapes, references.sizes[names.image], log),
         iscrowd=iscrowd,
         score=None,
         rle=shapes.rle,

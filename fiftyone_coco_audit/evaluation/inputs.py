@@ -16,13 +16,13 @@ from fiftyone_coco_audit.columns import (
     read_columns,
 )
 from fiftyone_coco_audit.evaluation.settings import Settings
-from fiftyone_coco_audit.masks import mask_areas
 from fiftyone_coco_audit.reading import (
     FieldObjects,
     class_names,
     ensure_sizes,
     read_objects,
 )
+from fiftyone_coco_audit.rle import mask_areas, masks_of
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -130,13 +130,8 @@ def _mask_areas(
     area = np.full(len(truth.rows), np.nan)
     counts = labels.texts["rle"][truth.rows].tolist()
     masked = [row for row, text in enumerate(counts) if isinstance(text, str)]
-    sizes = size[labels.sample[truth.rows[masked]]].tolist()
-    area[masked] = mask_areas(
-        [
-            {"size": [int(height), int(width)], "counts": counts[row]}
-            for row, (width, height) in zip(masked, sizes, strict=True)
-        ]
-    )
+    sizes = size[labels.sample[truth.rows[masked]]]
+    area[masked] = mask_areas(masks_of([counts[row] for row in masked], sizes))
     return area
 
 

@@ -16,7 +16,7 @@ from fiftyone_coco_audit.columns import (
 )
 from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.fiftyone_internals import root_dataset
-from fiftyone_coco_audit.masks import has_masks, mask_areas, mask_boxes
+from fiftyone_coco_audit.masks import has_masks
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.objects import LabeledImages, Objects
 from fiftyone_coco_audit.reading import (
@@ -25,6 +25,7 @@ from fiftyone_coco_audit.reading import (
     parent_classes,
     read_objects,
 )
+from fiftyone_coco_audit.rle import mask_areas, mask_boxes
 from fiftyone_coco_audit.wording import counted
 
 if TYPE_CHECKING:

@@ -12,12 +12,13 @@ import fiftyone_coco_audit
 
 PURE = (
     "areas",
+    "boxes",
     "objects",
     "wording",
     "escaping",
     "evaluation.",
     "statistics.",
-    "coco.rle",
+    "rle",
 )
 MODULES = [
     module.name

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from fiftyone_coco_audit.coco import rle
+from fiftyone_coco_audit import rle
 
 SQUARE = [1, 1, 4, 1, 4, 4, 1, 4]
 
@@ -103,21 +103,23 @@ def test_decoding_malformed_text_is_an_error():
 @given(st.lists(masks(), min_size=1, max_size=5))
 def test_areas_and_boxes(examples):
     texts = [text_of(mask) for mask in examples]
-    found = rle.boxes(texts, sizes_of(*examples))
+    coded = rle.masks_of(texts, sizes_of(*examples))
+    found = rle.mask_boxes(coded)
 
-    assert rle.areas(texts).tolist() == [mask.sum() for mask in examples]
+    assert rle.mask_areas(coded).tolist() == [mask.sum() for mask in examples]
     for box, mask, text in zip(found, examples, texts, strict=True):
         expected = coco_mask.toBbox({"size": mask.shape, "counts": text})
         assert box.tolist() == expected.tolist()
 
 
 def test_areas_of_more_masks_than_pycocotools_can_take_at_once():
-    assert rle.areas([text_of(np.ones((2, 3)))] * 300).tolist() == [6] * 300
+    texts, sizes = [text_of(np.ones((2, 3)))] * 300, np.array([[3, 2]] * 300)
+    assert rle.mask_areas(rle.masks_of(texts, sizes)).tolist() == [6] * 300
 
 
 def test_areas_and_boxes_of_nothing():
-    assert rle.areas([]).shape == (0,)
-    assert rle.boxes([], np.empty((0, 2), np.int64)).shape == (0, 4)
+    assert rle.mask_areas([]).shape == (0,)
+    assert rle.mask_boxes([]).shape == (0, 4)
 
 
 @given(polygons())
@@ -221,7 +223,9 @@ def test_whatever_text_passes_is_read_alike_by_pycocotools(text):
 
     if not isinstance(result, rle.Broken):
         mask = coco_mask.decode({"size": [8, 10], "counts": text})
-        assert mask.sum() == rle.areas([text])[0]
+        assert (
+            mask.sum() == rle.mask_areas(rle.masks_of([text], np.array([[10, 8]])))[0]
+        )
 
 
 @given(masks(), boxes())

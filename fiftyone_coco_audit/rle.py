@@ -16,15 +16,16 @@ from __future__ import annotations
 import io
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.objects import RLE
 from fiftyone_coco_audit.wording import counted, json_kind
 
 _FIRST_CHARACTER = 48
@@ -33,6 +34,9 @@ _MAX_PIXELS = 2**31  # pycocotools counts pixels in 32 bits
 _MAX_OUTLINE = 4_000_000  # pycocotools takes 80 bytes per pixel of a polygon's outline
 _MAX_COORDINATE = 100_000_000  # pycocotools multiplies by 5 in 32 bits
 _MAX_CROP = 2**26  # the App draws each mask as an image of its box
+# pycocotools converts numbers of its results through a C int, and raises
+# OverflowError for lists of 256 and more under NumPy 2
+_AREA_SLICE = 255
 _CHARACTERS_AT_ONCE = 2**17  # the arrays of a portion stay in the processor's cache
 
 
@@ -271,37 +275,46 @@ def _undo_differences(runs: RunLengths) -> NDArray[np.int64]:
     return counts
 
 
-def areas(texts: Sequence[str | None]) -> NDArray[np.int64]:
-    """Returns the number of pixels of each mask: ``(N,)``.
-
-    Args:
-        texts: ``N`` compressed run lengths that :func:`compress` has passed
-    """
-    runs = decode([text for text in texts if text is not None])
-    return runs.sums(np.where(runs.indices() % 2 == 1, runs.counts, 0))
-
-
-def boxes(texts: Sequence[str | None], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Returns the box around each mask, as ``COCO.loadRes`` takes it.
+def masks_of(texts: Iterable[str | None], sizes: NDArray[Any]) -> list[RLE]:
+    """Masks as pycocotools takes them.
 
     Args:
         texts: ``N`` compressed run lengths that :func:`compress` has passed
         sizes: ``(N, 2)`` width and height of each image
+    """
+    return [
+        {"size": [int(height), int(width)], "counts": text}
+        for text, (width, height) in zip(texts, sizes.tolist(), strict=True)
+    ]
+
+
+def mask_areas(masks: Sequence[RLE]) -> NDArray[np.float64]:
+    """The number of pixels of each mask.
 
     Returns:
-        ``(N, 4)`` boxes ``[x, y, width, height]`` in pixels, of size 0 where the mask
+        ``(N,)`` areas in square pixels
+    """
+    from pycocotools import mask as coco_mask
+
+    slices = [
+        coco_mask.area(cast(list, masks[start : start + _AREA_SLICE]))
+        for start in range(0, len(masks), _AREA_SLICE)
+    ]
+    return np.concatenate([np.zeros(0), *slices]).astype(np.float64)
+
+
+def mask_boxes(masks: Sequence[RLE]) -> NDArray[np.float64]:
+    """The box around each mask, as ``COCO.loadRes`` takes it.
+
+    Returns:
+        ``(N, 4)`` boxes ``[x, y, width, height]`` in pixels, of size 0 where a mask
         is empty
     """
     from pycocotools import mask as coco_mask
 
-    masks = [
-        {"size": [height, width], "counts": text}
-        for text, (width, height) in zip(texts, sizes.tolist(), strict=True)
-    ]
-    if not masks:
+    if not len(masks):
         return np.empty((0, 4))
-    found: NDArray[np.float64] = coco_mask.toBbox(masks).reshape(-1, 4)
-    return found
+    return np.asarray(coco_mask.toBbox(cast(list, masks)), np.float64).reshape(-1, 4)
 
 
 def drawable(pixel_boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
