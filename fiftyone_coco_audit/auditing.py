@@ -21,7 +21,7 @@ from fiftyone_coco_audit.coco.rules import MISSING_FILE, PATH_OUTSIDE
 from fiftyone_coco_audit.columns import Progress, dataset_of
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.display import ShortRepr, of_samples
-from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.errors import CocoAuditError, NotFoundError
 from fiftyone_coco_audit.escaping import printable
 from fiftyone_coco_audit.fiftyone_internals import root_dataset, stages_of, with_stages
 from fiftyone_coco_audit.findings import (
@@ -110,11 +110,18 @@ class Audit(ShortRepr):
         return len(self.findings)
 
     def __getitem__(self, code: str) -> Finding:
-        """The first finding of a code, or of the name of a rule."""
+        """The first finding of a code, or of the name of a rule.
+
+        Raises:
+            NotFoundError: if there is none
+        """
         for finding in self.findings:
             if code in (finding.code, finding.name):
                 return finding
-        raise KeyError(code)
+        codes = ", ".join(dict.fromkeys(f.code for f in self.findings)) or "none"
+        raise NotFoundError(
+            f"There is no finding {code!r} in this audit; its findings are: {codes}"
+        )
 
     @property
     def counts(self) -> dict[str, int]:
@@ -143,17 +150,8 @@ class Audit(ShortRepr):
             CocoAuditError: if there is no such finding
         """
         if not isinstance(finding, Finding):
-            finding = self._finding_of(finding)
+            finding = self[finding]
         return finding.view(self.samples)
-
-    def _finding_of(self, code: str) -> Finding:
-        try:
-            return self[code]
-        except KeyError:
-            codes = ", ".join(dict.fromkeys(f.code for f in self.findings)) or "none"
-            raise CocoAuditError(
-                f"There is no finding {code!r} in this audit; its findings are: {codes}"
-            ) from None
 
     def to_frame(self) -> pd.DataFrame:
         """The findings as a frame by code, the severest first."""

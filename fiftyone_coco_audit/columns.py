@@ -7,7 +7,7 @@ cursor into arrays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
@@ -114,6 +114,23 @@ def require_samples(samples: Any) -> None:
         raise CocoAuditError(
             f"Dataset {dataset.name!r} was deleted: import it again, or load another "
             "with fiftyone.load_dataset(name)"
+        )
+
+
+def require_some(images: Sized, verb: str) -> None:
+    """Checks that there are images.
+
+    Args:
+        images: the images, or columns of them
+        verb: what is to be done with them, for the message
+
+    Raises:
+        CocoAuditError: if there are none
+    """
+    if not len(images):
+        raise CocoAuditError(
+            f"There are no images to {verb}, since the dataset or view is empty: add "
+            "some, or widen the view"
         )
 
 

@@ -19,6 +19,12 @@ class CocoAuditError(ValueError):
         super().__init__(printable(message))
 
 
+class NotFoundError(CocoAuditError, KeyError):
+    """A key that is not there, with the keys that are."""
+
+    __str__ = Exception.__str__  # KeyError would quote the sentence
+
+
 def check_count(name: str, value: object) -> None:
     """Checks that an argument is a number of things, at least one.
 

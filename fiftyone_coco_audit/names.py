@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.wording import json_kind
 
 
 def is_storable(text: str) -> bool:
@@ -23,7 +24,8 @@ def is_storable(text: str) -> bool:
 
 def kind_of(value: Any) -> str:
     """What a value is that should be something else, for messages."""
-    return "None" if value is None else f"a value of type {type(value).__name__}"
+    # In JSON's words, but for what only Python has
+    return "None" if value is None else json_kind(value)
 
 
 def check_field_name(name: Any, what: str) -> None:

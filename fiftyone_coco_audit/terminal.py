@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import unicodedata
@@ -135,10 +136,15 @@ def check_address(address: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
     except (OSError, OverflowError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            why = "another program, maybe an App, uses it; choose another with --port"
+        elif isinstance(error, (OverflowError, PermissionError)):
+            why = "choose one from 1024 to 65535 with --port"
+        else:
+            reason = getattr(error, "strerror", None) or error
+            why = f"the address is none of this machine ({reason}); change --address"
         raise CocoAuditError(
-            f"Port {port} of {address} cannot be used ({reason}), maybe because "
-            "another App is there; choose another with --port, or by --address"
+            f"Port {port} of {address} cannot be used: {why}"
         ) from error
 
 

@@ -136,6 +136,22 @@ def out_of(found: Sized, things: Sized, noun: str) -> str:
     return f"{len(found):,} of {counted(len(things), noun)}"
 
 
+def none_of(things: Sized, noun: str, source: str, verb: str) -> str:
+    """The beginning of a sentence on things of which not one is as it should be.
+
+    Examples::
+
+        >>> none_of(range(2), "image", "a.json", "is")
+        'None of the 2 images of a.json is'
+        >>> none_of(["a"], "prediction", "a.json", "can")
+        'The only prediction of a.json cannot'
+    """
+    if len(things) == 1:
+        not_so = "cannot" if verb == "can" else f"{verb} not"
+        return f"The only {noun} of {source} {not_so}"
+    return f"None of the {counted(len(things), noun)} of {source} {verb}"
+
+
 def plural(things: Sized, one: str, many: str) -> str:
     """The words for one thing, or for any other number.
 

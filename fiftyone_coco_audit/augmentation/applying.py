@@ -23,7 +23,7 @@ from fiftyone_coco_audit.augmentation.targets import (
     pixels_of,
     run,
 )
-from fiftyone_coco_audit.columns import Progress, require_detections
+from fiftyone_coco_audit.columns import Progress, require_detections, require_some
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_count, check_whole
 from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free
@@ -115,6 +115,7 @@ def apply_augmentation(
     made: list[fo.Sample] = []
     # A view can hold a sample more than once
     sample_ids = list(dict.fromkeys(samples.values("id")))
+    require_some(sample_ids, "augment")
     with (
         _staging(output_dir) as (folder, staging),
         progress_bar(progress, total=len(sample_ids), stage="Augmenting") as bar,

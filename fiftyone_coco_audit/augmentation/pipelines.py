@@ -33,6 +33,7 @@ from fiftyone_coco_audit.augmentation.presets import PRESETS
 from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import shortened
+from fiftyone_coco_audit.names import kind_of
 from fiftyone_coco_audit.wording import counted
 
 _CLASS = "__class_fullname__"
@@ -176,7 +177,7 @@ class Pipeline(ShortRepr):
                 return step
         numbers = ", ".join(str(step.number) for step in self.steps) or "none"
         raise CocoAuditError(
-            f"the pipeline has no transform {number}: its transforms are {numbers}"
+            f"The pipeline has no transform {number}: its transforms are {numbers}"
         )
 
     def without(self, *numbers: int) -> Pipeline:
@@ -578,8 +579,8 @@ def _read_object(source: Any, name: str) -> Pipeline:
     one = isinstance(source, (A.BasicTransform, A.BaseCompose))
     if not one and not isinstance(source, Sequence):
         raise CocoAuditError(
-            f"The pipeline is of type {type(source).__name__}: pass an Albumentations "
-            "pipeline, a list of transforms, its JSON, a path or the name of a preset"
+            f"The pipeline is {kind_of(source)}: pass an Albumentations pipeline, a "
+            "list of transforms, its JSON, a path or the name of a preset"
         )
     if one and type(source).__name__ not in _COMPOSE:
         _check_depth([source])
@@ -588,8 +589,8 @@ def _read_object(source: Any, name: str) -> Pipeline:
     for number, transform in enumerate(transforms, 1):
         if not isinstance(transform, (A.BasicTransform, A.BaseCompose)):
             raise CocoAuditError(
-                f"Transform {number} is of type {type(transform).__name__}, which is "
-                "no transform of Albumentations"
+                f"Transform {number} is {kind_of(transform)}, which is no transform of "
+                "Albumentations: replace it by one"
             )
     # Copying recurses too
     _check_depth(transforms)

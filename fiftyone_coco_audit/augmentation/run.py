@@ -33,7 +33,7 @@ from fiftyone_coco_audit.augmentation.targets import (
     make_target,
     run,
 )
-from fiftyone_coco_audit.columns import Progress, dataset_of
+from fiftyone_coco_audit.columns import Progress, dataset_of, require_some
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.display import ShortRepr, of_samples
 from fiftyone_coco_audit.errors import CocoAuditError, check_count, check_whole
@@ -310,9 +310,13 @@ class AugmentationAudit(ShortRepr):
         Returns:
             a frame with the index ``id`` of the sample and ``draw``, and a column for
             each kind: the number of objects with that damage
+
+        Raises:
+            CocoAuditError: if ``count`` is no whole number from 1
         """
         import pandas as pd
 
+        check_count("count", count)
         frame = pd.DataFrame(
             {"sample": self.table.sample, "draw": self.table.draw, **self.kinds}
         )
@@ -534,11 +538,7 @@ def audit_augmentation(
         sizes_required=False,
         progress=False,
     )
-    if not len(labeled.images):
-        raise CocoAuditError(
-            "There are no images to augment, since the dataset or view is empty: add "
-            "some, or widen the view"
-        )
+    require_some(labeled.images, "augment")
     require_images(labeled.images.filepaths)
     draws = Draws([parsed], num_draws, seed)
     items = _items(labeled, np.arange(len(labeled.images)))

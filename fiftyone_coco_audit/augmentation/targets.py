@@ -27,6 +27,7 @@ from fiftyone_coco_audit.augmentation.pipelines import (
     PipelineError,
 )
 from fiftyone_coco_audit.display import ShortRepr
+from fiftyone_coco_audit.names import kind_of
 from fiftyone_coco_audit.objects import RLE
 from fiftyone_coco_audit.wording import counted
 
@@ -468,7 +469,7 @@ def _check_layer(found: Any, given: NDArray[Any], size: tuple[int, ...]) -> None
     """Checks that what moves with the image has come out like it."""
     shape = getattr(found, "shape", None)
     if shape != size or found.dtype != given.dtype:
-        what = type(found).__name__
+        what = kind_of(found)
         if shape is not None:
             what = f"{found.dtype} of {' x '.join(map(str, shape))}"
         raise PipelineError(

@@ -14,6 +14,7 @@ from fiftyone_coco_audit.coco.documents import DetectionDocuments, sample_docume
 from fiftyone_coco_audit.coco.ids import Id, distinct_ids, read_ids
 from fiftyone_coco_audit.coco.images import read_images
 from fiftyone_coco_audit.coco.matching import PredictionTarget
+from fiftyone_coco_audit.coco.names import name_of_file
 from fiftyone_coco_audit.coco.objects import References, read_annotated
 from fiftyone_coco_audit.coco.paths import ImageFolder, NoImageFolder
 from fiftyone_coco_audit.coco.predictions import read_matched
@@ -36,6 +37,7 @@ from fiftyone_coco_audit.coco.schema import (
 )
 from fiftyone_coco_audit.coco.staging import check_dataset_name, staged_dataset
 from fiftyone_coco_audit.coco.writing import check_categories_fit, insert_samples
+from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import declare_fields
@@ -83,7 +85,8 @@ def import_coco(
         predictions: the path of a list of COCO results, or of a COCO file with its
             own ids, which is matched by file names and category names; or the parsed
             content of either
-        name: the name of the dataset; by default FiftyOne makes one
+        name: the name of the dataset; by default that of the COCO file or its folder,
+            or one that FiftyOne makes for parsed content
         label_field: the field for the annotations
         pred_field: the field for the predictions
         invalid: what to do about a record that cannot be used: ``"skip"`` it, or
@@ -103,7 +106,9 @@ def import_coco(
 
     _check_invalid(invalid)
     _check_flags(overwrite=overwrite, persistent=persistent)
-    name = fo.get_default_dataset_name() if name is None else name
+    if name is None:
+        parsed = isinstance(annotations, (dict, list))
+        name = fo.get_default_dataset_name() if parsed else name_of_file(annotations)
     check_dataset_name(name, overwrite=overwrite)
     check_label_field(label_field)
     if predictions is not None:
@@ -231,12 +236,18 @@ def add_coco_predictions(
     _check_invalid(invalid)
     _check_flags(overwrite=overwrite)
     check_label_field(pred_field)
-    if not isinstance(dataset, fo.Dataset) or dataset.media_type != "image":
+    require_samples(dataset)
+    if not isinstance(dataset, fo.Dataset):
         raise CocoAuditError(
-            "Predictions can only be added to a dataset of images, not to a view or "
-            "another kind of media; pass the dataset itself"
+            "Predictions are added to a whole dataset, not to a view: pass the "
+            f"dataset {dataset._root_dataset.name!r} itself"
         )
     up_to_date(dataset)
+    if len(dataset) and dataset.media_type != "image":
+        raise CocoAuditError(
+            f"Dataset {dataset.name!r} holds media of the type {dataset.media_type!r}, "
+            "but predictions are added to images only: choose a dataset of images"
+        )
     check_field_is_free(dataset, pred_field, overwrite=overwrite)
 
     with garbage_collection_paused():

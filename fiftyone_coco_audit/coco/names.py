@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from fiftyone_coco_audit.coco.paths import absolute_path
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.names import is_storable
 
@@ -41,7 +42,7 @@ def default_dataset_name(annotations: str | os.PathLike[str]) -> str:
     Returns:
         a name that no dataset has
     """
-    name = _name_of(annotations)
+    name = name_of_file(annotations)
     unique, number = name, 1
     taken = _slugs()
     while dataset_slug(unique) in taken:
@@ -59,11 +60,12 @@ def dataset_of_that_name(annotations: str | os.PathLike[str]) -> str | None:
     Returns:
         its name; None where the name of the file or its folder is free
     """
-    return _slugs().get(dataset_slug(_name_of(annotations)))
+    return _slugs().get(dataset_slug(name_of_file(annotations)))
 
 
-def _name_of(annotations: str | os.PathLike[str]) -> str:
-    path = Path(annotations).absolute()
+def name_of_file(annotations: Any) -> str:
+    """A name for the dataset of a COCO file: that of the file, or of its folder."""
+    path = Path(absolute_path(annotations, "annotations file"))
     candidates = [path.name.split(".")[0].strip("_ "), *(p.name for p in path.parents)]
     return next(filter(_says_something, candidates), "coco")
 

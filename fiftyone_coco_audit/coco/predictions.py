@@ -30,7 +30,7 @@ from fiftyone_coco_audit.coco.records import column, dicts
 from fiftyone_coco_audit.coco.report import ProblemLog, describe
 from fiftyone_coco_audit.coco.schema import names_for_others
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.wording import listed, quoted
+from fiftyone_coco_audit.wording import listed, none_of, quoted
 
 _OR_BY_NAMES = (
     "or give the predictions as a COCO file with `images` and `categories`, which is "
@@ -70,14 +70,14 @@ def read_matched(
             p for p in log.problems if p.kind == "prediction" and p.severity == "error"
         )
         raise CocoAuditError(
-            f"None of the {len(records):,} predictions of {file.name} can be used with "
+            f"{none_of(records, 'prediction', file.name, 'can')} be used with "
             f"{target.name}{match.hint}; this is the first: {first.reason}"
         )
     _note_parents(objects, match.names, target, log)
     found = any(row >= 0 for row in match.image_rows.values())
     if isinstance(file, CocoFile) and file.images and not found:
         raise CocoAuditError(
-            f"None of the {len(file.images):,} images of {file.name} is in "
+            f"{none_of(file.images, 'image', file.name, 'is')} in "
             f"{target.name}, which has {target.filepaths[0]!r}, for example; give the "
             "predictions for its images"
         )

@@ -164,7 +164,10 @@ def read_annotations(source: Source) -> CocoFile:
         )
     coco = _coco_file(data, name, "annotations")
     if not coco.images:
-        raise CocoAuditError(f"{name} lists no images, so there is nothing to import")
+        raise CocoAuditError(
+            f"{name} lists no images, so there is nothing to import: give a COCO file "
+            "whose `images` are not empty"
+        )
     return coco
 
 

@@ -298,8 +298,10 @@ ATTRIBUTE_NOT_KEPT = file_rule(
     "CA132",
     "attribute-not-kept",
     "note",
-    explanation="An extra key holds lists, objects or mixed types and was not kept.",
-    advice="Use one type of text, number or true/false per key.",
+    explanation="An extra key was not kept: it holds lists, objects or mixed types, or "
+    "it is a name that no attribute can have.",
+    advice="Use one type of text, number or true/false per key, and keys that do not "
+    "begin with `_`, have no `.` or `$` and are not empty.",
     example='The annotation `{"track": {"id": 5}}`.',
     counterexample='The annotation `{"track": 5}`.',
 )

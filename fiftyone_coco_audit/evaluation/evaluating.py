@@ -15,6 +15,7 @@ from fiftyone_coco_audit.columns import (
     Progress,
     require_detections,
     require_samples,
+    require_some,
 )
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
@@ -151,11 +152,7 @@ def evaluate(
             settings,
             progress=progress,
         )
-        if not len(inputs.columns):
-            raise CocoAuditError(
-                "There are no images to evaluate, since the dataset or view is empty: "
-                "add some, or widen the view"
-            )
+        require_some(inputs.columns, "evaluate")
         evaluation = evaluate_objects(
             inputs.truth.objects,
             inputs.predictions.objects,

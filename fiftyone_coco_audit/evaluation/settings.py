@@ -91,7 +91,12 @@ class Settings:
         taken = {"", "50", "75", *(f"{limit:.0f}" for limit in limits)}
         taken.update(AREA_SUFFIXES[name] for name in AREA_SUFFIXES if name in ranges)
         for name, bounds in ranges.items():
-            if not isinstance(name, str) or name in taken:
+            if not isinstance(name, str):
+                raise CocoAuditError(
+                    f"area_ranges has the name {name!r}, but names must be text, such "
+                    "as 'tiny'"
+                )
+            if name in taken:
                 raise CocoAuditError(
                     f"area_ranges has the name {name!r}, but AP{name} or AR{name} is "
                     "another number: choose another name, such as 'tiny'"

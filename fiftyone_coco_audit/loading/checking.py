@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
-from fiftyone_coco_audit.columns import Progress, dataset_of
+from fiftyone_coco_audit.columns import Progress, dataset_of, require_some
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_whole
 from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free
@@ -119,6 +119,7 @@ def dry_run(
     labeled = read_labeled_images(
         samples, label_field, sizes_required=False, progress=False
     )
+    require_some(labeled.images, "load")
     require_images(labeled.images.filepaths)
     with _bar(len(labeled.images), staged(progress, "Running the pipeline")) as report:
         result = run_pipeline(
@@ -180,6 +181,7 @@ def check_loader(
     """
     check_options(box_format, first_label, channels)
     labeled = read_labeled_images(samples, label_field, progress=False)
+    require_some(labeled.images, "load")
     ids = labeled.columns.coco_id
     with _bar(length_of(loader), staged(progress, "Loading")) as report:
         found = run_loader(
@@ -267,8 +269,6 @@ def _write(
             )
         ],
     }
-    if not len(labeled.images):
-        raise CocoAuditError("There are no samples to run")
     publish_fields(
         samples,
         labeled.columns,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fiftyone_coco_audit.names import kind_of
 from fiftyone_coco_audit.wording import counted
 
 
@@ -95,11 +96,9 @@ def ensure_image(image: Any) -> None:
     Raises:
         InvalidOutput: if it is not
     """
-    if image is None:
-        raise InvalidOutput("returned None for the image")
     shape = getattr(image, "shape", None)
     if shape is None or not hasattr(image, "dtype"):
-        raise InvalidOutput(f"returned a {type(image).__name__} for the image")
+        raise InvalidOutput(f"returned {kind_of(image)} for the image")
     if len(shape) not in (2, 3) or 0 in shape:
         size = " x ".join(map(str, shape)) or "no size"
         raise InvalidOutput(f"returned an image of {size}")
@@ -121,9 +120,7 @@ def ensure_boxes(boxes: Any, ids: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
     try:
         found = np.asarray(boxes, np.float64)
     except (TypeError, ValueError):
-        raise InvalidOutput(
-            f"returned a {type(boxes).__name__} for the boxes"
-        ) from None
+        raise InvalidOutput(f"returned {kind_of(boxes)} for the boxes") from None
     if not found.size:
         found = found.reshape(0, 4)
     if found.ndim != 2 or found.shape[1] != 4:

@@ -27,6 +27,7 @@ from fiftyone_coco_audit.loading.targets import (
     unpack_sample,
 )
 from fiftyone_coco_audit.loading.throughput import Throughput
+from fiftyone_coco_audit.names import kind_of
 from fiftyone_coco_audit.objects import LabeledImages, Objects
 from fiftyone_coco_audit.parallel import available_cores
 from fiftyone_coco_audit.wording import counted
@@ -253,9 +254,10 @@ def _require_loader(loader: Any) -> None:
     kind = type(loader)
     able = hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")
     if isinstance(loader, (str, bytes)) or not able:
-        what = f"class {loader.__name__}" if isinstance(loader, type) else kind.__name__
+        is_class = isinstance(loader, type)
+        what = f"the class {loader.__name__}" if is_class else kind_of(loader)
         raise CocoAuditError(
-            f"The loader is a {what}: it must be an iterable of batches, or a dataset "
+            f"The loader is {what}: it must be an iterable of batches, or a dataset "
             "with __getitem__ and __len__"
         )
 

@@ -33,6 +33,7 @@ from fiftyone_coco_audit.loading.sizes import (
     other_size_sentence,
 )
 from fiftyone_coco_audit.loading.targets import as_array, channels_last
+from fiftyone_coco_audit.names import kind_of
 from fiftyone_coco_audit.parallel import Elsewhere, WorkerDied, is_expendable
 from fiftyone_coco_audit.wording import pixels
 
@@ -284,10 +285,8 @@ class SampleRunner:
             passage.fail("labels" if "box" in str(error) else "transform", error)
 
     def _check(self, passage: SampleOutcome, task: Task, result: Any) -> None:
-        if result is None:
-            raise InvalidOutput("returned None")
         if not isinstance(result, tuple) or len(result) != 3:
-            raise InvalidOutput(f"returned a {type(result).__name__} for a sample")
+            raise InvalidOutput(f"returned {kind_of(result)} for a sample")
         image, boxes, ids = result
         ensure_image(image)
         boxes = ensure_boxes(boxes, ids)

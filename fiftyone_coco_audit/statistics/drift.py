@@ -222,7 +222,7 @@ class Comparison(TextSummary):
     def __post_init__(self) -> None:
         if self.names[0] == self.names[1]:
             raise CocoAuditError(
-                f"both sets are called {self.names[0]!r}; give them different names"
+                f"Both sets are called {self.names[0]!r}; give them different names"
             )
 
     @property
@@ -413,12 +413,12 @@ class Comparison(TextSummary):
 
         if name not in PROPERTIES:
             raise CocoAuditError(
-                f"there is no property {name!r} to compare; name one of "
+                f"There is no property {name!r} to compare; name one of "
                 f"{', '.join(PROPERTIES)}"
             )
         if {"left", "right"} & set(self.names):
             raise CocoAuditError(
-                f"the sets are called {self.names}, as the edges of bins are: name "
+                f"The sets are called {self.names}, as the edges of bins are: name "
                 "them otherwise"
             )
         values = [_defined(value) for value in self.values[name]]

@@ -88,12 +88,12 @@ def repeat_factors(
     """
     if not 0 <= threshold <= 1:
         raise CocoAuditError(
-            f"the threshold of resampling is {threshold:g}, which is no share of "
+            f"The threshold of resampling is {threshold:g}, which is no share of "
             "images; give one between 0 and 1, such as 0.01"
         )
     if not 0 <= exponent < np.inf:
         raise CocoAuditError(
-            f"the exponent of resampling is {exponent:g}, which would favor common "
+            f"The exponent of resampling is {exponent:g}, which would favor common "
             "classes; give 0 or more, such as 0.5"
         )
     images = presence.per_class()
@@ -410,8 +410,8 @@ def effective_number_weights(
     """
     if not 0 <= beta < 1:
         raise CocoAuditError(
-            f"beta of the class weights is {beta:g}; give at least 0 and less than 1, "
-            "such as 0.999"
+            f"The beta of the class weights is {beta:g}; give at least 0 and less than "
+            "1, such as 0.999"
         )
     counts = np.asarray(counts, np.float64)
     effective = (1 - beta**counts) / (1 - beta)
@@ -455,12 +455,12 @@ def save_sampler_weights(
     values = np.asarray(weights, np.float64)
     if values.shape != (len(filepaths),):
         raise CocoAuditError(
-            f"there are {values.size} weights for {len(filepaths)} images; give one "
+            f"There are {values.size} weights for {len(filepaths)} images; give one "
             "weight an image"
         )
     if not (np.isfinite(values).all() and (values >= 0).all() and values.any()):
         raise CocoAuditError(
-            "the weights of a sampler must be finite and not negative, and one of "
+            "The weights of a sampler must be finite and not negative, and one of "
             "them must be more than 0"
         )
     plan = {

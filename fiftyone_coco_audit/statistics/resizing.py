@@ -56,30 +56,30 @@ class ResizePolicy:
     def __post_init__(self) -> None:
         if self.mode not in get_args(ResizeMode):
             known = ", ".join(get_args(ResizeMode))
-            raise CocoAuditError(f"resize mode {self.mode!r} is none of {known}")
+            raise CocoAuditError(f"Resize mode {self.mode!r} is none of {known}")
         if (self.width > 0) == (self.mode == "none") or self.height < 0:
             needs = "has no size" if self.mode == "none" else "needs a size in pixels"
             example = self.mode if self.mode == "none" else f"{self.mode} 640"
-            raise CocoAuditError(f"resize mode {self.mode!r} {needs}: say {example!r}")
+            raise CocoAuditError(f"Resize mode {self.mode!r} {needs}: say {example!r}")
         if max(self.width, self.height, self.max_side or 0) > _LARGEST:
             raise CocoAuditError(
-                f"resize {str(self)[:40]!r} is larger than {_LARGEST:,} pixels"
+                f"Resize {str(self)[:40]!r} is larger than {_LARGEST:,} pixels"
             )
         fills = self.mode in ("letterbox", "stretch")
         if self.height and not fills:
             raise CocoAuditError(
-                f"resize mode {self.mode!r} takes one size, not width x height: say "
+                f"Resize mode {self.mode!r} takes one size, not width x height: say "
                 f"'{self.mode} {self.width}', or 'letterbox "
                 f"{self.width}x{self.height}'"
             )
         if self.max_side is not None and self.mode != "shortest_side":
             raise CocoAuditError(
-                f"resize mode {self.mode!r} has no 'max': only 'shortest_side' has, as "
+                f"Resize mode {self.mode!r} has no 'max': only 'shortest_side' has, as "
                 "in 'shortest_side 800 max 1333'"
             )
         if self.max_side is not None and self.max_side < self.width:
             raise CocoAuditError(
-                f"resize 'shortest_side {self.width} max {self.max_side}' allows the "
+                f"Resize 'shortest_side {self.width} max {self.max_side}' allows the "
                 "longest side less than the shortest: say a max of at least "
                 f"{self.width}"
             )

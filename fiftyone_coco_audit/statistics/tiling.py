@@ -42,7 +42,7 @@ class TilePlan:
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < self.tile:
             raise CocoAuditError(
-                f"tiles of {self.tile} px cannot overlap by {self.overlap} px: the "
+                f"Tiles of {self.tile} px cannot overlap by {self.overlap} px: the "
                 "overlap must be 0 or more, and less than the tile"
             )
 

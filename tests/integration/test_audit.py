@@ -127,6 +127,9 @@ def test_what_is_no_finding_is_told(dataset):
         found.view("CA501")
     with pytest.raises(CocoAuditError, match="None.*; its findings are: CA302"):
         found.view(None)
+    for kind in (KeyError, CocoAuditError):
+        with pytest.raises(kind, match="^There is no finding 'CA999' in this audit"):
+            found["CA999"]
     with pytest.raises(CocoAuditError, match="Expected a FiftyOne dataset or view"):
         load_audit("demo")
 
@@ -479,7 +482,7 @@ def test_one_fact_is_told_once(tmp_path):
     assert "CA212" in codes and "CA120" not in codes
     assert "Import again with the folder" in found["CA212"].advice
     (empty / "0.png").write_bytes((tmp_path / "0.png").read_bytes())
-    some = audit(import_coco(file, empty))["CA212"]
+    some = audit(import_coco(file, empty, overwrite=True))["CA212"]
     assert some.advice == "Put the missing files into the image folder."
 
 

@@ -18,6 +18,7 @@ from fiftyone.operators.executor import ExecutionContext
 
 from fiftyone_coco_audit import (
     CocoAuditError,
+    apply_augmentation,
     audit,
     audit_augmentation,
     check_loader,
@@ -238,13 +239,24 @@ def test_damage_as_fields(dataset):
     assert damage == ["gone", None] * 5 + [None, None]
     assert dataset.values("augmentation_damage") == [0.5] * 5 + [None]
     assert found.worst(3)["gone"].tolist() == [1, 1, 1]
+    for count in ("x", 0, None, 1.5):
+        with pytest.raises(CocoAuditError, match="count is .* must be a whole number"):
+            found.worst(count)
     delete_augmentation_damage(dataset)
     assert not dataset.has_field("augmentation_damage")
 
 
-def test_no_images_are_not_taken_for_unharmed_ones(dataset):
-    with pytest.raises(CocoAuditError, match="There are no images to augment"):
-        audit_augmentation(dataset.limit(0), "minimal")
+def test_no_images_are_not_taken_for_unharmed_ones(dataset, tmp_path):
+    nothing = dataset.limit(0)
+    for call in (
+        lambda: audit_augmentation(nothing, "minimal"),
+        lambda: apply_augmentation(nothing, "minimal", output_dir=tmp_path / "new"),
+        lambda: dry_run(nothing, "minimal"),
+        lambda: check_loader(nothing, []),
+    ):
+        with pytest.raises(CocoAuditError, match="There are no images to .*: add some"):
+            call()
+    assert not (tmp_path / "new").exists()
 
 
 def test_boxes_without_masks_are_judged_with_a_note(dataset):

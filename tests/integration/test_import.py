@@ -23,6 +23,7 @@ from fiftyone_coco_audit.coco.names import default_dataset_name
 from fiftyone_coco_audit.coco.report import import_report
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.evaluation.evaluating import evaluate
+from fiftyone_coco_audit.names import kind_of
 from fiftyone_coco_audit.storage.owners import at_work
 from tests.reference import run_cocoeval
 
@@ -445,11 +446,11 @@ def test_a_warning_is_no_reason_to_raise(images_dir):
         ({"images_dir": "~nouser/x"}, "no folder of images"),
         ({"images_dir": ""}, "cannot have the path ''"),
         ({"images_dir": "a\0b"}, "cannot have the path"),
-        ({"images_dir": 3}, "folder of images is given as .* int"),
-        ({"images_dir": []}, "folder of images is given as .* list"),
+        ({"images_dir": 3}, "folder of images is given as a number"),
+        ({"images_dir": []}, "folder of images is given as a list"),
         ({"images_dir": b"/tmp"}, "folder of images is given as .* bytes"),
         *(
-            ({role: value}, f"{role} file is given as .*{type(value).__name__}")
+            ({role: value}, f"{role} file is given as {kind_of(value)}")
             for role in ("annotations", "predictions")
             for value in (3, True, b"x.json", ({},))
         ),
@@ -461,8 +462,8 @@ def test_a_warning_is_no_reason_to_raise(images_dir):
         ({"annotations": "/"}, "cannot be read"),
         ({"annotations": results()}, "as `predictions`"),
         ({"annotations": {}}, "no list `images`"),
-        ({"annotations": {"images": {}}}, "`images` of .* is a dict"),
-        ({"annotations": {"images": []}}, "lists no images"),
+        ({"annotations": {"images": {}}}, "`images` of .* is an object"),
+        ({"annotations": {"images": []}}, "lists no images, .*: give a COCO file"),
         ({"annotations": {"images": [{}]}}, "no image that can be used.*CA102"),
         ({"annotations": coco(categories=None)}, "has no `categories`"),
         ({"predictions": coco()}, "looks like ground truth"),
@@ -474,7 +475,7 @@ def test_a_warning_is_no_reason_to_raise(images_dir):
         ),
         (
             {"predictions": [{"image_id": 0, "bbox": [1, 1, 1, 1]}]},
-            "None of the 1 predictions .* `category_id` is missing",
+            "The only prediction of .* cannot be used .* `category_id` is missing",
         ),
     ],
 )
@@ -560,6 +561,15 @@ def test_a_folder_whose_name_is_not_utf8(tmp_path):
 )
 def test_default_names(name, expected, tmp_path):
     assert default_dataset_name(tmp_path / "data-of-mine" / name) == expected
+
+
+def test_a_dataset_is_called_as_its_file_and_never_twice(images_dir, tmp_path):
+    path = tmp_path / "street.json"
+    path.write_text(json.dumps(coco()))
+    assert import_quietly(path, images_dir).name == "street"
+    with pytest.raises(CocoAuditError, match="Dataset 'street' already exists"):
+        import_quietly(path, images_dir)
+    assert import_quietly(path, images_dir, overwrite=True).name == "street"
 
 
 def test_a_default_name_where_no_folder_has_one():
@@ -745,7 +755,7 @@ def test_full_predictions_whose_images_are_not_told_apart(images_dir):
 def test_full_predictions_of_other_images(images_dir):
     content = {"images": [{"id": 1, "file_name": "d.png"}], "annotations": []}
 
-    with pytest.raises(CocoAuditError, match="None of the 1 images of .* is in"):
+    with pytest.raises(CocoAuditError, match="The only image of .* is not .* is in"):
         import_quietly(coco(), images_dir, predictions=content)
 
 
@@ -803,11 +813,19 @@ def test_samples_in_memory_see_added_predictions(images_dir):
     assert len(sample.predictions.detections) == 1
 
 
-def test_predictions_are_not_added_to_views(images_dir):
+def test_predictions_are_added_to_datasets_of_images(images_dir):
     dataset = import_quietly(coco(), images_dir)
-
-    with pytest.raises(CocoAuditError, match="not to a view"):
-        add_quietly(dataset.limit(1), results())
+    videos = fo.Dataset()
+    videos.add_sample(fo.Sample(filepath="/data/a.mp4"))
+    for what, said in [
+        (dataset.limit(1), f"not to a view: pass the dataset {dataset.name!r} itself"),
+        (fo.Dataset(), "has no samples, so there is nothing to add predictions to"),
+        (videos, "holds media of the type 'video', but predictions are added to im"),
+        (dataset.name, "Expected a FiftyOne dataset or view, not text"),
+        (None, "Expected a FiftyOne dataset or view, not None"),
+    ]:
+        with pytest.raises(CocoAuditError, match=said):
+            add_quietly(what, results())
 
 
 def test_a_failed_addition_leaves_the_old_field(images_dir, monkeypatch):

@@ -39,7 +39,12 @@ def coco(tmp_path: Path) -> SmallCoco:
 
 @pytest.fixture
 def dataset(coco: SmallCoco) -> fo.Dataset:
-    return import_coco(coco.annotations, coco.images_dir, predictions=coco.predictions)
+    return import_coco(
+        coco.annotations,
+        coco.images_dir,
+        predictions=coco.predictions,
+        name="of operators",
+    )
 
 
 def operator(name: str) -> foo.Operator:

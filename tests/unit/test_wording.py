@@ -16,3 +16,20 @@ def test_percentages_are_written_one_way():
         for node in ast.walk(ast.parse(module.read_text())):
             if isinstance(node, ast.FormattedValue) and node.format_spec is not None:
                 assert not ast.unparse(node.format_spec).endswith("%'"), module
+
+
+def test_messages_begin_with_a_capital_or_a_name():
+    """A message begins as a sentence does, or with the argument that it is about."""
+    begun = []
+    for module in MODULES:
+        for node in ast.walk(ast.parse(module.read_text())):
+            if (
+                isinstance(node, ast.Call)
+                and ast.unparse(node.func) == "CocoAuditError"
+            ):
+                text = node.args[0] if node.args else None
+                if isinstance(text, ast.JoinedStr):
+                    text = text.values[0]
+                if isinstance(text, ast.Constant) and text.value[:1].islower():
+                    begun.append(text.value.split()[0])
+    assert not {"the", "there", "both", "a", "an", "it", "no", "none"} & set(begun)

@@ -61,6 +61,7 @@ def test_bounds_of_areas_are_included() -> None:
         ({"area_ranges": []}, "area_ranges"),
         ({"area_ranges": {"x": 3}}, "area_ranges"),
         ({"area_ranges": {"x": ("a", "b")}}, "area_ranges"),
+        ({"area_ranges": {5: (0, 5)}}, "the name 5, but names must be text"),
         ({"area_ranges": {"": (0, 5)}}, "AP or AR"),
         ({"area_ranges": {"50": (0, 5)}}, "AP50 or AR50"),
         ({"area_ranges": {"75": (0, 5)}}, "AP75 or AR75"),

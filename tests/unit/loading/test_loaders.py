@@ -345,7 +345,9 @@ class Index:
 
 @pytest.mark.parametrize("loader", [5, None, "final", b"final", Index, object()])
 def test_what_is_no_loader_is_refused(labels, loader):
-    with pytest.raises(CocoAuditError, match="The loader is a .*must be an iterable"):
+    with pytest.raises(
+        CocoAuditError, match="The loader is .*: it must be an iterable"
+    ):
         run_loader(labels, loader)
 
 

@@ -190,7 +190,11 @@ def test_decoders_agree_and_channels_can_be_reversed(labels):
     ("transform", "exception", "message"),
     [
         (Flaky(160), "ZeroDivisionError", "`Flaky` failed: ZeroDivisionError: no such"),
-        (Nothing(160), "Nonsense", "`Nothing` failed: returned None for the image."),
+        (
+            Nothing(160),
+            "InvalidOutput",
+            "`Nothing` failed: returned None for the image.",
+        ),
     ],
 )
 def test_the_transform_that_fails_is_named(
@@ -249,11 +253,11 @@ def test_a_label_inside_by_rounding_is_not_refused(labels):
     ("result", "stage", "message"),
     [
         (lambda image, boxes, ids: None, "transform", "returned None"),
-        (lambda image, boxes, ids: 5, "transform", "returned a int for a sample"),
+        (lambda image, boxes, ids: 5, "transform", "returned a number for a sample"),
         (
             lambda image, boxes, ids: ("no image", boxes, ids),
             "transform",
-            "returned a str for the image",
+            "returned text for the image",
         ),
         (
             lambda image, boxes, ids: (image[:0], boxes, ids),
@@ -292,7 +296,7 @@ def test_nonsense_is_found(labels, result, stage, message):
     run = run_pipeline(labels, planted, workers=1)
     assert np.flatnonzero(run.status == "failed").tolist() == [3]
     assert run.stage[3] == stage
-    assert run.exception[3] == "Nonsense"
+    assert run.exception[3] == "InvalidOutput"
     assert message in run.error[3]
 
 

@@ -47,7 +47,7 @@ def test_small_images_are_one_tile():
 
 @pytest.mark.parametrize("overlap", [-1, 200, 300])
 def test_overlap_is_less_than_the_tile(overlap):
-    with pytest.raises(CocoAuditError, match="tiles of 200 px cannot overlap"):
+    with pytest.raises(CocoAuditError, match="Tiles of 200 px cannot overlap"):
         plan_tiles(np.array([[300.0, 300]]), 200, overlap)
 
 
