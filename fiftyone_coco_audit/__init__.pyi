@@ -9,7 +9,6 @@ from .augmentation.applying import apply_augmentation as apply_augmentation
 from .augmentation.pipelines import Pipeline as Pipeline
 from .augmentation.run import AugmentationAudit as AugmentationAudit
 from .augmentation.run import audit_augmentation as audit_augmentation
-from .augmentation.run import delete_augmentation_damage as delete_augmentation_damage
 from .coco.importer import add_coco_predictions as add_coco_predictions
 from .coco.importer import import_coco as import_coco
 from .coco.report import import_report as import_report
@@ -22,13 +21,12 @@ from .evaluation.results import evaluation_notes as evaluation_notes
 from .evaluation.views import worst_first as worst_first
 from .findings import Finding as Finding
 from .loading.checking import check_loader as check_loader
-from .loading.checking import delete_dry_run as delete_dry_run
 from .loading.checking import dry_run as dry_run
 from .statistics.comparing import compare_sets as compare_sets
 from .statistics.comparing import find_partial_labels as find_partial_labels
 from .statistics.computing import compute_statistics as compute_statistics
-from .statistics.computing import delete_statistics as delete_statistics
 from .statistics.sampling import simulate_resampling as simulate_resampling
+from .storage.publishing import delete_fields_of as delete_fields_of
 
 __version__: str
 

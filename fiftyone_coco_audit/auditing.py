@@ -18,7 +18,7 @@ from fiftyone_coco_audit.coco.report import (
     load_report,
 )
 from fiftyone_coco_audit.coco.rules import MISSING_FILE, PATH_OUTSIDE
-from fiftyone_coco_audit.columns import Progress, dataset_of
+from fiftyone_coco_audit.columns import dataset_of
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.display import ShortRepr, of_samples
 from fiftyone_coco_audit.errors import CocoAuditError, NotFoundError
@@ -35,6 +35,7 @@ from fiftyone_coco_audit.findings import (
     severest_first,
     without_repeats,
 )
+from fiftyone_coco_audit.progress import Progress
 from fiftyone_coco_audit.rules.selection import (
     named_codes,
     not_run_notes,

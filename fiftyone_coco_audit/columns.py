@@ -7,7 +7,7 @@ cursor into arrays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
@@ -27,13 +27,11 @@ from fiftyone_coco_audit.fiftyone_internals import (
 )
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.names import kind_of
-from fiftyone_coco_audit.progress import progress_bar
+from fiftyone_coco_audit.progress import Progress, progress_bar
 
 if TYPE_CHECKING:
     import fiftyone as fo
     from bson import ObjectId
-
-Progress = bool | None | Callable[[Any], None]
 
 _DOCUMENTS_AT_ONCE = 500
 

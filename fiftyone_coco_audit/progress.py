@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fiftyone.core.utils import ProgressBar
 
-    from fiftyone_coco_audit.columns import Progress
+#: Whether to show progress, or what is called with each bar, as everywhere in FiftyOne
+Progress = bool | None | Callable[[Any], None]
 
 # A bar replaces sys.stdout while it is drawn: two threads would restore each other's
 _drawing = threading.RLock()

@@ -9,19 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.columns import (
-    LabelColumns,
-    Progress,
-    SampleColumns,
-    pixel_boxes,
-)
+from fiftyone_coco_audit.columns import LabelColumns, SampleColumns, pixel_boxes
 from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.files import why_no_file
 from fiftyone_coco_audit.masks import read_label_masks
 from fiftyone_coco_audit.objects import RLE, Objects
-from fiftyone_coco_audit.progress import drawn_alone, staged
+from fiftyone_coco_audit.progress import Progress, drawn_alone, staged
 from fiftyone_coco_audit.rle import mask_areas
 from fiftyone_coco_audit.wording import counted
 

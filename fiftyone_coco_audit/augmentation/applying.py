@@ -23,13 +23,13 @@ from fiftyone_coco_audit.augmentation.targets import (
     pixels_of,
     run,
 )
-from fiftyone_coco_audit.columns import Progress, require_detections, require_some
+from fiftyone_coco_audit.columns import require_detections, require_some
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_count, check_whole
 from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free
 from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.interrupts import interrupts_deferred
-from fiftyone_coco_audit.progress import progress_bar
+from fiftyone_coco_audit.progress import Progress, progress_bar
 from fiftyone_coco_audit.storage.additions import check_file_is_new
 from fiftyone_coco_audit.storage.exclusive import exclusive, up_to_date
 from fiftyone_coco_audit.storage.owners import Owner, at_work

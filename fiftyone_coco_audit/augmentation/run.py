@@ -33,7 +33,7 @@ from fiftyone_coco_audit.augmentation.targets import (
     make_target,
     run,
 )
-from fiftyone_coco_audit.columns import Progress, dataset_of, require_some
+from fiftyone_coco_audit.columns import dataset_of, require_some
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.display import ShortRepr, of_samples
 from fiftyone_coco_audit.errors import CocoAuditError, check_count, check_whole
@@ -44,14 +44,13 @@ from fiftyone_coco_audit.files import require_images
 from fiftyone_coco_audit.findings import Finding, findings_frame, severest_first
 from fiftyone_coco_audit.objects import RLE
 from fiftyone_coco_audit.parallel import WorkerDied, check_workers, map_items
-from fiftyone_coco_audit.progress import progress_bar, staged
+from fiftyone_coco_audit.progress import Progress, progress_bar, staged
 from fiftyone_coco_audit.statistics.inputs import (
     LabeledSamples,
     read_labeled_images,
 )
 from fiftyone_coco_audit.storage.publishing import (
     SamplesChanged,
-    delete_fields_of,
     may_write_part,
     publish_fields,
 )
@@ -584,16 +583,6 @@ def audit_augmentation(
         return audit
     note = "It was interrupted, so no fields were written: write_fields() does."
     return replace(audit, notes=(*audit.notes, note))
-
-
-@database_errors_explained()
-def delete_augmentation_damage(dataset: fo.Dataset) -> None:
-    """Deletes the fields that :func:`audit_augmentation` wrote.
-
-    Args:
-        dataset: the dataset
-    """
-    delete_fields_of(dataset_of(dataset), _FUNCTION)
 
 
 def _notes(labeled: LabeledSamples, table: DamageTable) -> list[str]:

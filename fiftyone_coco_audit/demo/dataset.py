@@ -13,7 +13,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fiftyone_coco_audit.columns import Progress
 from fiftyone_coco_audit.demo import composition
 from fiftyone_coco_audit.demo.composition import ImageSpec
 from fiftyone_coco_audit.demo.detector import Detection, detect
@@ -25,7 +24,7 @@ from fiftyone_coco_audit.demo.planted_faults import (
 from fiftyone_coco_audit.demo.records import Record, annotate
 from fiftyone_coco_audit.demo.scenes import SceneObject, draw_scene
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.progress import progress_bar
+from fiftyone_coco_audit.progress import Progress, progress_bar
 
 # Raised whenever the same seed gives other files than before
 VERSION = 1

@@ -12,7 +12,6 @@ import numpy as np
 
 from fiftyone_coco_audit.coco.report import load_report
 from fiftyone_coco_audit.columns import (
-    Progress,
     require_detections,
     require_samples,
     require_some,
@@ -49,6 +48,7 @@ from fiftyone_coco_audit.fiftyone_internals import (
     run_ids,
 )
 from fiftyone_coco_audit.memory import garbage_collection_paused
+from fiftyone_coco_audit.progress import Progress
 from fiftyone_coco_audit.storage.exclusive import up_to_date
 from fiftyone_coco_audit.storage.publishing import publish_values
 from fiftyone_coco_audit.storage.writes import Changes

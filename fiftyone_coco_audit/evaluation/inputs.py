@@ -9,13 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.columns import (
-    LabelColumns,
-    Progress,
-    SampleColumns,
-    read_columns,
-)
+from fiftyone_coco_audit.columns import LabelColumns, SampleColumns, read_columns
 from fiftyone_coco_audit.evaluation.settings import Settings
+from fiftyone_coco_audit.progress import Progress
 from fiftyone_coco_audit.reading import (
     FieldObjects,
     class_names,

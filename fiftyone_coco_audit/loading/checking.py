@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
-from fiftyone_coco_audit.columns import Progress, dataset_of, require_some
+from fiftyone_coco_audit.columns import dataset_of, require_some
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_whole
 from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free
@@ -25,13 +25,12 @@ from fiftyone_coco_audit.loading.reports import DryRun
 from fiftyone_coco_audit.loading.runner import run_pipeline
 from fiftyone_coco_audit.loading.stages import Decoding
 from fiftyone_coco_audit.parallel import check_workers
-from fiftyone_coco_audit.progress import progress_bar, staged
+from fiftyone_coco_audit.progress import Progress, progress_bar, staged
 from fiftyone_coco_audit.statistics.inputs import (
     LabeledSamples,
     read_labeled_images,
 )
 from fiftyone_coco_audit.storage.publishing import (
-    delete_fields_of,
     may_write_part,
     publish_fields,
 )
@@ -198,16 +197,6 @@ def check_loader(
     if without_files(labeled.images.filepaths):
         found = replace(found, notes=(*found.notes, _NO_PIXELS))
     return found
-
-
-@database_errors_explained()
-def delete_dry_run(dataset: fo.Dataset) -> None:
-    """Deletes the fields that :func:`dry_run` wrote.
-
-    Args:
-        dataset: the dataset
-    """
-    delete_fields_of(dataset_of(dataset), _FUNCTION)
 
 
 def _is_loader(source: Any) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from fiftyone_coco_audit.columns import Progress, require_samples
+from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_number
 from fiftyone_coco_audit.fiftyone_internals import root_dataset
+from fiftyone_coco_audit.progress import Progress
 from fiftyone_coco_audit.statistics.classes import ClassStatistics
 from fiftyone_coco_audit.statistics.drift import Comparison
 from fiftyone_coco_audit.statistics.inputs import read_labeled_images

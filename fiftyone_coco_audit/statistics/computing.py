@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fiftyone_coco_audit.columns import Progress, require_samples
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.display import TextSummary
-from fiftyone_coco_audit.fiftyone_internals import root_dataset
+from fiftyone_coco_audit.progress import Progress
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
 from fiftyone_coco_audit.statistics.fields import OF_IMAGES, OF_OBJECTS, specs
@@ -19,7 +18,7 @@ from fiftyone_coco_audit.statistics.inputs import (
 )
 from fiftyone_coco_audit.statistics.overview import Statistics
 from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
-from fiftyone_coco_audit.storage.publishing import delete_fields_of, publish_fields
+from fiftyone_coco_audit.storage.publishing import publish_fields
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -139,20 +138,6 @@ def compute_statistics(
     if write_fields:
         _write(samples, labeled, statistics, progress)
     return DatasetStatistics(statistics, labeled)
-
-
-@database_errors_explained()
-def delete_statistics(dataset: fo.SampleCollection) -> None:
-    """Deletes all fields of :func:`compute_statistics` and ``simulate_resampling``.
-
-    Args:
-        dataset: the dataset; of a view, all of its dataset are deleted
-
-    Raises:
-        CocoAuditError: if it is no dataset
-    """
-    require_samples(dataset)
-    delete_fields_of(root_dataset(dataset), _FUNCTION, "simulate_resampling")
 
 
 def _write(

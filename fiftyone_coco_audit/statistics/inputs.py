@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.columns import (
-    Progress,
-    SampleColumns,
-    read_columns,
-    require_detections,
-)
+from fiftyone_coco_audit.columns import SampleColumns, read_columns, require_detections
 from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.masks import has_masks
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.objects import LabeledImages, Objects
+from fiftyone_coco_audit.progress import Progress
 from fiftyone_coco_audit.reading import (
     class_names,
     ensure_sizes,

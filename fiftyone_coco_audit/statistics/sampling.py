@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fiftyone_coco_audit.columns import Progress
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.display import TextSummary
 from fiftyone_coco_audit.errors import CocoAuditError, check_number
 from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free
 from fiftyone_coco_audit.fiftyone_internals import root_dataset
+from fiftyone_coco_audit.progress import Progress
 from fiftyone_coco_audit.statistics.classes import ClassStatistics
 from fiftyone_coco_audit.statistics.inputs import (
     LabeledSamples,

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fiftyone_coco_audit.columns import (
-    Progress,
     SampleColumns,
+    dataset_of,
     read_columns,
     require_detections,
 )
+from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import (
     FieldSpec,
@@ -25,6 +26,7 @@ from fiftyone_coco_audit.fiftyone_internals import (
     sample_collection,
 )
 from fiftyone_coco_audit.interrupts import interrupts_deferred
+from fiftyone_coco_audit.progress import Progress
 from fiftyone_coco_audit.storage.exclusive import exclusive, refresh, up_to_date
 from fiftyone_coco_audit.storage.room import StoredSample, check_room, stored_samples
 from fiftyone_coco_audit.storage.values import insert_values
@@ -35,6 +37,10 @@ if TYPE_CHECKING:
     import fiftyone as fo
 
     from fiftyone_coco_audit.fiftyone_internals import RunDocument
+
+
+#: The functions whose fields can be deleted
+WRITERS = ("compute_statistics", "simulate_resampling", "dry_run", "audit_augmentation")
 
 
 class SamplesChanged(CocoAuditError):
@@ -157,13 +163,22 @@ def may_write_part(dataset: fo.Dataset, function: str) -> bool:
     return not fields_of(dataset, function)
 
 
-def delete_fields_of(dataset: fo.Dataset, *functions: str) -> None:
-    """Deletes the fields that functions wrote, also those of another process.
+@database_errors_explained()
+def delete_fields_of(samples: fo.SampleCollection, *functions: str) -> None:
+    """Deletes the fields that functions of this package wrote to a dataset.
 
     Args:
-        dataset: the dataset
-        functions: the names of the functions
+        samples: the dataset; of a view, the fields of its dataset are deleted
+        *functions: one or more of :data:`WRITERS`
+
+    Raises:
+        CocoAuditError: if it is no dataset, or another function is named
     """
+    dataset = dataset_of(samples)
+    if not functions or not set(functions) <= set(WRITERS):
+        raise CocoAuditError(
+            f"functions is {functions!r}: name one or more of {', '.join(WRITERS)}"
+        )
     up_to_date(dataset)
     with exclusive(dataset) as fresh, interrupts_deferred():
         for function in functions:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fiftyone_coco_audit.columns import Progress, SampleColumns, batches
+from fiftyone_coco_audit.columns import SampleColumns, batches
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.memory import garbage_collection_paused
-from fiftyone_coco_audit.progress import progress_bar
+from fiftyone_coco_audit.progress import Progress, progress_bar
 from fiftyone_coco_audit.wording import counted, quoted
 
 if TYPE_CHECKING:

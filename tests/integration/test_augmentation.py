@@ -22,8 +22,7 @@ from fiftyone_coco_audit import (
     audit,
     audit_augmentation,
     check_loader,
-    delete_augmentation_damage,
-    delete_dry_run,
+    delete_fields_of,
     dry_run,
 )
 from fiftyone_coco_audit.augmentation.run import AugmentationAudit
@@ -242,7 +241,7 @@ def test_damage_as_fields(dataset):
     for count in ("x", 0, None, 1.5):
         with pytest.raises(CocoAuditError, match="count is .* must be a whole number"):
             found.worst(count)
-    delete_augmentation_damage(dataset)
+    delete_fields_of(dataset, "audit_augmentation")
     assert not dataset.has_field("augmentation_damage")
 
 
@@ -287,7 +286,7 @@ def test_dry_run(dataset):
     assert errors[:5] == [None] * 5
     assert "cannot be read" in errors[5]
     assert all(second > 0 for second in dataset.values("dry_run_seconds")[:5])
-    delete_dry_run(dataset)
+    delete_fields_of(dataset, "dry_run")
     assert not dataset.has_field("dry_run_status")
 
 

@@ -402,7 +402,8 @@ def test_a_loaded_dataset_that_is_old(
     )
     assert first.endswith("miss.png") and audited == 4
     b.run("evaluate(ds, iou_thresholds=[0.9]); compute_statistics(ds)")
-    a.run("delete_statistics(ds); ds.rename_evaluation('eval', 'other')")
+    a.run("delete_fields_of(ds, 'compute_statistics')")
+    a.run("ds.rename_evaluation('eval', 'other')")
     b.run("evaluate(ds, eval_key='other')")
     a.run("ds.delete_evaluation('other')")
     dataset.reload()

@@ -17,7 +17,7 @@ from fiftyone_coco_audit import (
     CocoAuditError,
     compare_sets,
     compute_statistics,
-    delete_statistics,
+    delete_fields_of,
     find_partial_labels,
     import_coco,
     simulate_resampling,
@@ -133,7 +133,7 @@ def test_fields_say_what_they_are_and_go_with_one_call(dataset):
 
     kept = [group.name for group in dataset.app_config.sidebar_groups]
     kept.remove("statistics")
-    delete_statistics(dataset)
+    delete_fields_of(dataset, "compute_statistics")
     assert set(dataset.get_field_schema(flat=True)) == before
     # Nor does the sidebar go on showing a group of nothing
     dataset.reload()
@@ -310,9 +310,13 @@ def test_two_sets_have_two_names(dataset, names):
 def test_statistics_are_deleted_from_datasets(dataset):
     compute_statistics(dataset)
     with pytest.raises(CocoAuditError, match="Expected a FiftyOne dataset"):
-        delete_statistics(5)
+        delete_fields_of(5, "compute_statistics")
+    for functions in ((), ("evaluate",), ("compute_statistics", "statistics")):
+        with pytest.raises(CocoAuditError, match="name one or more of compute_stat"):
+            delete_fields_of(dataset, *functions)
+    assert dataset.has_field("aspect_ratio")
     # A view has the fields of its dataset
-    delete_statistics(dataset.limit(1))
+    delete_fields_of(dataset.limit(1), "compute_statistics")
     assert not dataset.has_field("aspect_ratio")
 
 

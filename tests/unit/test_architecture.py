@@ -10,6 +10,32 @@ TREES = {
     for path in PACKAGE.rglob("*.py")
 }
 
+# Imports go down this list, or to another module of the same room
+LAYERS = """
+escaping
+errors wording
+areas boxes files fiftyone_internals interrupts memory names parallel progress views
+database decoding display fields terminal
+box_formats columns objects
+masks rle
+reading storage
+runs statistics
+findings
+coco
+augmentation evaluation
+loading rules
+auditing
+operators
+panels
+__init__
+cli demo
+"""
+LEVELS = {
+    room: level
+    for level, line in enumerate(LAYERS.splitlines())
+    for room in line.split()
+}
+
 # Of Albumentations and of Python's worker processes; public ones of named tuples
 OTHERS = {
     "_compile_execution_plan",
@@ -69,4 +95,32 @@ def test_private_names_of_fiftyone_are_used_in_one_module():
             wrong += [f"{path}:{node.lineno} {n}" for n in names if is_private(n)]
             # FiftyOne's database
             wrong += [f"{path}: {m}" for m in modules if m == "fiftyone.core.odm"]
+    assert not wrong
+
+
+def imports(path: str, tree: ast.AST) -> Iterator[str]:
+    """The modules of the package that a module imports, also for types only."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path} has a relative import"
+            if (node.module or "").startswith(PACKAGE.name):
+                for alias in node.names:
+                    name = f"{node.module}.{alias.name}".replace(".", "/")
+                    name = name.removeprefix(f"{PACKAGE.name}/")
+                    is_module = {f"{name}.py", f"{name}/__init__.py"} & set(TREES)
+                    yield name if is_module else name.rpartition("/")[0]
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.startswith(f"{PACKAGE.name}."):
+                    yield alias.name.replace(".", "/").removeprefix(f"{PACKAGE.name}/")
+
+
+def test_imports_go_down_the_layers():
+    wrong = []
+    for path, tree in TREES.items():
+        room = path.removesuffix(".py").partition("/")[0]
+        for name in imports(path, tree):
+            other = name.partition("/")[0] or "__init__"
+            if room not in ("__init__", other) and LEVELS[other] >= LEVELS[room]:
+                wrong.append(f"{path} imports {name}")
     assert not wrong
