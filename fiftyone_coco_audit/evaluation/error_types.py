@@ -11,13 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.boxes import box_iou
 from fiftyone_coco_audit.evaluation.matching import UNMATCHED
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
-from fiftyone_coco_audit.evaluation.overlaps import (
-    paired_mask_iou,
-    pairs_within_groups,
-)
+from fiftyone_coco_audit.evaluation.overlaps import overlaps_within_groups
 
 #: The least overlap that is not background, TIDE's ``t_b``
 BACKGROUND_IOU = 0.1
@@ -139,21 +135,10 @@ def _overlaps_in_images(
     """
     truth, predictions = evaluation.truth, evaluation.predictions
     objects = np.flatnonzero(~evaluation.ignored[0])
-    image = predictions.image[rows]
-    row, place = pairs_within_groups(image, truth.image[objects])
-    if evaluation.settings.iou_type == "segm":
-        overlap = paired_mask_iou(
-            predictions.encoded,
-            [truth.encoded[index] for index in objects.tolist()],
-            truth.crowd[objects],
-            rows[row],
-            place,
-            image[row],
-        )
-    else:
-        overlap = box_iou(
-            predictions.box[rows[row]],
-            truth.box[objects[place]],
-            truth.crowd[objects[place]],
-        )
-    return row, objects[place], overlap
+    return overlaps_within_groups(
+        predictions,
+        truth,
+        (rows, predictions.image[rows]),
+        (objects, truth.image[objects]),
+        masks=evaluation.settings.iou_type == "segm",
+    )

@@ -16,12 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.boxes import box_iou
 from fiftyone_coco_audit.display import ShortRepr
-from fiftyone_coco_audit.evaluation.overlaps import (
-    paired_mask_iou,
-    pairs_within_groups,
-)
+from fiftyone_coco_audit.evaluation.overlaps import overlaps_within_groups
 from fiftyone_coco_audit.objects import Objects
 
 #: The position of "no object" in a table of matches
@@ -164,24 +160,13 @@ def _match_some(
     truth_cells = truth.image * num_categories + truth.category
     truth_order = np.argsort(truth_cells, kind="stable")
 
-    detection, position = pairs_within_groups(cells, truth_cells[truth_order])
-    pair_truth = truth_order[position]
-    if use_masks:
-        overlap = paired_mask_iou(
-            predictions.encoded,
-            [truth.encoded[row] for row in truth_order.tolist()],
-            truth.crowd[truth_order],
-            order[detection],
-            position,
-            cells[detection],
-        )
-    else:
-        overlap = box_iou(
-            predictions.box[order[detection]],
-            truth.box[pair_truth],
-            truth.crowd[pair_truth],
-        )
-
+    detection, pair_truth, overlap = overlaps_within_groups(
+        predictions,
+        truth,
+        (order, cells),
+        (truth_order, truth_cells[truth_order]),
+        masks=use_masks,
+    )
     close = overlap >= thresholds.min()
     detection, pair_truth, overlap = detection[close], pair_truth[close], overlap[close]
     candidates, candidate = np.unique(detection, return_inverse=True)

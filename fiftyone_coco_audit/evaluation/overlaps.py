@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.objects import RLE
+from fiftyone_coco_audit.boxes import box_iou
+from fiftyone_coco_audit.objects import RLE, Objects
 
 
 def pairs_within_groups(
@@ -37,7 +38,49 @@ def pairs_within_groups(
     return left_rows, np.repeat(first, count) + within
 
 
-def paired_mask_iou(
+def overlaps_within_groups(
+    predictions: Objects,
+    truth: Objects,
+    left: tuple[NDArray[np.int64], NDArray[np.int64]],
+    right: tuple[NDArray[np.int64], NDArray[np.int64]],
+    *,
+    masks: bool,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """The overlaps of all predictions and true objects of the same group.
+
+    Args:
+        predictions: the predictions
+        truth: the ground truth
+        left: ``(N,)`` rows of predictions, and their groups, non-decreasing if masks
+            are compared
+        right: ``(M,)`` rows of true objects, and their groups, non-decreasing
+        masks: whether to compare masks, not boxes
+
+    Returns:
+        three ``(P,)`` arrays: the position in ``left``, the row of the true object, and
+        the overlap
+    """
+    rows, groups = left
+    truth_rows, truth_groups = right
+    position, place = pairs_within_groups(groups, truth_groups)
+    pair, pair_truth = rows[position], truth_rows[place]
+    if masks:
+        overlap = _paired_mask_iou(
+            predictions.encoded,
+            [truth.encoded[row] for row in truth_rows.tolist()],
+            truth.crowd[truth_rows],
+            pair,
+            place,
+            groups[position],
+        )
+    else:
+        overlap = box_iou(
+            predictions.box[pair], truth.box[pair_truth], truth.crowd[pair_truth]
+        )
+    return position, pair_truth, overlap
+
+
+def _paired_mask_iou(
     predicted: Sequence[RLE],
     truth: Sequence[RLE],
     crowd: NDArray[np.bool_],
