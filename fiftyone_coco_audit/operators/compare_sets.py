@@ -43,8 +43,7 @@ class CompareSets(SdkOperator):
                     inputs,
                     name,
                     choices,
-                    types.AutocompleteView,
-                    space=HALF,
+                    types.AutocompleteView(space=HALF),
                     required=True,
                     label=label,
                 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import fiftyone as fo
@@ -42,18 +42,25 @@ def detections_fields(samples: fo.SampleCollection) -> list[str]:
 def add_choice(
     inputs: types.Object,
     name: str,
-    choices: Sequence[str | tuple[str, str]],
-    view: type[types.Choices] = types.DropdownView,
+    choices: Iterable[str | tuple[str, str]],
+    view: types.Choices | None = None,
     *,
     space: int = 12,
     **kwargs: Any,
 ) -> types.Property:
     """Adds a choice of values, each with a label if it is a pair."""
-    shown = view(space=space)
+    shown = with_choices(view or types.DropdownView(space=space), choices)
+    return inputs.enum(name, shown.values(), view=shown, **kwargs)
+
+
+def with_choices(
+    view: types.Choices, choices: Iterable[str | tuple[str, str]]
+) -> types.Choices:
+    """Fills a list with values, each with a label if it is a pair."""
     for choice in choices:
         value, label = (choice, choice) if isinstance(choice, str) else choice
-        shown.add_choice(value, label=label)
-    return inputs.enum(name, shown.values(), view=shown, **kwargs)
+        view.add_choice(value, label=label)
+    return view
 
 
 def add_path(

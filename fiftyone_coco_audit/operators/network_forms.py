@@ -12,6 +12,7 @@ from fiftyone_coco_audit.operators.forms import (
     add_choice,
     check,
     detections_fields,
+    with_choices,
 )
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import PRESETS, AnchorSet
@@ -61,14 +62,14 @@ def add_network(inputs: types.Object, ctx: ExecutionContext) -> None:
         default=str(DEFAULT_RESIZE),
         label="Resizing for the network",
         description="One of the list, or such as: stretch 300x200",
-        view=_suggestions(_POLICIES),
+        view=with_choices(_suggested(), _POLICIES),
     )
     anchors = inputs.str(
         "anchors",
         default=DEFAULT_ANCHORS.name,
         label="Anchors of the detector",
         description="A preset, or like: sizes 32,64,128 ratios .5,1,2 strides 8,16,32",
-        view=_suggestions(list(PRESETS)),
+        view=with_choices(_suggested(), PRESETS),
     )
     for prop, name, parse in (
         (resize, "resize", ResizePolicy.parse),
@@ -83,8 +84,5 @@ def _check_text(prop: types.Property, parse: Any, value: Any) -> None:
     check(prop, lambda: parse(value))
 
 
-def _suggestions(names: list[str]) -> types.AutocompleteView:
-    view = types.AutocompleteView(space=HALF, allow_user_input=True)
-    for name in names:
-        view.add_choice(name, label=name)
-    return view
+def _suggested() -> types.AutocompleteView:
+    return types.AutocompleteView(space=HALF, allow_user_input=True)

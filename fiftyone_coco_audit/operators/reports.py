@@ -23,7 +23,7 @@ def add_invalid(inputs: types.Object) -> None:
         inputs,
         "invalid",
         [("skip", "Set it aside and report it"), ("raise", "Import nothing")],
-        types.RadioGroup,
+        types.RadioGroup(space=12),
         default="skip",
         label="If a record cannot be used",
     )

@@ -24,7 +24,7 @@ from fiftyone_coco_audit.panels.blocks import (
     Text,
 )
 from fiftyone_coco_audit.panels.compact import NOT_WIDENED, add_small_button, add_text
-from fiftyone_coco_audit.panels.inputs import add_button, add_choice, add_entry
+from fiftyone_coco_audit.panels.inputs import add_button, add_dropdown, add_entry
 from fiftyone_coco_audit.panels.page import name_of
 
 # Scrolling moves the panel, and does not zoom the plot that happens to be there
@@ -132,7 +132,7 @@ class Drawing:
             place = (grid, name, control.label)
             if isinstance(control, Choice):
                 options = control.options
-                add_choice(*place, options, control.value, change, width, grows=True)
+                add_dropdown(*place, options, control.value, change, width, grows=True)
             else:
                 add_entry(*place, control.value, change, width, grows=True)
         for control in row.controls:

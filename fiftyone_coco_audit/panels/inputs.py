@@ -14,6 +14,8 @@ from typing import Any
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 
+from fiftyone_coco_audit.operators.forms import add_choice
+
 #: The name of the object that holds the whole form of a panel. The App sets the value
 #: of a control at its path in a copy of the state, with Lodash's ``set``, and reports
 #: path and value to the panel. Lodash sets nothing at a path that begins with this
@@ -65,7 +67,7 @@ def changed_control(ctx: ExecutionContext) -> tuple[str, Any]:
     return str(ctx.params["path"]).rpartition(".")[2], ctx.params.get("value")
 
 
-def add_choice(
+def add_dropdown(
     row: types.Object,
     name: str,
     label: str,
@@ -108,9 +110,7 @@ def add_choice(
             width=width,
             componentsProps={"select": {"value": value, "sx": _SELECT}, **place},
         )
-    for choice, called in options:
-        view.add_choice(choice, label=called)
-    row.enum(name, view.values(), view=view, on_change=change)
+    add_choice(row, name, options, view, on_change=change)
 
 
 def add_entry(

@@ -27,14 +27,14 @@ from fiftyone_coco_audit.augmentation.preview import (
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import markdown
 from fiftyone_coco_audit.fiftyone_internals import kind_of_view
-from fiftyone_coco_audit.operators.forms import detections_fields
+from fiftyone_coco_audit.operators.forms import add_choice, detections_fields
 from fiftyone_coco_audit.panels.base import (
     AS_WIDE_AS_NEEDED,
     kept,
     require_image_dataset,
 )
 from fiftyone_coco_audit.panels.compact import NOT_WIDENED, add_small_button, add_text
-from fiftyone_coco_audit.panels.inputs import add_button, add_choice, stateless_page
+from fiftyone_coco_audit.panels.inputs import add_button, add_dropdown, stateless_page
 from fiftyone_coco_audit.panels.preview_controls import (
     BUILT,
     DRAWS,
@@ -190,7 +190,7 @@ def _add_controls(
     row = body.grid("controls", gap=1)
     pipelines = [(name, preset.label) for name, preset in PRESETS.items()]
     pipelines += [(BUILT, "Build one ..."), (TEXT, "Paste one ...")]
-    add_choice(
+    add_dropdown(
         row,
         "pipeline",
         "Pipeline",
@@ -201,7 +201,7 @@ def _add_controls(
         grows=True,
     )
     shows = [(DRAWS, "Several draws"), (STEPS, "Step by step")]
-    add_choice(row, "show", "Show", shows, controls.show, owner.change, _SHOW)
+    add_dropdown(row, "show", "Show", shows, controls.show, owner.change, _SHOW)
     entry, label = ("draws", "Draws") if controls.show == DRAWS else ("draw", "Draw")
     for name, called in ((entry, label), ("seed", "Seed")):
         row.str(
@@ -212,10 +212,10 @@ def _add_controls(
             on_change=owner.change,
         )
     sizes = [(name, name.title()) for name in _WIDTHS]
-    add_choice(row, "size", "Pictures", sizes, controls.size, owner.change, _SMALL)
+    add_dropdown(row, "size", "Pictures", sizes, controls.size, owner.change, _SMALL)
     if len(fields) > 1:
         options = [(name, name) for name in fields]
-        add_choice(
+        add_dropdown(
             row,
             "label_field",
             "Label field",
@@ -225,7 +225,7 @@ def _add_controls(
             _CHOICE,
         )
     copies = [("no", "-"), ("python", "Python"), ("json", "JSON")]
-    add_choice(row, "copy", "Copy as", copies, controls.copy, owner.change, _SMALL)
+    add_dropdown(row, "copy", "Copy as", copies, controls.copy, owner.change, _SMALL)
 
 
 def _add_pipeline(
@@ -285,17 +285,12 @@ def _add_builder(
     view = types.AutocompleteView(
         label="Add a transform", width=_WIDE, allow_user_input=False
     )
-    for name in transform_types():
-        view.add_choice(name, label=name)
-    more.enum(
-        name_of(ctx, "add"), view.values(), view=view, on_change=owner.add_transform
-    )
+    added = name_of(ctx, "add")
+    add_choice(more, added, transform_types(), view, on_change=owner.add_transform)
+    presets = [(name, preset.label) for name, preset in PRESETS.items()]
     view = types.DropdownView(label="Begin anew with", width=_WIDE)
-    for name, preset in PRESETS.items():
-        view.add_choice(name, label=preset.label)
-    more.enum(
-        name_of(ctx, "begin"), view.values(), view=view, on_change=owner.begin_with
-    )
+    begun = name_of(ctx, "begin")
+    add_choice(more, begun, presets, view, on_change=owner.begin_with)
     if opened < len(names):
         _add_moves(builder, owner, opened, len(names))
     add_text(builder, "about", _about(draft, opened))
@@ -343,7 +338,7 @@ def _add_parameter(
     options, name = options_of(parameter), name_of(ctx, parameter.name)
     event = owner.set_parameter
     if options:
-        add_choice(form, name, parameter.name, options, text, event, _PARAMETER)
+        add_dropdown(form, name, parameter.name, options, text, event, _PARAMETER)
         return
     form.str(
         name,
