@@ -33,7 +33,7 @@ from fiftyone_coco_audit.augmentation.targets import (
     make_target,
     run,
 )
-from fiftyone_coco_audit.columns import dataset_of, require_some
+from fiftyone_coco_audit.columns import require_some
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.display import ShortRepr, of_samples
 from fiftyone_coco_audit.errors import CocoAuditError, check_count, check_whole

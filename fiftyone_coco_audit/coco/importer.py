@@ -41,6 +41,7 @@ from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import declare_fields
+from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.progress import progress_bar, staged
 from fiftyone_coco_audit.reading import ensure_sizes, parent_classes
@@ -240,7 +241,7 @@ def add_coco_predictions(
     if not isinstance(dataset, fo.Dataset):
         raise CocoAuditError(
             "Predictions are added to a whole dataset, not to a view: pass the "
-            f"dataset {dataset._root_dataset.name!r} itself"
+            f"dataset {root_dataset(dataset).name!r} itself"
         )
     up_to_date(dataset)
     if len(dataset) and dataset.media_type != "image":
