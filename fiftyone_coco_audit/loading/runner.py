@@ -192,6 +192,10 @@ def _sentence(passage: SampleOutcome) -> str:
     }[passage.stage]
     if passage.transform:
         where = f"`{passage.transform}` failed"
-    kind = "" if passage.exception in ("Nonsense", "WorkerDied") else passage.exception
+    kind = (
+        ""
+        if passage.exception in ("InvalidOutput", "WorkerDied")
+        else passage.exception
+    )
     failed = f"{where}: {f'{kind}: ' if kind else ''}{passage.message.rstrip('.')}."
     return " ".join([failed, *passage.suspicions])
