@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -20,18 +19,16 @@ from fiftyone_coco_audit.coco.report import (
 from fiftyone_coco_audit.coco.rules import MISSING_FILE, PATH_OUTSIDE
 from fiftyone_coco_audit.columns import dataset_of
 from fiftyone_coco_audit.database import database_errors_explained
-from fiftyone_coco_audit.display import ShortRepr, of_samples
-from fiftyone_coco_audit.errors import CocoAuditError, NotFoundError
+from fiftyone_coco_audit.display import of_samples
+from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import printable
 from fiftyone_coco_audit.fiftyone_internals import root_dataset, stages_of, with_stages
 from fiftyone_coco_audit.findings import (
     RULES,
-    SEVERITIES,
-    Evidence,
     Finding,
     Rule,
-    Severity,
-    findings_frame,
+    WithFindings,
+    make_finding,
     severest_first,
     without_repeats,
 )
@@ -56,7 +53,6 @@ from fiftyone_coco_audit.wording import counted, counted_objects, listed
 
 if TYPE_CHECKING:
     import fiftyone as fo
-    import pandas as pd
 
 RUN_KEY = "coco_audit_audit"
 
@@ -65,7 +61,7 @@ _SETTINGS = ("label_field", "resize", "anchors")
 
 
 @dataclass(frozen=True, repr=False)
-class Audit(ShortRepr):
+class Audit(WithFindings):
     """What an audit has found.
 
     Args:
@@ -104,59 +100,8 @@ class Audit(ShortRepr):
             f"{found or 'no findings'}"
         )
 
-    def __iter__(self) -> Iterator[Finding]:
-        return iter(self.findings)
-
     def __len__(self) -> int:
         return len(self.findings)
-
-    def __getitem__(self, code: str) -> Finding:
-        """The first finding of a code, or of the name of a rule.
-
-        Raises:
-            NotFoundError: if there is none
-        """
-        for finding in self.findings:
-            if code in (finding.code, finding.name):
-                return finding
-        codes = ", ".join(dict.fromkeys(f.code for f in self.findings)) or "none"
-        raise NotFoundError(
-            f"There is no finding {code!r} in this audit; its findings are: {codes}"
-        )
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """The number of findings by severity, the severest first."""
-        found = Counter(finding.severity for finding in self.findings)
-        return {severity: found[severity] for severity in SEVERITIES}
-
-    def at_least(self, severity: Severity) -> tuple[Finding, ...]:
-        """The findings of a severity or a higher one."""
-        if severity not in SEVERITIES:
-            known = ", ".join(SEVERITIES)
-            raise CocoAuditError(f"severity is {severity!r}: it must be one of {known}")
-        accepted = SEVERITIES[: SEVERITIES.index(severity) + 1]
-        return tuple(f for f in self.findings if f.severity in accepted)
-
-    def view(self, finding: Finding | str) -> fo.DatasetView:
-        """Exactly the samples or labels of a finding.
-
-        Args:
-            finding: a finding, or the code or name of its rule
-
-        Returns:
-            a view
-
-        Raises:
-            CocoAuditError: if there is no such finding
-        """
-        if not isinstance(finding, Finding):
-            finding = self[finding]
-        return finding.view(self.samples)
-
-    def to_frame(self) -> pd.DataFrame:
-        """The findings as a frame by code, the severest first."""
-        return findings_frame(self.findings)
 
     def to_json(self) -> str:
         """The audit as JSON: what it was about, and all findings with their ids."""
@@ -442,7 +387,7 @@ def examine(
     """
     changed = thresholds or {}
     findings = [
-        _finding(rule, evidence, labeled)
+        make_finding(rule, evidence, labeled)
         for rule in rules
         for evidence in rule.examine(statistics, **changed.get(rule.code, {}))
     ]
@@ -476,28 +421,6 @@ def _checked_thresholds(
                     )
             checked.setdefault(code, {}).update(values)
     return checked
-
-
-def _finding(rule: Rule, evidence: Evidence, labeled: LabeledSamples) -> Finding:
-    sample_ids: list[str] = []
-    label_ids: list[str] = []
-    if evidence.objects is not None:
-        label_ids = labeled.label_ids(evidence.objects)
-    elif evidence.images is not None:
-        sample_ids = labeled.sample_ids(evidence.images)
-    return Finding(
-        code=rule.code,
-        name=rule.name,
-        severity=evidence.severity or rule.severity,
-        message=evidence.message,
-        advice=evidence.advice or rule.advice,
-        count=len(label_ids) or len(sample_ids),
-        classes=evidence.classes,
-        figures=dict(evidence.figures),
-        label_field=labeled.label_field,
-        sample_ids=tuple(sample_ids),
-        label_ids=tuple(label_ids),
-    )
 
 
 def report_of_whole(samples: fo.SampleCollection) -> ImportReport | None:

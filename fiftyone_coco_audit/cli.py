@@ -128,23 +128,25 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CODES",
         help="rules to run, by code, start of a code, or name: CA3,CA501",
     )
-    audit.add_argument(
-        "--ignore", metavar="CODES", default="", help="rules to skip"
-    )
+    audit.add_argument("--ignore", metavar="CODES", default="", help="rules to skip")
     audit.add_argument(
         "--fail-on",
         choices=SEVERITIES,
         help="exit with code 1 if there is a finding of this severity or higher",
     )
     audit.add_argument(
-        "--audit-json", metavar="FILE", help="write the findings with all ids to this file"
+        "--audit-json",
+        metavar="FILE",
+        help="write the findings with all ids to this file",
     )
 
     app = parser.add_argument_group("App")
     app.add_argument(
         "--launch", action="store_true", help="serve the App afterwards, until Ctrl-C"
     )
-    app.add_argument("--port", type=int, default=5151, help="port of the App (default: %(default)s)")
+    app.add_argument(
+        "--port", type=int, default=5151, help="port of the App (default: %(default)s)"
+    )
     app.add_argument(
         "--address",
         default="127.0.0.1",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.display import ShortRepr
+from fiftyone_coco_audit.errors import CocoAuditError, NotFoundError
 from fiftyone_coco_audit.views import view_of_labels
 from fiftyone_coco_audit.wording import counted
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     import fiftyone as fo
     import pandas as pd
 
+    from fiftyone_coco_audit.statistics.inputs import LabeledSamples
     from fiftyone_coco_audit.statistics.overview import Statistics
 
 Severity = Literal["error", "warning", "note"]
@@ -60,6 +63,19 @@ class Evidence(ShortRepr):
 Check = Callable[..., Iterable[Evidence]]
 
 
+class Example:
+    """Something that a rule finds, or something much like it that it does not.
+
+    Args:
+        text: a sentence
+        **data: what tests give the rule; see ``tests/unit/rules/test_examples.py``
+    """
+
+    def __init__(self, text: str = "", **data: Any) -> None:
+        self.text = text
+        self.data = data
+
+
 @dataclass(eq=False)
 class Rule:
     """Something that can be wrong, or worth knowing, about a dataset.
@@ -76,9 +92,14 @@ class Rule:
             is only worth knowing
         explanation: one sentence on what is wrong and why it matters
         advice: one sentence on what to do
-        example: something that triggers it
-        counterexample: something much like it that does not
+        ignore: one sentence on when to ignore it
+        example: something that it finds
+        counterexample: something much like it that it does not find
+        since: the first version that has it
         needs: what it looks at
+        reasons: a sentence on the default of each threshold: its source, or what
+            was measured
+        limits: the thresholds of a rule without a check, as attributes
         check: a function of :class:`.statistics.overview.Statistics` that yields
             the :class:`Evidence`; its keyword-only parameters are the thresholds
         implies: codes, or beginnings of codes, of rules whose findings follow from
@@ -94,9 +115,13 @@ class Rule:
     _: KW_ONLY
     explanation: str
     advice: str
-    example: str
-    counterexample: str
+    ignore: str = ""
+    example: Example | None = None
+    counterexample: Example | None = None
+    since: str = "0.1"
     needs: Need = "dataset"
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    limits: object = None
     check: Check | None = field(default=None, compare=False)
     implies: tuple[str, ...] = ()
     needs_whole: bool = False
@@ -109,9 +134,9 @@ class Rule:
 
     @property
     def thresholds(self) -> dict[str, Any]:
-        """The thresholds of the check, with their defaults."""
+        """The thresholds, with their defaults."""
         if self.check is None:
-            return {}
+            return {name: getattr(self.limits, name) for name in self.reasons}
         return {
             name: parameter.default
             for name, parameter in inspect.signature(self.check).parameters.items()
@@ -231,6 +256,102 @@ class Finding(ShortRepr):
         return f"{self.code} {self.severity}: {self.message} {self.advice}"
 
 
+class WithFindings(ShortRepr):
+    """Results that hold findings about samples."""
+
+    if TYPE_CHECKING:
+        samples: fo.SampleCollection
+
+        @property
+        def findings(self) -> tuple[Finding, ...]:
+            """What was found, the severest first."""
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __getitem__(self, code: str) -> Finding:
+        """The first finding of a code, or of the name of a rule.
+
+        Raises:
+            NotFoundError: if there is none
+        """
+        for finding in self.findings:
+            if code in (finding.code, finding.name):
+                return finding
+        codes = ", ".join(dict.fromkeys(f.code for f in self.findings)) or "none"
+        raise NotFoundError(
+            f"There is no finding {code!r} in this audit; its findings are: {codes}"
+        )
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of findings by severity, the severest first."""
+        found = Counter(finding.severity for finding in self.findings)
+        return {severity: found[severity] for severity in SEVERITIES}
+
+    def at_least(self, severity: Severity) -> tuple[Finding, ...]:
+        """The findings of a severity or a higher one."""
+        if severity not in SEVERITIES:
+            known = ", ".join(SEVERITIES)
+            raise CocoAuditError(f"severity is {severity!r}: it must be one of {known}")
+        accepted = SEVERITIES[: SEVERITIES.index(severity) + 1]
+        return tuple(f for f in self.findings if f.severity in accepted)
+
+    def view(self, finding: Finding | str) -> fo.DatasetView:
+        """Exactly the samples or labels of a finding.
+
+        Args:
+            finding: a finding, or the code or name of its rule
+
+        Returns:
+            a view
+
+        Raises:
+            CocoAuditError: if there is no such finding
+        """
+        if not isinstance(finding, Finding):
+            finding = self[finding]
+        return finding.view(self.samples)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The findings as a frame by code, the severest first, without their ids."""
+        import pandas as pd
+
+        columns = ["name", "severity", "count", "subject", "message", "advice"]
+        rows = [[getattr(f, column) for column in columns] for f in self.findings]
+        index = pd.Index([f.code for f in self.findings], name="code")
+        return pd.DataFrame(rows, index=index, columns=columns)
+
+
+def make_finding(rule: Rule, evidence: Evidence, labeled: LabeledSamples) -> Finding:
+    """Makes a finding of what was found in samples.
+
+    Args:
+        rule: the rule
+        evidence: what was found
+        labeled: the samples
+    """
+    sample_ids: list[str] = []
+    label_ids: list[str] = []
+    if evidence.objects is not None:
+        label_ids = labeled.label_ids(evidence.objects)
+    elif evidence.images is not None:
+        sample_ids = labeled.sample_ids(evidence.images)
+    return Finding(
+        code=rule.code,
+        name=rule.name,
+        severity=evidence.severity or rule.severity,
+        message=evidence.message,
+        advice=evidence.advice or rule.advice,
+        count=len(label_ids) or len(sample_ids),
+        classes=evidence.classes,
+        figures=dict(evidence.figures),
+        label_field=labeled.label_field,
+        sample_ids=tuple(sample_ids),
+        label_ids=tuple(label_ids),
+    )
+
+
 def severest_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Findings by severity, those of one severity by code."""
     order = sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), f.code))
@@ -259,14 +380,3 @@ def _follows(finding: Finding, findings: Iterable[Finding]) -> bool:
         return bool(causes)
     named = {name for cause in causes for name in cause.classes}
     return 2 * len(named & set(finding.classes)) > len(finding.classes)
-
-
-def findings_frame(findings: Iterable[Finding]) -> pd.DataFrame:
-    """Findings as a frame by code, without the ids of what they are about."""
-    import pandas as pd
-
-    columns = ["name", "severity", "count", "subject", "message", "advice"]
-    listed = list(findings)
-    rows = [[getattr(f, column) for column in columns] for f in listed]
-    index = pd.Index([f.code for f in listed], name="code")
-    return pd.DataFrame(rows, index=index, columns=columns)

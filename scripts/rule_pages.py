@@ -175,7 +175,7 @@ def _rule_page(rule: Rule) -> str:
         blocks.append(_FOUND_IN_PIPELINES)
     blocks += [
         "## Example",
-        f"- Found: {rule.example}\n- Not found: {rule.counterexample}",
+        f"- Found: {_text(rule.example)}\n- Not found: {_text(rule.counterexample)}",
     ]
     if is_of_import:
         blocks.append("What is not shown of a record is sound.")
@@ -188,6 +188,10 @@ def _rule_page(rule: Rule) -> str:
             _code("shell", f"coco-audit annotations.json images/ --ignore {rule.code}"),
         ]
     return _page(blocks)
+
+
+def _text(example: object) -> str:
+    return getattr(example, "text", str(example))
 
 
 def _threshold_blocks(rule: Rule) -> list[str]:

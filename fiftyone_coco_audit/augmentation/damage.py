@@ -232,12 +232,14 @@ class Kind:
     """A kind of damage.
 
     Attributes:
+        code: the code of its rule
         explanation: what it is, in one sentence
         found: tells it of the rows of a table
         of_few_pixels: whether it is also told of objects that have fewer pixels than
             :attr:`Thresholds.pixels`
     """
 
+    code: str
     explanation: str
     found: Callable[[DamageTable, Thresholds], NDArray[np.bool_]]
     of_few_pixels: bool = False
@@ -250,12 +252,14 @@ def _dropped(table: DamageTable, limits: Thresholds) -> NDArray[np.bool_]:
 
 #: All kinds of damage by name
 KINDS: dict[str, Kind] = {
-    "dropped": Kind("The object is still seen, but no box is left.", _dropped),
+    "dropped": Kind("CA601", "The object is still seen, but no box is left.", _dropped),
     "gone": Kind(
+        "CA607",
         "Of the object next to nothing is left, and no box.",
         lambda table, limits: (table.boxes == 0) & ~_dropped(table, limits),
     ),
     "unlabeled": Kind(
+        "CA602",
         "Parts or copies of the object are seen outside all boxes that it has left.",
         lambda table, limits: (
             (table.unlabeled >= limits.unlabeled * table.whole)
@@ -263,23 +267,27 @@ KINDS: dict[str, Kind] = {
         ),
     ),
     "multiplied": Kind(
-        "The object has several boxes.", lambda table, limits: table.boxes > 1
+        "CA603", "The object has several boxes.", lambda table, limits: table.boxes > 1
     ),
     "loose": Kind(
+        "CA604",
         "The box is far larger than what is left of the object.",
         lambda table, limits: (
             (table.looseness >= limits.looseness) & (table.slack >= limits.slack)
         ),
     ),
     "empty": Kind(
+        "CA605",
         "The box holds next to nothing of its object.",
         lambda table, limits: (table.boxes > 0) & (table.held < limits.held),
     ),
     "truncated": Kind(
+        "CA606",
         "Much of the object is cut off, and a box is around the rest.",
         lambda table, limits: (table.boxes > 0) & (table.truncated >= limits.truncated),
     ),
     "shrunk": Kind(
+        "CA608",
         "The object is resized to next to nothing, and the box is left.",
         lambda table, limits: (
             (table.boxes > 0)
@@ -289,14 +297,17 @@ KINDS: dict[str, Kind] = {
         of_few_pixels=True,
     ),
     "occluded": Kind(
+        "CA609",
         "A dropout has overwritten much of the object, and the box is left.",
         lambda table, limits: (table.boxes > 0) & (table.occluded >= limits.occluded),
     ),
     "swapped": Kind(
+        "CA610",
         "The box has another class, or lies on another object.",
         lambda table, limits: table.swapped,
     ),
     "degenerate": Kind(
+        "CA611",
         "The box is next to a line.",
         lambda table, limits: table.thinnest < limits.thin,
     ),

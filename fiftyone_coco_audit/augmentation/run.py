@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -26,7 +26,6 @@ from fiftyone_coco_audit.augmentation.preview_request import (
     request_preview,
 )
 from fiftyone_coco_audit.augmentation.reading import read_image
-from fiftyone_coco_audit.augmentation.rules import RULE_OF_KIND
 from fiftyone_coco_audit.augmentation.targets import (
     AugmentationTarget,
     draw_name,
@@ -41,10 +40,18 @@ from fiftyone_coco_audit.escaping import shortened
 from fiftyone_coco_audit.fields import FieldSpec
 from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.files import require_images
-from fiftyone_coco_audit.findings import Finding, findings_frame, severest_first
+from fiftyone_coco_audit.findings import (
+    RULES,
+    Evidence,
+    Finding,
+    WithFindings,
+    make_finding,
+    severest_first,
+)
 from fiftyone_coco_audit.objects import RLE
 from fiftyone_coco_audit.parallel import WorkerDied, check_workers, map_items
 from fiftyone_coco_audit.progress import Progress, progress_bar, staged
+from fiftyone_coco_audit.rules.selection import selected_rules
 from fiftyone_coco_audit.statistics.inputs import (
     LabeledSamples,
     read_labeled_images,
@@ -54,7 +61,7 @@ from fiftyone_coco_audit.storage.publishing import (
     may_write_part,
     publish_fields,
 )
-from fiftyone_coco_audit.wording import counted, listed, percent
+from fiftyone_coco_audit.wording import counted, percent
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -137,7 +144,7 @@ class Draws:
 
 
 @dataclass(frozen=True, repr=False)
-class AugmentationAudit(ShortRepr):
+class AugmentationAudit(WithFindings):
     """What a pipeline did to the labels of a dataset.
 
     Args:
@@ -154,6 +161,7 @@ class AugmentationAudit(ShortRepr):
         complete: False if it was interrupted
         notes: sentences on how the data was understood
         causes: what each finding is due to, by its code, where that was asked for
+        codes: the codes of the rules that are run
     """
 
     samples: fo.SampleCollection
@@ -168,6 +176,7 @@ class AugmentationAudit(ShortRepr):
     complete: bool
     notes: tuple[str, ...] = ()
     causes: Mapping[str, Cause] = field(default_factory=dict)
+    codes: frozenset[str] = frozenset(kind.code for kind in KINDS.values())
 
     def _about(self) -> str:
         return (
@@ -259,10 +268,11 @@ class AugmentationAudit(ShortRepr):
         if not self.findings:
             return self
         blame = self.blame(max_samples, **options)
-        kind_of_code = {rule.code: kind for kind, rule in RULE_OF_KIND.items()}
+        found = {finding.code for finding in self.findings}
         causes = {
-            finding.code: blame.cause(kind_of_code[finding.code], self.thresholds)
-            for finding in self.findings
+            kind.code: blame.cause(name, self.thresholds)
+            for name, kind in KINDS.items()
+            if kind.code in found
         }
         return replace(self, causes=causes)
 
@@ -274,11 +284,8 @@ class AugmentationAudit(ShortRepr):
             self._finding(kind, rows)
             for kind, rows in self.kinds.items()
             if np.count_nonzero(rows) / judged > self.min_share
+            and KINDS[kind].code in self.codes
         )
-
-    def to_frame(self) -> pd.DataFrame:
-        """The findings as a frame by code, the severest first."""
-        return findings_frame(self.findings)
 
     def view(self, finding: Finding | str) -> fo.DatasetView:
         """Exactly the labels of a finding, or of a kind of damage.
@@ -286,19 +293,9 @@ class AugmentationAudit(ShortRepr):
         Args:
             finding: a finding, its code, or a kind of :data:`.damage.KINDS`
         """
-        if isinstance(finding, str):
-            if finding in KINDS and self.kinds[finding].any():
-                found = self._finding(finding, self.kinds[finding])
-                return found.view(self.samples)
-            code = finding
-            for one in self.findings:
-                if one.code == code:
-                    return one.view(self.samples)
-            raise CocoAuditError(
-                f"The pipeline does no damage that is called {finding!r}: there is "
-                f"{listed([f.code for f in self.findings], 20) or 'none'}"
-            )
-        return finding.view(self.samples)
+        if isinstance(finding, str) and finding in KINDS and self.kinds[finding].any():
+            finding = self._finding(finding, self.kinds[finding])
+        return super().view(finding)
 
     def worst(self, count: int = 20) -> pd.DataFrame:
         """The draws that were harmed most.
@@ -418,28 +415,22 @@ class AugmentationAudit(ShortRepr):
         return names[np.where(counts.any(axis=0), counts.argmax(axis=0), -1)]
 
     def _finding(self, kind: str, rows: NDArray[np.bool_]) -> Finding:
-        rule = RULE_OF_KIND[kind]
         share = np.count_nonzero(rows) / max(int(self.table.judged.sum()), 1)
         objects = np.unique(self._rows[rows])
         of_class = np.bincount(self.table.category[rows])
         commonest = np.argsort(-of_class, kind="stable")
         classes = [self.labeled.images.classes[c] for c in commonest if of_class[c] > 0]
         number = counted(len(objects), "object")
-        return Finding(
-            code=rule.code,
-            name=rule.name,
-            severity=rule.severity,
-            message=f"{KINDS[kind].explanation.rstrip('.')}: {percent(share)} of all "
+        evidence = Evidence(
+            f"{KINDS[kind].explanation.rstrip('.')}: {percent(share)} of all "
             f"objects and draws, {number} of {self._num_judged:,} in "
             f"{'the' if self.num_draws == 1 else 'any of'} "
             f"{counted(self.num_draws, 'draw')}.",
-            advice=rule.advice,
-            count=len(objects),
+            objects=objects,
             classes=tuple(classes),
             figures={"share": share, "objects": len(objects)},
-            label_field=self.labeled.label_field,
-            label_ids=tuple(self.labeled.label_ids(objects)),
         )
+        return make_finding(RULES[KINDS[kind].code], evidence, self.labeled)
 
     def __str__(self) -> str:
         about = (
@@ -475,6 +466,8 @@ def audit_augmentation(
     min_area: float | None = None,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
     min_share: float = 0.002,
+    select: Iterable[str] | None = None,
+    ignore: Iterable[str] = (),
     blame: bool = False,
     write_fields: bool = False,
     executor: Executor | None = None,
@@ -502,6 +495,9 @@ def audit_augmentation(
         min_area: the area in square pixels that a box must have, likewise
         thresholds: from where on a measure is damage
         min_share: the share of objects and draws above which damage is a finding
+        select: codes or names of the rules to run, such as ``["CA601"]``; all rules of
+            pipelines by default
+        ignore: those not to run
         blame: whether to find the transform that each finding is due to, by leaving
             out each in turn, on up to 100 samples; see :attr:`AugmentationAudit.causes`
         write_fields: whether to write the fields ``augmentation_damage``
@@ -519,6 +515,7 @@ def audit_augmentation(
     parsed = Pipeline.parse(pipeline).with_box_params(
         min_visibility=min_visibility, min_area=min_area
     )
+    codes = frozenset(r.code for r in selected_rules(select, ignore, ["pipeline"]))
     check_count("num_draws", num_draws)
     check_whole("seed", seed)
     check_workers(executor, workers)
@@ -567,6 +564,7 @@ def audit_augmentation(
         seed=seed,
         complete=complete,
         notes=tuple(notes),
+        codes=codes,
     )
     if blame and complete:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +18,7 @@ from fiftyone_coco_audit.errors import CocoAuditError, check_whole
 from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free
 from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.files import require_images, without_files
+from fiftyone_coco_audit.findings import make_finding, severest_first
 from fiftyone_coco_audit.loading.diagnosis import check_options
 from fiftyone_coco_audit.loading.loaders import LoaderRun, length_of, run_loader
 from fiftyone_coco_audit.loading.pipelines import AlbumentationsPipeline
@@ -26,6 +27,7 @@ from fiftyone_coco_audit.loading.runner import run_pipeline
 from fiftyone_coco_audit.loading.stages import Decoding
 from fiftyone_coco_audit.parallel import check_workers
 from fiftyone_coco_audit.progress import Progress, progress_bar, staged
+from fiftyone_coco_audit.rules.selection import selected_rules
 from fiftyone_coco_audit.statistics.inputs import (
     LabeledSamples,
     read_labeled_images,
@@ -150,6 +152,8 @@ def check_loader(
     box_format: str | None = None,
     first_label: int | None = None,
     channels: str = "rgb",
+    select: Iterable[str] | None = None,
+    ignore: Iterable[str] = (),
     progress: Progress = None,
 ) -> LoaderRun:
     """Loads all that a training loader has, and holds it against a dataset's labels.
@@ -170,6 +174,9 @@ def check_loader(
             :class:`.diagnosis.TargetChecker`
         first_label: the label that the first class is meant to have
         channels: the order of channels that is meant
+        select: codes, beginnings of codes or names of the rules to run, such as
+            ``["CA64", "lost-labels"]``; all rules of loaders by default
+        ignore: those not to run
         progress: whether to show a progress bar, as everywhere in FiftyOne
 
     Returns:
@@ -178,6 +185,7 @@ def check_loader(
     Raises:
         CocoAuditError: if the loader or the data do not allow it
     """
+    codes = {rule.code for rule in selected_rules(select, ignore, ["loader"])}
     check_options(box_format, first_label, channels)
     labeled = read_labeled_images(samples, label_field, progress=False)
     require_some(labeled.images, "load")
@@ -194,9 +202,17 @@ def check_loader(
             crowds=labeled.crowds,
             progress=report,
         )
-    if without_files(labeled.images.filepaths):
-        found = replace(found, notes=(*found.notes, _NO_PIXELS))
-    return found
+    mistakes = tuple(one for one in found.check.mistakes if one.rule.code in codes)
+    notes = [_NO_PIXELS] if without_files(labeled.images.filepaths) else []
+    return replace(
+        found,
+        check=replace(found.check, mistakes=mistakes),
+        notes=(*found.notes, *notes),
+        findings=severest_first(
+            make_finding(mistake.rule, mistake, labeled) for mistake in mistakes
+        ),
+        samples=samples,
+    )
 
 
 def _is_loader(source: Any) -> bool:

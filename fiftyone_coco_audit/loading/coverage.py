@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.loading.mistakes import Diagnosis
+from fiftyone_coco_audit.loading import rules
+from fiftyone_coco_audit.loading.mistakes import Mistake
 from fiftyone_coco_audit.wording import counted
 
 
 def find_coverage(
     times: NDArray[np.int64], labels: NDArray[np.int64], excused: int | None
-) -> tuple[list[Diagnosis], list[str]]:
+) -> tuple[list[Mistake], list[str]]:
     """Names images that come more than once, or never.
 
     Args:
@@ -23,21 +24,19 @@ def find_coverage(
     Returns:
         the mistakes, and sentences on what may be meant so
     """
-    found: list[Diagnosis] = []
+    found: list[Mistake] = []
     again = np.flatnonzero(times > 1)
     if len(again):
         number = int((times[again] - 1).sum())
         found.append(
-            Diagnosis(
-                "repeated-samples",
+            Mistake(
                 f"{counted(len(again), 'image')} of {len(times):,} "
                 f"{'comes' if len(again) == 1 else 'come'} more than once in an epoch: "
                 f"{counted(number, 'sample')} too many.",
-                "Look for lists that are joined twice, and for samplers that draw with "
-                "replacement, unless that is meant.",
-                len(again) / len(times),
                 again,
-                {"images": len(again), "samples": number},
+                figures={"images": len(again), "samples": number},
+                rule=rules.REPEATED_SAMPLES,
+                share=len(again) / len(times),
             )
         )
     missing = np.flatnonzero((times == 0) & (labels > 0))
@@ -46,14 +45,13 @@ def find_coverage(
         return found, []
     if len(missing) > excused:
         found.append(
-            Diagnosis(
-                "missing-samples",
+            Mistake(
                 f"{len(missing):,} of {len(times):,} images never come, with "
                 f"{counted(int(labels[missing].sum()), 'label')}.",
-                "Look for filters and splits; give the view that the loader is about.",
-                len(missing) / len(times),
                 missing,
-                {"images": len(missing), "labels": int(labels[missing].sum())},
+                figures={"images": len(missing), "labels": int(labels[missing].sum())},
+                rule=rules.MISSING_SAMPLES,
+                share=len(missing) / len(times),
             )
         )
     if empty and len(missing) + empty > excused:

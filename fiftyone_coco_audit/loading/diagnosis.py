@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.box_formats import FORMATS, corners
 from fiftyone_coco_audit.display import TextSummary
 from fiftyone_coco_audit.errors import CocoAuditError, check_whole
+from fiftyone_coco_audit.loading import rules
 from fiftyone_coco_audit.loading.coverage import find_coverage
 from fiftyone_coco_audit.loading.extras import find_extras
 from fiftyone_coco_audit.loading.geometry import (
@@ -35,7 +36,7 @@ from fiftyone_coco_audit.loading.interpretation import (
 )
 from fiftyone_coco_audit.loading.label_encoding import FROM_ZERO, diagnose_classes
 from fiftyone_coco_audit.loading.matching import match_boxes
-from fiftyone_coco_audit.loading.mistakes import Diagnosis, is_more_than_few
+from fiftyone_coco_audit.loading.mistakes import Mistake, is_more_than_few
 from fiftyone_coco_audit.loading.offsets import find_offsets
 from fiftyone_coco_audit.loading.pixel_mistakes import (
     changed_alone,
@@ -76,7 +77,7 @@ class LoaderCheck(TextSummary):
     """The targets of a loader, held against the labels of the dataset.
 
     Attributes:
-        diagnoses: what is wrong, the most frequent first
+        mistakes: what is wrong, the most frequent first
         notes: sentences on what could not be told, and why
         box_format: how the boxes are written, such as ``"xyxy pixels"``; "" if that
             could not be told
@@ -86,7 +87,7 @@ class LoaderCheck(TextSummary):
         num_agreeing: of these, those whose boxes agree
     """
 
-    diagnoses: tuple[Diagnosis, ...]
+    mistakes: tuple[Mistake, ...]
     notes: tuple[str, ...]
     box_format: str
     label_encoding: str
@@ -98,12 +99,12 @@ class LoaderCheck(TextSummary):
         return (
             f"of {counted(self.num_samples, 'sample')}: "
             f"{self.num_agreeing:,} of {self.num_compared:,} agree, "
-            f"{counted(len(self.diagnoses), 'mistake')}"
+            f"{counted(len(self.mistakes), 'mistake')}"
         )
 
     def sentences(self) -> list[str]:
         """What is worth saying, the most important first."""
-        said = [f"{found.sentence} {found.advice}" for found in self.diagnoses]
+        said = [str(found) for found in self.mistakes]
         if not said and self.num_agreeing:
             every = self.num_agreeing == self.num_compared
             which = "all" if every else f"{self.num_agreeing:,} of"
@@ -116,17 +117,6 @@ class LoaderCheck(TextSummary):
     def to_dict(self) -> dict[str, Any]:
         """All of it, as JSON can hold it."""
         return {
-            "diagnoses": [
-                {
-                    "name": found.name,
-                    "sentence": found.sentence,
-                    "advice": found.advice,
-                    "share": found.share,
-                    "images": found.images.tolist(),
-                    "figures": dict(found.figures),
-                }
-                for found in self.diagnoses
-            ],
             "notes": list(self.notes),
             "box_format": self.box_format,
             "label_encoding": self.label_encoding,
@@ -213,7 +203,7 @@ class TargetChecker:
             one for one in held if len(one.truth) and len(one.sample.sample.boxes)
         ]
         expected = self._expected(judged)
-        found: list[Diagnosis] = []
+        found: list[Mistake] = []
         off: list[ComparedSample] = []
         changed: list[ComparedSample] = []
         if expected is not None:
@@ -230,7 +220,7 @@ class TargetChecker:
         puzzling = [one for one in told if one.reading is None]
         found += self._of_other_images(puzzling, expected, len(judged))
         found += pixel_mistakes(self._held, self.labeled.filepaths, self.channels)
-        if not any(one.name == "shuffled-labels" for one in found):
+        if not any(one.rule is rules.SHUFFLED_LABELS for one in found):
             unknown = [one for one in puzzling if one.reading is None]
             found += self._unknown(unknown, len(judged))
             found += self._lost(seen)
@@ -254,7 +244,7 @@ class TargetChecker:
             )
         known = expected is not None and any(one.reading is not None for one in judged)
         return LoaderCheck(
-            diagnoses=tuple(sorted(found, key=lambda one: -one.share)),
+            mistakes=tuple(sorted(found, key=lambda one: -one.share)),
             notes=tuple(notes),
             box_format=str(expected) if known else "",
             label_encoding=encoding,
@@ -297,7 +287,7 @@ class TargetChecker:
         puzzling: Sequence[ComparedSample],
         expected: BoxInterpretation | None,
         total: int,
-    ) -> Iterator[Diagnosis]:
+    ) -> Iterator[Mistake]:
         """Looks for the images whose labels the boxes are."""
         if not puzzling or expected is None:
             return
@@ -324,15 +314,13 @@ class TargetChecker:
                 foreign.append(one)
         if len(foreign) >= max(2, len(compared) / 2):
             share = len(foreign) / len(compared) * len(puzzling) / total
-            yield Diagnosis(
-                "shuffled-labels",
+            yield Mistake(
                 f"The boxes of {percent(share)} of the samples are those of other "
                 "images.",
-                "Look for a list that is sorted or filtered apart from the other, or "
-                "labels that are looked up by the wrong index.",
-                share,
                 positions(foreign),
-                {"samples": len(foreign), "compared": len(compared)},
+                figures={"samples": len(foreign), "compared": len(compared)},
+                rule=rules.SHUFFLED_LABELS,
+                share=share,
             )
 
     def _crowd_boxes(self) -> list[NDArray[np.float64]] | None:
@@ -343,7 +331,7 @@ class TargetChecker:
         ends = np.searchsorted(self.crowds.image, np.arange(1, len(self.labeled)))
         return np.split(corners(self.crowds.box, "xywh") / size, ends)
 
-    def _coverage(self, excused: int | None) -> tuple[list[Diagnosis], list[str]]:
+    def _coverage(self, excused: int | None) -> tuple[list[Mistake], list[str]]:
         count = len(self.labeled)
         position = np.array([one.sample.position for one in self._held], np.int64)
         searched = np.array(self._searched, bool)
@@ -361,7 +349,7 @@ class TargetChecker:
     def _is_torchvision(judged: Sequence[ComparedSample]) -> bool:
         return judged[0].sample.sample.container == "torchvision"
 
-    def _lost(self, held: Sequence[ComparedSample]) -> Iterator[Diagnosis]:
+    def _lost(self, held: Sequence[ComparedSample]) -> Iterator[Mistake]:
         """Labels without a box, in samples whose boxes are understood."""
         lost, kept, whole = [], [], 0
         for one in held:
@@ -386,17 +374,15 @@ class TargetChecker:
         stayed = np.concatenate(kept) if kept else np.zeros(0, np.int64)
         total = len(gone) + len(stayed)
         images = np.unique(self.labeled.objects.image[gone])
-        yield Diagnosis(
-            "lost-labels",
+        yield Mistake(
             f"{len(gone):,} of {total:,} labels ({percent(len(gone) / total)}) in "
             f"{len(images):,} images are lost"
             f"{self._what_is_lost(gone, stayed, whole)}.",
-            "Look for filters by class or size, and for boxes that are dropped or "
-            "written over.",
-            len(gone) / total,
             images,
-            {"labels": len(gone), "empty_images": whole},
-            objects=gone,
+            gone,
+            figures={"labels": len(gone), "empty_images": whole},
+            rule=rules.LOST_LABELS,
+            share=len(gone) / total,
         )
 
     def _what_is_lost(
@@ -420,7 +406,7 @@ class TargetChecker:
             return ": those of whole images"
         return ""
 
-    def _classes(self, judged: Sequence[ComparedSample]) -> tuple[list[Diagnosis], str]:
+    def _classes(self, judged: Sequence[ComparedSample]) -> tuple[list[Mistake], str]:
         values, truth, images = [], [], []
         category = self.labeled.objects.category
         for one in judged:
@@ -450,7 +436,7 @@ class TargetChecker:
 
     def _unknown(
         self, unknown: Sequence[ComparedSample], judged: int
-    ) -> Iterator[Diagnosis]:
+    ) -> Iterator[Mistake]:
         """Boxes that are no labels of any image, in any way of writing them."""
         if not is_more_than_few(len(unknown), judged):
             return
@@ -458,17 +444,16 @@ class TargetChecker:
         sentence = _disagreeing(len(unknown), self._count)
         if broken:
             sentence += f" Those of {broken:,} hold numbers that are not finite."
-        yield Diagnosis(
-            name="unknown-boxes",
-            sentence=sentence,
-            advice="Draw some of them over their images.",
-            share=len(unknown) / judged,
-            images=positions(unknown),
+        yield Mistake(
+            sentence,
+            positions(unknown),
             figures={"samples": len(unknown), "not_finite": broken},
+            rule=rules.UNKNOWN_BOXES,
+            share=len(unknown) / judged,
         )
 
     def _notes(
-        self, wrong: Sequence[ComparedSample], found: Sequence[Diagnosis]
+        self, wrong: Sequence[ComparedSample], found: Sequence[Mistake]
     ) -> Iterator[str]:
         altered = sum(one.sample.pixels == "altered" for one in wrong)
         if altered:
@@ -477,11 +462,11 @@ class TargetChecker:
                 "than flips, turns and resizing: their boxes cannot be held against "
                 "the labels; switch such augmentation off for this."
             )
-        named = {one.name for one in found}
+        named = {one.rule for one in found}
         unexplained = sum(
             one.reading is None and one.sample.pixels != "altered" for one in wrong
         )
-        if unexplained and not named & {"shuffled-labels", "unknown-boxes"}:
+        if unexplained and not named & {rules.SHUFFLED_LABELS, rules.UNKNOWN_BOXES}:
             yield _disagreeing(unexplained, self._count)
         if self._holder.unknown_ids:
             yield (

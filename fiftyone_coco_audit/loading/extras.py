@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.box_formats import corners
+from fiftyone_coco_audit.findings import Rule
+from fiftyone_coco_audit.loading import rules
 from fiftyone_coco_audit.loading.geometry import BoxInterpretation, overlaps
 from fiftyone_coco_audit.loading.interpretation import ComparedSample, positions
 from fiftyone_coco_audit.loading.matching import match_boxes
-from fiftyone_coco_audit.loading.mistakes import Diagnosis, is_more_than_few
+from fiftyone_coco_audit.loading.mistakes import Mistake, is_more_than_few
 from fiftyone_coco_audit.wording import counted
 
 Boxes = NDArray[np.float64]
@@ -21,7 +23,7 @@ def find_extras(
     held: Sequence[ComparedSample],
     expected: BoxInterpretation | None,
     crowds: Sequence[Boxes] | None,
-) -> Iterator[Diagnosis]:
+) -> Iterator[Mistake]:
     """Names boxes that a loader gives and no label has.
 
     Args:
@@ -52,78 +54,66 @@ def find_extras(
             crowd = overlaps(left, known, one.tolerance).max(axis=1) >= 0.5
         of_crowds.append((one, int(crowd.sum())))
         unknown.append((one, int((~crowd).sum())))
-    for name, found in (
-        ("repeated-boxes", twice),
-        ("crowds-as-objects", of_crowds),
-        ("extra-boxes", unknown),
+    for rule, found in (
+        (rules.REPEATED_BOXES, twice),
+        (rules.CROWDS_AS_OBJECTS, of_crowds),
+        (rules.EXTRA_BOXES, unknown),
     ):
         cases = [(one, number) for one, number in found if number]
         # One crowd is no chance, but a box more may be rounded too far
-        if name == "extra-boxes" and not is_more_than_few(len(cases), len(held)):
+        if rule is rules.EXTRA_BOXES and not is_more_than_few(len(cases), len(held)):
             continue
         if cases:
-            yield _diagnosis(name, cases, len(held))
+            yield _mistake(rule, cases, len(held))
 
 
-_EXTRAS = {
-    "repeated-boxes": (
-        "{boxes} in {samples} {are} there more than once.",
-        "Look for labels that are read, joined or appended twice.",
+_MESSAGES = {
+    rules.REPEATED_BOXES: "{boxes} in {samples} {are} delivered more than once.",
+    rules.CROWDS_AS_OBJECTS: (
+        "{boxes} in {samples} {are} those of crowd regions, which are not objects."
     ),
-    "crowds-as-objects": (
-        "{boxes} in {samples} {are} those of crowd regions, which are no objects.",
-        "Leave out what has iscrowd=1, as torchvision, detectron2 and DETR do.",
+    rules.EXTRA_BOXES: (
+        "{boxes} in {samples} {are} not labels of their images, though the others are."
     ),
-    "extra-boxes": (
-        "{boxes} in {samples} {are} not labels of their images, though the others are.",
-        "Look for boxes that are kept from another image, or added by an augmentation.",
-    ),
-    "boxes-without-size": (
-        "{boxes} in {samples} {have} a width or height of 0; torchvision's detectors "
-        "stop at such boxes.",
-        "Drop boxes without an area, and look for rounding to whole pixels.",
-    ),
+    rules.NO_SIZE: "{boxes} in {samples} {have} a width or height of 0.",
 }
 
 
-def _diagnosis(
-    name: str, cases: Sequence[tuple[ComparedSample, int]], total: int
-) -> Diagnosis:
+def _mistake(
+    rule: Rule, cases: Sequence[tuple[ComparedSample, int]], total: int
+) -> Mistake:
     number = sum(count for _, count in cases)
-    sentence, advice = _EXTRAS[name]
     one = number == 1
-    return Diagnosis(
-        name,
-        sentence.format(
+    return Mistake(
+        _MESSAGES[rule].format(
             boxes=counted(number, "box"),
             samples=f"{len(cases):,} of {total:,} samples",
             are="is" if one else "are",
             have="has" if one else "have",
         ),
-        advice,
-        len(cases) / total,
         positions(case for case, _ in cases),
-        {"boxes": number, "samples": len(cases)},
+        figures={"boxes": number, "samples": len(cases)},
+        rule=rule,
+        share=len(cases) / total,
     )
 
 
-def _of_no_shape(held: Sequence[ComparedSample]) -> Iterator[Diagnosis]:
+def _of_no_shape(held: Sequence[ComparedSample]) -> Iterator[Mistake]:
     flat = [one for one in held if one.sample.sample.flat]
     if flat:
-        yield Diagnosis(
-            "flat-boxes",
+        yield Mistake(
             f"{len(flat):,} of {len(held):,} samples have no objects and boxes of "
-            "shape (0,), at which torchvision's detectors stop.",
-            "Give boxes of shape (0, 4): boxes.reshape(-1, 4).",
-            len(flat) / len(held),
+            "shape (0,).",
             positions(flat),
-            {"samples": len(flat)},
+            figures={"samples": len(flat)},
+            rule=rules.FLAT_BOXES,
+            share=len(flat) / len(held),
         )
 
 
 def _of_no_size(
     held: Sequence[ComparedSample], expected: BoxInterpretation
-) -> Iterator[Diagnosis]:
+) -> Iterator[Mistake]:
     cases = []
     for one in held:
         if one.reading not in (None, expected) or one.sample.pixels == "altered":
@@ -135,7 +125,7 @@ def _of_no_size(
         if none.any():
             cases.append((one, int(none.any(axis=1).sum())))
     if cases:
-        yield _diagnosis("boxes-without-size", cases, len(held))
+        yield _mistake(rules.NO_SIZE, cases, len(held))
 
 
 def _apart(one: ComparedSample) -> tuple[Boxes, int]:

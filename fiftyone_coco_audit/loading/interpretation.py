@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.box_formats import corners
+from fiftyone_coco_audit.findings import Rule
+from fiftyone_coco_audit.loading import rules
 from fiftyone_coco_audit.loading.geometry import (
     MOTIONS,
     RIGHT,
@@ -21,7 +23,7 @@ from fiftyone_coco_audit.loading.geometry import (
     interpretations,
     overlaps,
 )
-from fiftyone_coco_audit.loading.mistakes import Diagnosis
+from fiftyone_coco_audit.loading.mistakes import Mistake
 from fiftyone_coco_audit.loading.sample_matching import MatchedSample
 
 #: Mean overlap from which boxes agree with the labels; small ones lose by rounding
@@ -116,7 +118,7 @@ class ComparedSample:
 
 def find_misread_boxes(
     wrong: Sequence[ComparedSample], expected: BoxInterpretation | None, total: int
-) -> Iterator[Diagnosis]:
+) -> Iterator[Mistake]:
     """Lets samples vote for what explains their boxes, and names it.
 
     Args:
@@ -134,7 +136,7 @@ def find_misread_boxes(
     options = sorted(
         interpretations(), key=lambda option: _deviations(option, expected)
     )
-    reasons: dict[str, list[tuple[ComparedSample, BoxInterpretation]]] = {}
+    reasons: dict[Rule, list[tuple[ComparedSample, BoxInterpretation]]] = {}
     left = list(wrong)
     fits: dict[int, list[float]] = {}
     while left:
@@ -154,10 +156,10 @@ def find_misread_boxes(
             continue
         for one in explained:
             one.reading, one.boxes = option, one.fit(option)[1]
-            for name in _names(option, expected, one):
-                reasons.setdefault(name, []).append((one, option))
-    for name, cases in reasons.items():
-        yield _geometry_diagnosis(name, cases, expected, total)
+            for rule in _rules(option, expected, one):
+                reasons.setdefault(rule, []).append((one, option))
+    for rule, cases in reasons.items():
+        yield _mistake(rule, cases, expected, total)
 
 
 def _elected(
@@ -192,67 +194,49 @@ def _deviations(
     )
 
 
-def _names(
+def _rules(
     option: BoxInterpretation, expected: BoxInterpretation, one: ComparedSample
-) -> Iterator[str]:
+) -> Iterator[Rule]:
     if option.box_format != expected.box_format:
-        yield "wrong-box-format"
+        yield rules.BOX_FORMAT
     if option.swapped:
-        yield "swapped-x-y"
+        yield rules.SWAPPED_XY
     elif option.space == SWAPPED_SIZE:
-        yield "swapped-size"
+        yield rules.SWAPPED_SIZE
     if option.space in RIGHT and option.space != expected.space:
-        yield "wrong-box-unit"
+        yield rules.BOX_UNIT
     elif option.space.endswith("without padding"):
-        yield "padding-forgotten"
+        yield rules.PADDING_FORGOTTEN
     elif option.space not in (*RIGHT, SWAPPED_SIZE):
-        yield "wrong-box-scale"
+        yield rules.BOX_SCALE
     if option.motion == "as in the file":
-        yield "exif-ignored" if one.sample.orientation > 1 else "image-turned-alone"
+        turned = one.sample.orientation > 1
+        yield rules.EXIF_IGNORED if turned else rules.IMAGE_TURNED
     elif option.motion != "with the image":
-        yield "boxes-turned-alone"
+        yield rules.BOXES_TURNED
 
 
-_GEOMETRY: Mapping[str, tuple[str, str]] = {
-    "wrong-box-format": (
-        "The boxes of {samples} are {found} where {expected} is meant.",
-        "Convert them, or tell the loader what they are.",
+_MESSAGES: Mapping[Rule, str] = {
+    rules.BOX_FORMAT: (
+        "The boxes of {samples} are {found} where {expected} is expected."
     ),
-    "swapped-x-y": (
-        "The boxes of {samples} have y before x.",
-        "Swap the coordinates: sizes of arrays are (height, width), points are (x, y).",
+    rules.SWAPPED_XY: "The boxes of {samples} have y before x.",
+    rules.SWAPPED_SIZE: (
+        "In the boxes of {samples}, x is divided by the height and y by the width."
     ),
-    "swapped-size": (
-        "In the boxes of {samples}, x is divided by the height and y by the width.",
-        "Swap the two: sizes of arrays are (height, width), points are (x, y).",
+    rules.BOX_UNIT: "The boxes of {samples} are {unit} where {meant} are expected.",
+    rules.PADDING_FORGOTTEN: (
+        "The boxes of {samples} are not moved by the padding of their images."
     ),
-    "wrong-box-unit": (
-        "The boxes of {samples} are {unit} where {meant} are meant.",
-        "Multiply by, or divide by, width and height of the image, once.",
-    ),
-    "padding-forgotten": (
-        "The boxes of {samples} are not moved by the padding of their images.",
-        "Add what is padded at the left and the top.",
-    ),
-    "wrong-box-scale": (
+    rules.BOX_SCALE: (
         "The boxes of {samples} are {factor} times as large as in their images"
-        "{because}.",
-        "Multiply boxes by what their image is resized by, once.",
+        "{because}."
     ),
-    "exif-ignored": (
-        "{samples} are turned otherwise than their boxes, by the EXIF orientation of "
-        "their files.",
-        "Turn images when they are read (ImageOps.exif_transpose, or cv2.imread "
-        "without IMREAD_IGNORE_ORIENTATION), if the labels are for upright images.",
+    rules.EXIF_IGNORED: (
+        "{samples} are not turned as the EXIF orientation of their files says."
     ),
-    "image-turned-alone": (
-        "{samples} are flipped or turned, and their boxes are not.",
-        "Give boxes and image to the same call of the transform.",
-    ),
-    "boxes-turned-alone": (
-        "The boxes of {samples} are flipped, and their images are not.",
-        "Give boxes and image to the same call of the transform.",
-    ),
+    rules.IMAGE_TURNED: "{samples} are flipped or turned, and their boxes are not.",
+    rules.BOXES_TURNED: "The boxes of {samples} are flipped, and their images are not.",
 }
 
 _BECAUSE = {
@@ -268,29 +252,27 @@ _BECAUSE = {
 }
 
 
-def _geometry_diagnosis(
-    name: str,
+def _mistake(
+    rule: Rule,
     cases: Sequence[tuple[ComparedSample, BoxInterpretation]],
     expected: BoxInterpretation,
     total: int,
-) -> Diagnosis:
+) -> Mistake:
     share = len(cases) / total
-    sentence, advice = _GEOMETRY[name]
     reading = cases[0][1]
     samples = f"{len(cases):,} of {total:,} samples"
-    if name.startswith(("exif", "image")):
+    if rule in (rules.EXIF_IGNORED, rules.IMAGE_TURNED):
         samples = f"{len(cases):,} of {total:,} images"
     figures: dict[str, float | int | str] = {"samples": len(cases)}
     factor = ""
-    if name == "wrong-box-scale":
+    if rule is rules.BOX_SCALE:
         x, y = np.median(
             [_factor(one, option, expected) for one, option in cases], axis=0
         )
         figures |= {"factor_x": float(x), "factor_y": float(y)}
         factor = f"{x:.3g}" if abs(x / y - 1) < 0.02 else f"{x:.3g} (x) and {y:.3g} (y)"
-    return Diagnosis(
-        name,
-        sentence.format(
+    return Mistake(
+        _MESSAGES[rule].format(
             samples=samples,
             found=reading.box_format,
             expected=expected.box_format,
@@ -299,10 +281,10 @@ def _geometry_diagnosis(
             factor=factor,
             because=_BECAUSE.get(reading.space, ""),
         ),
-        advice,
-        share,
         positions([one for one, _ in cases]),
-        figures,
+        figures=figures,
+        rule=rule,
+        share=share,
     )
 
 

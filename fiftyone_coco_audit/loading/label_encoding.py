@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.loading.mistakes import Diagnosis
+from fiftyone_coco_audit.findings import Rule
+from fiftyone_coco_audit.loading import rules
+from fiftyone_coco_audit.loading.mistakes import Mistake
 from fiftyone_coco_audit.wording import listed, percent, quoted
 
 #: Share of labels that must be so for a way of writing classes to be the loader's
@@ -25,7 +27,7 @@ def diagnose_classes(
     classes: Sequence[str],
     category_ids: Sequence[int] | None = None,
     first_label: int | None = None,
-) -> tuple[list[Diagnosis], str]:
+) -> tuple[list[Mistake], str]:
     """Finds out how a loader writes classes, and whether it confuses them.
 
     Positions from 0, positions from 1 (as of torchvision's detectors, of which 0 is
@@ -47,7 +49,7 @@ def diagnose_classes(
     is_name = np.array([isinstance(value, str) for value in values], bool)
     if is_name.any() and not is_name.all():
         return [_of_two_kinds(is_name, images)], ""
-    found: list[Diagnosis] = []
+    found: list[Mistake] = []
     whose = "the labels"
     if is_name.all():
         names = [str(value) for value in values]
@@ -95,12 +97,11 @@ def diagnose_classes(
 
 def _of_shift(
     shift: int, base: str, first: int, name: str, images: NDArray[np.int64]
-) -> Diagnosis:
+) -> Mistake:
     by = "one more" if shift > 0 else "one less"
-    return _diagnosis(
-        "shifted-classes",
+    return _mistake(
+        rules.SHIFTED_CLASSES,
         f"All labels are {by} than meant ({base}): {quoted(name)} is {first + shift}.",
-        "Look for a background class that is counted on one side only.",
         np.ones(len(images), bool),
         images,
         {"shift": shift},
@@ -109,12 +110,11 @@ def _of_shift(
 
 def _of_no_order(
     wrong: NDArray[np.bool_], images: NDArray[np.int64], whose: str
-) -> Diagnosis:
-    return _diagnosis(
-        "mixed-classes",
+) -> Mistake:
+    return _mistake(
+        rules.MIXED_CLASSES,
         f"{percent(wrong.mean())} of {whose} have the class of another object, in no "
         "order.",
-        "Look for boxes and labels that are filtered or sorted apart.",
         wrong,
         images,
         {},
@@ -129,14 +129,13 @@ def _codes_of(names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]
     )
 
 
-def _of_two_kinds(is_name: NDArray[np.bool_], images: NDArray[np.int64]) -> Diagnosis:
+def _of_two_kinds(is_name: NDArray[np.bool_], images: NDArray[np.int64]) -> Mistake:
     rarer = is_name if is_name.mean() <= 0.5 else ~is_name
     some, others = ("names", "numbers") if rarer is is_name else ("numbers", "names")
-    return _diagnosis(
-        "mixed-label-kinds",
+    return _mistake(
+        rules.MIXED_LABEL_KINDS,
         f"{percent(rarer.mean())} of the labels are {some}, the others {others}: the "
         "classes cannot be held against those of the dataset.",
-        "Let the loader write all of them in one way.",
         rarer,
         images,
         {"names": int(is_name.sum()), "numbers": int((~is_name).sum())},
@@ -149,7 +148,7 @@ def _of_unknown_names(
     truth: NDArray[np.int64],
     images: NDArray[np.int64],
     classes: Sequence[str],
-) -> Diagnosis:
+) -> Mistake:
     """Names of classes that the dataset does not have, the most frequent first."""
     pairs = Counter(
         (names[row], int(truth[row])) for row in np.flatnonzero(foreign).tolist()
@@ -160,11 +159,10 @@ def _of_unknown_names(
     told = listed(
         [f"{quoted(one)} where it is {quoted(other)}" for one, other in meant.items()]
     )
-    return _diagnosis(
-        "unknown-classes",
+    return _mistake(
+        rules.UNKNOWN_CLASSES,
         f"{percent(foreign.mean())} of the labels have names that are no classes of "
         f"the dataset: {told}.",
-        "Let the loader and the dataset take their classes from the same list.",
         foreign,
         images,
         meant,
@@ -216,14 +214,13 @@ def _of_ids(
     images: NDArray[np.int64],
     first_label: int,
     shift: int,
-) -> Diagnosis:
+) -> Mistake:
     worst = int(given.argmax())
     less = ", less 1," if shift else ""
-    return _diagnosis(
-        "category-ids",
+    return _mistake(
+        rules.CATEGORY_IDS,
         f"The labels are the category ids of the file{less} where positions from "
         f"{first_label} are meant: {quoted(classes[truth[worst]])} is {given[worst]}.",
-        "Map each category id to its position among the classes.",
         np.ones(len(given), bool),
         images,
         {"largest_label": int(given[worst])},
@@ -259,7 +256,7 @@ def _permuted(
     wrong: NDArray[np.bool_],
     images: NDArray[np.int64],
     whose: str,
-) -> Diagnosis:
+) -> Mistake:
     name_of = dict(zip(codes.tolist(), classes, strict=True))
     changed: dict[str, str] = {}
     for row in np.unique(truth[wrong]).tolist():
@@ -278,30 +275,27 @@ def _permuted(
         classes[in_alphabet[one]] == other for one, other in changed.items()
     )
     by_name = ", as if the classes were sorted by name" if is_sorted else ""
-    return _diagnosis(
-        "permuted-classes",
+    return _mistake(
+        rules.PERMUTED_CLASSES,
         f"{percent(wrong.mean())} of {whose} have another class{by_name}: "
         f"{', '.join(shown)}{more}.",
-        "Let the loader and the dataset take their classes from the same list.",
         wrong,
         images,
         changed,
     )
 
 
-def _diagnosis(
-    name: str,
-    sentence: str,
-    advice: str,
+def _mistake(
+    rule: Rule,
+    message: str,
     wrong: NDArray[np.bool_],
     images: NDArray[np.int64],
     figures: dict[str, str] | dict[str, int],
-) -> Diagnosis:
-    return Diagnosis(
-        name,
-        sentence,
-        advice,
-        float(wrong.mean()),
+) -> Mistake:
+    return Mistake(
+        message,
         np.unique(images[wrong]),
-        dict(figures),
+        figures=dict(figures),
+        rule=rule,
+        share=float(wrong.mean()),
     )

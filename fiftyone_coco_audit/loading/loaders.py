@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import count
 from time import perf_counter, thread_time
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.display import TextSummary
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.findings import Finding, WithFindings
 from fiftyone_coco_audit.loading.diagnosis import LoaderCheck, TargetChecker
 from fiftyone_coco_audit.loading.failures import (
     LoaderFailure,
@@ -40,7 +41,7 @@ LAST_FAILURE = 100
 
 
 @dataclass(frozen=True, repr=False)
-class LoaderRun(TextSummary):
+class LoaderRun(WithFindings, TextSummary):
     """What a loader of the user's own gave, and how long it took.
 
     Attributes:
@@ -53,6 +54,8 @@ class LoaderRun(TextSummary):
         check: the targets, held against the labels
         complete: False if it was interrupted
         notes: sentences on what was not loaded, and why
+        findings: the mistakes of the loader with the ids of samples and labels
+        samples: the dataset or view that the loader is about
     """
 
     batch_seconds: NDArray[np.float64]
@@ -64,13 +67,15 @@ class LoaderRun(TextSummary):
     check: LoaderCheck
     complete: bool
     notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    samples: Any = None
 
     def _about(self) -> str:
         samples = counted(int(self.batch_samples.sum()), "sample")
         return (
             f"of {samples} in {counted(len(self.batch_seconds), 'batch')}: "
             f"{counted(len(self.failures), 'failure')}, "
-            f"{counted(len(self.check.diagnoses), 'mistake')}"
+            f"{counted(len(self.check.mistakes), 'mistake')}"
         )
 
     def sentences(self) -> list[str]:
@@ -124,6 +129,7 @@ class LoaderRun(TextSummary):
             else {},
             "failures": [vars(failure) for failure in self.failures],
             "check": self.check.to_dict(),
+            "findings": [asdict(finding) for finding in self.findings],
             "complete": self.complete,
             "notes": list(self.notes),
             "sentences": self.sentences(),

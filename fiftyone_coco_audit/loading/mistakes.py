@@ -1,14 +1,10 @@
-"""What a mistake of a loader is called, and how it is told."""
+"""A mistake of a loader: a rule, and the evidence for it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fiftyone_coco_audit.display import ShortRepr
+from fiftyone_coco_audit.findings import Evidence, Rule
 from fiftyone_coco_audit.wording import counted
 
 #: The share of samples up to which something may be chance
@@ -22,30 +18,28 @@ def is_more_than_few(number: int, total: int) -> bool:
     return number > max(FEW * total, LEAST)
 
 
-@dataclass(frozen=True, repr=False)
-class Diagnosis(ShortRepr):
-    """A mistake that a loader makes.
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Mistake(Evidence):
+    """Evidence of a mistake that a loader makes.
 
     Attributes:
-        name: a short name in kebab case
-        sentence: what is wrong, with the figure that shows it
-        advice: what to do
+        rule: the rule of the mistake
         share: the share of samples concerned; of labels, where it is about these
-        images: positions of the images concerned
-        figures: the numbers behind the sentence, by name
-        objects: rows of the objects concerned, where these are known
     """
 
-    name: str
-    sentence: str
-    advice: str
+    rule: Rule
     share: float
-    images: NDArray[np.int64]
-    figures: Mapping[str, float | int | str] = field(default_factory=dict)
-    objects: NDArray[np.int64] | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the rule."""
+        return self.rule.name
 
     def _about(self) -> str:
-        return f"{self.name}: {counted(len(self.images), 'image')}"
+        images = 0 if self.images is None else len(self.images)
+        return f"{self.rule.code} {self.name}: {counted(images, 'image')}"
 
     def __str__(self) -> str:
-        return f"{self.sentence} {self.advice}"
+        severity = self.severity or self.rule.severity
+        advice = self.advice or self.rule.advice
+        return f"{self.rule.code} {severity}: {self.message} {advice}"

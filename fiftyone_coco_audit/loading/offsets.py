@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.loading import rules
 from fiftyone_coco_audit.loading.geometry import BoxInterpretation, interpret_boxes
 from fiftyone_coco_audit.loading.interpretation import (
     LEAST_BOXES,
@@ -15,7 +16,7 @@ from fiftyone_coco_audit.loading.interpretation import (
     ComparedSample,
     positions,
 )
-from fiftyone_coco_audit.loading.mistakes import Diagnosis, is_more_than_few
+from fiftyone_coco_audit.loading.mistakes import Mistake, is_more_than_few
 from fiftyone_coco_audit.loading.pictures import UNTURNED
 
 #: Pixels that an offset must have where images are as large as in their files
@@ -49,7 +50,7 @@ class _Offset:
 
 def find_offsets(
     samples: Sequence[ComparedSample], expected: BoxInterpretation, total: int
-) -> tuple[list[Diagnosis], list[ComparedSample]]:
+) -> tuple[list[Mistake], list[ComparedSample]]:
     """Finds the pixels that many boxes are off by.
 
     Args:
@@ -82,15 +83,13 @@ def find_offsets(
     for one in chosen:
         one.held.reading, one.held.boxes = expected, one.boxes
     held = [one.held for one in chosen]
-    found = Diagnosis(
-        "offset-boxes",
+    found = Mistake(
         f"The boxes of {len(held):,} of {total:,} samples are off by {x:+.1f} px in x "
         f"and {y:+.1f} px in y{whose}.",
-        "Look for a border, a crop or padding that is counted on one side only, and "
-        "for pixels that are numbered from 1.",
-        len(held) / total,
         positions(held),
-        {"samples": len(held), "offset_x": x, "offset_y": y},
+        figures={"samples": len(held), "offset_x": x, "offset_y": y},
+        rule=rules.OFFSET,
+        share=len(held) / total,
     )
     return [found], held
 
@@ -111,7 +110,7 @@ def _offset_of(one: ComparedSample, expected: BoxInterpretation) -> Iterator[_Of
     turned = (way[::-1] if transpose else way) * [1 - 2 * flip_x, 1 - 2 * flip_y]
     exact = canvas.delivered == canvas.size
     padding = np.array(canvas.place[:2])
-    # Boxes that are not moved by the padding have a diagnosis of their own
+    # Boxes that are not moved by the padding have a rule of their own
     forgotten = padding.any() and (np.abs(turned + padding) <= ROUNDING).all()
     if np.abs(way).max() > (_LEAST_OFFSET if exact else ROUNDING) and not forgotten:
         upright = size[::-1] if transpose else size

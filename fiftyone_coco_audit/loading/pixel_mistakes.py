@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from fiftyone_coco_audit.loading import rules
 from fiftyone_coco_audit.loading.interpretation import ComparedSample, positions
 from fiftyone_coco_audit.loading.matching import match_boxes
-from fiftyone_coco_audit.loading.mistakes import Diagnosis, is_more_than_few
-from fiftyone_coco_audit.loading.values import CUT, odd_values
+from fiftyone_coco_audit.loading.mistakes import Mistake, is_more_than_few
+from fiftyone_coco_audit.loading.values import odd_values
 from fiftyone_coco_audit.wording import percent
 
 #: The share of samples up to which strong dropouts and colors may make images unlike
@@ -20,7 +21,7 @@ _UNMOVED = 0.95
 
 def pixel_mistakes(
     held: Sequence[ComparedSample], filepaths: Sequence[str], channels: str
-) -> Iterator[Diagnosis]:
+) -> Iterator[Mistake]:
     """Names what is wrong with the pixels of images, whatever their boxes are.
 
     Args:
@@ -54,7 +55,7 @@ def changed_alone(agreeing: Sequence[ComparedSample]) -> list[ComparedSample]:
     return [] if few or not is_more_than_few(len(found), len(agreeing)) else found
 
 
-def name_changed(changed: Sequence[ComparedSample], total: int) -> Iterator[Diagnosis]:
+def name_changed(changed: Sequence[ComparedSample], total: int) -> Iterator[Mistake]:
     """Names images that were changed without their boxes.
 
     Args:
@@ -74,21 +75,20 @@ def name_changed(changed: Sequence[ComparedSample], total: int) -> Iterator[Diag
     if nowhere:
         figures["nowhere"] = nowhere
         told.append(f"in {nowhere:,} it is not found there at all")
-    yield Diagnosis(
-        "image-changed-alone",
+    yield Mistake(
         f"In at least {len(changed):,} of {total:,} samples the image was moved, "
         "rotated, cropped or replaced, and the boxes were not. Of what is seen in the "
         f"file at a place, {' and '.join(told)}.",
-        "Give boxes and image to the same call of the transform.",
-        len(changed) / total,
         positions(changed),
-        figures,
+        figures=figures,
+        rule=rules.IMAGE_CHANGED,
+        share=len(changed) / total,
     )
 
 
 def _is_changed(one: ComparedSample) -> bool:
     values = one.sample.values
-    if values is not None and values.mistake == CUT:
+    if values is not None and values.mistake is rules.CUT:
         # What is left of such an image is hardly to be seen
         return False
     if one.sample.unlike:
@@ -106,42 +106,39 @@ def _is_changed(one: ComparedSample) -> bool:
 
 def _of_other_images(
     held: Sequence[ComparedSample], filepaths: Sequence[str]
-) -> Iterator[Diagnosis]:
+) -> Iterator[Mistake]:
     other = [one for one in held if one.sample.pixels == "other"]
     if not other:
         return
     first = other[0].sample
-    yield Diagnosis(
-        "shuffled-images",
+    yield Mistake(
         f"{len(other):,} of {len(held):,} images are not those that their "
         f"ids say: as {first.sample.image_id!r} comes {filepaths[first.other]} and not "
         f"{filepaths[first.position]}.",
-        "Take the image and its id from the same record.",
-        len(other) / len(held),
         positions(other),
-        {"samples": len(other)},
+        figures={"samples": len(other)},
+        rule=rules.SHUFFLED_IMAGES,
+        share=len(other) / len(held),
     )
 
 
-def _blank(held: Sequence[ComparedSample]) -> Iterator[Diagnosis]:
+def _blank(held: Sequence[ComparedSample]) -> Iterator[Mistake]:
     blank = [one for one in held if one.sample.pixels == "blank"]
     if not blank:
         return
-    yield Diagnosis(
-        "blank-images",
+    yield Mistake(
         f"{len(blank):,} of {len(held):,} images are of one color, and "
         "their files are not.",
-        "Look for images that are normalized twice, or converted to whole numbers "
-        "after they were divided by 255.",
-        len(blank) / len(held),
         positions(blank),
-        {"samples": len(blank)},
+        figures={"samples": len(blank)},
+        rule=rules.BLANK_IMAGES,
+        share=len(blank) / len(held),
     )
 
 
 def _swapped_channels(
     held: Sequence[ComparedSample], channels: str
-) -> Iterator[Diagnosis]:
+) -> Iterator[Mistake]:
     known = [one for one in held if abs(one.sample.color) > 0.5]
     sign = 1 if channels == "rgb" else -1
     swapped = [one for one in known if sign * one.sample.color < 0]
@@ -149,14 +146,12 @@ def _swapped_channels(
         return
     got, meant = ("BGR", "RGB") if sign == 1 else ("RGB", "BGR")
     share = len(swapped) / len(known)
-    yield Diagnosis(
-        "swapped-channels",
+    yield Mistake(
         f"The channels of {percent(share)} of the images are in the order {got}, "
         f"not {meant}.",
-        "Convert what OpenCV reads by cv2.cvtColor(image, cv2.COLOR_BGR2RGB)."
-        if sign == 1
-        else "Leave out the conversion to RGB.",
-        share,
         positions(swapped),
-        {"samples": len(swapped), "compared": len(known)},
+        figures={"samples": len(swapped), "compared": len(known)},
+        advice=None if sign == 1 else "Leave out the conversion to RGB.",
+        rule=rules.SWAPPED_CHANNELS,
+        share=share,
     )

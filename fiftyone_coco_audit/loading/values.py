@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.loading.mistakes import Diagnosis, is_more_than_few
-
-CUT = "pixels-cut-to-0-and-1"
+from fiftyone_coco_audit.findings import Rule
+from fiftyone_coco_audit.loading import rules
+from fiftyone_coco_audit.loading.mistakes import Mistake, is_more_than_few
 
 #: Contrast, as a multiple of that of the file, under which floats were divided by 255
 #: more than once: once makes 0.004, and ImageNet's normalization some 0.017 of it
@@ -42,39 +42,28 @@ class Values:
         return cls(image.dtype.kind, float(image.min()), float(image.max()), contrast)
 
     @property
-    def mistake(self) -> str:
-        """The name of what is wrong with them; empty where nothing is."""
+    def mistake(self) -> Rule | None:
+        """The rule of what is wrong with them; None where nothing is."""
         if self.low == self.high:
-            return ""
+            return None
         if self.kind != "f":
-            return CUT if self.high <= 1 else ""
+            return rules.CUT if self.high <= 1 else None
         if self.contrast < _DIVIDED_TWICE:
-            return "pixels-divided-twice"
-        return "pixels-up-to-255" if self.low >= 0 and self.high > _UP_TO_255 else ""
+            return rules.DIVIDED_TWICE
+        return rules.UP_TO_255 if self.low >= 0 and self.high > _UP_TO_255 else None
 
 
-_MISTAKES = {
-    "pixels-divided-twice": (
-        "{number} of {total} images are floats that were divided by 255 twice: their "
-        "largest value is {high:.2g}.",
-        "ToTensor() and v2.ToDtype(scale=True) divide already: leave out one division.",
-    ),
-    "pixels-up-to-255": (
-        "{number} of {total} images are floats from 0 to 255.",
-        "Most models, such as torchvision's, take 0 to 1: divide by 255 once, unless "
-        "yours divides itself.",
-    ),
-    CUT: (
-        "{number} of {total} images are whole numbers of which none is above 1: what "
-        "was between 0 and 1 is lost.",
-        "Convert to floats before dividing by 255, and not back afterwards.",
-    ),
+_MESSAGES = {
+    rules.DIVIDED_TWICE: "{number} of {total} images are floats that were divided by "
+    "255 twice: their largest value is {high:.2g}.",
+    rules.UP_TO_255: "{number} of {total} images are floats from 0 to 255.",
+    rules.CUT: "{number} of {total} images are whole numbers, none of them above 1.",
 }
 
 
 def odd_values(
     values: Sequence[Values | None], images: NDArray[np.int64]
-) -> Iterator[Diagnosis]:
+) -> Iterator[Mistake]:
     """Names what is wrong with the values of images.
 
     Args:
@@ -84,17 +73,16 @@ def odd_values(
     Yields:
         the mistakes that more than a few have
     """
-    for name, (sentence, advice) in _MISTAKES.items():
-        rows = [n for n, one in enumerate(values) if one and one.mistake == name]
+    for rule, message in _MESSAGES.items():
+        rows = [n for n, one in enumerate(values) if one and one.mistake is rule]
         total = len(values)
         if not is_more_than_few(len(rows), total):
             continue
         high = float(np.median([one.high for one in values if one]))
-        yield Diagnosis(
-            name,
-            sentence.format(number=f"{len(rows):,}", total=f"{total:,}", high=high),
-            advice,
-            len(rows) / total,
+        yield Mistake(
+            message.format(number=f"{len(rows):,}", total=f"{total:,}", high=high),
             np.unique(images[rows]),
-            {"samples": len(rows), "largest_value": high},
+            figures={"samples": len(rows), "largest_value": high},
+            rule=rule,
+            share=len(rows) / total,
         )

@@ -5,6 +5,7 @@ Importing this package fills :data:`fiftyone_coco_audit.findings.RULES`.
 
 from fiftyone_coco_audit.augmentation import rules as augmentation
 from fiftyone_coco_audit.coco import rules as files
+from fiftyone_coco_audit.loading import rules as loading
 from fiftyone_coco_audit.rules import (
     anchors,
     annotations,
@@ -21,6 +22,7 @@ __all__ = [
     "classes",
     "files",
     "images",
+    "loading",
     "network_input",
     "objects",
 ]

@@ -361,12 +361,27 @@ class Swapped:
 def test_a_loader_is_held_against_the_labels(dataset):
     view = dataset.limit(5)
     checked = check_loader(view, Swapped(dataset))
-    names = [diagnosis.name for diagnosis in checked.check.diagnoses]
-    assert names, checked.sentences()
-    assert any("swap" in name for name in names)
+    found = checked["swapped-x-y"]
+    assert (found.code, found.severity) == ("CA621", "error")
+    assert checked.at_least("error") == checked.findings
+    assert checked.view("CA621").values("id") == view.values("id")
+    assert checked.to_dict()["findings"][0]["sample_ids"] == tuple(view.values("id"))
     # The same through the one function for all
     again = dry_run(view, Swapped(dataset))
-    assert [diagnosis.name for diagnosis in again.check.diagnoses] == names
+    assert again.to_frame().equals(checked.to_frame())
+
+
+def test_rules_of_loaders_are_selected_and_ignored(dataset):
+    view = dataset.limit(5)
+    ignored = check_loader(view, Swapped(dataset), ignore=["swapped-x-y"])
+    assert not ignored.findings and not ignored.check.mistakes
+    assert check_loader(view, Swapped(dataset), select="CA62").findings
+    assert not check_loader(view, Swapped(dataset), select="CA64").findings
+    for select, words in (("CA3", "audit"), ("CA601", "audit_augmentation")):
+        with pytest.raises(CocoAuditError, match=f"no rule that can run here. {words}"):
+            check_loader(view, Swapped(dataset), select=select)
+    with pytest.raises(CocoAuditError, match="check_loader"):
+        audit_augmentation(view, "rotation", select="CA621")
 
 
 def test_crowds_that_a_loader_takes_for_objects_are_named(dataset):
@@ -381,7 +396,7 @@ def test_crowds_that_a_loader_takes_for_objects_are_named(dataset):
             image, target = super().__getitem__(position)
             return image, {**target, "boxes": target["boxes"][:, [1, 0, 3, 2]]}
 
-    (found,) = check_loader(view, WithCrowds(dataset)).check.diagnoses
+    (found,) = check_loader(view, WithCrowds(dataset)).check.mistakes
     assert (found.name, found.figures["boxes"]) == ("crowds-as-objects", 5)
 
 
@@ -396,7 +411,7 @@ def test_a_loader_without_a_length_shows_its_progress(dataset, capsys):
     source = Swapped(dataset)
     for function in (check_loader, dry_run):
         checked = function(dataset.limit(5), Stream(), progress=True)
-        assert any("swap" in one.name for one in checked.check.diagnoses)
+        assert any("swap" in one.name for one in checked.check.mistakes)
         assert checked.check.num_samples == 5 and not checked.failures
         # How many there will be is not known
         told = capsys.readouterr().out
@@ -650,7 +665,7 @@ def test_arguments_about_a_loader_are_checked_before_it_is_read(dataset, wrong):
 def test_a_list_of_batches_is_a_loader(dataset):
     loader = [[Swapped(dataset)[n]] for n in range(5)]
     checked = dry_run(dataset.limit(5), loader)
-    assert any("swap" in one.name for one in checked.check.diagnoses)
+    assert any("swap" in one.name for one in checked.check.mistakes)
 
 
 def test_other_limits_of_boxes_than_those_of_the_pipeline(dataset):

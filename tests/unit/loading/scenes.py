@@ -283,11 +283,11 @@ MISTAKES = {
     ),
     "xywh is taken for xyxy": (
         changed(boxes=lambda s, _: xywh(s.boxes)),
-        "wrong-box-format",
+        "box-format-mismatch",
     ),
     "cxcywh is taken for xyxy": (
         changed(boxes=lambda s, _: cxcywh(s.boxes)),
-        "wrong-box-format",
+        "box-format-mismatch",
     ),
     "normalized is taken for pixels": (
         changed(boxes=lambda s, _: unit(s)),

@@ -144,7 +144,7 @@ def check(reader):
 
 
 def names(found):
-    return [one.name for one in found.diagnoses]
+    return [one.name for one in found.mistakes]
 
 
 @pytest.mark.real_data
@@ -153,7 +153,7 @@ def names(found):
 def test_a_changed_photo_with_unchanged_boxes_is_named(photos, change, resize):
     found = check(Reader(photos, resize, mistake=of_image(CHANGES[change])))
     assert "image-changed-alone" in names(found)
-    (one,) = [d for d in found.diagnoses if d.name == "image-changed-alone"]
+    (one,) = [d for d in found.mistakes if d.name == "image-changed-alone"]
     # Of small images, some parts are too small to be found
     assert one.share > (0.5 if resize is None else 0.15)
     assert found.num_agreeing <= found.num_compared * (1 - one.share) + 0.5

@@ -48,7 +48,7 @@ def check(reader, **options):
 
 
 def names(found):
-    return [one.name for one in found.diagnoses]
+    return [one.name for one in found.mistakes]
 
 
 @pytest.mark.parametrize(("resize", "flip"), WAYS)
@@ -100,8 +100,8 @@ def test_ignored_exif_data_are_named(turned_labels, resize):
     assert names(check(Reader(turned_labels, resize))) == []
     found = check(Reader(turned_labels, resize, read=read_as_stored))
     assert names(found) == ["exif-ignored"]
-    assert found.diagnoses[0].images.tolist() == [15, 16, 17, 18, 19]
-    assert found.diagnoses[0].share == 0.25
+    assert found.mistakes[0].images.tolist() == [15, 16, 17, 18, 19]
+    assert found.mistakes[0].share == 0.25
 
 
 def test_several_mistakes_are_all_named(labels):
@@ -120,7 +120,7 @@ def test_several_mistakes_are_all_named(labels):
         "permuted-classes",
         "swapped-channels",
         "swapped-x-y",
-        "wrong-box-format",
+        "box-format-mismatch",
     ]
 
 
@@ -130,7 +130,7 @@ def test_a_mistake_of_some_samples_is_put_down_to_these(labels):
             return scene
         return replace(scene, boxes=scene.boxes[:, [1, 0, 3, 2]])
 
-    (found,) = check(Reader(labels, "stretch", True, plant)).diagnoses
+    (found,) = check(Reader(labels, "stretch", True, plant)).mistakes
     assert found.name == "swapped-x-y"
     assert found.images.tolist() == [3, 9, 14]
     assert found.share == pytest.approx(3 / 20)
@@ -138,11 +138,11 @@ def test_a_mistake_of_some_samples_is_put_down_to_these(labels):
 
 def test_lost_labels_are_exactly_those_that_were_lost(labels):
     plant = kept(lambda scene: scene.classes != 2)
-    (found,) = check(Reader(labels, "letterbox", True, plant)).diagnoses
+    (found,) = check(Reader(labels, "letterbox", True, plant)).mistakes
     lost = np.flatnonzero(labels.objects.category == 2)
     assert found.objects.tolist() == lost.tolist()
     assert found.share == len(lost) / len(labels.objects)
-    assert "all of `mole`" in found.sentence
+    assert "all of `mole`" in found.message
 
 
 def test_small_labels_that_are_lost_are_told_by_their_size(labels):
@@ -152,28 +152,28 @@ def test_small_labels_that_are_lost_are_told_by_their_size(labels):
     def large(scene):
         return side[labels.objects.image == scene.position] > limit
 
-    (found,) = check(Reader(labels, mistake=kept(large))).diagnoses
+    (found,) = check(Reader(labels, mistake=kept(large))).mistakes
     assert found.name == "lost-labels"
-    assert f"smaller than some {side[side <= limit].max():.0f} px" in found.sentence
+    assert f"smaller than some {side[side <= limit].max():.0f} px" in found.message
 
 
 @pytest.mark.parametrize("factor", [0.5, 3])
 def test_the_factor_is_measured(labels, factor):
     plant = changed(boxes=lambda scene, _: factor * scene.boxes)
-    (found,) = check(Reader(labels, "letterbox", False, plant)).diagnoses
+    (found,) = check(Reader(labels, "letterbox", False, plant)).mistakes
     assert found.figures["factor_x"] == pytest.approx(factor, rel=1e-3)
     assert found.figures["factor_y"] == pytest.approx(factor, rel=1e-3)
 
 
 def test_the_permutation_is_told(labels):
     plant = changed(classes=lambda scene, _: scenes.PERMUTATION[scene.classes])
-    (found,) = check(Reader(labels, mistake=plant)).diagnoses
+    (found,) = check(Reader(labels, mistake=plant)).mistakes
     assert dict(found.figures) == {"ant": "cat", "cat": "ant"}
     wrong = np.isin(labels.objects.category, [1, 3]).mean()
     assert found.share == pytest.approx(wrong, abs=0.1)
     plant = changed(classes=lambda scene, _: scenes.ALPHABETICAL[scene.classes])
-    (found,) = check(Reader(labels, mistake=plant)).diagnoses
-    assert "as if the classes were sorted by name" in found.sentence
+    (found,) = check(Reader(labels, mistake=plant)).mistakes
+    assert "as if the classes were sorted by name" in found.message
 
 
 @pytest.mark.parametrize(
@@ -198,11 +198,9 @@ def test_ids_of_classes_less_one_are_named(labels):
         ids = np.array(CATEGORY_IDS)[scene.classes] - 1
         return {**scenes.dictionary(scene), "labels": ids}
 
-    (found,) = check(Reader(labels, pack=pack)).diagnoses
+    (found,) = check(Reader(labels, pack=pack)).mistakes
     assert found.name == "shifted-classes"
-    assert found.sentence.startswith(
-        "All labels are one less than meant (category ids)"
-    )
+    assert found.message.startswith("All labels are one less than meant (category ids)")
 
 
 def test_without_ids_images_are_recognized_in_any_order(labels):
@@ -251,9 +249,9 @@ def test_a_loader_may_be_meant_to_give_bgr(labels):
 def test_the_format_that_is_meant_may_be_said(labels):
     reader = Reader(labels, pack=scenes.pair)
     assert names(check(reader, box_format="xywh")) == []
-    assert names(check(reader, box_format="xyxy")) == ["wrong-box-format"]
-    both = ["wrong-box-format", "wrong-box-unit"]
-    assert names(check(reader, box_format="cxcywh normalized")) == both
+    assert names(check(reader, box_format="xyxy")) == ["box-format-mismatch"]
+    both = ["box-format-mismatch", "wrong-box-unit"]
+    assert names(check(reader, box_format="cxcywh normalised")) == both
 
 
 def test_unknown_ids_are_counted_and_images_recognized_all_the_same(labels):
@@ -266,7 +264,7 @@ def test_unknown_ids_are_counted_and_images_recognized_all_the_same(labels):
 
 
 def test_no_samples_no_labels_no_boxes(labels, tmp_path):
-    assert TargetChecker(labels).result().diagnoses == ()
+    assert TargetChecker(labels).result().mistakes == ()
     empty = replace(
         labels, objects=labels.objects.rows(np.zeros(0, np.int64)), tight_box=None
     )
@@ -274,7 +272,7 @@ def test_no_samples_no_labels_no_boxes(labels, tmp_path):
     assert (names(found), found.notes, found.num_compared) == ([], (), 0)
     found = check(Reader(labels, mistake=kept(lambda s: np.zeros(len(s.boxes), bool))))
     assert names(found) == ["lost-labels"]
-    assert found.diagnoses[0].share == 1
+    assert found.mistakes[0].share == 1
 
 
 @pytest.mark.parametrize("broken", [False, True])
@@ -291,7 +289,7 @@ def test_boxes_of_no_known_kind_are_named(labels, broken, step):
 
     found = check(Reader(labels, mistake=plant))
     assert names(found)[0] == "unknown-boxes"
-    (first, *_) = found.diagnoses
+    (first, *_) = found.mistakes
     assert first.share == 1 / step
     assert first.figures["not_finite"] == (len(labels) / step if broken else 0)
     assert "agree with them" not in " ".join(found.sentences())
@@ -433,10 +431,10 @@ def renamed(names_of):
 
 def test_names_that_the_dataset_does_not_have_are_named(labels):
     pack = renamed(lambda name: {"ant": "Ant", "cat": "kitten"}.get(name, name))
-    (found,) = check(Reader(labels, pack=pack)).diagnoses
+    (found,) = check(Reader(labels, pack=pack)).mistakes
     assert found.name == "unknown-classes"
     assert dict(found.figures) == {"Ant": "ant", "kitten": "cat"}
-    assert "`Ant` where it is `ant`" in found.sentence
+    assert "`Ant` where it is `ant`" in found.message
     wrong = np.isin(labels.objects.category, [1, 3]).mean()
     assert found.share == pytest.approx(wrong, abs=0.1)
 
@@ -444,7 +442,7 @@ def test_names_that_the_dataset_does_not_have_are_named(labels):
 def test_names_that_are_all_unknown_are_not_shifted(labels):
     found = check(Reader(labels, pack=renamed(lambda name: f"my {name}")))
     assert names(found) == ["unknown-classes"]
-    assert found.diagnoses[0].share == 1
+    assert found.mistakes[0].share == 1
     assert found.label_encoding == ""
 
 
@@ -454,8 +452,8 @@ def test_names_of_the_next_class_are_permuted_not_shifted(labels):
     )
     found = check(Reader(labels, pack=renamed(following.get)))
     assert sorted(names(found)) == ["permuted-classes", "unknown-classes"]
-    permuted = next(one for one in found.diagnoses if one.name == "permuted-classes")
-    assert permuted.sentence.startswith("100% of the other labels")
+    permuted = next(one for one in found.mistakes if one.name == "permuted-classes")
+    assert permuted.message.startswith("100% of the other labels")
 
 
 def test_names_in_some_samples_and_numbers_in_others_are_told(labels):
@@ -463,10 +461,10 @@ def test_names_in_some_samples_and_numbers_in_others_are_told(labels):
         image, boxes, given = scenes.pair(scene)
         return image, boxes, scene.classes if scene.position % 4 else given
 
-    (found,) = check(Reader(labels, pack=pack)).diagnoses
+    (found,) = check(Reader(labels, pack=pack)).mistakes
     assert found.name == "mixed-label-kinds"
     assert 0.1 < found.share < 0.5
-    assert "names, the others numbers" in found.sentence
+    assert "names, the others numbers" in found.message
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -506,8 +504,8 @@ def test_blank_images_are_named(labels):
 
     found = check(Reader(labels, pack=pack))
     assert names(found) == ["blank-images"]
-    assert found.diagnoses[0].figures["samples"] == len(labels) // 2
-    assert found.diagnoses[0].share == 0.5
+    assert found.mistakes[0].figures["samples"] == len(labels) // 2
+    assert found.mistakes[0].share == 0.5
     assert (found.notes, found.num_agreeing) == ((), len(labels))
 
 

@@ -100,7 +100,7 @@ def test_order_says_which_image_it_is_even_after_a_failure(labels):
     reader = Reader(labels, pack=lambda scene: (None, *pair(scene)[1:]))
     run = run_loader(labels, Broken(reader, bad=(3,)))
     assert run.check.num_agreeing == COUNT - 1
-    assert run.check.diagnoses == ()
+    assert run.check.mistakes == ()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")

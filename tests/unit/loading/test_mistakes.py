@@ -33,7 +33,7 @@ def check(reader, loader=None, **options):
 
 
 def names(found):
-    return [one.name for one in found.diagnoses]
+    return [one.name for one in found.mistakes]
 
 
 def packed(make):
@@ -55,7 +55,7 @@ def test_an_offset_is_named_with_its_pixels(labels, resize, flip, offset):
     plant = changed(boxes=lambda scene, _: scene.boxes + [*offset, *offset])
     found = check(Reader(labels, resize, flip, plant))
     assert names(found) == ["offset-boxes"]
-    (one,) = found.diagnoses
+    (one,) = found.mistakes
     assert one.share == 1 and found.num_agreeing == 0
     told = one.figures["offset_x"], one.figures["offset_y"]
     assert told == pytest.approx(offset, abs=0.6)
@@ -63,9 +63,9 @@ def test_an_offset_is_named_with_its_pixels(labels, resize, flip, offset):
 
 def test_boxes_numbered_from_one_are_off_by_a_pixel(labels):
     plant = changed(boxes=lambda scene, _: scene.boxes + 1)
-    (one,) = check(Reader(labels, mistake=plant)).diagnoses
+    (one,) = check(Reader(labels, mistake=plant)).mistakes
     assert one.name == "offset-boxes"
-    assert "off by +1.0 px in x and +1.0 px in y." in one.sentence
+    assert "off by +1.0 px in x and +1.0 px in y." in one.message
 
 
 def test_an_offset_of_the_files_pixels_is_told_as_that(labels):
@@ -74,9 +74,9 @@ def test_an_offset_of_the_files_pixels_is_told_as_that(labels):
         scale = np.tile([width, height] / labels.size[scene.position], 2)
         return replace(scene, boxes=scene.boxes + 20 * scale)
 
-    (one,) = check(Reader(labels, "stretch", mistake=plant)).diagnoses
+    (one,) = check(Reader(labels, "stretch", mistake=plant)).mistakes
     assert one.name == "offset-boxes"
-    assert "+20.0 px in x and +20.0 px in y of the images before" in one.sentence
+    assert "+20.0 px in x and +20.0 px in y of the images before" in one.message
 
 
 def test_boxes_that_are_rounded_are_no_offset(labels):
@@ -89,7 +89,7 @@ def test_an_offset_of_some_samples_is_put_down_to_these(labels):
     def plant(scene, _):
         return replace(scene, boxes=scene.boxes + 12 * (scene.position < 5))
 
-    (one,) = check(Reader(labels, mistake=plant)).diagnoses
+    (one,) = check(Reader(labels, mistake=plant)).mistakes
     assert (one.name, one.images.tolist()) == ("offset-boxes", [0, 1, 2, 3, 4])
 
 
@@ -103,7 +103,7 @@ def test_boxes_that_are_there_twice_are_named(labels):
 
     found = check(Reader(labels, "letterbox", True, plant))
     assert names(found) == ["repeated-boxes"]
-    assert found.diagnoses[0].figures["boxes"] == len(labels.objects)
+    assert found.mistakes[0].figures["boxes"] == len(labels.objects)
 
 
 def with_more(boxes):
@@ -130,7 +130,7 @@ def strangers(scene, _):
 def test_extra_boxes_are_named(labels, resize):
     found = check(Reader(labels, resize, mistake=with_more(strangers)))
     assert "extra-boxes" in names(found)
-    (one,) = [d for d in found.diagnoses if d.name == "extra-boxes"]
+    (one,) = [d for d in found.mistakes if d.name == "extra-boxes"]
     assert one.figures["boxes"] == pytest.approx(40, abs=6)
 
 
@@ -156,7 +156,7 @@ def test_crowds_as_objects_are_named(labels, resize):
     reader = Reader(labels, resize, mistake=with_more(crowd_boxes))
     found = check(reader, crowds=crowds_of(labels))
     assert names(found) == ["crowds-as-objects"]
-    assert found.diagnoses[0].images.tolist() == [0, 4, 8, 12, 16]
+    assert found.mistakes[0].images.tolist() == [0, 4, 8, 12, 16]
     # A loader that leaves them out is right
     assert names(check(Reader(labels, resize), crowds=crowds_of(labels))) == []
 
@@ -189,9 +189,8 @@ def test_boxes_without_height_are_named(labels):
 
     found = check(Reader(labels, mistake=plant))
     assert "boxes-without-size" in names(found)
-    (one,) = [d for d in found.diagnoses if d.name == "boxes-without-size"]
+    (one,) = [d for d in found.mistakes if d.name == "boxes-without-size"]
     assert one.figures["boxes"] == len(labels)
-    assert "torchvision's detectors stop" in one.sentence
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 4)])
@@ -209,7 +208,7 @@ def test_boxes_of_shape_zero_are_named(labels, shape):
     found = check(reader)
     assert names(found) == (["flat-boxes"] if shape == (0,) else [])
     if shape == (0,):
-        assert found.diagnoses[0].images.tolist() == [0, 5, 10, 15]
+        assert found.mistakes[0].images.tolist() == [0, 5, 10, 15]
 
 
 # Values of pixels
@@ -249,7 +248,7 @@ def test_samples_that_come_twice_are_named(labels, pack):
     twice = [[reader[n % 20]] for n in range(40)]
     found = check(reader, twice)
     assert names(found) == ["repeated-samples"]
-    assert found.diagnoses[0].figures == {"images": 20, "samples": 20}
+    assert found.mistakes[0].figures == {"images": 20, "samples": 20}
 
 
 @pytest.mark.parametrize("pack", [scenes.torchvision, scenes.yolo])
@@ -257,7 +256,7 @@ def test_samples_that_never_come_are_named(labels, pack):
     reader = Reader(labels, "letterbox", pack=pack)
     found = check(reader, [[reader[n]] for n in range(14)])
     assert names(found) == ["missing-samples"]
-    (one,) = found.diagnoses
+    (one,) = found.mistakes
     assert one.images.tolist() == list(range(14, 20))
     assert one.figures["labels"] == (labels.objects.image >= 14).sum()
 
@@ -350,7 +349,7 @@ def test_category_ids_for_positions_are_called_that(labels, ids, first, shift):
         assert names(found) == []
         return
     assert names(found) == ["category-ids"]
-    assert f"where positions from {first} are meant" in found.diagnoses[0].sentence
+    assert f"where positions from {first} are meant" in found.mistakes[0].message
 
 
 def test_category_ids_of_yolo_are_called_that(labels):

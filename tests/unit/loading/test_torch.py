@@ -99,7 +99,7 @@ def check(labels, loader):
 
 
 def names(run):
-    return [found.name for found in run.check.diagnoses]
+    return [found.name for found in run.check.mistakes]
 
 
 @pytest.mark.parametrize("resize", [None, "stretch", "letterbox"])
