@@ -76,8 +76,8 @@ class Example:
         self.data = data
 
 
-@dataclass(eq=False)
-class Rule:
+@dataclass(eq=False, repr=False)
+class Rule(ShortRepr):
     """Something that can be wrong, or worth knowing, about a dataset.
 
     :func:`rule` makes and registers one. A rule of datasets is then used as the
@@ -126,6 +126,9 @@ class Rule:
     implies: tuple[str, ...] = ()
     needs_whole: bool = False
     changes_numbers: bool | Literal["masks"] | None = None
+
+    def _about(self) -> str:
+        return f"{self.code} {self.name}"
 
     def __call__(self, check: Check) -> Rule:
         """Takes its check; the rule stands under the name of the function."""

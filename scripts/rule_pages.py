@@ -5,13 +5,14 @@
 
 import argparse
 import inspect
+import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import fiftyone_coco_audit.rules  # noqa: F401  (fills the registry)
-from fiftyone_coco_audit.findings import RULES, Rule
+from fiftyone_coco_audit.findings import RULES, Example, Rule
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "rules"
 
@@ -29,45 +30,41 @@ SUBJECTS = {
 _MARK = "<!-- Written by scripts/rule_pages.py from the registry of rules. -->"
 
 _INTRODUCTION = """\
-All that COCO Audit looks for. A code never changes its meaning, and the severity says
-how much a finding matters:
+All that COCO Audit looks for. A code never changes its meaning. The severity says how
+much a finding matters:
 
-- **error**: what is concerned is wrong, or cannot be used;
-- **warning**: it can be used, but probably harms;
+- **error**: it is wrong, or cannot be used;
+- **warning**: it can be used, but is probably harmful;
 - **note**: it is worth knowing.
 
-An audit of a dataset applies all rules of files, images, objects, classes, network
-input and anchors, or those that are named by code, by the beginning of a code or by
-name:
+- CA1 is found by [`import_coco`](../import.md), which leaves out records with an error.
+  `import_report(dataset)` lists all records, and `audit(dataset)` reports them.
+- CA2 to CA5 are found by [`audit(dataset)`](../audit.md) and `coco-audit`.
+- CA60 and CA61 are found by
+  [`audit_augmentation(dataset, pipeline)`](../augmentation.md).
+- CA62 to CA66 are found by [`check_loader(dataset, loader)`](../augmentation.md).
+
+All of them take codes, beginnings of codes or names:
 
 ```py
 from fiftyone_coco_audit import audit
 
 audit(dataset, select=["CA3", "CA4"])
-audit(dataset, ignore=["CA2"])
+audit(dataset, ignore=["few-images", "CA2"])
+audit(dataset, thresholds={"few-objects": {"min_objects": 50}})
 ```
 
 ```shell
 coco-audit annotations.json images/ --ignore CA2
 ```
 
-What an augmentation pipeline does to labels (CA6) is found by
-`audit_augmentation(dataset, pipeline)`.
+The page of a rule says when to ignore it, what it finds and what it does not, and why
+its thresholds are what they are. Every example is run as a test.
 
-The page of a rule shows what triggers it, what does not, and its thresholds."""
-
-_FOUND_IN_PIPELINES = """\
-Found by `audit_augmentation(dataset, pipeline)`, which measures what an augmentation
-pipeline does to the labels of a dataset."""
-
-_FOUND_BY_IMPORT = {
-    "error": "The [import](../import.md) sets such records aside, and "
-    "`import_report(dataset)` lists them.",
-    "warning": "The [import](../import.md) keeps such records, and "
-    "`import_report(dataset)` lists them.",
-    "note": "The [import](../import.md) keeps such records, and "
-    "`import_report(dataset)` counts them.",
-}
+In the examples of files (CA1), fields that are not shown are valid. The folder holds
+`a.jpg`, `b.jpg` and `cut.jpg`, which is broken. Predictions are for the images `a.jpg`
+(id 1), `b.jpg` (2), `day/c.jpg` (3) and `night/c.jpg` (4), and for the classes cat (1),
+dog (2) and animal (3), which is their parent."""
 
 
 def render_pages(rules: Iterable[Rule]) -> dict[str, str]:
@@ -85,7 +82,7 @@ def render_pages(rules: Iterable[Rule]) -> dict[str, str]:
 
 
 def threshold_meanings(rule: Rule) -> dict[str, str]:
-    """Reads what arguments mean from the section ``Args:`` of a check's docstring.
+    """Reads what thresholds mean from the docstring of a check, or of their class.
 
     Args:
         rule: the rule
@@ -93,7 +90,8 @@ def threshold_meanings(rule: Rule) -> dict[str, str]:
     Returns:
         the meaning of each argument that is described, by its name
     """
-    _, _, after = (inspect.getdoc(rule.check) or "").partition("\nArgs:\n")
+    docstring = inspect.getdoc(rule.check or type(rule.limits)) or ""
+    after = re.split(r"\n(?:Args|Attributes):\n", docstring)[-1]
     section = re.split(r"\n(?=\S)", after)[0]
     described = re.findall(r"^ {4}(\w+): (.+(?:\n {5,}.+)*)", section, re.MULTILINE)
     return {
@@ -160,53 +158,36 @@ def _index_page(rules: Sequence[Rule]) -> str:
 
 
 def _rule_page(rule: Rule) -> str:
-    prefix = rule.code[:3]
-    is_of_import, is_of_pipelines = prefix == "CA1", prefix == "CA6"
     blocks = [
         _MARK,
         f"# {rule.code} {rule.name}",
-        f"**{rule.severity}** · {SUBJECTS[prefix]} · [all rules](README.md)",
+        f"**{rule.severity}** · {SUBJECTS[rule.code[:3]]} · since {rule.since} · "
+        "[all rules](README.md)",
         rule.explanation,
         f"**What to do:** {rule.advice}",
-    ]
-    if is_of_import:
-        blocks.append(_FOUND_BY_IMPORT[rule.severity])
-    if is_of_pipelines:
-        blocks.append(_FOUND_IN_PIPELINES)
-    blocks += [
+        f"**When to ignore it:** {rule.ignore}",
         "## Example",
-        f"- Found: {_text(rule.example)}\n- Not found: {_text(rule.counterexample)}",
+        f"- Found: {_shown(rule.example)}\n- Not found: {_shown(rule.counterexample)}",
     ]
-    if is_of_import:
-        blocks.append("What is not shown of a record is sound.")
     if rule.thresholds:
-        blocks += _threshold_blocks(rule)
-    if not is_of_pipelines:
-        blocks += [
-            "## Ignore it",
-            _code("py", f'audit(dataset, ignore=["{rule.code}"])'),
-            _code("shell", f"coco-audit annotations.json images/ --ignore {rule.code}"),
+        meanings = threshold_meanings(rule)
+        rows = [
+            (f"`{name}`", f"`{default!r}`", meanings[name], rule.reasons[name])
+            for name, default in rule.thresholds.items()
         ]
+        header = "name", "default", "meaning", "why this default"
+        blocks += ["## Thresholds", _table(header, rows)]
     return _page(blocks)
 
 
-def _text(example: object) -> str:
-    return getattr(example, "text", str(example))
-
-
-def _threshold_blocks(rule: Rule) -> list[str]:
-    meanings = threshold_meanings(rule)
-    rows = [
-        (f"`{name}`", f"`{default!r}`", meanings.get(name, ""))
-        for name, default in rule.thresholds.items()
-    ]
-    defaults = ", ".join(f'"{name}": {v!r}' for name, v in rule.thresholds.items())
-    return [
-        "## Thresholds",
-        _table(("name", "default", "meaning"), rows),
-        "How to set them, here to their defaults:",
-        _code("py", f'audit(dataset, thresholds={{"{rule.code}": {{{defaults}}}}})'),
-    ]
+def _shown(example: Example | None) -> str:
+    """The sentence of an example, or its records as JSON."""
+    assert example is not None
+    if example.text:
+        return example.text
+    records = {k: v for k, v in example.data.items() if v is not None}
+    without = "" if records == example.data else ", without an image folder"
+    return f"`{json.dumps(records)}`{without}"
 
 
 def _page(blocks: Iterable[str]) -> str:
@@ -217,10 +198,6 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header)]
     lines += [[cell.replace("|", "\\|") for cell in row] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _code(language: str, text: str) -> str:
-    return f"```{language}\n{text}\n```"
 
 
 if __name__ == "__main__":

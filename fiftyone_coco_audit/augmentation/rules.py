@@ -1,130 +1,305 @@
 """The rules of what pipelines do to labels (CA6xx), one for each kind of damage."""
 
 from functools import partial
+from typing import Any
 
-from fiftyone_coco_audit.findings import rule
+from fiftyone_coco_audit.augmentation.damage import DEFAULT_THRESHOLDS
+from fiftyone_coco_audit.findings import Example, rule
 
-pipeline_rule = partial(rule, needs="pipeline")
+pipeline_rule = partial(rule, needs="pipeline", limits=DEFAULT_THRESHOLDS)
+
+
+def _transform(name: str, **params: Any) -> dict[str, Any]:
+    return {"transform": name, "params": {**params, "p": 1}}
+
+
+def _pad(border_mode: int, side: int) -> dict[str, Any]:
+    sides = {"min_height": side, "min_width": side}
+    return _transform("PadIfNeeded", border_mode=border_mode, **sides)
+
+
+def _dropout(side: int) -> dict[str, Any]:
+    sides = {"hole_height_range": (side, side), "hole_width_range": (side, side)}
+    return _transform("CoarseDropout", num_holes_range=(1, 1), **sides)
+
+
+_CROP = _transform("Crop", x_min=0, y_min=0, x_max=100, y_max=100)
+_FLIP = _transform("HorizontalFlip")
 
 pipeline_rule(
     "CA601",
     "object-without-box",
     "error",
-    explanation="Objects that are still seen lose their box, so the network is "
-    "taught that they are background.",
-    advice="Lower `min_visibility` and `min_area` of the pipeline's bbox_params, "
-    "or take a transform that keeps boxes, such as RandomSizedBBoxSafeCrop.",
-    example="Rotate with crop_border=True, which drops the box of an object at the "
-    "border that is still seen.",
-    counterexample="RandomSizedBBoxSafeCrop, which keeps all boxes.",
+    explanation="Objects that can still be seen lose their box, so the network learns "
+    "that they are background.",
+    advice="Lower `min_visibility` and `min_area` of the pipeline's bbox_params, or "
+    "use a transform that keeps boxes, such as RandomSizedBBoxSafeCrop.",
+    ignore="If these objects are meant to be background from there on.",
+    reasons={
+        "visible": (
+            "A judgment: of less than a tenth of an object, nobody could tell what it "
+            "is."
+        ),
+        "pixels": (
+            "The corner of a box of 4 x 4; one pixel more or less decides below that."
+        ),
+    },
+    example=Example(
+        "A crop with min_visibility=0.9 drops the box of an object that is half "
+        "visible.",
+        pipeline=_CROP,
+        box=(80, 20, 40, 40),
+        min_visibility=0.9,
+    ),
+    counterexample=Example(
+        "A flip keeps all boxes.",
+        pipeline=_FLIP,
+        box=(9, 9, 40, 40),
+    ),
 )
 pipeline_rule(
     "CA602",
     "unlabeled-pixels",
     "error",
-    explanation="Parts or mirrored copies of objects are seen outside of all "
-    "boxes, so the network is taught that they are background.",
+    explanation="Parts or mirrored copies of objects are outside of all boxes, so the "
+    "network learns that they are background.",
     advice="Pad with a constant (border_mode=0) instead of reflecting or wrapping.",
-    example="PadIfNeeded with border_mode=4, reflection, around objects near the "
-    "border whose copies are cut by the new border.",
-    counterexample="PadIfNeeded with border_mode=0, a constant.",
+    ignore="If the copies are too distorted to be recognized.",
+    reasons={
+        "unlabeled": "As of the visible share: a tenth of an object can be recognized.",
+        "pixels": (
+            "The corner of a box of 4 x 4; one pixel more or less decides below that."
+        ),
+    },
+    example=Example(
+        "PadIfNeeded with reflection (border_mode=4) and min_visibility=0.5 drops the "
+        "box of a mirrored copy that the new border cuts.",
+        pipeline=_pad(4, 250),
+        box=(5, 90, 60, 20),
+        min_visibility=0.5,
+    ),
+    counterexample=Example(
+        "PadIfNeeded with a constant (border_mode=0).",
+        pipeline=_pad(0, 250),
+        box=(5, 90, 60, 20),
+        min_visibility=0.5,
+    ),
 )
 pipeline_rule(
     "CA603",
     "multiplied-object",
     "warning",
-    explanation="One object comes out with several boxes, mirrored copies with "
-    "their own labels, which never occur in real images.",
+    explanation="One object has several boxes in the output, mirrored copies with "
+    "their own labels, which do not occur in real images.",
     advice="Pad with a constant (border_mode=0) instead of reflecting or wrapping.",
-    example="PadIfNeeded with reflection, which turns 2 boxes into 6.",
-    counterexample="PadIfNeeded with border_mode=0, a constant.",
+    ignore="If mirrored copies do not harm your task.",
+    example=Example(
+        "PadIfNeeded with reflection mirrors an object with its box.",
+        pipeline=_pad(4, 600),
+        box=(90, 90, 20, 20),
+    ),
+    counterexample=Example(
+        "PadIfNeeded with a constant (border_mode=0).",
+        pipeline=_pad(0, 600),
+        box=(90, 90, 20, 20),
+    ),
 )
 pipeline_rule(
     "CA604",
     "loose-box-after-transform",
     "warning",
-    explanation="Boxes become far larger than what is left of their objects, so "
-    "the network is taught to draw loose boxes.",
+    explanation="Boxes become far larger than what is left of their objects, so the "
+    "network learns to draw loose boxes.",
     advice="Rotate by multiples of 90 degrees (RandomRotate90) or by a few degrees "
     "only, pad with a constant (border_mode=0), and clip boxes before they are "
     "filtered.",
-    example="Rotate by 45 degrees: the box around a rotated box is up to twice as "
-    "large.",
-    counterexample="RandomRotate90, which keeps boxes tight.",
+    ignore="If you train on masks or on rotated boxes.",
+    reasons={
+        "looseness": (
+            "At 1.5 the IoU with the tight box is two thirds, so the label itself "
+            "fails COCO's higher thresholds."
+        ),
+        "slack": "Rounding on each side moves a box by up to two pixels.",
+    },
+    example=Example(
+        "Rotate by 45 degrees makes the box around a square twice as large.",
+        pipeline=_transform("Rotate", limit=(45, 45)),
+        box=(80, 80, 40, 40),
+        mask="ellipse",
+    ),
+    counterexample=Example(
+        "RandomRotate90 keeps boxes tight.",
+        pipeline=_transform("RandomRotate90"),
+        box=(80, 80, 40, 40),
+        mask="ellipse",
+    ),
 )
 pipeline_rule(
     "CA605",
     "empty-box",
     "error",
-    explanation="Boxes are left around next to nothing of their objects, so the "
-    "network is taught to find what is not there.",
-    advice="Raise `min_visibility` of the pipeline's bbox_params, to .1 for "
-    "example, and set clip=True.",
-    example="Rotate by 45 degrees, which leaves a box of 141 x 16 px around 272 of "
-    "the 15,000 pixels of an object.",
-    counterexample="A flip, after which each box holds its whole object.",
+    explanation="Boxes remain around almost nothing of their objects, so the network "
+    "learns to find what is not there.",
+    advice="Raise `min_visibility` of the pipeline's bbox_params, for example to 0.1, "
+    "and set clip=True.",
+    ignore="If the loss ignores boxes without pixels.",
+    reasons={
+        "held": "A judgment: a twentieth of an object shows nothing of its class.",
+    },
+    example=Example(
+        "A crop keeps the box of an object of which only the edge of its box is left.",
+        pipeline=_CROP,
+        box=(91, 91, 80, 80),
+        mask="ellipse",
+    ),
+    counterexample=Example(
+        "A flip keeps the whole object in its box.",
+        pipeline=_FLIP,
+        box=(91, 91, 80, 80),
+        mask="ellipse",
+    ),
 )
 pipeline_rule(
     "CA606",
     "truncated-by-transform",
     "note",
-    explanation="More than half of an object is cut off and a box is left around "
-    "the rest, which may show nothing by which it could be told.",
-    advice="Raise `min_visibility` of the pipeline's bbox_params, or take a larger "
-    "part of the image in crops.",
-    example="RandomCrop to a quarter of the image.",
-    counterexample="A crop that cuts off a tenth of an object.",
+    explanation="More than half of an object is cut off and a box remains around the "
+    "rest, which may show nothing that identifies it.",
+    advice="Raise `min_visibility` of the pipeline's bbox_params, or use a larger part "
+    "of the image in crops.",
+    ignore="If your detector has to find objects that are mostly cut off.",
+    reasons={
+        "truncated": (
+            "COCO's objects at the border are mostly cut off by less; half is the "
+            "usual limit of Pascal VOC's `truncated`."
+        ),
+    },
+    example=Example(
+        "A crop to a quarter of the image cuts off two thirds of an object.",
+        pipeline=_CROP,
+        box=(80, 20, 60, 60),
+    ),
+    counterexample=Example(
+        "A crop cuts off a tenth of an object.",
+        pipeline=_CROP,
+        box=(46, 20, 60, 60),
+    ),
 )
 pipeline_rule(
     "CA607",
     "object-gone",
     "note",
-    explanation="Objects leave the image together with their boxes; that is sound, "
-    "but many of them are examples that are not learned from.",
-    advice="Take a larger part of the image in crops, or rotate and shift by less.",
-    example="A crop that leaves out an object at the border.",
-    counterexample="A flip, which keeps all objects.",
+    explanation="Objects leave the image together with their boxes, which is correct, "
+    "but too many of them are examples that are lost.",
+    advice="Use a larger part of the image in crops, or rotate and shift by less.",
+    ignore="If enough objects are left, as in most crops.",
+    reasons={
+        "visible": (
+            "A judgment: of less than a tenth of an object, nobody could tell what it "
+            "is."
+        ),
+    },
+    example=Example(
+        "A crop leaves out an object at the border.",
+        pipeline=_CROP,
+        box=(120, 120, 40, 40),
+    ),
+    counterexample=Example(
+        "A flip keeps all objects.",
+        pipeline=_FLIP,
+        box=(120, 120, 40, 40),
+    ),
 )
 pipeline_rule(
     "CA608",
     "shrunk-to-nothing",
     "warning",
-    explanation="Objects are resized to fewer than 4 pixels across, too small to "
-    "be learned, but keep their boxes.",
+    explanation="Objects are resized to fewer than 4 pixels across, too small to learn "
+    "from, but keep their boxes.",
     advice="Train on a larger input, or set `min_width` and `min_height` of the "
     "pipeline's bbox_params to 4.",
-    example="LongestMaxSize(640) of an image of 6,000 px with objects of 30 px.",
-    counterexample="LongestMaxSize(640) of an image of 1,280 px with objects of 30 px.",
+    ignore="If the loss ignores such small objects.",
+    reasons={
+        "size": "Half a cell of stride 8, the finest of most detectors.",
+    },
+    example=Example(
+        "Resizing by a tenth turns objects of 30 px into 3 px.",
+        pipeline=_transform("Resize", height=20, width=20),
+        box=(80, 80, 30, 30),
+    ),
+    counterexample=Example(
+        "Resizing to a half leaves 15 px of 30 px.",
+        pipeline=_transform("Resize", height=100, width=100),
+        box=(80, 80, 30, 30),
+    ),
 )
 pipeline_rule(
     "CA609",
     "occluded-by-dropout",
     "warning",
-    explanation="A dropout overwrites most of an object and its box is left, so "
-    "the network is taught to find what cannot be seen.",
-    advice="Take smaller holes than the smallest objects, or fewer of them.",
-    example="CoarseDropout with holes of 64 px on objects of 30 px.",
-    counterexample="CoarseDropout with holes of 8 px on objects of 60 px.",
+    explanation="A dropout covers most of an object and its box remains, so the "
+    "network learns to find what cannot be seen.",
+    advice="Use holes that are smaller than the smallest objects, or fewer of them.",
+    ignore="If your detector has to find objects behind others.",
+    reasons={
+        "occluded": (
+            "Of an object that is covered by half, the visible rest still decides."
+        ),
+    },
+    example=Example(
+        "CoarseDropout with a hole of 54 px covers most of an object of 64 px.",
+        pipeline=_dropout(54),
+        side=64,
+        box=(0, 0, 64, 64),
+    ),
+    counterexample=Example(
+        "CoarseDropout with a hole of 8 px on an object of 60 px.",
+        pipeline=_dropout(8),
+        side=64,
+        box=(2, 2, 60, 60),
+    ),
 )
 pipeline_rule(
     "CA610",
     "swapped-label",
     "error",
-    explanation="A box comes out with the class of another object, or lies on "
-    "another one, so the label is wrong.",
-    advice="Look how the transform orders boxes and label_fields; a custom "
-    "transform must keep them together.",
-    example="A custom transform that sorts boxes but not their classes.",
-    counterexample="A flip, after which each box has its own class.",
+    explanation="A box has the class of another object in the output, or lies on "
+    "another object, so the label is wrong.",
+    advice="Check how the transform orders boxes and label_fields; a custom transform "
+    "must keep them together.",
+    ignore="Never: the labels are wrong.",
+    example=Example(
+        "A custom transform gives boxes the class of another object.",
+        pipeline=_FLIP,
+        category=1,
+        box=(20, 20, 40, 40),
+    ),
+    counterexample=Example(
+        "A flip keeps the class of each box.",
+        pipeline=_FLIP,
+        box=(20, 20, 40, 40),
+    ),
 )
 pipeline_rule(
     "CA611",
     "degenerate-box-after-transform",
     "warning",
-    explanation="Boxes with a side of less than a pixel come out, which many "
-    "losses turn into NaN.",
+    explanation="Boxes with a side of less than a pixel remain, which many losses turn "
+    "into NaN.",
     advice="Set `min_width` and `min_height` of the pipeline's bbox_params to 1 or "
     "more.",
-    example="A crop that leaves half a pixel of a box.",
-    counterexample="A crop that leaves a tenth of a box of 60 px.",
+    ignore="If your loss accepts boxes without an area.",
+    reasons={
+        "thin": "Nothing smaller than a pixel can be seen.",
+    },
+    example=Example(
+        "A crop leaves half a pixel of a box.",
+        pipeline=_CROP,
+        box=(99.5, 20, 60, 60),
+    ),
+    counterexample=Example(
+        "A crop leaves 6 pixels of a box.",
+        pipeline=_CROP,
+        box=(94, 20, 60, 60),
+    ),
 )

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from fiftyone_coco_audit.findings import rule
+from fiftyone_coco_audit.findings import Example, rule
 
 file_rule = partial(rule, needs="file")
 
@@ -12,8 +12,9 @@ NOT_A_RECORD = file_rule(
     "error",
     explanation="An entry of the file is not a JSON object, so it describes nothing.",
     advice="Remove the entry or repair the tool that wrote the file.",
-    example='The image `"a.jpg"`.',
-    counterexample='The image `{"file_name": "a.jpg"}`.',
+    ignore="If the entry is a comment that other tools skip.",
+    example=Example(images=["a.jpg"]),
+    counterexample=Example(images=[{"file_name": "a.jpg"}]),
 )
 IMAGE_WITHOUT_ID = file_rule(
     "CA102",
@@ -21,8 +22,9 @@ IMAGE_WITHOUT_ID = file_rule(
     "error",
     explanation="An image has no usable id, so no annotation can refer to it.",
     advice="Give every image a whole number as `id`.",
-    example='The image `{"id": null}`.',
-    counterexample='The image `{"id": 0}`.',
+    ignore="If you do not need these images.",
+    example=Example(images=[{"id": None}]),
+    counterexample=Example(images=[{"id": 0}]),
 )
 DUPLICATE_IMAGE_ID = file_rule(
     "CA103",
@@ -30,40 +32,43 @@ DUPLICATE_IMAGE_ID = file_rule(
     "error",
     explanation="Two images share an id, so their annotations cannot be told apart.",
     advice="Give every image an id of its own; the first one was kept.",
-    example='The images `{"id": 1}` and `{"id": 1}`.',
-    counterexample='The images `{"id": 1}` and `{"id": 2}`.',
+    ignore="If the second record is a copy of the first.",
+    example=Example(images=[{"id": 1}, {"id": 1}]),
+    counterexample=Example(images=[{"id": 1}, {"id": 2}]),
 )
 IMAGE_WITHOUT_FILE_NAME = file_rule(
     "CA104",
     "image-without-file-name",
     "error",
-    explanation="An image has no `file_name` that can be one, so there is nothing to "
-    "show.",
-    advice="Name the image's file relative to the image folder.",
-    example='The image `{"file_name": ""}`.',
-    counterexample='The image `{"file_name": "a.jpg"}`.',
+    explanation="An image has no usable `file_name`, so there is nothing to show.",
+    advice="Write the path of the image file relative to the image folder.",
+    ignore="If you do not need these images.",
+    example=Example(images=[{"file_name": ""}]),
+    counterexample=Example(images=[{"file_name": "a.jpg"}]),
 )
 PATH_OUTSIDE = file_rule(
     "CA105",
     "path-outside-image-folder",
     "warning",
-    explanation="A `file_name` leads out of the image folder, where nothing is opened, "
-    "and the folder does not have exactly one file of that name.",
-    advice="Name files relative to the image folder, or give the folder that holds "
-    "them.",
-    example='The image `{"file_name": "../lost.jpg"}`; the folder holds a.jpg.',
-    counterexample='The image `{"file_name": "night/../a.jpg"}`.',
+    explanation="A `file_name` points outside of the image folder, where no file is "
+    "opened, and the folder does not have exactly one file of that name.",
+    advice="Write paths relative to the image folder, or pass the folder that holds "
+    "the files.",
+    ignore="If you do not need these images.",
+    example=Example(images=[{"file_name": "../lost.jpg"}]),
+    counterexample=Example(images=[{"file_name": "night/../a.jpg"}]),
     changes_numbers=False,
 )
 IMAGE_WITHOUT_SIZE = file_rule(
     "CA106",
     "image-without-size",
     "error",
-    explanation="The size of an image is neither in the file nor readable from its "
+    explanation="The size of an image is neither in the file nor readable from the "
     "image.",
-    advice="Write `width` and `height` in pixels into the image's record.",
-    example='The image `{"file_name": "cut.jpg", "width": 0}`, a broken file.',
-    counterexample='The image `{"file_name": "cut.jpg", "width": 640}`, a broken file.',
+    advice="Write `width` and `height` in pixels into the image record.",
+    ignore="If you do not need these images.",
+    example=Example(images=[{"file_name": "cut.jpg", "width": 0}]),
+    counterexample=Example(images=[{"file_name": "cut.jpg", "width": 640}]),
 )
 CATEGORY_WITHOUT_ID = file_rule(
     "CA107",
@@ -71,8 +76,9 @@ CATEGORY_WITHOUT_ID = file_rule(
     "error",
     explanation="A category has no usable id, so no annotation can refer to it.",
     advice="Give every category a whole number as `id`.",
-    example='The category `{"id": null}`.',
-    counterexample='The category `{"id": 0}`.',
+    ignore="If no object has the category.",
+    example=Example(categories=[{"id": None}]),
+    counterexample=Example(categories=[{"id": 0}]),
 )
 CATEGORY_WITHOUT_NAME = file_rule(
     "CA108",
@@ -80,8 +86,9 @@ CATEGORY_WITHOUT_NAME = file_rule(
     "error",
     explanation="A category has no name to label its objects with.",
     advice="Give every category a `name`.",
-    example='The category `{"name": ""}`.',
-    counterexample='The category `{"name": "cat"}`.',
+    ignore="If no object has the category.",
+    example=Example(categories=[{"name": ""}]),
+    counterexample=Example(categories=[{"name": "cat"}]),
 )
 DUPLICATE_CATEGORY_ID = file_rule(
     "CA109",
@@ -89,27 +96,30 @@ DUPLICATE_CATEGORY_ID = file_rule(
     "error",
     explanation="Two categories share an id, so their objects cannot be told apart.",
     advice="Give every category an id of its own; the first one was kept.",
-    example='The categories `{"id": 1}` and `{"id": 1}`.',
-    counterexample='The categories `{"id": 1}` and `{"id": 2}`.',
+    ignore="If the second record is a copy of the first.",
+    example=Example(categories=[{"id": 1}, {"id": 1}]),
+    counterexample=Example(categories=[{"id": 1}, {"id": 2}]),
 )
 UNKNOWN_IMAGE = file_rule(
     "CA110",
     "unknown-image",
     "error",
-    explanation="A record refers to an image that is not there.",
+    explanation="A record refers to an image that does not exist.",
     advice="Check that both files belong to the same set of images.",
-    example='The annotation `{"image_id": 3}` beside images 1 and 2.',
-    counterexample='The annotation `{"image_id": 2}` beside images 1 and 2.',
+    ignore="If these images were left out on purpose.",
+    example=Example(annotations=[{"image_id": 3}]),
+    counterexample=Example(annotations=[{"image_id": 2}]),
 )
 UNKNOWN_CATEGORY = file_rule(
     "CA111",
     "unknown-category",
     "error",
-    explanation="A record refers to a category that is not there.",
+    explanation="A record refers to a category that does not exist.",
     advice="Check that both files use the same category ids, counted from the same "
     "number.",
-    example='The annotation `{"category_id": 0}` beside categories 1 and 2.',
-    counterexample='The annotation `{"category_id": 1}` beside categories 1 and 2.',
+    ignore="If the category was left out on purpose.",
+    example=Example(annotations=[{"category_id": 0}]),
+    counterexample=Example(annotations=[{"category_id": 1}]),
 )
 NO_BOX = file_rule(
     "CA112",
@@ -117,8 +127,9 @@ NO_BOX = file_rule(
     "error",
     explanation="A record has no `bbox` of four numbers.",
     advice="Write the box as [x, y, width, height] in pixels.",
-    example='The annotation `{"bbox": [10, 10, 20]}`.',
-    counterexample='The annotation `{"bbox": [10, 10, 20, 30]}`.',
+    ignore="If these records are not about objects, such as captions.",
+    example=Example(annotations=[{"bbox": [10, 10, 20]}]),
+    counterexample=Example(annotations=[{"bbox": [10, 10, 20, 30]}]),
 )
 UNUSABLE_BOX = file_rule(
     "CA113",
@@ -127,8 +138,9 @@ UNUSABLE_BOX = file_rule(
     explanation="A box has a side that is not positive, or a number that is not "
     "finite or is too large to compute with.",
     advice="Write the box as [x, y, width, height] in pixels with positive sides.",
-    example='The annotation `{"bbox": [10, 10, 0, 30]}`.',
-    counterexample='The annotation `{"bbox": [10, 10, 0.5, 30]}`.',
+    ignore="If these boxes are placeholders.",
+    example=Example(annotations=[{"bbox": [10, 10, 0, 30]}]),
+    counterexample=Example(annotations=[{"bbox": [10, 10, 0.5, 30]}]),
 )
 UNUSABLE_SCORE = file_rule(
     "CA114",
@@ -136,8 +148,9 @@ UNUSABLE_SCORE = file_rule(
     "error",
     explanation="A prediction has no finite score, so it cannot be ranked.",
     advice="Write the detector's confidence as `score`.",
-    example='The prediction `{"score": null}`.',
-    counterexample='The prediction `{"score": 0}`.',
+    ignore="Never: a prediction without a score cannot be ranked.",
+    example=Example(predictions=[{"score": None}]),
+    counterexample=Example(predictions=[{"score": 0}]),
 )
 BROKEN_SEGMENTATION = file_rule(
     "CA115",
@@ -147,8 +160,9 @@ BROKEN_SEGMENTATION = file_rule(
     "object was kept with its box, without a mask.",
     advice="Export the mask again if you evaluate or train on masks; boxes are not "
     "affected.",
-    example='The annotation `{"segmentation": [[1, 1, 9, 1]]}`, of two points.',
-    counterexample='The annotation `{"segmentation": [[1, 1, 9, 1, 9, 9]]}`, of three.',
+    ignore="If you only use boxes.",
+    example=Example(annotations=[{"segmentation": [[1, 1, 9, 1]]}]),
+    counterexample=Example(annotations=[{"segmentation": [[1, 1, 9, 1, 9, 9]]}]),
     changes_numbers="masks",
 )
 DUPLICATE_ANNOTATION_ID = file_rule(
@@ -158,8 +172,10 @@ DUPLICATE_ANNOTATION_ID = file_rule(
     explanation="An annotation repeats an earlier one: same id, image, category, box "
     "and mask.",
     advice="Remove the copy, which was set aside; the first one was kept.",
-    example='The annotations `{"id": 7}` and `{"id": 7}`.',
-    counterexample='The annotations `{"id": 7}` and `{"id": 8}`.',
+    ignore="If you know that the file repeats annotations; the copies are left out "
+    "anyway.",
+    example=Example(annotations=[{"id": 7}, {"id": 7}]),
+    counterexample=Example(annotations=[{"id": 7}, {"id": 8}]),
 )
 AMBIGUOUS_IMAGE = file_rule(
     "CA119",
@@ -169,19 +185,20 @@ AMBIGUOUS_IMAGE = file_rule(
     "share.",
     advice="Write the id of the image as `image_id`, or enough of the path to tell the "
     "images apart.",
-    example='The prediction `{"image_id": "c"}` for the images day/c.jpg and '
-    "night/c.jpg.",
-    counterexample='The prediction `{"image_id": 3}`, where day/c.jpg has the id 3.',
+    ignore="If you do not need these predictions.",
+    example=Example(predictions=[{"image_id": "c"}]),
+    counterexample=Example(predictions=[{"image_id": 3}]),
 )
 MISSING_FILE = file_rule(
     "CA120",
     "missing-file",
     "warning",
-    explanation="The file of an image is not in the image folder, or is no regular "
-    "file.",
+    explanation="The file of an image is missing from the image folder, or is not a "
+    "regular file.",
     advice="Add the file, or check that the image folder is the right one.",
-    example='The image `{"file_name": "lost.jpg"}`; the folder holds a.jpg.',
-    counterexample='The image `{"file_name": "a.jpg"}`; the folder holds a.jpg.',
+    ignore="If you only need statistics of the labels.",
+    example=Example(images=[{"file_name": "lost.jpg"}]),
+    counterexample=Example(images=[{"file_name": "a.jpg"}]),
     changes_numbers=False,
 )
 DUPLICATE_FILE_NAME = file_rule(
@@ -189,10 +206,11 @@ DUPLICATE_FILE_NAME = file_rule(
     "duplicate-file-name",
     "warning",
     explanation="Two images name the same file, so its objects are split between two "
-    "samples, or its predictions put together on one.",
+    "samples, or its predictions are merged on one.",
     advice="Merge the two records unless the split is intended.",
-    example='The images `{"file_name": "a.jpg"}` and `{"file_name": "./a.jpg"}`.',
-    counterexample='The images `{"file_name": "a.jpg"}` and `{"file_name": "b.jpg"}`.',
+    ignore="If one file is meant to be two images.",
+    example=Example(images=[{"file_name": "a.jpg"}, {"file_name": "./a.jpg"}]),
+    counterexample=Example(images=[{"file_name": "a.jpg"}, {"file_name": "b.jpg"}]),
 )
 ANNOTATION_WITHOUT_ID = file_rule(
     "CA122",
@@ -201,8 +219,9 @@ ANNOTATION_WITHOUT_ID = file_rule(
     explanation="An annotation has no usable id; most COCO tools cannot read such a "
     "file.",
     advice="Give every annotation a whole number as `id`.",
-    example='The annotation `{"id": null}`.',
-    counterexample='The annotation `{"id": 0}`.',
+    ignore="If no other tool reads the file.",
+    example=Example(annotations=[{"id": None}]),
+    counterexample=Example(annotations=[{"id": 0}]),
     changes_numbers=False,
 )
 DUPLICATE_CATEGORY_NAME = file_rule(
@@ -212,31 +231,36 @@ DUPLICATE_CATEGORY_NAME = file_rule(
     explanation="Two categories share a name; the first that has objects keeps it, and "
     "the label of the other carries its id.",
     advice="Give every category a name of its own, or merge the two.",
-    example='The categories `{"name": "cat"}` and `{"name": "cat"}`.',
-    counterexample='The categories `{"name": "cat"}` and `{"name": "dog"}`.',
+    ignore="If the two are different classes on purpose.",
+    example=Example(categories=[{"name": "cat"}, {"name": "cat"}]),
+    counterexample=Example(categories=[{"name": "cat"}, {"name": "dog"}]),
 )
 UNUSUAL_SEGMENTATION = file_rule(
     "CA124",
     "unusual-segmentation",
     "warning",
-    explanation="A segmentation is not in COCO's format; it was read as what it most "
-    "likely means.",
+    explanation="A segmentation is not in COCO's format and was read as its most "
+    "likely meaning.",
     advice="Look at the mask; write polygons as [[x1, y1, x2, y2, ...]] and run "
     "lengths as pycocotools does, because other tools may not read this file.",
-    example='The annotation `{"segmentation": [1, 1, 9, 1, 9, 9]}`, one flat list.',
-    counterexample='The annotation `{"segmentation": [[1, 1, 9, 1, 9, 9]]}`.',
+    ignore="If you only use boxes, or have looked at the masks.",
+    example=Example(annotations=[{"segmentation": [1, 1, 9, 1, 9, 9]}]),
+    counterexample=Example(annotations=[{"segmentation": [[1, 1, 9, 1, 9, 9]]}]),
     changes_numbers="masks",
 )
 BOX_REPLACED = file_rule(
     "CA125",
     "box-replaced",
     "warning",
-    explanation="A `bbox` cannot be used, so the box around the mask was taken.",
+    explanation="A `bbox` cannot be used, so the box around the mask was used.",
     advice="Write the box as [x, y, width, height] in pixels with positive sides.",
-    example='The annotation `{"bbox": [1, 1, 0, 8], "segmentation": [[1, 1, 9, 1, 9, '
-    "9]]}`.",
-    counterexample='The annotation `{"bbox": [1, 1, 8, 8], "segmentation": [[1, 1, 9, '
-    "1, 9, 9]]}`.",
+    ignore="If you have checked that the masks are right.",
+    example=Example(
+        annotations=[{"bbox": [1, 1, 0, 8], "segmentation": [[1, 1, 9, 1, 9, 9]]}]
+    ),
+    counterexample=Example(
+        annotations=[{"bbox": [1, 1, 8, 8], "segmentation": [[1, 1, 9, 1, 9, 9]]}]
+    ),
 )
 MOSTLY_CROWDS = file_rule(
     "CA126",
@@ -246,33 +270,34 @@ MOSTLY_CROWDS = file_rule(
     "together with the predictions on them, so little or nothing is left to find.",
     advice="Set `iscrowd` to 0 where an annotation is a single object; CVAT writes 1 "
     "for every mask, so export polygons from it or correct the file.",
-    example='The annotation `{"iscrowd": 1}`, the only one.',
-    counterexample='The annotation `{"iscrowd": 0}`, the only one.',
+    ignore="If they really are crowds.",
+    example=Example(annotations=[{"iscrowd": 1}]),
+    counterexample=Example(annotations=[{"iscrowd": 0}]),
     changes_numbers=False,
 )
 IMAGE_IDS_IN_DOUBT = file_rule(
     "CA128",
     "image-ids-in-doubt",
     "warning",
-    explanation="Some ids or file names of predictions are those of no image, so the "
-    "others may belong to other images too and an evaluation may mean nothing.",
+    explanation="Some ids or file names of predictions belong to no image, so the "
+    "others may belong to other images too, and an evaluation may be meaningless.",
     advice="Check that the predictions were made for these images, and that `image_id` "
-    "is the id in the COCO file and no position.",
-    example='The prediction `{"image_id": 1, "file_name": "x.jpg"}`, where no image is '
-    "called x.jpg.",
-    counterexample='The prediction `{"image_id": 1, "file_name": "a.jpg"}` for the '
-    "image a.jpg of id 1.",
+    "is the id in the COCO file and not a position.",
+    ignore="If the predictions were made for more images than these.",
+    example=Example(predictions=[{"image_id": 1, "file_name": "x.jpg"}]),
+    counterexample=Example(predictions=[{"image_id": 1, "file_name": "a.jpg"}]),
 )
 PREDICTION_OF_PARENT = file_rule(
     "CA129",
     "prediction-of-parent-category",
     "warning",
-    explanation="Predictions are of a category that only groups others and has no "
+    explanation="Predictions have a category that only groups others and has no "
     "objects, as in files of Roboflow, so none of them can be right.",
-    advice="Write the `category_id` of the class itself; ids that were counted from 0 "
+    advice="Write the `category_id` of the class itself; ids that are counted from 0 "
     "may be one too low.",
-    example='The prediction `{"category_id": 3}`, of the parent of cat and dog.',
-    counterexample='The prediction `{"category_id": 1}`, of cat.',
+    ignore="If you do not evaluate that category.",
+    example=Example(predictions=[{"category_id": 3}]),
+    counterexample=Example(predictions=[{"category_id": 1}]),
 )
 NUMBER_AS_TEXT = file_rule(
     "CA130",
@@ -281,29 +306,32 @@ NUMBER_AS_TEXT = file_rule(
     explanation="Numbers that are written as text were read as numbers: ids, boxes, "
     "areas, scores and the sizes of images.",
     advice="Write them as numbers, because other COCO tools stop at text.",
-    example='The image `{"id": "1"}`.',
-    counterexample='The image `{"id": "frame_1"}`, which is no number.',
+    ignore="If no other tool reads the file.",
+    example=Example(images=[{"id": "1"}]),
+    counterexample=Example(images=[{"id": "frame_1"}]),
 )
 NO_AREA = file_rule(
     "CA131",
     "no-area",
     "note",
-    explanation="Annotations have no usable `area`; that of the mask, or else the box, "
-    "was taken.",
+    explanation="Annotations have no usable `area`, so that of the mask or else of the "
+    "box was used.",
     advice="Write the area of the object in pixels if it differs.",
-    example='The annotation `{"area": null}`.',
-    counterexample='The annotation `{"area": 0}`.',
+    ignore="If you do not use AP by size.",
+    example=Example(annotations=[{"area": None}]),
+    counterexample=Example(annotations=[{"area": 0}]),
 )
 ATTRIBUTE_NOT_KEPT = file_rule(
     "CA132",
     "attribute-not-kept",
     "note",
-    explanation="An extra key was not kept: it holds lists, objects or mixed types, or "
-    "it is a name that no attribute can have.",
+    explanation="An extra key was not kept, because it holds lists, objects or mixed "
+    "types, or its name cannot be that of an attribute.",
     advice="Use one type of text, number or true/false per key, and keys that do not "
     "begin with `_`, have no `.` or `$` and are not empty.",
-    example='The annotation `{"track": {"id": 5}}`.',
-    counterexample='The annotation `{"track": 5}`.',
+    ignore="If you do not need the attribute.",
+    example=Example(annotations=[{"track": {"id": 5}}]),
+    counterexample=Example(annotations=[{"track": 5}]),
 )
 MATCHED_BY_FILE_STEM = file_rule(
     "CA133",
@@ -312,8 +340,9 @@ MATCHED_BY_FILE_STEM = file_rule(
     explanation="Predictions name images by file name, or by the number in it, instead "
     "of by id.",
     advice="Nothing to do; each such name is unique among the images.",
-    example='The prediction `{"image_id": "a"}` for the image a.jpg.',
-    counterexample='The prediction `{"image_id": 1}` for the image a.jpg of id 1.',
+    ignore="If each name is that of the right image.",
+    example=Example(predictions=[{"image_id": "a"}]),
+    counterexample=Example(predictions=[{"image_id": 1}]),
     changes_numbers=True,
 )
 SIZE_FROM_FILE = file_rule(
@@ -322,8 +351,9 @@ SIZE_FROM_FILE = file_rule(
     "note",
     explanation="Image records without a size took it from their image files.",
     advice="Write `width` and `height` into the records.",
-    example='The image `{"width": null}`, whose file can be read.',
-    counterexample='The image `{"width": 640}`, whose file can be read.',
+    ignore="If the files have not been resized since they were labeled.",
+    example=Example(images=[{"width": None}]),
+    counterexample=Example(images=[{"width": 640}]),
 )
 MASK_NOT_SHOWN = file_rule(
     "CA135",
@@ -331,46 +361,53 @@ MASK_NOT_SHOWN = file_rule(
     "note",
     explanation="Masks whose box is too large to draw are kept as run lengths only.",
     advice="Check the size of the box; nothing is lost for the evaluation.",
-    example='The annotation `{"bbox": [0, 0, 1e5, 1e5], "segmentation": [[1, 1, 9, 1, '
-    "9, 9]]}`.",
-    counterexample='The annotation `{"bbox": [0, 0, 1e5, 1e5]}`, which has no mask.',
+    ignore="If you do not need to see these masks.",
+    example=Example(
+        annotations=[
+            {"bbox": [0, 0, 100000.0, 100000.0], "segmentation": [[1, 1, 9, 1, 9, 9]]}
+        ]
+    ),
+    counterexample=Example(annotations=[{"bbox": [0, 0, 100000.0, 100000.0]}]),
 )
 
 BOX_FROM_MASK = file_rule(
     "CA136",
     "box-from-mask",
     "note",
-    explanation="Annotations have a mask but no `bbox`; the box around the mask was "
-    "taken.",
+    explanation="Annotations have a mask but no `bbox`, so the box around the mask was "
+    "used.",
     advice="Write the box as [x, y, width, height] in pixels; most COCO tools need it.",
-    example='The annotation `{"bbox": null, "segmentation": [[1, 1, 9, 1, 9, 9]]}`.',
-    counterexample='The annotation `{"bbox": [1, 1, 8, 8], "segmentation": [[1, 1, 9, '
-    "1, 9, 9]]}`.",
+    ignore="If no other tool reads the file.",
+    example=Example(annotations=[{"bbox": None, "segmentation": [[1, 1, 9, 1, 9, 9]]}]),
+    counterexample=Example(
+        annotations=[{"bbox": [1, 1, 8, 8], "segmentation": [[1, 1, 9, 1, 9, 9]]}]
+    ),
 )
 NEW_ANNOTATION_ID = file_rule(
     "CA137",
     "new-annotation-id",
     "note",
     explanation="Different annotations have the same id; the first one kept it and "
-    "each later one got a new id, where pycocotools would take the last one of each id "
-    "for all.",
-    advice="Give every annotation an id of its own, not one that restarts in each "
-    "image.",
-    example='The annotations `{"id": 7, "image_id": 1}` and `{"id": 7, "image_id": '
-    "2}`.",
-    counterexample='The annotations `{"id": 7, "image_id": 1}` and `{"id": 8, '
-    '"image_id": 2}`.',
+    "each later one got a new id, while pycocotools uses the last one of each id for "
+    "all.",
+    advice="Give every annotation its own id, not one that restarts in each image.",
+    ignore="If no other tool reads the file.",
+    example=Example(annotations=[{"id": 7, "image_id": 1}, {"id": 7, "image_id": 2}]),
+    counterexample=Example(
+        annotations=[{"id": 7, "image_id": 1}, {"id": 8, "image_id": 2}]
+    ),
     changes_numbers=True,
 )
 FILE_FOUND_BY_NAME = file_rule(
     "CA140",
     "file-found-by-name",
     "note",
-    explanation="Image files are not where their records say, as these paths are of "
+    explanation="Image files are not where their records say, because the paths are of "
     "another machine; each was found by its base name, which only one file has.",
     advice="Check one of them; write `file_name` relative to the image folder.",
-    example='The image `{"file_name": "C:\\\\data\\\\a.jpg"}`; the folder holds a.jpg.',
-    counterexample='The image `{"file_name": "a.jpg"}`; the folder holds a.jpg.',
+    ignore="If the files are the right ones.",
+    example=Example(images=[{"file_name": "C:\\data\\a.jpg"}]),
+    counterexample=Example(images=[{"file_name": "a.jpg"}]),
 )
 FILE_NAME_FROM_URL = file_rule(
     "CA141",
@@ -378,10 +415,12 @@ FILE_NAME_FROM_URL = file_rule(
     "note",
     explanation="Images have no `file_name`, as in LVIS, and their `coco_url` names "
     "the file.",
-    advice="Nothing to do, if the files are there.",
-    example='The image `{"file_name": null, "coco_url": "http://host/a.jpg"}`.',
-    counterexample='The image `{"file_name": "a.jpg", "coco_url": '
-    '"http://host/b.jpg"}`.',
+    advice="Nothing to do if the files are there.",
+    ignore="If the files are the right ones.",
+    example=Example(images=[{"file_name": None, "coco_url": "http://host/a.jpg"}]),
+    counterexample=Example(
+        images=[{"file_name": "a.jpg", "coco_url": "http://host/b.jpg"}]
+    ),
 )
 NO_IMAGE_FILES = file_rule(
     "CA142",
@@ -390,8 +429,9 @@ NO_IMAGE_FILES = file_rule(
     explanation="Images were imported without their files, because no image folder was "
     "given.",
     advice="Import again with the folder for everything that needs pixels.",
-    example='The image `{"file_name": "a.jpg"}`, with no folder.',
-    counterexample='The image `{"file_name": "a.jpg"}`; the folder holds a.jpg.',
+    ignore="If you need no pixels.",
+    example=Example(images=[{"file_name": "a.jpg"}], folder=None),
+    counterexample=Example(images=[{"file_name": "a.jpg"}]),
 )
 MATCHED_BY_FILE_NAME = file_rule(
     "CA143",
@@ -401,10 +441,9 @@ MATCHED_BY_FILE_NAME = file_rule(
     "the file name decides.",
     advice="Check that the file name is right; Ultralytics makes the `image_id` of the "
     "digits in it.",
-    example='The prediction `{"image_id": 2, "file_name": "a.jpg"}`, where a.jpg is '
-    "the image of id 1.",
-    counterexample='The prediction `{"image_id": 1, "file_name": "a.jpg"}` for the '
-    "same image.",
+    ignore="If the file names are right.",
+    example=Example(predictions=[{"image_id": 2, "file_name": "a.jpg"}]),
+    counterexample=Example(predictions=[{"image_id": 1, "file_name": "a.jpg"}]),
     changes_numbers=True,
 )
 PARENT_CATEGORY = file_rule(
@@ -412,12 +451,18 @@ PARENT_CATEGORY = file_rule(
     "parent-category",
     "note",
     explanation="A category has no objects and is the `supercategory` of others, as "
-    "Roboflow writes it: it only groups them.",
-    advice="Leave it out of the classes that you train.",
-    example='The categories `{"id": 1, "name": "animal"}` and `{"id": 2, '
-    '"supercategory": "animal"}`, all objects being of the second.',
-    counterexample='The categories `{"id": 1, "supercategory": "cat"}` and `{"id": 2, '
-    '"supercategory": "animal"}`.',
+    "Roboflow writes it, so it only groups them.",
+    advice="Leave it out of the classes that you train on.",
+    ignore="If you leave the category out of training.",
+    example=Example(
+        categories=[{"id": 1, "name": "animal"}, {"id": 2, "supercategory": "animal"}]
+    ),
+    counterexample=Example(
+        categories=[
+            {"id": 1, "supercategory": "cat"},
+            {"id": 2, "supercategory": "animal"},
+        ]
+    ),
 )
 UNUSUAL_CROWD = file_rule(
     "CA145",
@@ -427,7 +472,8 @@ UNUSUAL_CROWD = file_rule(
     'value for a crowd but 0, false and nothing, except that the texts "0" and "false" '
     "are no crowd here.",
     advice="Write 1 for a crowd region and 0 for a single object.",
-    example='The annotations `{"iscrowd": 2}` and `{"iscrowd": 0}`.',
-    counterexample='The annotations `{"iscrowd": 1}` and `{"iscrowd": 0}`.',
+    ignore="If these objects are not crowds.",
+    example=Example(annotations=[{"iscrowd": 2}, {"iscrowd": 0}]),
+    counterexample=Example(annotations=[{"iscrowd": 1}, {"iscrowd": 0}]),
     changes_numbers=True,
 )

@@ -9,20 +9,26 @@ from fiftyone_coco_audit.loading import rules as loading
 from fiftyone_coco_audit.rules import (
     anchors,
     annotations,
+    boxes,
     classes,
     images,
+    labeling,
     network_input,
     objects,
+    samples,
 )
 
 __all__ = [
     "anchors",
     "annotations",
     "augmentation",
+    "boxes",
     "classes",
     "files",
     "images",
+    "labeling",
     "loading",
     "network_input",
     "objects",
+    "samples",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
-from fiftyone_coco_audit.wording import percent
+from fiftyone_coco_audit.wording import counted, percent
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.box_formats import BoxEncoding
@@ -146,3 +147,8 @@ def at(resize: ResizePolicy, form: str = "at {}") -> str:
 def at_input(resize: ResizePolicy) -> str:
     """The same of what the network gets."""
     return at(resize, "at an input of {}")
+
+
+def and_more(names: Sequence[str]) -> str:
+    """How many classes there are besides the first, as a sentence goes on."""
+    return f", and {counted(len(names) - 1, 'class')} more" if len(names) > 1 else ""

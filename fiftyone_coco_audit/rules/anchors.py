@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.findings import Evidence, Severity, rule
+from fiftyone_coco_audit.findings import Evidence, Example, Severity, rule
 from fiftyone_coco_audit.rules._shared import WorstClasses, at
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import UNREACHABLE
@@ -36,13 +36,31 @@ class _Softened(TypedDict, total=False):
     "CA510",
     "anchors-unreachable",
     "warning",
-    explanation="An object that no anchor resembles is background to all of them, or "
+    explanation="An object that resembles no anchor is background to all of them, or "
     "is learned by a single one that is forced on it, and is found late or never.",
-    advice="Enlarge the input, or take anchors that fit: with a finer level for small "
-    "objects, or other aspect ratios for long ones.",
-    example="15 of 100 objects are 10 x 10 pixels at the network's input, and the "
-    "least anchor 32 x 32.",
-    counterexample="5 of 100 objects are 10 x 10 pixels.",
+    advice="Enlarge the input, or choose anchors that fit: a finer level for small "
+    "objects, other aspect ratios for long ones.",
+    ignore="If your detector has no anchors.",
+    reasons={
+        "max_share": (
+            "At the usual 800 x 1333, RetinaNet's anchors miss 6% to 7% of COCO's "
+            "objects (179 photos)."
+        ),
+        "min_objects": (
+            "With 50 objects a share of a tenth is known to within 9 points."
+        ),
+    },
+    example=Example(
+        "15 of 100 objects are 10 x 10 pixels at the network's input, and the smallest "
+        "anchor is 32 x 32.",
+        boxes=[("cat", 16, 16, 10, 10)] * 15 + [("cat", 16, 16, 32, 32)] * 85,
+        anchors="sizes 32,64,128 ratios .5,1,2 strides 8,16,32",
+    ),
+    counterexample=Example(
+        "5 of 100 objects are 10 x 10 pixels.",
+        boxes=[("cat", 16, 16, 10, 10)] * 5 + [("cat", 16, 16, 32, 32)] * 95,
+        anchors="sizes 32,64,128 ratios .5,1,2 strides 8,16,32",
+    ),
 )
 def anchors_unreachable(
     statistics: Statistics, *, max_share: float = 0.1, min_objects: int = 50
@@ -73,13 +91,38 @@ def anchors_unreachable(
     "CA511",
     "class-unreachable",
     "warning",
-    explanation="Many objects of a class match no anchor, so that the class is learned "
+    explanation="Many objects of a class match no anchor, so the class is learned "
     "worse than others, whatever its number of objects.",
     advice="Look at the sizes and shapes of the class at the network's input, and add "
     "anchors like them.",
-    example="Of two classes one is 10 x 10 pixels at the network's input, and the "
-    "least anchor 32 x 32.",
-    counterexample="All classes have some objects of 10 x 10 pixels.",
+    ignore="If your detector has no anchors.",
+    reasons={
+        "max_share": "Twice what is tolerated of all objects.",
+        "min_objects": (
+            "With 20 objects a share of a fifth is known to within 17 points."
+        ),
+        "min_times": (
+            "A class that is missed no more than the others is no finding about "
+            "classes."
+        ),
+    },
+    example=Example(
+        "One of two classes is 10 x 10 pixels at the network's input, and the smallest "
+        "anchor is 32 x 32.",
+        boxes=[("ant", 16, 16, 10, 10)] * 20 + [("cat", 16, 16, 32, 32)] * 80,
+        anchors="sizes 32,64,128 ratios .5,1,2 strides 8,16,32",
+    ),
+    counterexample=Example(
+        "A fifth of the objects of both classes is 10 x 10 pixels.",
+        boxes=(
+            [("ant", 16, 16, 10, 10)]
+            + [("ant", 16, 16, 32, 32)] * 4
+            + [("cat", 16, 16, 10, 10)]
+            + [("cat", 16, 16, 32, 32)] * 4
+        )
+        * 10,
+        anchors="sizes 32,64,128 ratios .5,1,2 strides 8,16,32",
+    ),
 )
 def class_unreachable(
     statistics: Statistics,
@@ -126,11 +169,27 @@ def class_unreachable(
     "shape-unreachable",
     "warning",
     explanation="Objects are so long that anchors of the present aspect ratios match "
-    "them at no size, so that neither a larger input nor more sizes help.",
+    "them at no size, so neither a larger input nor more sizes help.",
     advice="Add anchors of more extreme aspect ratios.",
-    example="A tenth of the objects is 20 x 200 pixels, and the anchors are at most "
-    "twice as long as wide.",
-    counterexample="A tenth of the objects is 20 x 80 pixels.",
+    ignore="If your detector has no anchors.",
+    reasons={
+        "max_share": (
+            "In COCO 2% to 3% of the objects are longer than RetinaNet's anchors reach "
+            "(179 photos), as skis and bats are."
+        ),
+        "min_objects": "Fewer objects are not worth an anchor of their own.",
+    },
+    example=Example(
+        "A tenth of 200 objects is 20 x 200 pixels, and the anchors are at most twice "
+        "as long as wide.",
+        boxes=[("cat", 16, 16, 20, 200)] * 20 + [("cat", 16, 16, 32, 32)] * 180,
+        anchors="sizes 32,64,128 ratios .5,1,2 strides 8,16,32",
+    ),
+    counterexample=Example(
+        "A tenth of 200 objects is 20 x 80 pixels.",
+        boxes=[("cat", 16, 16, 20, 80)] * 20 + [("cat", 16, 16, 32, 32)] * 180,
+        anchors="sizes 32,64,128 ratios .5,1,2 strides 8,16,32",
+    ),
 )
 def shape_unreachable(
     statistics: Statistics, *, max_share: float = 0.02, min_objects: int = 20
@@ -169,11 +228,30 @@ def shape_unreachable(
     "note",
     explanation="Anchors of the same number, fitted to this set, match many more "
     "objects of images that they were not fitted to.",
-    advice="Train with the proposed anchors: the tab Anchors of the panel COCO Audit "
-    "shows them, and figures['anchors'] of the finding holds them as text.",
-    example="All objects are 12 x 12 to 24 x 24 pixels at the network's input, and the "
-    "least anchor 32 x 32.",
-    counterexample="All objects are 32 x 32 to 64 x 64 pixels, and so are the anchors.",
+    advice="Train with the proposed anchors, which the tab Anchors of the panel COCO "
+    "Audit shows, and which figures['anchors'] of the finding holds as text.",
+    ignore="If your detector has no anchors, or if you use pretrained heads.",
+    reasons={
+        "max_reach": "YOLOv5's autoanchor fits no anchors above this limit.",
+        "min_gain": (
+            "A judgment: a twentieth of the objects is worth training without the "
+            "pretrained head."
+        ),
+    },
+    example=Example(
+        "All objects are 12 x 12 to 24 x 24 pixels at the network's input, and the "
+        "smallest anchor is 32 x 32.",
+        rows=[
+            (n // 20, "cat", (32 * (n % 20), 9, 12 + n % 12, 12 + n % 12))
+            for n in range(400)
+        ],
+        anchors="sizes 32,64,128 ratios .5,1,2 strides 8,16,32",
+    ),
+    counterexample=Example(
+        "All objects are 32 x 32 to 64 x 64 pixels, and so are the anchors.",
+        rows=[(n // 20, "cat", (16, 9, 32 + n % 32, 32 + n % 32)) for n in range(400)],
+        anchors="sizes 32,64,128 ratios .5,1,2 strides 8,16,32",
+    ),
 )
 def better_anchors(
     statistics: Statistics, *, max_reach: float = 0.98, min_gain: float = 0.05
@@ -214,12 +292,35 @@ def better_anchors(
     "note",
     explanation="A feature map has a large share of all anchors, and so of the "
     "computation and of the easy negatives, but hardly any objects.",
-    advice="Leave the level out, or resize the images to less, so that their objects "
-    "use it.",
-    example="1 of 400 objects matches an anchor of the finest of 5 levels, which has "
-    "75% of the anchors.",
-    counterexample="1 of 400 objects matches an anchor of the coarsest of 5 levels, "
-    "which has 0.3% of the anchors.",
+    advice="Leave the level out, or resize the images to a smaller size, so that their "
+    "objects use it.",
+    ignore="If your detector has no anchors, or if you cannot change its levels.",
+    reasons={
+        "max_share": (
+            "A judgment: a level with fewer than one object in a hundred hardly learns."
+        ),
+        "min_cost": (
+            "A judgment: less than a tenth of the anchors is not worth a change."
+        ),
+        "min_objects": (
+            "With fewer than 300 objects a share of 1% may be chance: none of 300 is "
+            "below 1% at 95%."
+        ),
+    },
+    example=Example(
+        "1 of 400 objects matches an anchor of the finest of 5 levels, which has 75% "
+        "of the anchors.",
+        boxes=[("cat", 16, 16, 32, 32)] + [("cat", 32, 32, 64, 64)] * 399,
+        size=(640, 640),
+    ),
+    counterexample=Example(
+        "1 of 400 objects matches an anchor of the coarsest of 5 levels, which has "
+        "0.3% of the anchors.",
+        boxes=[("cat", 9, 9, 620, 620)]
+        + [("cat", 16, 16, 32, 32)] * 200
+        + [("cat", 32, 32, 64, 64)] * 199,
+        size=(640, 640),
+    ),
 )
 def unused_level(
     statistics: Statistics,
@@ -265,12 +366,29 @@ def unused_level(
     "objects-share-a-cell",
     "note",
     explanation="Two objects of the same shape are so close that they have the same "
-    "best anchor, which learns only one of them; the other is left to worse anchors, "
-    "or to none, as in YOLOv3.",
-    advice="Use finer levels or more anchors, so that objects in crowds get anchors "
-    "of their own; Faster R-CNN has cells of 4 pixels for its anchors of 32.",
-    example="A tenth of the objects is 2 pixels beside another one of its size.",
-    counterexample="Objects are beside others of their size, 20 pixels off.",
+    "best anchor, which learns only one of them.",
+    advice="Use finer levels or more anchors, so that objects in crowds get anchors of "
+    "their own; Faster R-CNN has cells of 4 pixels for its anchors of 32.",
+    ignore="If your detector has no anchors.",
+    reasons={
+        "max_share": (
+            "In COCO up to 1.7% of the objects share their best anchor of YOLOv5 or "
+            "RetinaNet (179 photos)."
+        ),
+        "min_objects": "Fewer objects are not worth a change of anchors.",
+    },
+    example=Example(
+        "A tenth of the objects is 2 pixels beside another one of its size.",
+        rows=[(n, "cat", (60 * k, 9, 32, 32)) for n in range(10) for k in range(10)]
+        + [(n, "dog", (2, 9, 32, 32)) for n in range(10)],
+        size=(640, 640),
+    ),
+    counterexample=Example(
+        "Objects are 20 pixels beside others of their size.",
+        rows=[(n, "cat", (60 * k, 9, 32, 32)) for n in range(10) for k in range(10)]
+        + [(n, "dog", (20, 9, 32, 32)) for n in range(10)],
+        size=(640, 640),
+    ),
 )
 def objects_share_a_cell(
     statistics: Statistics, *, max_share: float = 0.03, min_objects: int = 10

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fiftyone_coco_audit.areas import AREA_RANGES, in_area_ranges, size_change
-from fiftyone_coco_audit.findings import Evidence, rule
+from fiftyone_coco_audit.findings import Evidence, Example, rule
 from fiftyone_coco_audit.wording import counted, out_of, pixels, plural
 
 if TYPE_CHECKING:
@@ -22,11 +22,20 @@ _SAME = 0.01
     "CA313",
     "empty-mask",
     "error",
-    explanation="A mask without a pixel inside its image teaches a segmenter nothing, "
-    "and in the evaluation of masks no prediction can match it.",
-    advice="Draw these masks again, or remove the segmentation and keep the box.",
-    example="A polygon lies wholly to the right of its image.",
-    counterexample="A polygon lies half to the right of its image.",
+    explanation="A mask without a pixel inside its image teaches a segmentation model "
+    "nothing, and no prediction can match it in an evaluation of masks.",
+    advice="Redraw these masks, or remove the segmentation and keep the box.",
+    ignore="If you train and evaluate on boxes only.",
+    example=Example(
+        "A polygon lies to the right of its image.",
+        boxes=[("cat", 9, 9, 20, 20)],
+        mask_area=[0],
+    ),
+    counterexample=Example(
+        "A polygon lies half to the right of its image.",
+        boxes=[("cat", 9, 9, 20, 20)],
+        mask_area=[200],
+    ),
 )
 def empty_mask(statistics: Statistics) -> Iterator[Evidence]:
     """Finds masks that have no pixel in their image.
@@ -52,13 +61,23 @@ def empty_mask(statistics: Statistics) -> Iterator[Evidence]:
     "CA314",
     "wrong-area",
     "warning",
-    explanation="COCO's AP for small, medium and large objects goes by `area`, so a "
-    "wrong one puts objects into the wrong class of size.",
+    explanation="COCO's AP for small, medium and large objects uses `area`, so a wrong "
+    "one puts objects into the wrong size class.",
     advice="Compute `area` from the masks (pycocotools.mask.area), or from the boxes "
-    "where there are none.",
-    example="The `area` of an object is 0, or that of its box, though its mask fills "
-    "half of the box.",
-    counterexample="The `area` of an object is a tenth larger than its mask.",
+    "if there are none.",
+    ignore="If you do not use AP by size.",
+    example=Example(
+        "The `area` of an object is that of its box, though its mask fills half of it.",
+        boxes=[("cat", 9, 9, 60, 60)],
+        areas=[3600],
+        mask_area=[1800],
+    ),
+    counterexample=Example(
+        "The `area` of an object is a tenth larger than its mask.",
+        boxes=[("cat", 9, 9, 60, 60)],
+        areas=[1980],
+        mask_area=[1800],
+    ),
 )
 def wrong_area(statistics: Statistics) -> Iterator[Evidence]:
     """Finds areas that are far from those of the masks, or more than the boxes'.
@@ -116,11 +135,17 @@ def wrong_area(statistics: Statistics) -> Iterator[Evidence]:
     "CA315",
     "box-barely-outside",
     "note",
-    explanation="Boxes end up to a pixel over the border, mostly by rounding: harmless "
-    "in training, but Albumentations raises a ValueError at the first of them.",
+    explanation="Boxes end up to a pixel over the border, mostly by rounding, which is "
+    "harmless in training but makes Albumentations raise a ValueError.",
     advice="Pass clip=True to A.BboxParams, or clip the boxes to their images.",
-    example="A box ends half a pixel to the right of its image.",
-    counterexample="A box ends where its image does.",
+    ignore="If you do not use Albumentations, or pass clip=True.",
+    example=Example(
+        "A box ends half a pixel to the right of its image.",
+        boxes=[("cat", 600, 10, 40.5, 20)],
+    ),
+    counterexample=Example(
+        "A box ends where its image does.", boxes=[("cat", 600, 10, 40, 20)]
+    ),
 )
 def box_barely_outside(statistics: Statistics) -> Iterator[Evidence]:
     """Finds boxes that Albumentations refuses, though they are inside but for rounding.
@@ -149,9 +174,18 @@ def box_barely_outside(statistics: Statistics) -> Iterator[Evidence]:
     "that of the shape before it was turned, so the box misses parts of the object.",
     advice="Replace each box by the one around the turned shape, or export polygons or "
     "oriented boxes.",
-    example="A box has the attribute `rotation` of 30.",
-    counterexample="A box has the attribute `rotation` of 0, or one of 30 and a mask "
-    "that the box is around.",
+    ignore="If the boxes were drawn around the turned shapes, and the attribute is "
+    "left over.",
+    example=Example(
+        "A box has the attribute `rotation` of 30.",
+        boxes=[("cat", 99, 99, 60, 20)],
+        rotation=[30],
+    ),
+    counterexample=Example(
+        "A box has the attribute `rotation` of 0.",
+        boxes=[("cat", 99, 99, 60, 20)],
+        rotation=[0],
+    ),
 )
 def rotation_ignored(statistics: Statistics) -> Iterator[Evidence]:
     """Finds boxes that are not turned as their attribute says.

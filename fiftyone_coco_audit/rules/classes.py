@@ -1,27 +1,18 @@
-"""Rules on classes: their balance, their names, and where they are labeled."""
+"""Rules on the balance of classes."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fiftyone_coco_audit.findings import Evidence, rule
-from fiftyone_coco_audit.rules._shared import highest
-from fiftyone_coco_audit.statistics.resampling import (
-    ResamplingEffect,
-    default_threshold,
-)
-from fiftyone_coco_audit.statistics.sources import SourceGaps, folders, tagged
-from fiftyone_coco_audit.wording import counted, named, out_of, percent, plural, quoted
+from fiftyone_coco_audit.findings import Evidence, Example, rule
+from fiftyone_coco_audit.rules._shared import and_more, highest
+from fiftyone_coco_audit.wording import counted, named, percent, plural
 
 if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.overview import Statistics
-
-_SEPARATORS = re.compile(r"[\W_]+")
 
 
 @rule(
@@ -29,11 +20,23 @@ _SEPARATORS = re.compile(r"[\W_]+")
     "class-imbalance",
     "warning",
     explanation="A detector that sees one class many times as often as another learns "
-    "the one at the other's expense.",
+    "it at the expense of the other.",
     advice="Label more of the rare classes, repeat their images (simulate_resampling "
     "shows what that does), or weight the loss by class.",
-    example="Of one class there are 500 objects, of another 5.",
-    counterexample="Of one class there are 500 objects, of another 50.",
+    ignore="If rare classes do not matter to you, or if the loss already weights "
+    "classes.",
+    reasons={
+        "min_ratio": (
+            "A judgment: LVIS calls classes rare that are in at most 10 images and "
+            "frequent from 101 on; 50 is well beyond a step."
+        ),
+    },
+    example=Example(
+        "One class has 500 objects, another one 5.", counts={"cat": 500, "dog": 5}
+    ),
+    counterexample=Example(
+        "One class has 500 objects, another one 50.", counts={"cat": 500, "dog": 50}
+    ),
     implies=("CA402",),
     needs_whole=True,
 )
@@ -72,10 +75,26 @@ def class_imbalance(
     "note",
     explanation="A few classes hold most of the labels, so an average over all objects "
     "says little about the many rare classes.",
-    advice="Judge the detector by AP per class, and try repeating the images of the "
-    "rare classes (simulate_resampling shows what that does).",
-    example="Of 12 classes two have 300 objects each, the others 20 each.",
-    counterexample="Each of 80 classes has some 50 objects.",
+    advice="Look at AP per class, and try repeating the images of rare classes "
+    "(simulate_resampling shows the effect).",
+    ignore="If you only need the common classes.",
+    reasons={
+        "max_head": (
+            "If classes were alike, half of them would hold half of the objects; a "
+            "quarter is half as many."
+        ),
+        "min_classes": (
+            "One or two rare classes are no tail, and class-imbalance names them."
+        ),
+    },
+    example=Example(
+        "Two of 12 classes have 300 objects each, the others 20 each.",
+        counts={"cat": 300, "dog": 300, **{f"rare {n}": 20 for n in range(10)}},
+    ),
+    counterexample=Example(
+        "Each of 80 classes has 50 objects.",
+        counts={f"class {n}": 50 for n in range(80)},
+    ),
     needs_whole=True,
 )
 def long_tail(
@@ -112,11 +131,18 @@ def long_tail(
     "few-objects",
     "warning",
     explanation="A class with a handful of objects can be neither learned nor "
-    "evaluated: one more hit moves its AP by many points.",
+    "evaluated, because one more hit moves its AP by many points.",
     advice="Label more objects of the class, merge it with a similar one, or leave it "
     "out.",
-    example="A class has 9 objects.",
-    counterexample="A class has 10 objects.",
+    ignore="If you neither train nor report these classes.",
+    reasons={
+        "min_objects": (
+            "One more hit among 10 objects moves recall by 10 points; LVIS calls "
+            "classes rare up to 10 images."
+        ),
+    },
+    example=Example("A class has 9 objects.", counts={"cat": 9}),
+    counterexample=Example("A class has 10 objects.", counts={"cat": 10}),
     implies=("CA401", "CA402"),
     needs_whole=True,
 )
@@ -154,12 +180,21 @@ def few_objects(statistics: Statistics, *, min_objects: int = 10) -> Iterator[Ev
     "CA404",
     "class-without-objects",
     "warning",
-    explanation="A class that is in the list of classes but has no object is an "
-    "output of the network that never sees a positive, and has no AP.",
+    explanation="A class without objects is an output of the network that never sees a "
+    "positive, and it has no AP.",
     advice="Label the class, remove it from the list of classes, or check whether an "
     "import or a filter has lost it.",
-    example="The classes are cat and dog; all objects are cats.",
-    counterexample="The classes are cat and dog; there is one dog.",
+    ignore="If the list of classes is shared with other datasets.",
+    example=Example(
+        "The classes are cat and dog, and all objects are cats.",
+        shown=[["cat"]],
+        classes=["cat", "dog"],
+    ),
+    counterexample=Example(
+        "The classes are cat and dog, and there is one dog.",
+        shown=[["cat"], ["dog"]],
+        classes=["cat", "dog"],
+    ),
     needs_whole=True,
 )
 def class_without_objects(statistics: Statistics) -> Iterator[Evidence]:
@@ -186,12 +221,24 @@ def class_without_objects(statistics: Statistics) -> Iterator[Evidence]:
     "CA405",
     "class-in-few-images",
     "warning",
-    explanation="Many objects of a class in a few images are few scenes, cameras and "
-    "lights; the count of objects promises more than there is to learn.",
-    advice="Add images of the class from other scenes, and keep those that there are "
-    "on one side of the split.",
-    example="A class has 80 objects in 2 of 100 images.",
-    counterexample="A class has 80 objects in 40 of 100 images.",
+    explanation="Many objects of a class in few images are few scenes, cameras and "
+    "lights, so there is less to learn than the count suggests.",
+    advice="Add images of the class from other scenes, and keep the existing ones on "
+    "one side of the split.",
+    ignore="If the model will only see these scenes.",
+    reasons={
+        "min_objects": "Fewer than 50 objects promise little by themselves.",
+        "max_images": "LVIS calls classes rare up to 10 images.",
+        "max_share": "In a small set nine images may be many; a tenth is not.",
+    },
+    example=Example(
+        "A class has 80 objects in 2 of 100 images.",
+        shown=[["cat"] * 40] * 2 + [["dog"]] * 98,
+    ),
+    counterexample=Example(
+        "A class has 80 objects in 40 of 100 images.",
+        shown=[["cat"] * 2] * 40 + [["dog"]] * 60,
+    ),
     needs_whole=True,
 )
 def class_in_few_images(
@@ -223,7 +270,7 @@ def class_in_few_images(
     yield Evidence(
         f"All {classes.objects[worst]:,} objects of {named(names[:1])} are in "
         f"{counted(int(classes.images[worst]), 'image')} of "
-        f"{len(statistics.labeled):,}{_and_more(names)}.",
+        f"{len(statistics.labeled):,}{and_more(names)}.",
         objects=classes.rows_of(found),
         classes=names,
         figures={
@@ -237,12 +284,24 @@ def class_in_few_images(
     "CA406",
     "dominant-class",
     "note",
-    explanation="One class has more objects than all others together, so that losses "
-    "and averages over objects are mostly about this one.",
-    advice="Judge the detector by the mean AP over classes, and try a focal loss or "
-    "weights by class.",
-    example="Of 4 classes one has 90 of 100 objects.",
-    counterexample="Of 2 classes one has 60 of 100 objects.",
+    explanation="One class has more objects than all others together, so losses and "
+    "averages over objects are mostly about this class.",
+    advice="Use the mean AP over classes, and try a focal loss or class weights.",
+    ignore="If that class is the one you care about.",
+    reasons={
+        "min_share": "More than half is more than all others together.",
+        "min_times": (
+            "Of two classes one always has half; with 5 times the average of the "
+            "others, no equal sets are found."
+        ),
+    },
+    example=Example(
+        "One of 4 classes has 90 of 100 objects.",
+        counts={"cat": 90, "dog": 4, "ant": 3, "bee": 3},
+    ),
+    counterexample=Example(
+        "One of 2 classes has 60 of 100 objects.", counts={"cat": 60, "dog": 40}
+    ),
     needs_whole=True,
 )
 def dominant_class(
@@ -278,14 +337,34 @@ def dominant_class(
     "CA407",
     "rare-class-with-commonest",
     "warning",
-    explanation="A rare class is never seen without the commonest one, so repeating "
-    "its images inflates what there is too much of, and the detector may take the one "
-    "as a sign of the other.",
+    explanation="A rare class is never seen without the most common one, so repeating "
+    "its images also repeats that one, and the detector may use the one to recognize "
+    "the other.",
     advice="Collect images of the rare class without the common one, or weight the "
     "rare class in the loss instead of repeating its images.",
-    example="Each of 10 ladybugs is in an image with a leaf, the commonest of many "
-    "classes, which half of all images show.",
-    counterexample="One of 10 ladybugs is in an image without a leaf.",
+    ignore="If the two classes always occur together in use, too.",
+    reasons={
+        "min_images": (
+            "With a class that half of the images show, fewer than 5 images are often "
+            "together by chance (6%)."
+        ),
+        "max_chance": (
+            "A judgment: it is corrected for the number of rare classes, so a set of "
+            "them has at most 3 false findings in 10."
+        ),
+    },
+    example=Example(
+        "All 10 ladybugs are in images with a leaf, the most common class, which half "
+        "of all images show.",
+        shown=[["leaf", "ladybug"]] * 10 + [["leaf"]] * 42 + [["coin"]] * 48,
+    ),
+    counterexample=Example(
+        "One of 10 ladybugs is in an image without a leaf.",
+        shown=[["leaf", "ladybug"]] * 9
+        + [["coin", "ladybug"]]
+        + [["leaf"]] * 43
+        + [["coin"]] * 47,
+    ),
     needs_whole=True,
 )
 def rare_class_with_commonest(
@@ -332,272 +411,3 @@ def rare_class_with_commonest(
             "chance": float((chance[found] * len(classes.tail)).max()),
         },
     )
-
-
-@rule(
-    "CA408",
-    "missing-in-source",
-    "error",
-    explanation="A class that other images show often is nowhere labeled in a whole "
-    "folder or tag; if it is to be seen there, its objects are taught as background.",
-    advice="Look through the images of that source, and label the class there or leave "
-    "these images out.",
-    example="30 of 100 images of site_a show a mug and none of 100 of site_b, though "
-    "both show plates.",
-    counterexample="3 of 100 images of site_a show a mug and none of 100 of site_b.",
-)
-def missing_in_source(
-    statistics: Statistics, *, alpha: float = 0.001, min_coverage: float = 0.8
-) -> Iterator[Evidence]:
-    """Finds classes that a folder or tag lacks and that most others have.
-
-    Which of the images show the class cannot be known, so all of them are named.
-
-    Args:
-        statistics: of the images
-        alpha: the greatest probability that any source lacks any class by chance
-        min_coverage: the least share of all other images that are of sources which do
-            have the class
-    """
-    labeled, presence = statistics.labeled, statistics.classes.presence
-    reported: set[bytes] = set()
-    for kind, sources in (
-        ("folder", folders(labeled.filepaths)),
-        ("tag", tagged(labeled.tags)),
-    ):
-        gaps = SourceGaps(presence, sources)
-        missing = gaps.missing(alpha, min_coverage)
-        if not len(missing):
-            continue
-        images = sources.images_of(missing[:, 0])
-        # A folder train whose images are tagged train is said once
-        if images.tobytes() in reported:
-            continue
-        reported.add(images.tobytes())
-        source, category = missing[0]
-        count, expected = gaps.images[source], gaps.expected[source, category]
-        others = len(missing) - 1
-        yield Evidence(
-            f"{named([labeled.classes[category]])} is labeled in none of the "
-            f"{count:,} images of the {kind} {quoted(sources.names[source])}, where at "
-            f"the rate of all others some {expected:,.0f} would show it"
-            + (f", and {counted(others, 'similar gap')} more" if others else "")
-            + "; which ones do is not known, so all images are listed.",
-            images=images,
-            classes=tuple(dict.fromkeys(statistics.classes.names_of(missing[:, 1]))),
-            figures={
-                "source": sources.names[source],
-                "images": int(count),
-                "expected": float(expected),
-                "p_value": float(gaps.p_value[source, category]),
-            },
-        )
-
-
-@rule(
-    "CA409",
-    "size-count-correlation",
-    "note",
-    explanation="Common classes are larger, or smaller, than rare ones, so a "
-    "difference in AP between classes may be one of size, and the reverse.",
-    advice="Compare classes at equal size (AP small, medium, large per class) before "
-    "blaming rarity, and at equal number before blaming size.",
-    example="Of 12 classes the one with more objects always has the smaller ones.",
-    counterexample="Of 12 classes all have objects of about the same size.",
-)
-def size_count_correlation(
-    statistics: Statistics,
-    *,
-    min_correlation: float = 0.6,
-    max_p_value: float = 0.01,
-    min_classes: int = 10,
-) -> Iterator[Evidence]:
-    """Finds sets where the mean area of a class goes with its number of objects.
-
-    Args:
-        statistics: of the images
-        min_correlation: the least rank correlation (Spearman's) of the two, whether
-            positive or negative
-        max_p_value: the greatest p-value of that correlation
-        min_classes: the least number of classes with objects to judge by
-    """
-    found = statistics.classes.size_count_correlation
-    if found.num_classes < min_classes or not (
-        abs(found.spearman) >= min_correlation and found.p_value <= max_p_value
-    ):
-        return
-    what = "larger" if found.spearman > 0 else "smaller"
-    yield Evidence(
-        f"The more objects a class has, the {what} they are: over "
-        f"{found.num_classes:,} classes the rank correlation of count and mean area "
-        f"is {found.spearman:.2f}.",
-        figures={"spearman": found.spearman, "p_value": found.p_value},
-    )
-
-
-@rule(
-    "CA410",
-    "similar-class-names",
-    "warning",
-    explanation="Class names that differ only in case, in spaces and signs or in a "
-    "plural s are probably one class, which is trained against itself.",
-    advice="Merge the classes under one name (in FiftyOne: map_labels).",
-    example="There are the classes `traffic light` and `Traffic_Lights`.",
-    counterexample="There are the classes `traffic light` and `traffic sign`.",
-)
-def similar_class_names(statistics: Statistics) -> Iterator[Evidence]:
-    """Finds names that are equal but for case, spaces, signs and a plural s."""
-    classes = statistics.classes
-    groups: dict[str, list[int]] = {}
-    for row, name in enumerate(statistics.labeled.classes):
-        groups.setdefault(_plain(name), []).append(row)
-    similar = [rows for rows in groups.values() if len(rows) > 1]
-    if not similar:
-        return
-    rows = [row for group in similar for row in group]
-    others = len(similar) - 1
-    yield Evidence(
-        f"{named(classes.names_of(similar[0]))} are probably one class"
-        + (f", like the names of {counted(others, 'other group')}" if others else "")
-        + ".",
-        objects=classes.rows_of(rows),
-        classes=classes.names_of(rows),
-        figures={"groups": len(similar)},
-    )
-
-
-@rule(
-    "CA411",
-    "resampling-side-effect",
-    "note",
-    explanation="Repeating the images of rare classes would also repeat a common class "
-    "that is seen with them, which undoes a part of what was wanted.",
-    advice="Lower the threshold or the exponent of resampling, or weight the rare "
-    "classes in the loss instead.",
-    example="24 of the 30 images of people show one of eight rare classes, which are "
-    "to be repeated more than twice.",
-    counterexample="The images of the rare classes show nothing else.",
-    needs_whole=True,
-)
-def resampling_side_effect(
-    statistics: Statistics, *, min_gain: float = 1.5, threshold: float | None = None
-) -> Iterator[Evidence]:
-    """Finds classes that resampling raises though they are not rare.
-
-    Args:
-        statistics: of the images
-        min_gain: by what the images of such a class are multiplied, at least
-        threshold: the share of images below which a class is repeated; None for the
-            one that simulate_resampling proposes for the set
-    """
-    classes = statistics.classes
-    if threshold is None:
-        threshold = default_threshold(classes.presence)
-    effect = ResamplingEffect(classes, threshold)
-    least = max(min_gain, effect.epoch_growth)
-    raised = effect.raised(least)
-    if not len(raised):
-        return
-    names, worst = classes.names_of(raised), effect.side_effects(least)[0]
-    presence = classes.presence
-    repeated = effect.factors.image[presence.image] > 1
-    shown = np.isin(presence.category, raised)
-    yield Evidence(
-        f"Resampling at a threshold of {threshold:.2g} has a side effect: {worst}"
-        f"{_and_more(names)}, in an epoch {effect.epoch_growth:.2g}x as long.",
-        images=np.unique(presence.image[repeated & shown]),
-        classes=names,
-        figures={
-            "threshold": threshold,
-            "gain": worst.gain,
-            "through": worst.through,
-            "epoch_growth": effect.epoch_growth,
-        },
-    )
-
-
-@rule(
-    "CA412",
-    "source-of-other-classes",
-    "note",
-    explanation="A folder has no class in common with the others; if its images show "
-    "objects of the others' classes, or theirs show its own, these are unlabeled and "
-    "taught as background.",
-    advice="Check whether images of one folder show classes of another, and if so, "
-    "label them there or leave the folder's unlabeled classes out of its loss.",
-    example="All images of faces/ have only faces, those of plates/ only plates.",
-    counterexample="Images of site_a/ and site_b/ have cars and people.",
-)
-def source_of_other_classes(
-    statistics: Statistics, *, min_images: int = 10
-) -> Iterator[Evidence]:
-    """Finds folders whose classes occur nowhere else.
-
-    Args:
-        statistics: of the images
-        min_images: the least number of images in a folder to judge it by
-    """
-    labeled, presence = statistics.labeled, statistics.classes.presence
-    sources = folders(labeled.filepaths)
-    gaps = SourceGaps(presence, sources)
-    labeled_sources = (gaps.num_classes > 0) & (gaps.images >= min_images)
-    found = np.flatnonzero(labeled_sources & (gaps.num_common == 0))
-    if not len(found) or np.count_nonzero(labeled_sources) < 2:
-        return
-    names = [sources.names[source] for source in found.tolist()]
-    images = sources.images_of(found)
-    yield Evidence(
-        f"{plural(names, 'The folder', 'The folders')} {named(names)} "
-        f"{plural(names, 'has', 'have')} no class in common with any other, in "
-        f"{out_of(images, labeled, 'image')}.",
-        images=images,
-        classes=statistics.classes.names_of(
-            np.flatnonzero(gaps.found[found].any(axis=0))
-        ),
-        figures={"folders": len(names)},
-    )
-
-
-@rule(
-    "CA413",
-    "no-objects",
-    "error",
-    explanation="There is no object in the whole set, so nothing can be learned from "
-    "it, and all other rules are silent.",
-    advice="Check whether this is the right file, label field or view.",
-    example="Of 3 images none has an object.",
-    counterexample="Of 3 images one has an object.",
-)
-def no_objects(statistics: Statistics) -> Iterator[Evidence]:
-    """Finds sets without objects, or without images."""
-    labeled = statistics.labeled
-    if len(labeled.objects):
-        return
-    message, advice = "There are no images.", None
-    crowds = int(labeled.crowds.sum())
-    if len(labeled):
-        message = f"None of {counted(len(labeled), 'image')} has an object."
-    if crowds:
-        message = (
-            f"{message[:-1]}: {crowds:,} {'label is' if crowds == 1 else 'labels are'} "
-            "marked as crowd regions (`iscrowd` 1), which training and evaluation "
-            "ignore."
-        )
-        advice = "Set `iscrowd` to 0 where a label is a single object."
-    yield Evidence(
-        message,
-        images=np.arange(len(labeled)),
-        figures={"images": len(labeled), "crowds": crowds},
-        advice=advice,
-    )
-
-
-def _plain(name: str) -> str:
-    folded = _SEPARATORS.sub("", unicodedata.normalize("NFKC", name).casefold())
-    is_plural = folded.endswith("s") and not folded.endswith("ss")
-    # Names of signs only are told apart by these
-    return (folded[:-1] if is_plural and len(folded) > 1 else folded) or name
-
-
-def _and_more(names: Sequence[str]) -> str:
-    return f", and {counted(len(names) - 1, 'class')} more" if len(names) > 1 else ""
