@@ -82,7 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--predictions",
         metavar="FILE",
-        help="list of COCO results, or COCO file with scores that is matched by file and "
+        help="list of COCO results, or COCO file with scores that is matched by file "
+        "and "
         "category names; without it, nothing is evaluated",
     )
     parser.add_argument(
@@ -95,7 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     dataset = parser.add_argument_group("dataset")
     dataset.add_argument(
         "--name",
-        help="name of the dataset; by default, that of the COCO file or its folder, with "
+        help="name of the dataset; by default, that of the COCO file or its folder, "
+        "with "
         "a number if the name is taken",
     )
     dataset.add_argument(
@@ -120,7 +122,8 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument(
         "--anchors",
         default="retinanet",
-        help="anchors of the detector: a preset such as retinanet (the default), or text "
+        help="anchors of the detector: a preset such as retinanet (the default), or "
+        "text "
         "such as 'sizes 32,64,128 ratios .5,1,2 strides 8,16,32'",
     )
     audit.add_argument(
@@ -226,7 +229,8 @@ def _run(arguments: argparse.Namespace, reached: list[str]) -> int:
         there = dataset_of_that_name(arguments.annotations)
         if there is not None:
             print(
-                f"Dataset {there!r} already exists, so the new one is {name!r}. To replace "
+                f"Dataset {there!r} already exists, so the new one is {name!r}. To "
+                f"replace "
                 f"the old one, use --name {shlex.quote(there)} --overwrite."
             )
     print(f"Importing {arguments.annotations}...")
@@ -265,7 +269,8 @@ def _run(arguments: argparse.Namespace, reached: list[str]) -> int:
             "\n"
             + fill(
                 f"In the App: {LEGEND} With --launch, predictions with a score below "
-                f"{score:g} are hidden; click the x of FilterLabels, above the grid, to "
+                f"{score:g} are hidden; click the x of FilterLabels, above the grid, "
+                f"to "
                 "show them.",
                 width=min(shutil.get_terminal_size((100, 24)).columns, 100),
                 subsequent_indent="  ",

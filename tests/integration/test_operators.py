@@ -205,9 +205,10 @@ class TestDelegated:
         operator("compare_sets")(dataset, other, delegate=True)
         operation = run_delegated()
         assert operation.run_state == "completed", operation.result.error
-        expected = compare_sets(dataset, other)
+        names = tuple(operation.result.result["names"])
+        assert names[1] == "dataset:other"
+        expected = compare_sets(dataset, other, names=names)
         assert operation.result.result["sentences"] == expected.sentences()
-        assert operation.result.result["names"][1] == "dataset:other"
 
     @pytest.mark.parametrize("names", [None, ("some", "others")])
     def test_compare_two_views(self, dataset, names):
