@@ -21,7 +21,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' Makefile
 
 demo: $(INSTALLED) ## run the main workflow on generated data; APP=0 skips the App
-	$(WITH_MONGODB) $(DEMO) -- $(BIN)/python -m fiftyone_coco_audit.demo \
+	$(WITH_MONGODB) $(DEMO) -- $(BIN)/python -m coco_audit_demo \
 		--output $(DEMO)/data $(if $(filter 0,$(APP)),--no-app,--app) $(ARGS)
 
 app: $(INSTALLED) ## serve the App with the datasets of the demo

@@ -16,9 +16,9 @@ from statistics import median
 from typing import Any
 
 from benchmarks.data import Files, generate
-from fiftyone_coco_audit.demo.composition import MIN_IMAGES
-from fiftyone_coco_audit.demo.dataset import DemoPaths, parameters
-from fiftyone_coco_audit.demo.dataset import generate as generate_demo
+from coco_audit_demo.composition import MIN_IMAGES
+from coco_audit_demo.dataset import DemoPaths, parameters
+from coco_audit_demo.dataset import generate as generate_demo
 
 FOLDER = Path(".cache/bench/data")
 # The stock evaluation takes so long that it sees the first images only

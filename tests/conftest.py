@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from fiftyone_environment import CACHE, ROOT, database, settings
 
 if TYPE_CHECKING:
-    from fiftyone_coco_audit.demo import DemoPaths
+    from coco_audit_demo import DemoPaths
 
 IN_CI = os.environ.get("CI") == "true"
 # Each of several processes has a folder and a database of its own
@@ -78,7 +78,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def demo_files(tmp_path_factory: pytest.TempPathFactory) -> "DemoPaths":
     """The demo as it is by default, as files that no test may change."""
-    from fiftyone_coco_audit.demo import generate
+    from coco_audit_demo import generate
 
     return generate(tmp_path_factory.mktemp("demo") / "set")
 

@@ -13,8 +13,8 @@ from fiftyone.core.service import ServerService
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from browser import find_browser
+from coco_audit_demo import DemoPaths
 from fiftyone_coco_audit import import_coco
-from fiftyone_coco_audit.demo import DemoPaths
 from fiftyone_environment import CACHE
 from tests.app.driver import Operators
 

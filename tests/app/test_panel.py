@@ -9,8 +9,8 @@ import pytest
 from fiftyone import ViewField as F
 from playwright.sync_api import Page, expect
 
+from coco_audit_demo import DemoPaths
 from fiftyone_coco_audit import audit
-from fiftyone_coco_audit.demo import DemoPaths
 from fiftyone_coco_audit.statistics.anchor_fitting import propose_anchors
 from fiftyone_coco_audit.statistics.anchor_sets import PRESETS
 from fiftyone_coco_audit.statistics.anchors import AnchorMatches

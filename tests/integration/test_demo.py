@@ -15,7 +15,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from fiftyone_coco_audit import demo
+import coco_audit_demo as demo
 from fiftyone_coco_audit.evaluation.colors import is_outcome_colors
 
 IMAGES = "60"
@@ -139,7 +139,7 @@ def test_serves_the_app(output: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-u", "-m", "fiftyone_coco_audit.demo"]
+    command = [sys.executable, "-u", "-m", "coco_audit_demo"]
     command += ["--output", str(output), "--num-images", IMAGES]
     command += ["--name", "demo-served", "--port", str(port)]
     log = output.with_suffix(".log")

@@ -10,8 +10,8 @@ import fiftyone as fo
 import pytest
 from fiftyone.operators.executor import execute_or_delegate_operator
 
+from coco_audit_demo import DemoPaths
 from fiftyone_coco_audit import color_by_outcome, evaluate, import_coco
-from fiftyone_coco_audit.demo import DemoPaths
 from fiftyone_coco_audit.operators import OPERATORS
 from fiftyone_coco_audit.operators.base import SdkOperator
 from tests.small_coco import write_small_coco

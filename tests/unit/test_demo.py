@@ -19,7 +19,7 @@ from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from fiftyone_coco_audit import demo
+import coco_audit_demo as demo
 from fiftyone_coco_audit.errors import CocoAuditError
 
 pytestmark = pytest.mark.slow

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from coco_audit_demo.dataset import DemoPaths, generate, parameters
 from fiftyone_coco_audit.database import database_errors_explained
-from fiftyone_coco_audit.demo.dataset import DemoPaths, generate, parameters
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.wording import counted, counted_objects
 
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m fiftyone_coco_audit.demo",
+        prog="python -m coco_audit_demo",
         description="Generates images with known faults and the predictions of a "
         "simulated detector, imports and evaluates them and serves the App.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,

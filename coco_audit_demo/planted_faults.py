@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fiftyone_coco_audit.demo import composition
-from fiftyone_coco_audit.demo.composition import ImageSpec
-from fiftyone_coco_audit.demo.detector import Detection
-from fiftyone_coco_audit.demo.records import Record
-from fiftyone_coco_audit.demo.scenes import SceneObject
+from coco_audit_demo import composition
+from coco_audit_demo.composition import ImageSpec
+from coco_audit_demo.detector import Detection
+from coco_audit_demo.records import Record
+from coco_audit_demo.scenes import SceneObject
 
 _ROTATE_TO_SHOW = 6  # EXIF: turn the stored picture a quarter clockwise
 _ORIENTATION_TAG = 0x0112

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fiftyone_coco_audit.demo.scenes import Prop
+from coco_audit_demo.scenes import Prop
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from fiftyone_coco_audit.demo import textures
-from fiftyone_coco_audit.demo.shapes import SHAPES, Raster
+from coco_audit_demo import textures
+from coco_audit_demo.shapes import SHAPES, Raster
 
 # What may lie on top: a coin on a leaf is natural, a coin on a drink is not
 _MAX_COVERED = {"mug": 0.08, "clock": 0.12, "ladybug": 0.0}

@@ -13,16 +13,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fiftyone_coco_audit.demo import composition
-from fiftyone_coco_audit.demo.composition import ImageSpec
-from fiftyone_coco_audit.demo.detector import Detection, detect
-from fiftyone_coco_audit.demo.planted_faults import (
+from coco_audit_demo import composition
+from coco_audit_demo.composition import ImageSpec
+from coco_audit_demo.detector import Detection, detect
+from coco_audit_demo.planted_faults import (
     PLANTED_FAULTS,
     PlantedFault,
     SceneDraft,
 )
-from fiftyone_coco_audit.demo.records import Record, annotate
-from fiftyone_coco_audit.demo.scenes import SceneObject, draw_scene
+from coco_audit_demo.records import Record, annotate
+from coco_audit_demo.scenes import SceneObject, draw_scene
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.progress import Progress, progress_bar
 

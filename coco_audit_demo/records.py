@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as mask_utils
 
-from fiftyone_coco_audit.demo.scenes import Box, SceneObject
+from coco_audit_demo.scenes import Box, SceneObject
 
 Record = dict[str, Any]
 

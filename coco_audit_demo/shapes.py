@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.demo.textures import value_noise
+from coco_audit_demo.textures import value_noise
 
 Color = Sequence[float] | NDArray[Any]
 T = TypeVar("T")

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from coco_audit_demo.composition import CLASSES
+from coco_audit_demo.records import Record, encode
+from coco_audit_demo.scenes import Box, SceneObject
 from fiftyone_coco_audit.boxes import box_iou
-from fiftyone_coco_audit.demo.composition import CLASSES
-from fiftyone_coco_audit.demo.records import Record, encode
-from fiftyone_coco_audit.demo.scenes import Box, SceneObject
 
 _SHARE = {cls.name: max(cls.weight, 1) / 100 for cls in CLASSES}
 
