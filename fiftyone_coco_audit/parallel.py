@@ -6,25 +6,24 @@ import multiprocessing
 import os
 import pickle
 import signal
-import sys
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
     Executor,
     Future,
-    ProcessPoolExecutor,
     wait,
 )
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from types import ModuleType
+from multiprocessing import resource_tracker
 from typing import Any, Generic, TypeVar
 
 from fiftyone_coco_audit.errors import CocoAuditError, check_count
+from fiftyone_coco_audit.interrupts import interrupts_held
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,18 +31,18 @@ Result = TypeVar("Result")
 #: Batches are so small that a worker's last one does not keep the others waiting
 LARGEST_BATCH = 16
 BATCHES_PER_WORKER = 8
-_MAIN = threading.Lock()
-_is_worker = False
-#: Batches handed out for each worker, so that none waits for the next
+#: Batches handed out for each worker, so that none waits for the next. loky queues no
+#: more, beyond the one that runs
 AHEAD = 2
+_is_worker = False
 
 
 @dataclass(frozen=True)
 class WorkerDied:
-    """What is known of an item whose worker died: of a crash, or for lack of memory.
+    """Stands for the result of an item whose worker crashed or ran out of memory.
 
     Args:
-        message: what the executor said
+        message: what is known of the cause
     """
 
     message: str
@@ -62,10 +61,10 @@ def is_expendable() -> bool:
 
 
 def check_workers(executor: Executor | None, workers: int | None) -> None:
-    """Checks what is to run the work, before any is begun.
+    """Checks what is to run the work before any of it starts.
 
     Raises:
-        CocoAuditError: if it is no executor, or no number of processes
+        CocoAuditError: if either is not what it should be
     """
     if workers is not None:
         check_count("workers", workers)
@@ -88,28 +87,26 @@ def map_items(
     ordered: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Generator[tuple[int, Result | WorkerDied], None, None]:
-    """Maps a function over items, in batches that are worked on at the same time.
+    """Maps a function over items, in batches that run at the same time.
 
-    A worker that dies does not end the work: the items that it may have died of are
-    tried again one by one, and those that kill a worker of their own are told by
-    :class:`WorkerDied`. Use it within :func:`contextlib.closing`, so that its processes
-    are ended at once where the work is stopped early, or interrupted.
+    A worker that dies does not end the work. The items that may have caused it are
+    tried again one by one, and those that kill their worker again yield a
+    :class:`WorkerDied`. Use it within :func:`contextlib.closing`, so that the processes
+    end at once when the work stops early or is interrupted.
 
     Args:
-        function: a function that can be pickled, as must be its items and results. What
-            it raises ends the work and is raised here
+        function: a function that can be pickled, as can its items and results; it may
+            be defined in a notebook or a script, with or without a main guard. What it
+            raises ends the work and is raised here
         items: the items
         executor: what runs the batches, such as a Dask client's ``get_executor()``; by
-            default a pool of processes of this machine, which is ended in the end
-        workers: the number of processes; 1 works in this process, where a crash cannot
-            be survived. By default one for each core, but 1 where the function is made
-            of what a notebook or a script without a main guard has defined, since
-            processes would run that script once more. Of an ``executor`` that does not
-            say, how many it is taken to have
+            default processes of this machine, which end with the work
+        workers: the number of processes, by default one for each core. With 1, the work
+            runs in this process, where a crash cannot be survived. For an ``executor``
+            that does not say how many it has, the number to assume
         batch_size: the number of items that a worker gets at once; by default at most
-            16, and less where there are few
-        ordered: whether the results are to come in the order of the items, or as they
-            are ready
+            16, and fewer where there are few
+        ordered: whether results come in the order of the items, or as they are ready
         progress: called with the number of items done and of all
 
     Yields:
@@ -122,8 +119,6 @@ def map_items(
     check_workers(executor, workers)
     if workers is None:
         workers = getattr(executor, "_max_workers", None) or available_cores()
-        if executor is None and _is_of_main(function) and not _is_guarded():
-            workers = 1
     results: Generator[tuple[int, Any], None, None]
     if executor is None and workers == 1:
         results = ((position, function(item)) for position, item in enumerate(items))
@@ -131,12 +126,12 @@ def map_items(
         if batch_size is None:
             share = len(items) // (workers * BATCHES_PER_WORKER)
             batch_size = min(max(share, 1), LARGEST_BATCH)
-        crew: _Crew[Item, Result]
+        runner: _Runner[Item, Result]
         if executor is None:
-            crew = _ProcessCrew(function, workers)
+            runner = _ProcessRunner(function, workers)
         else:
-            crew = _HiredCrew(function, executor)
-        results = _as_completed(crew, items, batch_size, AHEAD * workers)
+            runner = _ExecutorRunner(function, executor)
+        results = _as_completed(runner, items, batch_size, AHEAD * workers)
         if ordered:
             results = _in_order(results)
     try:
@@ -146,29 +141,6 @@ def map_items(
                 progress(done, len(items))
     finally:
         results.close()
-
-
-class _Crew(Generic[Item, Result]):
-    """Those who do the work: what differs between our own processes and others'."""
-
-    def submit(self, batch: Sequence[Item]) -> Future[_Outcome[Result]]:
-        raise NotImplementedError
-
-    def survived(self, error: BaseException) -> bool:
-        """Whether work can go on after this error, which is none of the function's."""
-        raise NotImplementedError
-
-    def alone(self, item: Item) -> _Outcome[Result]:
-        """The outcome of one item that a worker may die of.
-
-        Raises:
-            Exception: if it does
-        """
-        raise NotImplementedError
-
-    def close(self, running: Iterable[Future[Any]], at_once: bool) -> None:
-        """Ends the work; ``running`` are the batches that nobody waits for."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -200,58 +172,100 @@ def _loaded(function: bytes) -> Callable[[Any], Any]:
 
 
 def _run_pickled(function: bytes, batch: Sequence[Any]) -> _Outcome[Any]:
-    """As :func:`_run`, of a function that each process unpickles once."""
+    """Runs a function that each process unpickles once."""
     try:
         loaded = _loaded(function)
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        return _Outcome([], CocoAuditError(_unpicklable(reason)))
+        return _Outcome([], _unpicklable(f"{type(error).__name__}: {error}"))
     return _run(loaded, batch)
 
 
-def _unpicklable(reason: str) -> str:
-    return (
-        f"The work cannot be sent to other processes ({reason}): define functions and "
-        "classes in a module that can be imported, or use workers=1"
+def _unpicklable(reason: str) -> CocoAuditError:
+    return CocoAuditError(
+        f"The work cannot be sent to other processes ({reason}): use workers=1, or "
+        "leave out what cannot be pickled"
     )
 
 
-def _pickled(function: Any) -> bytes:
-    try:
-        return pickle.dumps(function)
-    except Exception as error:
-        raise CocoAuditError(_unpicklable(str(error))) from error
+class _Processes(Generic[Item, Result]):
+    """Processes that run a function, started where they are first needed."""
 
+    def __init__(self, function: Callable[[Item], Result], workers: int) -> None:
+        self.function = function
+        self.workers = workers
+        self._pool: Any = None
+        self._pickled = b""
 
-def _is_of_main(function: Any) -> bool:
-    """Whether a function, or what it holds, was defined in the script that runs."""
-    return b"__main__" in _pickled(function)
+    def submit(self, batch: Sequence[Item]) -> Future[_Outcome[Result]]:
+        """Runs a batch.
 
+        Raises:
+            BrokenExecutor: if a process has died since they were started
+        """
+        if self._pool is None:
+            self._start()
+        return self._submit(_run_pickled, self._pickled, batch)
 
-def _is_guarded() -> bool:
-    """Whether the script that runs can be imported, as far as its text tells."""
-    path = getattr(sys.modules["__main__"], "__file__", None)
-    if path is None:
-        return False
-    try:
-        return "__name__" in Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return False
+    def _start(self) -> None:
+        # It takes a third of a second to import, which work in this process can spare
+        from joblib import wrap_non_picklable_objects
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        try:
+            # By value, where a notebook or a script has defined it
+            portable = wrap_non_picklable_objects(self.function, keep_wrapper=False)
+            self._pickled = pickle.dumps(portable)
+        except Exception as error:
+            raise _unpicklable(str(error)) from error
+        self._pool = ProcessPoolExecutor(
+            self.workers,
+            initializer=_start_worker,
+            initargs=(os.getpid(),),
+            # A crash is reported with its item, not printed by the process
+            env={"PYTHONFAULTHANDLER": ""},
+        )
+        try:
+            self._submit(os.getpid).result()
+        except BrokenExecutor as error:
+            self.end()
+            raise CocoAuditError(
+                "Worker processes end as soon as they start: use workers=1"
+            ) from error
+
+    def _submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        # Processes start here, and inherit that Ctrl-C is left to this one; a call that
+        # it interrupts leaves the pool half done
+        with interrupts_held(), _interrupts_blocked():
+            future: Future[Any] = self._pool.submit(function, *args)
+        return future
+
+    def end(self) -> None:
+        """Ends the processes at once, whatever they do."""
+        if self._pool is None:
+            return
+        with interrupts_held():
+            with suppress(BrokenExecutor):
+                # What loky has not yet taken up raises a KeyError in its thread when
+                # it drops it, so let it come to the end of its queue
+                last = self._submit(os.getpid)
+                while not (last.running() or last.done()):
+                    time.sleep(0.001)
+            self._pool.shutdown(kill_workers=True)
+            self._pool = None
 
 
 class Elsewhere(Generic[Item, Result]):
     """A function that runs in a process of its own, so that it may crash.
 
-    The process is started where it is first needed, again after a crash, and ended by
+    The process starts when it is first needed and again after a crash, and ends with
     :meth:`close`. Threads take turns.
 
     Args:
-        function: a function that can be pickled, as must be its items and results
+        function: a function that can be pickled, as can its items and results
     """
 
     def __init__(self, function: Callable[[Item], Result]) -> None:
-        self.function = function
-        self._pool: ProcessPoolExecutor | None = None
+        self._process = _Processes(function, workers=1)
         self._turn = threading.Lock()
 
     def __call__(self, item: Item) -> Result | WorkerDied:
@@ -260,88 +274,62 @@ class Elsewhere(Generic[Item, Result]):
         Returns:
             its result, or :class:`WorkerDied` if the process crashed
         """
-        try:
-            outcome = self.outcome(item)
-        except BrokenExecutor as error:
-            return _death(error)
-        return outcome.get()[0]
-
-    def outcome(self, item: Item) -> _Outcome[Result]:
-        """What the function returns or raises.
-
-        Raises:
-            BrokenExecutor: if the process crashed
-        """
         with self._turn:
-            if self._pool is None:
-                self._pool = _start_pool(1)
             try:
-                starting = nullcontext if _is_of_main(self.function) else _without_main
-                with starting():
-                    work = _pickled(self.function)
-                    future = self._pool.submit(_run_pickled, work, [item])
-                return future.result()
+                outcome = self._process.submit([item]).result()
             except BrokenExecutor:
-                self._end()
-                raise
+                self._process.end()
+                return WorkerDied("the worker process crashed or ran out of memory")
+        return outcome.get()[0]
 
     def close(self) -> None:
         """Ends the process, at once."""
         with self._turn:
-            self._end()
-
-    def _end(self) -> None:
-        if self._pool is not None:
-            _end_pool(self._pool, at_once=True)
-            self._pool = None
+            self._process.end()
 
 
-class _ProcessCrew(_Crew[Item, Result]):
-    def __init__(self, function: Callable[[Item], Result], workers: int) -> None:
-        self.function = _pickled(function)
-        self.starting = nullcontext if _is_of_main(function) else _without_main
-        self.workers = workers
-        self.elsewhere = Elsewhere(function)
-        self.pool = self._start()
-
-    def _start(self) -> ProcessPoolExecutor:
-        """Starts the processes; large batches are sent to living ones only."""
-        pool = _start_pool(self.workers)
-        try:
-            with self.starting():
-                started = pool.submit(os.getpid)
-            started.result()
-        except BrokenExecutor as broken:
-            _end_pool(pool, at_once=True)
-            raise CocoAuditError(
-                "Worker processes end as soon as they are started: in a script, put "
-                "the work under `if __name__ == '__main__':`, or use workers=1"
-            ) from broken
-        return pool
+class _Runner(Generic[Item, Result]):
+    """Runs batches: what differs between our own processes and an executor."""
 
     def submit(self, batch: Sequence[Item]) -> Future[_Outcome[Result]]:
-        # Some versions of Python start further processes only here
-        with self.starting():
-            return self.pool.submit(_run_pickled, self.function, batch)
+        raise NotImplementedError
 
-    def survived(self, error: BaseException) -> bool:
-        if not isinstance(error, BrokenExecutor):
-            return False
-        _end_pool(self.pool, at_once=True)
-        self.pool = self._start()
-        return True
+    def survives(self, error: BaseException) -> bool:
+        """Whether work can go on after an error that the function did not raise."""
+        raise NotImplementedError
 
-    def alone(self, item: Item) -> _Outcome[Result]:
-        return self.elsewhere.outcome(item)
+    def alone(self, item: Item) -> Result | WorkerDied:
+        """Runs one item that may be why a worker died."""
+        raise NotImplementedError
 
-    def close(self, running: Iterable[Future[Any]], at_once: bool) -> None:
-        # The pool ends its own futures; where one is canceled and a process is gone,
-        # a thread of the pool prints an InvalidStateError
-        _end_pool(self.pool, at_once)
+    def close(self, running: Sequence[Future[Any]]) -> None:
+        """Ends the work; nobody waits for the batches that are ``running``."""
+        raise NotImplementedError
+
+
+class _ProcessRunner(_Runner[Item, Result]):
+    def __init__(self, function: Callable[[Item], Result], workers: int) -> None:
+        self.processes = _Processes(function, workers)
+        self.elsewhere = Elsewhere(function)
+
+    def submit(self, batch: Sequence[Item]) -> Future[_Outcome[Result]]:
+        return self.processes.submit(batch)
+
+    def survives(self, error: BaseException) -> bool:
+        broken = isinstance(error, BrokenExecutor)
+        if broken:
+            self.processes.end()
+        return broken
+
+    def alone(self, item: Item) -> Result | WorkerDied:
+        return self.elsewhere(item)
+
+    def close(self, running: Sequence[Future[Any]]) -> None:
+        self.processes.end()
         self.elsewhere.close()
 
 
-class _HiredCrew(_Crew[Item, Result]):
+class _ExecutorRunner(_Runner[Item, Result]):
     """An executor that somebody else has made, and will end."""
 
     def __init__(self, function: Callable[[Item], Result], executor: Executor) -> None:
@@ -351,29 +339,31 @@ class _HiredCrew(_Crew[Item, Result]):
     def submit(self, batch: Sequence[Item]) -> Future[_Outcome[Result]]:
         return self.executor.submit(_run, self.function, batch)
 
-    def survived(self, error: BaseException) -> bool:
+    def survives(self, error: BaseException) -> bool:
         if isinstance(error, BrokenExecutor):
             raise CocoAuditError(
                 f"A worker of the executor died, and the executor with it ({error}): "
-                "leave `executor` out to be told which item it died of"
+                "leave out `executor` to find the item that caused it"
             ) from error
         return True
 
-    def alone(self, item: Item) -> _Outcome[Result]:
-        return self.executor.submit(_run, self.function, [item]).result()
+    def alone(self, item: Item) -> Result | WorkerDied:
+        try:
+            outcome = self.submit([item]).result()
+        except Exception as error:
+            return WorkerDied(f"the worker process died ({error})")
+        return outcome.get()[0]
 
-    def close(self, running: Iterable[Future[Any]], at_once: bool) -> None:
-        """Takes our batches back, and leaves the executor as it is."""
+    def close(self, running: Sequence[Future[Any]]) -> None:
         for future in running:
             future.cancel()
 
 
 def _as_completed(
-    crew: _Crew[Item, Result], items: Sequence[Item], size: int, in_flight: int
+    runner: _Runner[Item, Result], items: Sequence[Item], size: int, in_flight: int
 ) -> Generator[tuple[int, Any], None, None]:
     starts = iter(range(0, len(items), size))
     running: dict[Future[_Outcome[Result]], int] = {}
-    finished = False
     try:
         while True:
             suspects = []
@@ -382,9 +372,9 @@ def _as_completed(
                 if start is None:
                     break
                 try:
-                    future = crew.submit(items[start : start + size])
+                    future = runner.submit(items[start : start + size])
                 except BrokenExecutor:
-                    # Told by the futures that run, too
+                    # The futures that run raise it, too
                     suspects.append(start)
                     break
                 running[future] = start
@@ -395,7 +385,7 @@ def _as_completed(
                 error = future.exception()
                 if error is None:
                     yield from enumerate(future.result().get(), start=start)
-                elif crew.survived(error):
+                elif runner.survives(error):
                     suspects.append(start)
                     if isinstance(error, BrokenExecutor):
                         # All that ran in the pool went with it
@@ -407,22 +397,9 @@ def _as_completed(
             for start in sorted(suspects):
                 stop = min(start + size, len(items))
                 for position in range(start, stop):
-                    yield position, _alone(crew, items[position])
-        finished = True
+                    yield position, runner.alone(items[position])
     finally:
-        crew.close(running, at_once=not finished)
-
-
-def _alone(crew: _Crew[Item, Result], item: Item) -> Result | WorkerDied:
-    try:
-        outcome = crew.alone(item)
-    except Exception as error:
-        return _death(error)
-    return outcome.get()[0]
-
-
-def _death(error: Exception) -> WorkerDied:
-    return WorkerDied(f"the worker process died ({error})")
+        runner.close(list(running))
 
 
 def _in_order(
@@ -438,64 +415,30 @@ def _in_order(
                 position += 1
 
 
-def _start_pool(workers: int) -> ProcessPoolExecutor:
-    # A fork would copy locks that FiftyOne's threads hold, and wait for them for ever.
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context(
-        "forkserver" if "forkserver" in methods else "spawn"
-    )
-    return ProcessPoolExecutor(workers, context, initializer=_start_worker)
-
-
 @contextmanager
-def _without_main() -> Iterator[None]:
-    """Has processes that are started not run the script of this one once more.
+def _interrupts_blocked() -> Iterator[None]:
+    """Keeps Ctrl-C from this thread, and from processes that it starts, for good."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # It unblocks them when it starts
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    They do so for what is defined there, which the work has no need of, and a script
-    that is not made for it would begin its work anew.
-    """
-    with _MAIN:
-        main = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")
-        try:
-            yield
-        finally:
-            sys.modules["__main__"] = main
 
-
-def _start_worker() -> None:
-    """Makes a worker leave Ctrl-C to its parent, and end when this is killed."""
+def _start_worker(parent: int) -> None:
+    """Makes a worker leave Ctrl-C to its parent, and end when the parent is killed."""
     global _is_worker
     _is_worker = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=[parent], daemon=True).start()
+    threading.Thread(target=_end_with, args=[parent], daemon=True).start()
 
 
-def _end_with(parent: Any) -> None:
-    parent.join()
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
     os._exit(1)
-
-
-def _drain(pool: Any) -> None:
-    """Takes what is being sent to dead workers, which would wait for ever for them."""
-    thread, queue = pool._executor_manager_thread, pool._call_queue
-    while thread is not None and thread.is_alive():
-        with suppress(OSError):  # it is closed in the end
-            if queue._reader.poll():
-                os.read(queue._reader.fileno(), 2**20)
-        thread.join(0.001)
-
-
-def _end_pool(pool: ProcessPoolExecutor, at_once: bool) -> None:
-    # terminate_workers() came with Python 3.14
-    processes = list((getattr(pool, "_processes", None) or {}).values())
-    if at_once:
-        for process in processes:
-            process.terminate()
-        if sys.version_info < (3, 11, 5):
-            _drain(pool)
-    pool.shutdown(wait=True, cancel_futures=True)
-    for process in processes:
-        process.join()

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -457,5 +458,11 @@ def test_no_samples(labels):
 
 
 def test_a_pipeline_that_cannot_be_sent_is_told(labels):
+    held = Planted(threading.Lock(), [0])
     with pytest.raises(CocoAuditError, match="cannot be sent to other processes"):
-        run_pipeline(labels, lambda image, boxes, ids: (image, boxes, ids), workers=2)
+        run_pipeline(labels, held, workers=2)
+
+
+def test_a_pipeline_may_be_a_local_function(labels):
+    run = run_pipeline(labels, lambda *sample: sample, workers=2)
+    assert set(run.status) == {"ok"}
