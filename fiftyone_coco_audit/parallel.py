@@ -23,7 +23,7 @@ from multiprocessing import resource_tracker
 from typing import Any, Generic, TypeVar
 
 from fiftyone_coco_audit.errors import CocoAuditError, check_count
-from fiftyone_coco_audit.interrupts import interrupts_held
+from fiftyone_coco_audit.interrupts import interrupts_deferred
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -235,7 +235,7 @@ class _Processes(Generic[Item, Result]):
     def _submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         # Processes start here, and inherit that Ctrl-C is left to this one; a call that
         # it interrupts leaves the pool half done
-        with interrupts_held(), _interrupts_blocked():
+        with interrupts_deferred(), _interrupts_blocked():
             future: Future[Any] = self._pool.submit(function, *args)
         return future
 
@@ -243,7 +243,7 @@ class _Processes(Generic[Item, Result]):
         """Ends the processes at once, whatever they do."""
         if self._pool is None:
             return
-        with interrupts_held():
+        with interrupts_deferred():
             with suppress(BrokenExecutor):
                 # What loky has not yet taken up raises a KeyError in its thread when
                 # it drops it, so let it come to the end of its queue
