@@ -8,13 +8,16 @@ import shutil
 import sys
 from collections.abc import Sequence
 from textwrap import fill
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fiftyone_coco_audit
 from fiftyone_coco_audit.database import database_errors_explained, leave_lost_database
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.files import NO_IMAGES, check_writable_path, write_text
 from fiftyone_coco_audit.findings import SEVERITIES
+
+if TYPE_CHECKING:
+    import fiftyone as fo
 
 _DESCRIPTION = """\
 Import COCO files into FiftyOne, audit images, objects and classes, evaluate the
@@ -83,8 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         "--predictions",
         metavar="FILE",
         help="list of COCO results, or COCO file with scores that is matched by file "
-        "and "
-        "category names; without it, nothing is evaluated",
+        "and category names; without it, nothing is evaluated",
     )
     parser.add_argument(
         "--iou-type",
@@ -93,12 +95,29 @@ def _parser() -> argparse.ArgumentParser:
         help="evaluate boxes (bbox, the default) or masks (segm)",
     )
 
+    _add_dataset_options(parser)
+    _add_audit_options(parser)
+    app = parser.add_argument_group("App")
+    app.add_argument(
+        "--launch", action="store_true", help="serve the App afterwards, until Ctrl-C"
+    )
+    app.add_argument(
+        "--port", type=int, default=5151, help="port of the App (default: %(default)s)"
+    )
+    app.add_argument(
+        "--address",
+        default="127.0.0.1",
+        help="address of the App (default: %(default)s)",
+    )
+    return parser
+
+
+def _add_dataset_options(parser: argparse.ArgumentParser) -> None:
     dataset = parser.add_argument_group("dataset")
     dataset.add_argument(
         "--name",
         help="name of the dataset; by default, that of the COCO file or its folder, "
-        "with "
-        "a number if the name is taken",
+        "with a number if the name is taken",
     )
     dataset.add_argument(
         "--overwrite", action="store_true", help="replace an existing dataset"
@@ -111,6 +130,8 @@ def _parser() -> argparse.ArgumentParser:
         "stop and import nothing (raise)",
     )
 
+
+def _add_audit_options(parser: argparse.ArgumentParser) -> None:
     audit = parser.add_argument_group("audit")
     audit.add_argument(
         "--resize",
@@ -123,8 +144,7 @@ def _parser() -> argparse.ArgumentParser:
         "--anchors",
         default="retinanet",
         help="anchors of the detector: a preset such as retinanet (the default), or "
-        "text "
-        "such as 'sizes 32,64,128 ratios .5,1,2 strides 8,16,32'",
+        "text such as 'sizes 32,64,128 ratios .5,1,2 strides 8,16,32'",
     )
     audit.add_argument(
         "--select",
@@ -142,20 +162,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write the findings with all ids to this file",
     )
-
-    app = parser.add_argument_group("App")
-    app.add_argument(
-        "--launch", action="store_true", help="serve the App afterwards, until Ctrl-C"
-    )
-    app.add_argument(
-        "--port", type=int, default=5151, help="port of the App (default: %(default)s)"
-    )
-    app.add_argument(
-        "--address",
-        default="127.0.0.1",
-        help="address of the App (default: %(default)s)",
-    )
-    return parser
 
 
 def _check_database() -> None:
@@ -192,47 +198,13 @@ def _check_database() -> None:
 
 def _run(arguments: argparse.Namespace, reached: list[str]) -> int:
     """Runs all steps, and adds to ``reached`` after each one."""
-    import fiftyone as fo
-
-    from fiftyone_coco_audit import (
-        audit,
-        color_by_outcome,
-        evaluate,
-        import_coco,
-        import_report,
-        worst_first,
-    )
-    from fiftyone_coco_audit.coco.names import (
-        dataset_of_that_name,
-        default_dataset_name,
-    )
-    from fiftyone_coco_audit.evaluation.colors import LEGEND
-    from fiftyone_coco_audit.terminal import (
-        check_address,
-        serve,
-        worst_classes,
-        worst_images,
-    )
+    from fiftyone_coco_audit import audit, import_coco, import_report
+    from fiftyone_coco_audit.terminal import check_address, serve
 
     rules = _rules(arguments)
     if arguments.launch:
         check_address(arguments.address, arguments.port)
-    name = arguments.name
-    if name is None:  # an empty name, as from an unset variable, is a mistake
-        name = default_dataset_name(arguments.annotations)
-    if name in fo.list_datasets() and not arguments.overwrite:
-        raise CocoAuditError(
-            f"Dataset {name!r} already exists: choose another name with --name, or "
-            "replace it with --overwrite"
-        )
-    if arguments.name is None:
-        there = dataset_of_that_name(arguments.annotations)
-        if there is not None:
-            print(
-                f"Dataset {there!r} already exists, so the new one is {name!r}. To "
-                f"replace "
-                f"the old one, use --name {shlex.quote(there)} --overwrite."
-            )
+    name = _dataset_name(arguments)
     print(f"Importing {arguments.annotations}...")
     dataset = import_coco(
         arguments.annotations,
@@ -253,29 +225,7 @@ def _run(arguments: argparse.Namespace, reached: list[str]) -> int:
 
     samples, colors = dataset, None
     if arguments.predictions is not None:
-        print("\nEvaluating...")
-        results = evaluate(dataset, iou_type=arguments.iou_type)
-        reached.append(f"dataset {name!r} is imported, audited and evaluated")
-        results.print_summary()
-        counting = f"tp, fp and fn at {results.counting}"
-        print(f"\nThe worst classes ({counting})")
-        print(worst_classes(results.per_class()))
-        print(f"\nThe worst images ({counting})")
-        print(worst_images(results.per_image(), arguments.images_dir or NO_IMAGES))
-        colors = color_by_outcome(dataset, results.key)
-        score = results.evaluation.settings.score_threshold
-        samples = worst_first(dataset, results.key, min_score=score)
-        print(
-            "\n"
-            + fill(
-                f"In the App: {LEGEND} With --launch, predictions with a score below "
-                f"{score:g} are hidden; click the x of FilterLabels, above the grid, "
-                f"to "
-                "show them.",
-                width=min(shutil.get_terminal_size((100, 24)).columns, 100),
-                subsequent_indent="  ",
-            )
-        )
+        samples, colors = _evaluate(dataset, arguments, reached)
 
     print(f"\nDataset {dataset.name!r} is ready. To open it in the App:")
     print(f"  fiftyone app launch {shlex.quote(dataset.name)}")
@@ -288,6 +238,66 @@ def _run(arguments: argparse.Namespace, reached: list[str]) -> int:
         )
     failed = arguments.fail_on and audited.at_least(arguments.fail_on)
     return 1 if failed else 0
+
+
+def _dataset_name(arguments: argparse.Namespace) -> str:
+    """The name of the new dataset, which is not taken unless it is to be replaced."""
+    import fiftyone as fo
+
+    from fiftyone_coco_audit.coco.names import (
+        dataset_of_that_name,
+        default_dataset_name,
+    )
+
+    name = arguments.name
+    if name is None:  # an empty name, as from an unset variable, is a mistake
+        name = default_dataset_name(arguments.annotations)
+    if name in fo.list_datasets() and not arguments.overwrite:
+        raise CocoAuditError(
+            f"Dataset {name!r} already exists: choose another name with --name, or "
+            "replace it with --overwrite"
+        )
+    if arguments.name is None:
+        there = dataset_of_that_name(arguments.annotations)
+        if there is not None:
+            print(
+                f"Dataset {there!r} already exists, so the new one is {name!r}. To "
+                f"replace the old one, use --name {shlex.quote(there)} --overwrite."
+            )
+    return name
+
+
+def _evaluate(
+    dataset: fo.Dataset, arguments: argparse.Namespace, reached: list[str]
+) -> tuple[fo.DatasetView, fo.ColorScheme]:
+    """Evaluates and prints; returns what the App shows, and in which colors."""
+    from fiftyone_coco_audit import color_by_outcome, evaluate, worst_first
+    from fiftyone_coco_audit.evaluation.colors import LEGEND
+    from fiftyone_coco_audit.terminal import worst_classes, worst_images
+
+    print("\nEvaluating...")
+    results = evaluate(dataset, iou_type=arguments.iou_type)
+    reached.append(f"dataset {dataset.name!r} is imported, audited and evaluated")
+    results.print_summary()
+    counting = f"tp, fp and fn at {results.counting}"
+    print(f"\nThe worst classes ({counting})")
+    print(worst_classes(results.per_class()))
+    print(f"\nThe worst images ({counting})")
+    print(worst_images(results.per_image(), arguments.images_dir or NO_IMAGES))
+    colors = color_by_outcome(dataset, results.key)
+    score = results.evaluation.settings.score_threshold
+    samples = worst_first(dataset, results.key, min_score=score)
+    print(
+        "\n"
+        + fill(
+            f"In the App: {LEGEND} With --launch, predictions with a score below "
+            f"{score:g} are hidden; click the x of FilterLabels, above the grid, to "
+            "show them.",
+            width=min(shutil.get_terminal_size((100, 24)).columns, 100),
+            subsequent_indent="  ",
+        )
+    )
+    return samples, colors
 
 
 def _rules(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -96,22 +96,11 @@ def apply_augmentation(
     """
     recipe = _Recipe(Pipeline.parse(pipeline), label_field, seed, tag, image_format)
     check_count("num_draws", num_draws)
-    check_whole("seed", seed)
-    if not isinstance(tag, str) or not tag:
-        raise CocoAuditError(f"tag is {tag!r}: it must be a text")
     if not isinstance(output_dir, (str, os.PathLike)) or not output_dir:
         raise CocoAuditError(
             f"output_dir is {output_dir!r}: name a folder for the images"
         )
-    require_detections(samples, label_field)
-    dataset = root_dataset(samples)
-    if dataset.media_type == "group":
-        raise CocoAuditError(
-            f"Dataset {dataset.name!r} is grouped, and new samples would belong to no "
-            "group: clone the view of one slice as a dataset of its own"
-        )
-    up_to_date(dataset)
-    _check_fields(dataset, label_field)
+    dataset = _checked_dataset(samples, label_field)
     made: list[fo.Sample] = []
     # A view can hold a sample more than once
     sample_ids = list(dict.fromkeys(samples.values("id")))
@@ -135,6 +124,19 @@ def apply_augmentation(
                 made, staging, _FIELDS, function=_FUNCTION, group="augmentation"
             )
     return dataset.select([sample.id for sample in made])
+
+
+def _checked_dataset(samples: fo.SampleCollection, label_field: str) -> fo.Dataset:
+    require_detections(samples, label_field)
+    dataset = root_dataset(samples)
+    if dataset.media_type == "group":
+        raise CocoAuditError(
+            f"Dataset {dataset.name!r} is grouped, and new samples would belong to no "
+            "group: clone the view of one slice as a dataset of its own"
+        )
+    up_to_date(dataset)
+    _check_fields(dataset, label_field)
+    return dataset
 
 
 def _check_fields(dataset: fo.Dataset, label_field: str) -> None:
@@ -161,6 +163,9 @@ class _Recipe:
     image_format: str
 
     def __post_init__(self) -> None:
+        check_whole("seed", self.seed)
+        if not isinstance(self.tag, str) or not self.tag:
+            raise CocoAuditError(f"tag is {self.tag!r}: it must be a text")
         if self.image_format not in _FORMATS:
             raise CocoAuditError(
                 f"image_format is {self.image_format!r}: it must be 'png' or 'jpg'"

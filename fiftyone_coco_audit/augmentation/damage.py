@@ -338,20 +338,84 @@ def measure(
         a :class:`DamageTable` with one row for each object, in their order
     """
     count = len(target)
+    boxes = np.bincount(drawn.object, minlength=count)
+    thinnest = np.full(count, np.nan)
+    np.fmin.at(thinnest, drawn.object, drawn.box[:, 2:].min(axis=1))
+    area = target.box[:, 2:].prod(axis=1)
+    found = _in_boxes(target, drawn, boxes, area)
+    outside = unlabeled = _counts(found.rest, target)
+    if drawn.covered is not None:
+        uncovered = 1 - drawn.covered
+        unlabeled = _counts([layer * uncovered for layer in found.rest], target)
+    pixels, visible = found.inside + outside, found.shown + unlabeled
+
+    # Where nothing of the source is left, nothing is known of its size
+    magnification = found.magnification
+    magnification[np.isnan(magnification)] = 1.0
+    whole = target.pixels * magnification
+    safe = np.maximum(whole, 1e-9)
+    return DamageTable(
+        sample=np.full(count, sample, np.int64),
+        object=np.arange(count),
+        draw=np.full(count, draw, np.int64),
+        category=target.category,
+        area=area,
+        judged=target.usable,
+        boxes=boxes,
+        whole=whole,
+        pixels=pixels,
+        visible=visible,
+        unlabeled=unlabeled,
+        held=found.shown / safe,
+        truncated=np.clip(1 - pixels / safe, 0, 1) * target.usable,
+        occluded=1 - visible / np.maximum(pixels, 1) - (pixels == 0),
+        looseness=found.looseness,
+        slack=found.slack,
+        size=np.sqrt(area * magnification),
+        thinnest=thinnest,
+        swapped=found.swapped,
+    )
+
+
+@dataclass(frozen=True)
+class _InBoxes:
+    """What the boxes of a draw hold of their objects, in the objects' order.
+
+    Attributes:
+        inside: pixels in boxes of their own
+        shown: those of them that nothing covers
+        looseness, slack: of the tightest box; see :class:`DamageTable`
+        magnification: of the image around the last box
+        swapped: whether a box has another class or is on another object
+        rest: the maps without what is in a box of its own
+    """
+
+    inside: NDArray[np.int64]
+    shown: NDArray[np.int64]
+    looseness: NDArray[np.float64]
+    slack: NDArray[np.float64]
+    magnification: NDArray[np.float64]
+    swapped: NDArray[np.bool_]
+    rest: list[Map]
+
+
+def _in_boxes(
+    target: AugmentationTarget,
+    drawn: AugmentedSample,
+    boxes: NDArray[np.int64],
+    area: NDArray[np.float64],
+) -> _InBoxes:
+    count = len(target)
     inside, shown = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    looseness, slack, thinnest = (np.full(count, np.nan) for _ in range(3))
+    looseness, slack = np.full(count, np.nan), np.full(count, np.nan)
     magnification = np.full(count, drawn.magnification.overall)
     swapped = np.zeros(count, bool)
-    boxes = np.bincount(drawn.object, minlength=count)
-    np.fmin.at(thinnest, drawn.object, drawn.box[:, 2:].min(axis=1))
     renamed = drawn.category != target.category[drawn.object]
     np.logical_or.at(swapped, drawn.object, renamed)
 
-    area = target.box[:, 2:].prod(axis=1)
     # How large the boxes of the source are against what is compared with below
     needed = np.where(target.from_box, target.pixels, target.tight[:, 2:].prod(axis=1))
     before = (area / np.maximum(needed, 1)).tolist()
-    # What is not in a box of its own yet
     rest = [layer.copy() for layer in drawn.maps]
     uncovered = None if drawn.covered is None else 1 - drawn.covered
     for place, (row, box) in enumerate(
@@ -380,37 +444,7 @@ def measure(
         if uncovered is not None:
             own *= uncovered[spot]
         shown[row] += cv2.countNonZero(own)
-    outside = _counts(rest, target)
-    unlabeled = outside
-    if uncovered is not None:
-        unlabeled = _counts([layer * uncovered for layer in rest], target)
-    pixels, visible = inside + outside, shown + unlabeled
-
-    # Where nothing of the source is left, nothing is known of its size
-    magnification[np.isnan(magnification)] = 1.0
-    whole = target.pixels * magnification
-    safe = np.maximum(whole, 1e-9)
-    return DamageTable(
-        sample=np.full(count, sample, np.int64),
-        object=np.arange(count),
-        draw=np.full(count, draw, np.int64),
-        category=target.category,
-        area=area,
-        judged=target.usable,
-        boxes=boxes,
-        whole=whole,
-        pixels=pixels,
-        visible=visible,
-        unlabeled=unlabeled,
-        held=shown / safe,
-        truncated=np.clip(1 - pixels / safe, 0, 1) * target.usable,
-        occluded=1 - visible / np.maximum(pixels, 1) - (pixels == 0),
-        looseness=looseness,
-        slack=slack,
-        size=np.sqrt(area * magnification),
-        thinnest=thinnest,
-        swapped=swapped,
-    )
+    return _InBoxes(inside, shown, looseness, slack, magnification, swapped, rest)
 
 
 def _where(layer: Map, number: int) -> Map:

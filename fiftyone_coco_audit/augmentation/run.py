@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -18,23 +18,22 @@ from fiftyone_coco_audit.augmentation.damage import (
     KINDS,
     DamageTable,
     Thresholds,
-    measure,
+)
+from fiftyone_coco_audit.augmentation.measuring import (
+    Draws,
+    Found,
+    draw_items,
+    measured_items,
+    tables_of,
 )
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.preview_request import (
     RequestedPreview,
     request_preview,
 )
-from fiftyone_coco_audit.augmentation.reading import read_image
-from fiftyone_coco_audit.augmentation.targets import (
-    AugmentationTarget,
-    draw_name,
-    make_target,
-    run,
-)
 from fiftyone_coco_audit.columns import require_some
 from fiftyone_coco_audit.database import database_errors_explained
-from fiftyone_coco_audit.display import ShortRepr, of_samples
+from fiftyone_coco_audit.display import of_samples
 from fiftyone_coco_audit.errors import CocoAuditError, check_count, check_whole
 from fiftyone_coco_audit.escaping import shortened
 from fiftyone_coco_audit.fields import FieldSpec
@@ -48,9 +47,8 @@ from fiftyone_coco_audit.findings import (
     make_finding,
     severest_first,
 )
-from fiftyone_coco_audit.objects import RLE
-from fiftyone_coco_audit.parallel import WorkerDied, check_workers, map_items
-from fiftyone_coco_audit.progress import Progress, progress_bar, staged
+from fiftyone_coco_audit.parallel import check_workers
+from fiftyone_coco_audit.progress import Progress, staged
 from fiftyone_coco_audit.rules.selection import selected_rules
 from fiftyone_coco_audit.statistics.inputs import (
     LabeledSamples,
@@ -72,75 +70,6 @@ _FUNCTION = "audit_augmentation"
 _TOLERANCE = 0.01
 #: The name of the field of samples, and of that of labels
 FIELD = "augmentation_damage"
-
-# What was measured of some pipelines, or why not, by the positions of samples
-Found = dict[int, list[DamageTable | str]]
-
-
-@dataclass(frozen=True, repr=False)
-class Item(ShortRepr):
-    """A sample as it is sent to a worker.
-
-    Args:
-        position: of the sample
-        name: what decides on the draws
-        filepath: of the image
-        size: width and height of the image as the sample says
-        box: ``(N, 4)`` boxes ``[x, y, width, height]`` in pixels
-        category: ``(N,)`` position of each object's class
-        masks: of each object, or None where there are only boxes
-    """
-
-    position: int
-    name: str
-    filepath: str
-    size: tuple[float, float]
-    box: NDArray[np.float64]
-    category: NDArray[np.int64]
-    masks: Sequence[RLE] | None
-
-
-@dataclass(frozen=True)
-class Draws:
-    """Draws from some pipelines, measured; what workers run.
-
-    Args:
-        pipelines: the pipelines
-        num_draws: how often each sample is drawn from each of them
-        seed: of the whole run
-    """
-
-    pipelines: Sequence[Pipeline]
-    num_draws: int
-    seed: int
-
-    def __call__(self, item: Item) -> list[DamageTable | str]:
-        """Measures the draws of one sample.
-
-        Returns:
-            a :class:`.damage.DamageTable` for each pipeline; a sentence where the image
-            or a transform failed
-        """
-        try:
-            image = read_image(item.filepath, item.size)
-        except CocoAuditError as error:
-            return [str(error)] * len(self.pipelines)
-        target = make_target(image, item.box, item.masks, category=item.category)
-        return [self._measure(one, item, target) for one in self.pipelines]
-
-    def _measure(
-        self, pipeline: Pipeline, item: Item, target: AugmentationTarget
-    ) -> DamageTable | str:
-        tables = []
-        for draw in range(self.num_draws):
-            try:
-                drawn = run(
-                    pipeline, target, seed=self.seed, sample=item.name, draw=draw
-                )
-            except CocoAuditError as error:
-                return str(error)
-            tables.append(measure(target, drawn, sample=item.position, draw=draw))
-        return DamageTable.concatenate(tables)
 
 
 @dataclass(frozen=True, repr=False)
@@ -243,17 +172,17 @@ class AugmentationAudit(WithFindings):
         if len(positions) > max_samples:
             spread = np.linspace(0, len(positions) - 1, max_samples)
             positions = positions[spread.round().astype(int)]
-        items = _items(self.labeled, positions)
+        items = draw_items(self.labeled, positions)
 
         def measure_all(pipelines: Sequence[Pipeline]) -> list[DamageTable]:
             draws = Draws(pipelines, self.num_draws, self.seed)
             measured: Found = {}
             finding = staged(progress, "Finding the transforms to blame")
             with closing(
-                _measured(draws, items, executor, workers, finding)
+                measured_items(draws, items, executor, workers, finding)
             ) as results:
                 measured.update(results)
-            return [_tables(measured, n) for n in range(len(pipelines))]
+            return [tables_of(measured, n) for n in range(len(pipelines))]
 
         together = self.table.of_samples(positions)
         return apportion(self.pipeline, together, measure_all, self.thresholds)
@@ -516,9 +445,24 @@ def audit_augmentation(
         min_visibility=min_visibility, min_area=min_area
     )
     codes = frozenset(r.code for r in selected_rules(select, ignore, ["pipeline"]))
+    _check_options(num_draws, seed, min_share, thresholds)
+    check_workers(executor, workers)
+    labeled = _read(samples, label_field)
+    draws = Draws([parsed], num_draws, seed)
+    measured, complete = _measured(draws, labeled, executor, workers, progress)
+    audit = _audit_of(
+        samples, labeled, draws, measured, complete, thresholds, min_share, codes
+    )
+    if blame and complete:
+        audit = _with_causes(audit, executor, workers, progress)
+    return _written(audit, progress) if write_fields else audit
+
+
+def _check_options(
+    num_draws: int, seed: int, min_share: float, thresholds: Thresholds
+) -> None:
     check_count("num_draws", num_draws)
     check_whole("seed", seed)
-    check_workers(executor, workers)
     if not isinstance(min_share, (int, float)) or not 0 <= min_share <= 1:
         raise CocoAuditError(f"min_share is {min_share!r}: it must be from 0 to 1")
     if not isinstance(thresholds, Thresholds):
@@ -526,6 +470,9 @@ def audit_augmentation(
             f"thresholds is {thresholds!r}: it must be Thresholds(...) of "
             "fiftyone_coco_audit.augmentation.damage"
         )
+
+
+def _read(samples: fo.SampleCollection, label_field: str) -> LabeledSamples:
     labeled = read_labeled_images(
         samples,
         label_field,
@@ -536,22 +483,43 @@ def audit_augmentation(
     )
     require_some(labeled.images, "augment")
     require_images(labeled.images.filepaths)
-    draws = Draws([parsed], num_draws, seed)
-    items = _items(labeled, np.arange(len(labeled.images)))
-    measured: Found = {}
-    complete = True
+    return labeled
+
+
+def _measured(
+    draws: Draws,
+    labeled: LabeledSamples,
+    executor: Executor | None,
+    workers: int | None,
+    progress: Progress,
+) -> tuple[Found, bool]:
+    """What was measured of all samples, and whether it is complete."""
+    items = draw_items(labeled, np.arange(len(labeled.images)))
     measuring = staged(progress, "Measuring draws")
-    with closing(_measured(draws, items, executor, workers, measuring)) as results:
+    found: Found = {}
+    with closing(measured_items(draws, items, executor, workers, measuring)) as results:
         try:
-            measured.update(results)
+            found.update(results)
         except KeyboardInterrupt:
-            complete = False
-    table = _tables(measured, 0)
-    notes = [*labeled.left_out, *_notes(labeled, table)]
-    audit = AugmentationAudit(
+            return found, False
+    return found, True
+
+
+def _audit_of(
+    samples: fo.SampleCollection,
+    labeled: LabeledSamples,
+    draws: Draws,
+    measured: Found,
+    complete: bool,
+    thresholds: Thresholds,
+    min_share: float,
+    codes: frozenset[str],
+) -> AugmentationAudit:
+    table = tables_of(measured, 0)
+    return AugmentationAudit(
         samples=samples,
         labeled=labeled,
-        pipeline=parsed,
+        pipeline=draws.pipelines[0],
         table=table,
         failures={
             position: f"{labeled.images.filepaths[position]}: {found}"
@@ -560,23 +528,31 @@ def audit_augmentation(
         },
         thresholds=thresholds,
         min_share=min_share,
-        num_draws=num_draws,
-        seed=seed,
+        num_draws=draws.num_draws,
+        seed=draws.seed,
         complete=complete,
-        notes=tuple(notes),
+        notes=(*labeled.left_out, *_notes(labeled, table)),
         codes=codes,
     )
-    if blame and complete:
-        try:
-            audit = audit.with_causes(
-                executor=executor, workers=workers, progress=progress
-            )
-        except KeyboardInterrupt:
-            note = "The search for the transforms to blame was interrupted."
-            audit = replace(audit, notes=(*audit.notes, note))
-    if not write_fields:
-        return audit
-    if complete or len(table) and may_write_part(root_dataset(samples), _FUNCTION):
+
+
+def _with_causes(
+    audit: AugmentationAudit,
+    executor: Executor | None,
+    workers: int | None,
+    progress: Progress,
+) -> AugmentationAudit:
+    try:
+        return audit.with_causes(executor=executor, workers=workers, progress=progress)
+    except KeyboardInterrupt:
+        note = "The search for the transforms to blame was interrupted."
+        return replace(audit, notes=(*audit.notes, note))
+
+
+def _written(audit: AugmentationAudit, progress: Progress) -> AugmentationAudit:
+    """Writes the fields, unless a part of the measures would replace the whole."""
+    part = len(audit.table) and may_write_part(root_dataset(audit.samples), _FUNCTION)
+    if audit.complete or part:
         audit.write_fields(progress=progress)
         return audit
     note = "It was interrupted, so no fields were written: write_fields() does."
@@ -610,48 +586,3 @@ def _notes(labeled: LabeledSamples, table: DamageTable) -> list[str]:
             f"{'takes' if unseen == 1 else 'take'} no part."
         )
     return notes
-
-
-def _items(labeled: LabeledSamples, positions: NDArray[np.int64]) -> list[Item]:
-    images, objects = labeled.images, labeled.images.objects
-    first = np.searchsorted(objects.image, positions).tolist()
-    last = np.searchsorted(objects.image, positions, side="right").tolist()
-    return [
-        Item(
-            position=position,
-            name=draw_name(images.filepaths[position]),
-            filepath=images.filepaths[position],
-            size=(float(images.size[position, 0]), float(images.size[position, 1])),
-            box=objects.box[start:stop],
-            category=objects.category[start:stop],
-            masks=None if objects.masks is None else objects.masks[start:stop],
-        )
-        for position, start, stop in zip(positions.tolist(), first, last, strict=True)
-    ]
-
-
-def _measured(
-    draws: Draws,
-    items: Sequence[Item],
-    executor: Executor | None,
-    workers: int | None,
-    progress: Progress,
-) -> Generator[tuple[int, list[DamageTable | str]], None, None]:
-    """Measures items, and yields the position of a sample with what was found of it."""
-    results = map_items(draws, items, executor=executor, workers=workers)
-    with (
-        closing(results),
-        progress_bar(progress, total=len(items)) as bar,
-    ):
-        for place, found in results:
-            if isinstance(found, WorkerDied):
-                died = f"The process died: {found.message}"
-                found = [died] * len(draws.pipelines)
-            yield items[place].position, found
-            bar.update()
-
-
-def _tables(found: Found, pipeline: int) -> DamageTable:
-    """What was measured of one pipeline, by sample, whoever was ready first."""
-    tables = [found[position][pipeline] for position in sorted(found)]
-    return DamageTable.concatenate(t for t in tables if isinstance(t, DamageTable))

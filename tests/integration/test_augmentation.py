@@ -520,7 +520,9 @@ def test_an_interrupted_audit_does_not_replace_the_fields_of_another(
         yield from ()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fiftyone_coco_audit.augmentation.run._measured", interrupted)
+    monkeypatch.setattr(
+        "fiftyone_coco_audit.augmentation.run.measured_items", interrupted
+    )
     found = audit_augmentation(dataset, "minimal", workers=1, write_fields=True)
     assert "so no fields were written" in found.notes[-1]
     if before:
