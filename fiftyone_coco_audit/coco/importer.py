@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import chain
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from fiftyone_coco_audit.coco.addition import check_field_is_free, publish_predictions
-from fiftyone_coco_audit.coco.categories import read_categories
+from fiftyone_coco_audit.coco.categories import Categories, read_categories
 from fiftyone_coco_audit.coco.documents import DetectionDocuments, sample_documents
 from fiftyone_coco_audit.coco.ids import Id, distinct_ids, read_ids
-from fiftyone_coco_audit.coco.images import read_images
+from fiftyone_coco_audit.coco.images import Images, read_images
 from fiftyone_coco_audit.coco.matching import PredictionTarget
 from fiftyone_coco_audit.coco.names import name_of_file
-from fiftyone_coco_audit.coco.objects import References, read_annotated
+from fiftyone_coco_audit.coco.objects import CocoObjects, References, read_annotated
 from fiftyone_coco_audit.coco.paths import ImageFolder, NoImageFolder
 from fiftyone_coco_audit.coco.predictions import read_matched
 from fiftyone_coco_audit.coco.read import Source, read_annotations
@@ -23,6 +23,7 @@ from fiftyone_coco_audit.coco.records import column, dicts
 from fiftyone_coco_audit.coco.report import (
     RUN_KEY,
     ImportReport,
+    Problem,
     ProblemLog,
     describe,
     report_content,
@@ -113,87 +114,120 @@ def import_coco(
     check_dataset_name(name, overwrite=overwrite)
     check_label_field(label_field)
     if predictions is not None:
-        check_label_field(pred_field)
-        if pred_field == label_field:
-            raise CocoAuditError(
-                f"Annotations and predictions cannot both go to the field "
-                f"{label_field!r}; choose another pred_field"
-            )
+        _check_pred_field(pred_field, label_field)
     folder = NoImageFolder() if images_dir is None else ImageFolder(images_dir)
 
     with garbage_collection_paused():
-        coco = read_annotations(annotations)
-        log = ProblemLog(coco.name, label_field)
-        images = read_images(coco.images, folder, log)
-        if not images.ids:
-            raise CocoAuditError(
-                f"{coco.name} has no image that can be used; the first is this: "
-                f"{describe(log.problems[0])}"
-            )
-        used = distinct_ids(column(dicts(coco.annotations), "category_id"))
-        categories = read_categories(coco.categories, log, used=used)
-        check_categories_fit(categories, coco.name)
-        references = References(
-            {id_: row for row, id_ in enumerate(images.ids)},
-            {id_: row for row, id_ in enumerate(categories.ids)},
-            images.sizes,
-        )
-        objects = read_annotated(
-            coco.annotations, references, log, reserved=names_for_others()
-        )
-        target = PredictionTarget(
-            name=coco.name,
-            ids=list(images.ids),
-            filepaths=images.filepaths,
-            sizes=images.sizes,
-            categories=dict(zip(categories.ids, categories.names, strict=True)),
-            parents=categories.parents,
-        )
-        del coco
-
-        labels = {label_field: (objects, categories.names)}
-        report = ImportReport(len(images.ids), len(objects), {}, log.problems)
+        truth = _read_truth(annotations, folder, label_field)
+        labels = {label_field: (truth.objects, truth.categories.names)}
+        counts = len(truth.images.ids), len(truth.objects)
+        report = ImportReport(*counts, {}, truth.problems)
         if predictions is not None:
             log = ProblemLog("", pred_field)
-            labels[pred_field] = read_matched(predictions, target, log)
+            labels[pred_field] = read_matched(predictions, truth.target(), log)
             report.predictions[pred_field] = len(labels[pred_field][0])
             report.problems += log.problems
         if invalid == "raise":
             report.raise_first_error()
-
         with staged_dataset(
             name, overwrite=overwrite, persistent=persistent
         ) as dataset:
-            declare_fields(
-                dataset,
-                [
-                    coco_id_field(images.ids, "coco_id"),
-                    *chain.from_iterable(
-                        fields_of_labels(field, of_field, OBJECTS)
-                        for field, (of_field, _) in labels.items()
-                    ),
-                ],
-                "import_coco",
-            )
-            documents = {
-                field: DetectionDocuments(of_field, names, images.sizes)
-                for field, (of_field, names) in labels.items()
-            }
             importing = staged(progress, "Importing")
-            for start, stop in _portions(len(images.ids), importing):
-                insert_samples(
-                    dataset, sample_documents(dataset, images, documents, start, stop)
-                )
-            dataset.classes = {label_field: categories.names}
+            _insert_labels(dataset, truth.images, labels, importing)
+            dataset.classes = {label_field: truth.categories.names}
             dataset.info["coco_audit"] = {
-                "categories": categories.records,
-                "parents": categories.parents,
+                "categories": truth.categories.records,
+                "parents": truth.categories.parents,
                 "import": report.counts(),
             }
             dataset.save()
             config = dataset.init_run(method="import_coco")
             save_run(dataset, RUN_KEY, config, report_content(report))
     return dataset
+
+
+def _check_pred_field(pred_field: str, label_field: str) -> None:
+    check_label_field(pred_field)
+    if pred_field == label_field:
+        raise CocoAuditError(
+            f"Annotations and predictions cannot both go to the field "
+            f"{label_field!r}; choose another pred_field"
+        )
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """What the ground truth's file has.
+
+    Attributes:
+        name: what messages call the file
+        images, categories, objects: its usable records
+        problems: what is wrong with the others
+    """
+
+    name: str
+    images: Images
+    categories: Categories
+    objects: CocoObjects
+    problems: list[Problem]
+
+    def target(self) -> PredictionTarget:
+        """The same as what predictions are matched to."""
+        categories = self.categories
+        return PredictionTarget(
+            name=self.name,
+            ids=list(self.images.ids),
+            filepaths=self.images.filepaths,
+            sizes=self.images.sizes,
+            categories=dict(zip(categories.ids, categories.names, strict=True)),
+            parents=categories.parents,
+        )
+
+
+def _read_truth(
+    annotations: Source, folder: ImageFolder | NoImageFolder, label_field: str
+) -> _Truth:
+    coco = read_annotations(annotations)
+    log = ProblemLog(coco.name, label_field)
+    images = read_images(coco.images, folder, log)
+    if not images.ids:
+        raise CocoAuditError(
+            f"{coco.name} has no image that can be used; the first is this: "
+            f"{describe(log.problems[0])}"
+        )
+    used = distinct_ids(column(dicts(coco.annotations), "category_id"))
+    categories = read_categories(coco.categories, log, used=used)
+    check_categories_fit(categories, coco.name)
+    references = References(
+        {id_: row for row, id_ in enumerate(images.ids)},
+        {id_: row for row, id_ in enumerate(categories.ids)},
+        images.sizes,
+    )
+    objects = read_annotated(
+        coco.annotations, references, log, reserved=names_for_others()
+    )
+    return _Truth(coco.name, images, categories, objects, log.problems)
+
+
+def _insert_labels(
+    dataset: fo.Dataset,
+    images: Images,
+    labels: dict[str, tuple[CocoObjects, list[str]]],
+    progress: Progress,
+) -> None:
+    """Inserts the samples with the labels of each field, after declaring the fields."""
+    fields = [coco_id_field(images.ids, "coco_id")]
+    for field, (objects, _) in labels.items():
+        fields += fields_of_labels(field, objects, OBJECTS)
+    declare_fields(dataset, fields, "import_coco")
+    documents = {
+        field: DetectionDocuments(objects, names, images.sizes)
+        for field, (objects, names) in labels.items()
+    }
+    for start, stop in _portions(len(images.ids), progress):
+        insert_samples(
+            dataset, sample_documents(dataset, images, documents, start, stop)
+        )
 
 
 @database_errors_explained()
