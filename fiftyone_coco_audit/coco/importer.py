@@ -134,16 +134,22 @@ def import_coco(
         ) as dataset:
             importing = staged(progress, "Importing")
             _insert_labels(dataset, truth.images, labels, importing)
-            dataset.classes = {label_field: truth.categories.names}
-            dataset.info["coco_audit"] = {
-                "categories": truth.categories.records,
-                "parents": truth.categories.parents,
-                "import": report.counts(),
-            }
-            dataset.save()
-            config = dataset.init_run(method="import_coco")
-            save_run(dataset, RUN_KEY, config, report_content(report))
+            _save_report(dataset, report, truth.categories, label_field)
     return dataset
+
+
+def _save_report(
+    dataset: fo.Dataset, report: ImportReport, categories: Categories, label_field: str
+) -> None:
+    dataset.classes = {label_field: categories.names}
+    dataset.info["coco_audit"] = {
+        "categories": categories.records,
+        "parents": categories.parents,
+        "import": report.counts(),
+    }
+    dataset.save()
+    config = dataset.init_run(method="import_coco")
+    save_run(dataset, RUN_KEY, config, report_content(report))
 
 
 def _check_pred_field(pred_field: str, label_field: str) -> None:

@@ -62,6 +62,9 @@ if TYPE_CHECKING:
 # From so many matches on, image ids cannot be wrong throughout
 _FEW_MATCHED = 0.2
 
+# Values of the fields of samples, and of those of labels by label field
+_Values = tuple[dict[str, list[Any]], dict[str, dict[str, list[Any]]]]
+
 logger = logging.getLogger(__name__)
 
 
@@ -116,12 +119,6 @@ def evaluate(
         CocoAuditError: if the arguments or the data do not allow it; nothing is
             written then
     """
-    from fiftyone_coco_audit.evaluation.results import (
-        build_results,
-        results_as_json,
-        run_config,
-    )
-
     settings = Settings.parse(
         iou_type=iou_type,
         iou_thresholds=iou_thresholds,
@@ -129,8 +126,25 @@ def evaluate(
         area_ranges=area_ranges,
         score_threshold=score_threshold,
     )
+    replaced = _check(samples, pred_field, gt_field, eval_key)
+    with garbage_collection_paused():
+        logger.info("Reading labels...")
+        shown = showing_all_fields(samples)
+        inputs = read_inputs(shown, pred_field, gt_field, settings, progress=progress)
+        values, results = _compute(samples, inputs, eval_key, settings)
+        logger.info("Writing results...")
+        _publish(shown, inputs, values, results, replaced, progress)
+    cached_results(root_dataset(samples), "evaluations")[eval_key] = results
+    return results
+
+
+def _check(
+    samples: fo.SampleCollection, pred_field: str, gt_field: str, eval_key: str
+) -> Any:
+    """Checks the data, and gives the id of the run that is to be replaced, if any."""
     require_samples(samples)
-    up_to_date(root_dataset(samples))
+    dataset = root_dataset(samples)
+    up_to_date(dataset)
     for field in (pred_field, gt_field):
         require_detections(samples, field)
     if pred_field == gt_field:
@@ -138,64 +152,73 @@ def evaluate(
             f"pred_field and gt_field are both {gt_field!r}: nothing can be learned "
             "from labels compared with themselves"
         )
-    dataset = root_dataset(samples)
     check_names_are_free(dataset, eval_key, pred_field, gt_field)
-    replaced = run_ids(dataset, "evaluations").get(eval_key)
+    return run_ids(dataset, "evaluations").get(eval_key)
 
-    with garbage_collection_paused():
-        logger.info("Reading labels...")
-        shown = showing_all_fields(samples)
-        inputs = read_inputs(
-            shown,
-            pred_field,
-            gt_field,
-            settings,
-            progress=progress,
-        )
-        require_some(inputs.columns, "evaluate")
-        evaluation = evaluate_objects(
-            inputs.truth.objects,
-            inputs.predictions.objects,
-            num_images=len(inputs.columns),
-            num_categories=len(inputs.classes),
-            settings=settings,
-        )
-        outcomes = label_outcomes(evaluation)
-        errors = classify_errors(evaluation)
-        of_samples = sample_values(inputs, score_images(evaluation), settings)
-        of_labels = label_values(inputs, *outcomes, errors)
-        notes = _notes(samples, inputs, evaluation, errors)
-        results = build_results(
-            samples,
-            run_config(pred_field, gt_field, settings, notes),
-            eval_key,
-            evaluation,
-            match_rows(inputs, *outcomes),
-            inputs.classes,
-            image_frame(samples, inputs.columns, of_samples),
-        )
-        run = new_run_document(samples, eval_key, results.config)
 
-        earlier: list[tuple[Any, Sequence[str]]] = []
-        logger.info("Writing results...")
-        publish_values(
-            shown,
-            inputs.columns,
-            {f"{eval_key}{suffix}": values for suffix, values in of_samples.items()},
-            {
-                field: {f"{eval_key}{suffix}": v for suffix, v in values.items()}
-                for field, values in of_labels.items()
-            },
-            lambda fresh: _changes(fresh, results, run, replaced, earlier),
-            run=(run, results_as_json(results)),
-            progress=progress,
-        )
+def _compute(
+    samples: fo.SampleCollection, inputs: Inputs, eval_key: str, settings: Settings
+) -> tuple[_Values, CocoResults]:
+    """The values of fields, and the results."""
+    from fiftyone_coco_audit.evaluation.results import build_results, run_config
+
+    require_some(inputs.columns, "evaluate")
+    evaluation = evaluate_objects(
+        inputs.truth.objects,
+        inputs.predictions.objects,
+        num_images=len(inputs.columns),
+        num_categories=len(inputs.classes),
+        settings=settings,
+    )
+    outcomes = label_outcomes(evaluation)
+    errors = classify_errors(evaluation)
+    of_samples = sample_values(inputs, score_images(evaluation), settings)
+    of_labels = label_values(inputs, *outcomes, errors)
+    notes = _notes(samples, inputs, evaluation, errors)
+    results = build_results(
+        samples,
+        run_config(inputs.pred_field, inputs.gt_field, settings, notes),
+        eval_key,
+        evaluation,
+        match_rows(inputs, *outcomes),
+        inputs.classes,
+        image_frame(samples, inputs.columns, of_samples),
+    )
+    return (of_samples, of_labels), results
+
+
+def _publish(
+    shown: fo.SampleCollection,
+    inputs: Inputs,
+    values: _Values,
+    results: CocoResults,
+    replaced: Any,
+    progress: Progress,
+) -> None:
+    """Writes the fields and the run, and shows the notes in the App."""
+    from fiftyone_coco_audit.evaluation.results import results_as_json
+
+    of_samples, of_labels = values
+    eval_key = results.key
+    run = new_run_document(results.samples, eval_key, results.config)
+    earlier: list[tuple[Any, Sequence[str]]] = []
+    publish_values(
+        shown,
+        inputs.columns,
+        {f"{eval_key}{suffix}": values for suffix, values in of_samples.items()},
+        {
+            field: {f"{eval_key}{suffix}": v for suffix, v in values.items()}
+            for field, values in of_labels.items()
+        },
+        lambda fresh: _changes(fresh, results, run, replaced, earlier),
+        run=(run, results_as_json(results)),
+        progress=progress,
+    )
+    dataset = root_dataset(shown)
     show_in_panel(dataset, run.id, results.notes)
     if earlier:
         old_run, old_notes = earlier[-1]
         keep_user_note(dataset, old_run, run.id, old_notes)
-    cached_results(dataset, "evaluations")[eval_key] = results
-    return results
 
 
 def _notes(
