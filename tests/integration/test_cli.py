@@ -148,7 +148,7 @@ def test_a_database_that_does_not_answer_is_one_sentence(arguments):
     )
     assert process.returncode == 2
     assert time.monotonic() - started < 25  # FiftyOne alone waits for 30 seconds
-    assert process.stderr.startswith("coco-audit: error: The MongoDB that")
+    assert process.stderr.startswith("coco-audit: error: The MongoDB server")
     assert len(process.stderr.splitlines()) == 1
 
 
