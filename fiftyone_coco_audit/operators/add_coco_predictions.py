@@ -28,7 +28,7 @@ class AddCocoPredictions(SdkOperator):
 
     function = staticmethod(add_coco_predictions)
     label = "COCO Audit: add predictions"
-    description = "A file of COCO predictions as a new field of this dataset"
+    description = "Add a file of COCO predictions to this dataset, as a new field"
     icon = "playlist_add"
     submit = "Add"
     paths = ("predictions",)
@@ -42,8 +42,8 @@ class AddCocoPredictions(SdkOperator):
             "predictions",
             required=True,
             label="Predictions",
-            description="A list of COCO results, which is matched by ids, or a COCO "
-            "file with scores, which is matched by file and category names",
+            description="A list of COCO results, matched by ids, or a COCO file with "
+            "scores, matched by file and category names",
         )
         prop = add_label_field(
             inputs,
@@ -55,7 +55,7 @@ class AddCocoPredictions(SdkOperator):
         if ctx.params.get("pred_field") in ctx.dataset.get_field_schema():
             inputs.bool("overwrite", default=False, label="Replace the field")
             if not ctx.params.get("overwrite"):
-                refuse(prop, f"Dataset {ctx.dataset.name!r} has that field already")
+                refuse(prop, f"Dataset {ctx.dataset.name!r} already has this field")
         add_invalid(inputs)
 
     def call(self, ctx: ExecutionContext, progress: Any) -> ImportReport:

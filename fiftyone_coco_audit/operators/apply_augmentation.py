@@ -20,6 +20,7 @@ from fiftyone_coco_audit.operators.forms import (
 )
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth
 from fiftyone_coco_audit.operators.pipeline_forms import add_pipeline, pipeline_of
+from fiftyone_coco_audit.wording import counted
 
 
 class ApplyAugmentation(SdkOperator):
@@ -28,7 +29,7 @@ class ApplyAugmentation(SdkOperator):
     function = staticmethod(apply_augmentation)
     paths = ("output_dir",)
     label = "COCO Audit: apply an augmentation"
-    description = "Augmented images as new samples, linked to what they were made of"
+    description = "Add augmented images as new samples, linked to their sources"
     icon = "library_add"
     submit = "Apply"
 
@@ -58,8 +59,8 @@ class ApplyAugmentation(SdkOperator):
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
         """Says how many there are."""
         outputs.md(
-            f"**{len(results['samples']):,} samples** were added, which the grid shows "
-            "now. `augmented_from` is the id of what each was made of.",
+            f"Added **{counted(len(results['samples']), 'sample')}**. The grid shows "
+            "only these. `augmented_from` is the id of the source of each.",
             name="sentence",
         )
 
@@ -70,16 +71,16 @@ def _add_parameters(inputs: types.Object, ctx: ExecutionContext) -> None:
         "output_dir",
         required=True,
         label="Folder for the images",
-        description="A path on the machine of the App's server; it is made if need be",
+        description="A path on the machine of the App's server, created if necessary",
     )
     number = inputs.int(
         "num_draws",
         default=1,
-        label="Draws of each sample",
+        label="Draws per sample",
         view=types.TextFieldView(space=HALF),
     )
     if (number_of(ctx, "num_draws") or 1) < 1:
-        refuse(number, "Each sample is drawn once or more")
+        refuse(number, "Must be at least 1")
     inputs.int("seed", default=51, label="Seed", view=types.TextFieldView(space=HALF))
     inputs.str(
         "tag",
@@ -90,7 +91,7 @@ def _add_parameters(inputs: types.Object, ctx: ExecutionContext) -> None:
     add_choice(
         inputs,
         "image_format",
-        [("png", "PNG, exact"), ("jpg", "JPEG, small")],
+        [("png", "PNG, lossless"), ("jpg", "JPEG, smaller")],
         default="png",
         label="Format",
         space=HALF,

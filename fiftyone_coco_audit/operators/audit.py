@@ -24,7 +24,7 @@ class RunAudit(SdkOperator):
 
     function = staticmethod(audit)
     label = "COCO Audit: audit the dataset"
-    description = "What is wrong with images, objects and classes, and what to do"
+    description = "Find what is wrong with images, objects and classes, with advice"
     icon = "fact_check"
     submit = "Audit"
 
@@ -67,8 +67,8 @@ class RunAudit(SdkOperator):
 
 def _add_rules(inputs: types.Object, ctx: ExecutionContext) -> None:
     for name, label, description in (
-        ("select", "Only these rules", "Codes or beginnings of codes: CA3, CA501"),
-        ("ignore", "Without these rules", "Such as: CA207, CA4"),
+        ("select", "Only these rules", "Codes or starts of codes, such as CA3, CA501"),
+        ("ignore", "Without these rules", "Such as CA207, CA4"),
     ):
         words = ctx.params.get(name)
         if isinstance(words, (list, tuple)):  # a call from Python

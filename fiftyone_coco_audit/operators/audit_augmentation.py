@@ -31,7 +31,7 @@ class AuditAugmentation(SdkOperator):
 
     function = staticmethod(audit_augmentation)
     label = "COCO Audit: audit an augmentation pipeline"
-    description = "What a pipeline does to labels, measured on the objects' pixels"
+    description = "Measure on pixels what a pipeline does to the labels"
     icon = "auto_fix_high"
     submit = "Audit"
 
@@ -43,8 +43,8 @@ class AuditAugmentation(SdkOperator):
             inputs.bool(
                 "blame",
                 default=False,
-                label="Find the transform to blame",
-                description="Leaves out each transform in turn; takes longer",
+                label="Find the transforms that cause the damage",
+                description="Leaves out each transform in turn, which takes longer",
             )
 
     def call(self, ctx: ExecutionContext, progress: Any) -> AugmentationAudit:
@@ -80,27 +80,27 @@ class AuditAugmentation(SdkOperator):
 
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
         """Shows the findings."""
-        nothing = f"{results['pipeline']} does no harm to labels"
+        nothing = f"{results['pipeline']} does not harm the labels"
         describe_findings(results, outputs, nothing)
         if results["causes"]:
             outputs.md(_table_of_causes(results), name="table_of_causes")
         failures = results["failures"]
         if failures:
             outputs.md(
-                f"{counted(len(failures), 'image')} failed: the first is "
+                f"{counted(len(failures), 'image')} failed. The first: "
                 f"{markdown(str(failures[0]))}",
                 name="failed",
             )
         if results["findings"]:
             outputs.md(
-                "The grid shows the labels of the first, the worst images first; the "
-                "panel *Augmentation Preview* shows what happens to them. "
-                f"`{FIELD}` of samples and labels says which are harmed, and how.",
+                "The grid shows the labels of the first finding, worst images first. "
+                "The panel *Augmentation Preview* shows what happens to them. The "
+                f"field `{FIELD}` of samples and labels holds the damage.",
                 name="next",
             )
 
 
-_MANNERS = {"": "", "either": " (each of them does it)", "both": " (together)"}
+_MANNERS = {"": "", "either": " (each of them)", "both": " (together)"}
 
 
 def _table_of_causes(results: dict[str, Any]) -> str:
@@ -108,14 +108,14 @@ def _table_of_causes(results: dict[str, Any]) -> str:
     causes = {code: Cause(**cause) for code, cause in results["causes"].items()}
     for code, cause in causes.items():
         if cause.transform is None:
-            why = "no single transform" if cause.together else "not seen again"
+            why = "no single transform" if cause.together else "not reproduced"
             rows.append([code, why, percent(cause.together), "", ""])
             continue
         shares = (cause.together, cause.without, cause.alone)
         figures = ["fails" if s is None else percent(s) for s in shares]
         rows.append([code, cause.who + _MANNERS[cause.how], *figures])
     images = max(cause.images for cause in causes.values())
-    head = ["Finding", "Due to", "With it", "Without it", "It alone"]
+    head = ["Finding", "Cause", "With it", "Without it", "Alone"]
     table = markdown_table(head, rows, text_columns=2)
     return f"{table}\n\nShares of the objects and draws of {counted(images, 'image')}."
 
@@ -125,7 +125,7 @@ def _add_draws(inputs: types.Object, ctx: ExecutionContext) -> None:
         "num_draws",
         default=3,
         label="Draws",
-        description="How often each image is drawn",
+        description="Draws per image",
         view=types.TextFieldView(space=HALF),
     )
     inputs.int(
@@ -136,18 +136,18 @@ def _add_draws(inputs: types.Object, ctx: ExecutionContext) -> None:
         view=types.TextFieldView(space=HALF),
     )
     if (number_of(ctx, "num_draws") or 1) < 1:
-        refuse(draws, "Each image is drawn once or more")
+        refuse(draws, "Must be at least 1")
     visibility = inputs.float(
         "min_visibility",
-        label="Least visible share of a box (0 to 1)",
-        description="Boxes with less are dropped, whatever the pipeline says",
+        label="Minimum visible share of a box (0 to 1)",
+        description="Drops boxes with less; overrides the pipeline",
         view=types.TextFieldView(space=HALF),
     )
     if not 0 <= (number_of(ctx, "min_visibility") or 0) <= 1:
-        refuse(visibility, "A share is from 0 to 1")
+        refuse(visibility, "Must be between 0 and 1")
     inputs.float(
         "min_area",
-        label="Least area of a box",
-        description="In square pixels; likewise",
+        label="Minimum area of a box",
+        description="In square pixels; overrides the pipeline",
         view=types.TextFieldView(space=HALF),
     )

@@ -30,7 +30,7 @@ class CompareSets(SdkOperator):
 
     function = staticmethod(compare_sets)
     label = "COCO Audit: compare two sets"
-    description = "Training against validation: what differs in images and classes"
+    description = "Compare images and classes of two sets, such as train and val"
     icon = "compare_arrows"
     submit = "Compare"
 
@@ -38,7 +38,7 @@ class CompareSets(SdkOperator):
         """Fills the form."""
         if add_ground_truth(inputs, ctx):
             choices = _choices(ctx)
-            for name, label in (("first", "This set"), ("second", "Against that set")):
+            for name, label in (("first", "First set"), ("second", "Second set")):
                 prop = add_choice(
                     inputs,
                     name,
@@ -50,7 +50,7 @@ class CompareSets(SdkOperator):
             if ctx.params.get("first") and (
                 ctx.params["first"] == ctx.params.get("second")
             ):
-                refuse(prop, "Choose another set than the first")
+                refuse(prop, "Choose a different set from the first")
 
     def scheduled(self, params: dict[str, Any]) -> dict[str, Any]:
         """The arguments as a scheduled call keeps them: sets as text."""
@@ -65,7 +65,8 @@ class CompareSets(SdkOperator):
         first, second = (_samples(ctx, text) for text in texts)
         arguments = self.arguments(ctx) | {"first": first, "second": second}
         if not any(str(text).startswith(_STAGES) for text in texts):
-            arguments.setdefault("names", texts)
+            names = [str(text).removeprefix("dataset:") for text in texts]
+            arguments.setdefault("names", names)
         return compare_sets(**arguments, progress=progress)
 
     def to_results(self, ctx: ExecutionContext, value: Comparison) -> dict[str, Any]:
@@ -90,8 +91,7 @@ class CompareSets(SdkOperator):
         """Shows what differs."""
         first, second = results["names"]
         outputs.md(
-            markdown_list(results["sentences"])
-            or "The two sets are alike in all that is compared.",
+            markdown_list(results["sentences"]) or "The two sets do not differ much.",
             name="text",
         )
         figures = [f"median_{first}", f"median_{second}", "statistic"]
@@ -102,7 +102,7 @@ class CompareSets(SdkOperator):
         head = ["median", first, second, "KS"]
         outputs.md(markdown_table(head, rows), name="table")
         outputs.md(
-            f"Classes: Cramer's V {results['class_drift']:.2f} (0 alike, 1 disjoint)",
+            f"Classes: Cramér's V {results['class_drift']:.2f} (0 same, 1 disjoint)",
             name="drift",
         )
 
@@ -146,6 +146,5 @@ def _samples(ctx: ExecutionContext, text: Any) -> SampleCollection:
     if kind == "dataset" and fo.dataset_exists(name):
         return fo.load_dataset(name)
     raise CocoAuditError(
-        f"There is no set {text!r} to compare: name 'tag:NAME', 'view:NAME' or "
-        "'dataset:NAME'"
+        f"No such set: {text!r}. Use 'tag:NAME', 'view:NAME' or 'dataset:NAME'"
     )

@@ -21,7 +21,7 @@ class ComputeStatistics(SdkOperator):
 
     function = staticmethod(compute_statistics)
     label = "COCO Audit: compute statistics"
-    description = "Sizes, shapes, network input and anchors as fields to filter by"
+    description = "Add fields for sizes, shapes, network input and anchors"
     icon = "straighten"
     submit = "Compute"
 
@@ -49,8 +49,8 @@ class ComputeStatistics(SdkOperator):
         """Shows the sentences."""
         outputs.md(markdown_list(results["sentences"] + results["notes"]), name="text")
         outputs.md(
-            "The fields are in the sidebar's group *statistics*, after a reload of the "
-            "page; those of labels, such as `input_size`, are below their field. "
-            "The panel *COCO Audit* shows all of this.",
+            "Reload the page to see the fields in the sidebar, in the group "
+            "*statistics*. Fields of labels, such as `input_size`, are below their "
+            "label field. The panel *COCO Audit* plots all of them.",
             name="next",
         )

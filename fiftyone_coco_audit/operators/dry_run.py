@@ -24,7 +24,7 @@ class RunDry(SdkOperator):
 
     function = staticmethod(dry_run)
     label = "COCO Audit: dry-run the data loading"
-    description = "All images through reading, decoding and a pipeline: what fails"
+    description = "Read, decode and augment all images, and show which ones fail"
     icon = "speed"
     submit = "Run"
 

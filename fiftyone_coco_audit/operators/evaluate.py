@@ -44,7 +44,7 @@ class Evaluate(SdkOperator):
 
     function = staticmethod(evaluate)
     label = "COCO Audit: evaluate predictions"
-    description = "COCO AP of the dataset and of each image, worst image first"
+    description = "COCO metrics of the dataset and AP of each image, worst images first"
     icon = "query_stats"
     submit = "Evaluate"
 
@@ -89,7 +89,7 @@ class Evaluate(SdkOperator):
         }
 
     def open(self, ctx: ExecutionContext, value: Any) -> Iterator[GeneratedMessage]:
-        """Sorts the images, the worst first, and hides predictions of low score."""
+        """Shows the worst images first, without predictions of low score."""
         yield ctx.ops.reload_dataset()
         if ctx.params.get("color_labels"):
             yield show_colors(ctx)
@@ -113,27 +113,26 @@ class Evaluate(SdkOperator):
         for n, note in enumerate(results["notes"]):
             outputs.view(f"note{n}", types.Notice(label=note))
         outputs.md(
-            "The worst images come first, those without ground truth last. Each has "
-            f"`{key}_ap` and more fields in the sidebar, and each label says under "
-            f"`{key}` whether it is a tp, fp or fn at {results['counting']}. **+** "
-            "beside *Samples* opens the panel *Model Evaluation* with classes and "
-            "curves.",
+            "The worst images come first, images without ground truth last. The "
+            f"sidebar has `{key}_ap` and more fields for each image. In each label, "
+            f"`{key}` is tp, fp or fn at {results['counting']}. For classes and "
+            "curves, click **+** beside *Samples* and open *Model Evaluation*.",
             name="next",
         )
         outputs.md(_legend(results), name="legend")
 
 
 def _legend(results: dict[str, Any]) -> str:
-    """What the grid shows, and how to get all of it."""
+    """What the grid shows and hides."""
     hidden = (
-        f"Predictions with a score below {results['hidden_below']:g} are hidden: the "
-        "**x** of *FilterLabels*, above the grid, shows them."
+        f"Predictions with a score below {results['hidden_below']:g} are hidden. To "
+        "show them, click the **x** of *FilterLabels*, above the grid."
     )
     if not results["colored"]:
         return hidden
     return (
-        f"**Colors.** {LEGEND} {hidden} The operator **COCO Audit: restore the "
-        "colors** brings back the former ones."
+        f"**Colors.** {LEGEND} {hidden} **COCO Audit: restore the colors** brings back "
+        "the previous colors."
     )
 
 
@@ -147,8 +146,8 @@ def _told_of_hidden(ctx: ExecutionContext, pred_field: str) -> str | None:
     if score is None:
         return None
     return (
-        f"The grid hides predictions with a score below {score:g}, but they are "
-        "evaluated too."
+        f"The grid hides predictions with a score below {score:g}. They are evaluated "
+        "too."
     )
 
 
@@ -157,9 +156,9 @@ def _ask_for_fields(inputs: types.Object, fields: list[str]) -> None:
     inputs.view(
         "message",
         types.Warning(
-            label="An evaluation compares two fields of detections",
-            description=f"This dataset has {found}: add predictions with the operator "
-            "`add_coco_predictions` first.",
+            label="An evaluation needs two fields of detections",
+            description=f"This dataset has {found}. Add predictions first, with "
+            "COCO Audit: add predictions.",
         ),
     ).invalid = True
 
@@ -174,7 +173,7 @@ def _add_fields(inputs: types.Object, ctx: ExecutionContext, fields: list[str]) 
         space=HALF,
         default="predictions" if "predictions" in fields else others[0],
         label="Predictions",
-        description="What the model found",
+        description="The detections of the model",
     )
     prop = add_choice(
         inputs,
@@ -183,10 +182,10 @@ def _add_fields(inputs: types.Object, ctx: ExecutionContext, fields: list[str]) 
         space=HALF,
         default=truth,
         label="Ground truth",
-        description="What is there",
+        description="The annotated objects",
     )
     if ctx.params.get("pred_field") == ctx.params.get("gt_field", truth):
-        refuse(prop, "Choose another field than that of the predictions")
+        refuse(prop, "Choose a different field from the predictions")
 
 
 def _add_key(inputs: types.Object, ctx: ExecutionContext) -> None:
@@ -194,7 +193,7 @@ def _add_key(inputs: types.Object, ctx: ExecutionContext) -> None:
         "eval_key",
         default="eval",
         label="Name",
-        description="The evaluation and its fields are called that, e.g. eval_ap",
+        description="The name of the evaluation, and of its fields, such as eval_ap",
         view=types.TextFieldView(space=HALF),
     )
     key = ctx.params.get("eval_key")
@@ -214,14 +213,14 @@ def _add_key(inputs: types.Object, ctx: ExecutionContext) -> None:
 
 def _told_of_replacement(ctx: ExecutionContext, key: str) -> types.View:
     """Says what is lost of the evaluation of that name."""
-    replaced = f"The evaluation '{key}' will be replaced"
+    replaced = f"This replaces the evaluation '{key}'"
     evaluated, total = len(ctx.target_view()), len(ctx.dataset)
     if evaluated == total:
         return types.Notice(label=replaced)
     return types.Warning(
-        label=f"{replaced} by one of {evaluated:,} of {counted(total, 'image')}",
-        description="All other images lose its values: choose another name to keep "
-        "them.",
+        label=f"{replaced} with one of {evaluated:,} of {counted(total, 'image')}",
+        description="All other images lose their values. To keep them, choose another "
+        "name.",
     )
 
 
@@ -230,7 +229,7 @@ def _add_colors(inputs: types.Object, ctx: ExecutionContext) -> None:
     scheme = ctx.dataset.app_config.color_scheme
     is_own = scheme is not None and not is_outcome_colors(scheme)
     replaced = (
-        " They replace the color scheme of this dataset until you run COCO Audit: "
+        " This replaces the color scheme of the dataset until you run COCO Audit: "
         "restore the colors."
     )
     inputs.bool(
@@ -248,8 +247,8 @@ def _add_settings(inputs: types.Object, ctx: ExecutionContext) -> None:
         [("bbox", "Boxes"), ("segm", "Masks")],
         space=HALF,
         default="bbox",
-        label="Overlap of",
-        description="What must match: the boxes or the masks",
+        label="IoU of",
+        description="Compare boxes or masks",
     )
     if ctx.params.get("iou_type") == "segm":
         for name in ("pred_field", "gt_field"):
@@ -258,14 +257,14 @@ def _add_settings(inputs: types.Object, ctx: ExecutionContext) -> None:
                 inputs.view(
                     f"boxes_of_{name}",
                     types.Warning(
-                        label=f"No label in '{field}' has a mask: their boxes are used"
+                        label=f"No label in '{field}' has a mask: boxes are used"
                     ),
                 )
     inputs.float(
         "score_threshold",
         default=0.5,
         label="Score threshold",
-        description="For an image's precision, recall and F1; AP has none",
+        description="For precision, recall and F1 of each image; AP uses all scores",
         view=types.TextFieldView(space=HALF),
     )
     thresholds = add_numbers(
@@ -273,7 +272,7 @@ def _add_settings(inputs: types.Object, ctx: ExecutionContext) -> None:
         ctx,
         "iou_thresholds",
         label="IoU thresholds",
-        description="COCO's 0.50, 0.55, ... 0.95 if left empty",
+        description="Default: COCO's 0.50, 0.55, ..., 0.95",
         view=types.TextFieldView(space=HALF),
     )
     limits = add_numbers(
@@ -281,7 +280,7 @@ def _add_settings(inputs: types.Object, ctx: ExecutionContext) -> None:
         ctx,
         "max_detections",
         label="Detections per image and class",
-        description="COCO's 1, 10, 100 if left empty; AP uses the highest",
+        description="Default: COCO's 1, 10, 100; AP uses the highest",
         view=types.TextFieldView(space=HALF),
     )
     check(thresholds, lambda: Settings.parse(**_numbers(ctx, "iou_thresholds")))

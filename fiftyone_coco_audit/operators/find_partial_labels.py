@@ -28,7 +28,7 @@ class FindPartialLabels(SdkOperator):
 
     function = staticmethod(find_partial_labels)
     label = "COCO Audit: find partial labels"
-    description = "Classes that some folder, tag or source lacks where others have them"
+    description = "Find classes that are missing from a whole folder, tag or source"
     icon = "rule_folder"
     submit = "Find"
 
@@ -42,18 +42,18 @@ class FindPartialLabels(SdkOperator):
             ["folder", "tags", *_fields(ctx)],
             default="folder",
             label="Group images by",
-            description="What tells which source an image comes from",
+            description="What identifies the source of an image",
             space=HALF,
         )
         alpha = inputs.float(
             "alpha",
             default=0.001,
             label="Significance level",
-            description="Lower reports only what is less likely to be chance",
+            description="A lower level reports fewer gaps, less likely by chance",
             view=types.TextFieldView(space=HALF),
         )
         if not 0 < (number_of(ctx, "alpha") or 0.001) < 1:
-            refuse(alpha, "A significance level is between 0 and 1")
+            refuse(alpha, "Must be between 0 and 1")
 
     def call(self, ctx: ExecutionContext, progress: Any) -> pd.DataFrame:
         """Finds what the form asks for."""
@@ -75,7 +75,7 @@ class FindPartialLabels(SdkOperator):
         """Shows the classes and their sources."""
         gaps = results["gaps"]
         if not gaps:
-            message = "Every source has the classes that one would expect in it"
+            message = "Every source has the expected classes"
             outputs.view("message", types.Success(label=message))
             return
         rows = [
@@ -88,13 +88,13 @@ class FindPartialLabels(SdkOperator):
             ]
             for gap in gaps[:_MOST_ROWS]
         ]
-        head = ["class", "source", "images", "expected with it", "found"]
+        head = ["class", "source", "images", "expected with class", "found"]
         outputs.md(markdown_table(head, rows, text_columns=2), name="table")
         if len(gaps) > _MOST_ROWS:
             outputs.md(f"and {len(gaps) - _MOST_ROWS:,} more", name="more")
         outputs.md(
-            "A network learns there that these are background. Label them, or leave "
-            "these images out of what the class is trained on.",
+            "In these images, a network learns that these classes are background. "
+            "Label them, or leave these images out when training on the class.",
             name="advice",
         )
 

@@ -1,4 +1,4 @@
-"""The parts that our forms are made of."""
+"""The parts of our forms."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ HALF = 6  # of the 12 columns of a form
 
 
 def require_dataset(ctx: ExecutionContext) -> None:
-    """Checks that a form has a dataset to be about.
+    """Checks that a dataset is open.
 
     Raises:
-        CocoAuditError: if it has none
+        CocoAuditError: if none is
     """
     if ctx.dataset is None:
         raise CocoAuditError(
-            "There is no dataset to work on: open one in the App, or pass it to "
-            "execute_operator as ctx={'dataset': dataset}"
+            "No dataset is open: open one in the App, or pass it to execute_operator "
+            "as ctx={'dataset': dataset}"
         )
 
 
@@ -88,7 +88,7 @@ def add_path(
     def is_there() -> None:
         path = path_of(ctx, name)
         if path and not (os.path.isdir if directory else os.path.isfile)(path):
-            raise CocoAuditError(f"There is no {kind} {path}")
+            raise CocoAuditError(f"No such {kind}: {path}")
 
     check(prop, is_there)
 
@@ -163,5 +163,5 @@ def numbers_of(ctx: ExecutionContext, name: str) -> list[float] | None:
         return [float(number) for number in value.replace(",", " ").split()] or None
     except ValueError:
         raise CocoAuditError(
-            f"{value!r} is not a line of numbers with commas between them"
+            f"{value!r} is not a list of numbers separated by commas"
         ) from None

@@ -37,7 +37,7 @@ class ImportCoco(SdkOperator):
 
     function = staticmethod(import_coco)
     label = "COCO Audit: import a dataset"
-    description = "A COCO file and its images as a new dataset, nothing lost"
+    description = "Import a COCO file and its images without loss, as a new dataset"
     icon = "file_open"
     submit = "Import"
     paths = ("annotations", "images_dir", "predictions")
@@ -50,7 +50,7 @@ class ImportCoco(SdkOperator):
             "annotations",
             required=True,
             label="Annotations",
-            description="A COCO file of instances (.json)",
+            description="A COCO file with instances (.json)",
         )
         add_path(
             inputs,
@@ -58,15 +58,15 @@ class ImportCoco(SdkOperator):
             "images_dir",
             directory=True,
             label="Images",
-            description="The folder that the file names in the COCO file start from. "
-            "Without it, everything is done that needs no pixels",
+            description="The folder that file names in the COCO file are relative to. "
+            "Without it, only steps that need pixels are skipped",
         )
         add_path(
             inputs,
             ctx,
             "predictions",
             label="Predictions",
-            description="If any: a list of COCO results, or a COCO file with scores",
+            description="Optional: a list of COCO results, or a COCO file with scores",
         )
         _add_name(inputs, ctx)
         _add_fields(inputs, ctx)
@@ -95,17 +95,17 @@ class ImportCoco(SdkOperator):
         has_predictions = bool(results["counts"]["predictions"])
         following = "evaluate predictions" if has_predictions else "add predictions"
         outputs.md(
-            "Next: **COCO Audit: open the panel** says what is wrong with the data, "
-            f"**COCO Audit: {following}** goes on",
+            "Next: run **COCO Audit: open the panel** to see what is wrong with the "
+            f"data, or **COCO Audit: {following}**.",
             name="next",
         )
 
 
 def _add_name(inputs: types.Object, ctx: ExecutionContext) -> None:
-    description = "If left empty, that of the file or its folder"
+    description = "Default: the name of the file or its folder"
     with suppress(CocoAuditError):
         if annotations := path_of(ctx, "annotations"):
-            description = f"{default_dataset_name(annotations)} if left empty"
+            description = f"Default: {default_dataset_name(annotations)}"
     prop = inputs.str("name", label="Name of the dataset", description=description)
     name = ctx.params.get("name")
     if not name:
@@ -116,8 +116,8 @@ def _add_name(inputs: types.Object, ctx: ExecutionContext) -> None:
     inputs.bool(
         "overwrite",
         default=False,
-        label="Replace the dataset of that name",
-        description="It stays as it is until the new one is whole",
+        label="Replace the existing dataset",
+        description="It stays unchanged until the new one is complete",
     )
     if not ctx.params.get("overwrite"):
         refuse(prop, f"Dataset {name!r} already exists")
@@ -142,4 +142,4 @@ def _add_fields(inputs: types.Object, ctx: ExecutionContext) -> None:
     )
     fields = [ctx.params.get(name) for name in ("label_field", "pred_field")]
     if fields[0] == fields[1] is not None:
-        refuse(prop, "Choose another field than that of the annotations")
+        refuse(prop, "Choose a different field from the annotations")

@@ -41,7 +41,7 @@ def add_ground_truth(inputs: types.Object, ctx: ExecutionContext) -> bool:
             "message",
             types.Warning(
                 label="This dataset has no field of detections",
-                description="Import a COCO file with the operator `import_coco` first.",
+                description="Import a COCO file first: COCO Audit: import a dataset.",
             ),
         ).invalid = True
         return False
@@ -60,15 +60,15 @@ def add_network(inputs: types.Object, ctx: ExecutionContext) -> None:
     resize = inputs.str(
         "resize",
         default=str(DEFAULT_RESIZE),
-        label="Resizing for the network",
-        description="One of the list, or such as: stretch 300x200",
+        label="Resize policy",
+        description="From the list, or text such as: stretch 300x200",
         view=with_choices(_suggested(), _POLICIES),
     )
     anchors = inputs.str(
         "anchors",
         default=DEFAULT_ANCHORS.name,
         label="Anchors of the detector",
-        description="A preset, or like: sizes 32,64,128 ratios .5,1,2 strides 8,16,32",
+        description="A preset, or text: sizes 32,64,128 ratios .5,1,2 strides 8,16,32",
         view=with_choices(_suggested(), PRESETS),
     )
     for prop, name, parse in (

@@ -99,7 +99,7 @@ class OpenCocoAudit(_OpenPanel):
 
     panel = "coco_audit"
     label = "COCO Audit: open the panel"
-    description = "What is in the dataset, and what is wrong with it"
+    description = "Show what is in the dataset, and what is wrong with it"
     icon = "fact_check"
 
     def resolve_placement(self, ctx: ExecutionContext) -> types.Placement:
@@ -115,5 +115,5 @@ class OpenAugmentationPreview(_OpenPanel):
 
     panel = "augmentation_preview"
     label = "COCO Audit: preview an augmentation"
-    description = "What a pipeline makes of a sample and its labels"
+    description = "Show what a pipeline does to a sample and its labels"
     icon = "compare"

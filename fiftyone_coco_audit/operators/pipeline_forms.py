@@ -25,15 +25,15 @@ def add_pipeline(inputs: types.Object, ctx: ExecutionContext) -> None:
         [*choices, (_OWN, "My own")],
         default=next(iter(PRESETS)),
         label="Pipeline",
-        description="An example, good or bad, what a detector uses, or your own",
+        description="A good or bad example, a detector's pipeline, or your own",
     )
     if ctx.params.get("preset") != _OWN:
         return
     prop = inputs.str(
         "own_pipeline",
         label="My pipeline",
-        description="JSON or YAML of A.to_dict(transform), or the path of a file that "
-        "A.save(transform, path) wrote",
+        description="JSON or YAML of A.to_dict(transform), or the path of a file "
+        "written by A.save(transform, path)",
         view=types.LazyFieldView(multiline=True, rows=12),
     )
     text = ctx.params.get("own_pipeline")

@@ -22,10 +22,10 @@ def add_invalid(inputs: types.Object) -> None:
     add_choice(
         inputs,
         "invalid",
-        [("skip", "Set it aside and report it"), ("raise", "Import nothing")],
+        [("skip", "Set it aside and report it"), ("raise", "Stop and import nothing")],
         types.RadioGroup(space=12),
         default="skip",
-        label="If a record cannot be used",
+        label="Unusable records",
     )
 
 
@@ -59,16 +59,14 @@ def describe_report(results: dict[str, Any], outputs: types.Object) -> None:
         for code, count in counts[key].items()
     ]
     if not rows:
-        outputs.view("message", types.Success(label="All records could be used"))
+        outputs.view("message", types.Success(label="All records were imported"))
         return
     outputs.md("\n".join(["| | Records | Why |", "|---|---|---|", *rows]), name="table")
     outputs.md(
-        "The first of each:\n" + markdown_list(results["examples"]),
+        "The first of each kind:\n" + markdown_list(results["examples"]),
         name="first_of_each",
     )
-    outputs.md(
-        "`import_report(dataset)` of the Python package lists all of them.", name="all"
-    )
+    outputs.md("In Python, `import_report(dataset)` lists all of them.", name="all")
 
 
 def findings_as_json(findings: pd.DataFrame, notes: Iterable[str]) -> dict[str, Any]:

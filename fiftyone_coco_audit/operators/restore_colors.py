@@ -20,7 +20,7 @@ class RestoreColors(SdkOperator):
 
     function = staticmethod(restore_colors)
     label = "COCO Audit: restore the colors"
-    description = "The colors that labels had before an evaluation colored them"
+    description = "Restore the colors from before an evaluation colored the labels"
     icon = "palette"
     submit = "Restore"
 
@@ -28,8 +28,8 @@ class RestoreColors(SdkOperator):
         """Fills the form."""
         require_dataset(ctx)
         inputs.md(
-            "The labels get the colors back that they had before an evaluation colored "
-            "them by outcome.",
+            "This restores the colors from before an evaluation colored the labels by "
+            "outcome.",
             name="about",
         )
 
@@ -48,5 +48,5 @@ class RestoreColors(SdkOperator):
 
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
         """Says that they are back."""
-        message = "The labels have the colors again that they had before"
+        message = "The previous colors are back"
         outputs.view("message", types.Success(label=message))

@@ -35,7 +35,7 @@ class SimulateResampling(SdkOperator):
     function = staticmethod(simulate_resampling)
     paths = ("weights_path",)
     label = "COCO Audit: simulate resampling"
-    description = "What repeating images of rare classes does to all classes"
+    description = "Show what repeating images of rare classes does to all classes"
     icon = "balance"
     submit = "Simulate"
 
@@ -68,10 +68,10 @@ class SimulateResampling(SdkOperator):
         """Shows the classes before and after."""
         before, after = results["imbalance"]
         outputs.md(
-            f"At a threshold of {results['threshold']:.3g} an epoch has "
-            f"{results['epoch_growth']:.2f} times as many images; the commonest class "
-            f"has {before:.3g} times the objects of the rarest before, and "
-            f"{after:.3g} times after.",
+            f"At a threshold of {results['threshold']:.3g}, an epoch has "
+            f"{results['epoch_growth']:.2f} times as many images. The most common "
+            f"class has {before:.3g} times the objects of the rarest before, "
+            f"and {after:.3g} times after it.",
             name="sentence",
         )
         rows = [
@@ -96,8 +96,8 @@ class SimulateResampling(SdkOperator):
             effects = markdown_list(results["side_effects"][:10])
             outputs.md(f"Side effects:\n{effects}", name="effects")
         outputs.md(
-            "Each image has its `repeat_factor` now; "
-            "`simulate_resampling(...).save_weights(path)` writes them for a sampler.",
+            "Each image now has a `repeat_factor`. To write the weights for a sampler, "
+            "use `simulate_resampling(...).save_weights(path)`.",
             name="next",
         )
 
@@ -106,24 +106,24 @@ def _add_parameters(inputs: types.Object, ctx: ExecutionContext) -> None:
     threshold = inputs.float(
         "threshold",
         label="Threshold",
-        description="Classes in a smaller share of images are repeated; if left "
-        "empty, one that suits the dataset",
+        description="Repeats classes in a smaller share of images. Default: one that "
+        "suits the dataset",
         view=types.TextFieldView(space=HALF),
     )
     exponent = inputs.float(
         "exponent",
         default=0.5,
         label="Exponent",
-        description="How strongly: 0 not at all, LVIS takes 0.5",
+        description="How strongly to repeat: 0 is not at all, LVIS uses 0.5",
         view=types.TextFieldView(space=HALF),
     )
     inputs.str(
         "weights_path",
         label="Weights file",
-        description="If given, a JSON file to write for a PyTorch "
+        description="Optional: a JSON file to write for a PyTorch "
         "WeightedRandomSampler",
     )
     if not 0 <= (number_of(ctx, "threshold") or 0) <= 1:
-        refuse(threshold, "A share of images is between 0 and 1")
+        refuse(threshold, "Must be between 0 and 1")
     if (number_of(ctx, "exponent") or 0) < 0:
-        refuse(exponent, "It cannot be negative")
+        refuse(exponent, "Cannot be negative")

@@ -739,4 +739,4 @@ def test_the_form_asks_whether_to_find_the_blame(dataset):
     operator = foo.get_operator(f"{URI}audit_augmentation")
     asked = operator.resolve_input(ctx).type.properties["blame"]
     assert asked.default is False
-    assert asked.view.label == "Find the transform to blame"
+    assert asked.view.label == "Find the transforms that cause the damage"
