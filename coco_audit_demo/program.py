@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 _EVAL_KEY = "eval"
 _NEXT = """
-In the App, images come worst first, those without an AP last
-  - colors: objects found are green, missed ones red; right predictions orange,
-    wrong ones teal; labels that COCO ignores gray
-  - predictions with a score below {score:g} are hidden; the x of "FilterLabels", above
-    the grid, shows them
-  - sidebar, group "{key}": drag the slider of {key}_ap, or pick one of {key}_status
-  - the check list above the grid: the panel "COCO Audit", whose findings, bars, points
-    and cells each open the very images or labels they are about
-  - "+" beside "Samples", then "Augmentation Preview": what a pipeline does to labels
-  - "+" again, then "Model Evaluation": classes, confusions, PR curves
-  - the key ` (backtick), then "evaluate": evaluate again, with other settings
-What is planted in this dataset, and where, is listed in
+In the App, the worst images come first, images without an AP last.
+  - Colors: objects found are green, missed ones red; right predictions orange, wrong
+    ones teal; labels that COCO ignores gray.
+  - Predictions with a score below {score:g} are hidden. To show them, click the x of
+    "FilterLabels", above the grid.
+  - Sidebar, group "{key}": drag the slider of {key}_ap, or pick a {key}_status.
+  - Checklist button above the grid: the panel "COCO Audit". Every finding, bar, point
+    and cell opens its images or labels.
+  - "+" beside "Samples", then "Augmentation Preview": what a pipeline does to labels.
+  - "+" again, then "Model Evaluation": classes, confusions, PR curves.
+  - Backtick key (`), then "evaluate": evaluate again, with other settings.
+The planted faults of this dataset, and where they are, are listed in
   {manifest}
 """
 
@@ -61,8 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m coco_audit_demo",
-        description="Generates images with known faults and the predictions of a "
-        "simulated detector, imports and evaluates them and serves the App.",
+        description="Generate images with known faults and the predictions of a "
+        "simulated detector, import and evaluate them, and serve the App.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
@@ -72,7 +72,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="folder of the generated files",
     )
     parser.add_argument("--num-images", type=int, default=200, help="how many images")
-    parser.add_argument("--seed", type=int, default=51, help="of all randomness")
+    parser.add_argument("--seed", type=int, default=51, help="random seed")
     parser.add_argument(
         "--name", default="coco-audit-demo", help="name of the FiftyOne dataset"
     )
@@ -82,9 +82,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         default=True,
         help="serve the App at the end",
     )
-    parser.add_argument("--port", type=int, default=5151, help="of the App")
+    parser.add_argument("--port", type=int, default=5151, help="port of the App")
     parser.add_argument(
-        "--address", default="127.0.0.1", help="that the App listens at"
+        "--address", default="127.0.0.1", help="address of the App"
     )
     return parser.parse_args(argv)
 

@@ -62,19 +62,19 @@ _SETTINGS = ("label_field", "resize", "anchors")
 
 @dataclass(frozen=True, repr=False)
 class Audit(WithFindings):
-    """What an audit has found.
+    """The findings of an audit.
 
     Args:
-        findings: the findings, the severest first
+        findings: the findings, most severe first
         samples: the dataset or view that was audited
         label_field: the field of the ground truth
         resize: how images are resized for the network, as text
         anchors: the anchors of the detector, as text
         num_images: the number of images
-        num_objects: the number of objects, crowd regions aside
-        created: when it was made, in UTC
-        notes: sentences on how the data was understood
-        num_crowds: the number of crowd regions, which are not among the objects
+        num_objects: the number of objects, without crowd regions
+        created: the time of the audit, in UTC
+        notes: sentences on assumptions about the data
+        num_crowds: the number of crowd regions
         not_run: why selected rules were not run, by code
     """
 
@@ -104,7 +104,7 @@ class Audit(WithFindings):
         return len(self.findings)
 
     def to_json(self) -> str:
-        """The audit as JSON: what it was about, and all findings with their ids."""
+        """The audit as JSON: its settings, and all findings with their ids."""
         return json.dumps(self._as_dict(), indent=2)
 
     def _as_dict(self) -> dict[str, Any]:
@@ -123,10 +123,10 @@ class Audit(WithFindings):
         }
 
     def to_text(self, width: int = 100) -> str:
-        """The findings as a table for a terminal, and how the data was understood.
+        """The findings as a table for a terminal, with the notes.
 
         Args:
-            width: of the lines, in characters
+            width: the width of the lines, in characters
         """
         objects = counted_objects(self.num_objects, self.num_crowds)
         about = f"{counted(self.num_images, 'image')}, {objects}"
@@ -182,10 +182,10 @@ def audit(
     thresholds: Mapping[str, Mapping[str, Any]] | None = None,
     progress: Progress = None,
 ) -> Audit:
-    """Runs all rules that apply to a dataset, and stores what they have found.
+    """Runs all rules on a dataset, and stores the findings.
 
-    Nothing but the audit is written; :func:`load_audit` gives it back. What an import
-    set aside is among the findings when the whole dataset is audited.
+    Only the audit itself is written; :func:`load_audit` loads it. An audit of the whole
+    dataset also reports the records that the import set aside.
 
     Args:
         samples: a dataset or a view of whole images
@@ -194,11 +194,11 @@ def audit(
             see :class:`.statistics.resizing.ResizePolicy`
         anchors: the anchors of the detector; see
             :class:`.statistics.anchor_sets.AnchorSet`
-        select: codes, beginnings of codes or names of the rules to run, such as
-            ``["CA4", "tiny-object-at-input"]``; by default all that can run
-        ignore: those not to run
-        thresholds: thresholds that are not to be the default, by code or name of the
-            rule, such as ``{"CA403": {"min_objects": 50}}``
+        select: the rules to run, by code, start of a code or name, such as
+            ``["CA4", "tiny-object-at-input"]``; by default, all that can run
+        ignore: the rules to skip
+        thresholds: thresholds to change, by code or name of the rule, such as
+            ``{"CA403": {"min_objects": 50}}``
         progress: whether to show a progress bar, as everywhere in FiftyOne
 
     Returns:
@@ -263,7 +263,7 @@ def _on_rules(
         told.append(f"{len(left_out):,} {of_all} left out: {listed(left_out)}.")
     changed = sorted(code for code, values in thresholds.items() if values)
     if changed:
-        told.append(f"Other thresholds than the default: {listed(changed)}.")
+        told.append(f"Thresholds changed from their defaults: {listed(changed)}.")
     return told
 
 
@@ -285,7 +285,7 @@ def _store(
 
 @database_errors_explained()
 def load_audit(dataset: fo.Dataset) -> Audit:
-    """Returns the last audit of a dataset, or of a view of it as it was then.
+    """Returns the last audit of a dataset, or of a view of it at that time.
 
     Args:
         dataset: a dataset that :func:`audit` was run on, or on a view of it

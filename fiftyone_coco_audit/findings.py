@@ -39,7 +39,7 @@ class Evidence(ShortRepr):
     """What a check has found: a finding, before samples and labels have ids.
 
     Args:
-        message: one sentence that says what is wrong, with the figure that shows it
+        message: one sentence on what is wrong, with a figure
         images: positions of the images concerned, where they are what is wrong
         objects: rows of the objects concerned, where they are what is wrong
         classes: names of the classes concerned
@@ -200,20 +200,20 @@ def rule(code: str, name: str, severity: Severity, **parts: Any) -> Rule:
 
 @dataclass(frozen=True, repr=False)
 class Finding(ShortRepr):
-    """Something that a rule has found in a dataset.
+    """A problem that a rule found in a dataset.
 
     Args:
         code: the code of the rule
         name: the name of the rule
         severity: ``"error"``, ``"warning"`` or ``"note"``
-        message: one sentence that says what is wrong, with the figure that shows it
+        message: one sentence on what is wrong, with a figure
         advice: one sentence on what to do
         count: the number of samples or labels concerned
         classes: names of the classes concerned
-        figures: the numbers behind the sentence, by name
+        figures: the numbers in the message, by name
         label_field: the field of the labels
-        sample_ids: ids of the samples concerned, where they are what is wrong
-        label_ids: ids of the labels concerned, where they are what is wrong
+        sample_ids: ids of the samples concerned, if it is about samples
+        label_ids: ids of the labels concerned, if it is about labels
     """
 
     code: str
@@ -240,14 +240,14 @@ class Finding(ShortRepr):
         return "sample" if self.sample_ids else ""
 
     def view(self, samples: fo.SampleCollection) -> fo.DatasetView:
-        """Exactly the samples or labels that are concerned.
+        """Exactly the samples or labels concerned.
 
         Args:
             samples: the dataset, or a view of it
 
         Returns:
-            a view: of the labels, in their samples, where labels are concerned; of
-            the samples where samples are; of all where it is the set as a whole
+            a view of the labels in their samples, or of the samples; all samples if
+            the finding is about the whole set
         """
         if self.label_ids:
             return view_of_labels(samples, self.label_field, self.label_ids)
@@ -267,7 +267,7 @@ class WithFindings(ShortRepr):
 
         @property
         def findings(self) -> tuple[Finding, ...]:
-            """What was found, the severest first."""
+            """The findings, most severe first."""
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)
@@ -288,12 +288,12 @@ class WithFindings(ShortRepr):
 
     @property
     def counts(self) -> dict[str, int]:
-        """The number of findings by severity, the severest first."""
+        """The number of findings by severity, most severe first."""
         found = Counter(finding.severity for finding in self.findings)
         return {severity: found[severity] for severity in SEVERITIES}
 
     def at_least(self, severity: Severity) -> tuple[Finding, ...]:
-        """The findings of a severity or a higher one."""
+        """The findings of a severity or higher."""
         if severity not in SEVERITIES:
             known = ", ".join(SEVERITIES)
             raise CocoAuditError(f"severity is {severity!r}: it must be one of {known}")
@@ -317,7 +317,7 @@ class WithFindings(ShortRepr):
         return finding.view(self.samples)
 
     def to_frame(self) -> pd.DataFrame:
-        """The findings as a frame by code, the severest first, without their ids."""
+        """The findings as a frame by code, most severe first, without their ids."""
         import pandas as pd
 
         columns = ["name", "severity", "count", "subject", "message", "advice"]

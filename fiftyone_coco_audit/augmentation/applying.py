@@ -64,27 +64,26 @@ def apply_augmentation(
 ) -> fo.DatasetView:
     """Writes augmented images and adds them to the dataset as new samples.
 
-    What is drawn is what the panel *Augmentation Preview* shows with the same seed.
-    The new samples have the boxes, masks, classes and tags of the labels that are
-    left, and whether they are crowds; and what is left of all keypoints, where lost
-    points are NaN. Other attributes are left out, since areas or outcomes of an
-    evaluation would not be true of them. The fields ``augmented_from``,
-    ``augmentation``, ``augmentation_seed`` and ``augmentation_draw`` say of what they
-    were made and how, so that it can be done again.
+    The draws equal those of the panel *Augmentation Preview* with the same seed. The
+    new samples keep the boxes, masks, classes, tags and crowd flags of the remaining
+    labels, and all keypoints, with NaN for lost points. Other attributes are dropped,
+    because areas or evaluation outcomes would no longer be true. The fields
+    ``augmented_from``, ``augmentation``, ``augmentation_seed`` and
+    ``augmentation_draw`` record the source, pipeline, seed and draw.
 
-    Everything is written, or nothing.
+    Either all samples are written, or none.
 
     Args:
-        samples: a dataset or a view of whole images; of a view that hides labels, only
-            those that it shows are taken
+        samples: a dataset or a view of whole images; labels that the view hides are
+            ignored
         pipeline: an Albumentations pipeline that can be written as text; see
             :meth:`.pipelines.Pipeline.parse`
         output_dir: the folder for the images
         label_field: the field of the ground truth
-        num_draws: how often each sample is drawn
-        seed: of the whole run
-        tag: the tag of the new samples, the only one that they have
-        image_format: ``"png"``, which is exact, or ``"jpg"``
+        num_draws: the number of draws of each sample
+        seed: the random seed
+        tag: the only tag of the new samples
+        image_format: ``"png"``, which is lossless, or ``"jpg"``
         progress: whether to show a progress bar, as everywhere in FiftyOne
 
     Returns:

@@ -59,20 +59,20 @@ class PipelineError(CocoAuditError):
 
 @dataclass(frozen=True, repr=False)
 class Pipeline(ShortRepr):
-    """An Albumentations pipeline that was checked, and that can be taken apart.
+    """A validated Albumentations pipeline.
 
-    It is read by :meth:`parse`. It can be sent to other processes; threads wait for
-    each other, as what draws random numbers is the pipeline's own.
+    Use :meth:`parse` to create one. It can be sent to other processes. Threads take
+    turns, because the pipeline has its own random generator.
 
     Attributes:
         steps: the transforms, in order
-        p: with what probability the pipeline as a whole is applied
-        box_params: ``A.BboxParams`` as the user has them, by name; which boxes are
-            dropped is decided by them, so they are judged with the pipeline
-        keypoint_params: ``A.KeypointParams``, likewise
+        p: the probability of applying the whole pipeline
+        box_params: the user's ``A.BboxParams``, by name. They decide which boxes are
+            dropped, so they are part of the pipeline
+        keypoint_params: the user's ``A.KeypointParams``, by name
         name: a name for reports
-        lacks_box_params: whether it was given as an ``A.Compose`` without
-            ``bbox_params``, which does not move boxes as it should
+        lacks_box_params: whether it is an ``A.Compose`` without ``bbox_params``, which
+            does not transform boxes
     """
 
     steps: tuple[Step, ...]
@@ -115,7 +115,7 @@ class Pipeline(ShortRepr):
         return len(self.steps)
 
     def step(self, number: int) -> Step:
-        """The step that was given in the place ``number``, from 1.
+        """The step with this number, counted from 1.
 
         Raises:
             CocoAuditError: if there is none
@@ -129,26 +129,26 @@ class Pipeline(ShortRepr):
         )
 
     def without(self, *numbers: int) -> Pipeline:
-        """The pipeline without some of its steps; all others draw as they did."""
+        """The pipeline without some of its steps; the others keep their draws."""
         left_out = [self.step(number) for number in numbers]
         steps = tuple(step for step in self.steps if step not in left_out)
         named = " and ".join(map(str, left_out))
         return replace(self, steps=steps, name=f"{self.name} without {named}")
 
     def only(self, number: int) -> Pipeline:
-        """One step of the pipeline, which draws as it did among the others."""
+        """One step of the pipeline, with the same draws as in the whole pipeline."""
         step = self.step(number)
         return replace(self, steps=(step,), name=f"{self.name}, only {step}")
 
     def prefix(self, count: int) -> Pipeline:
-        """The first ``count`` steps of the pipeline, which draw as in the whole."""
+        """The first ``count`` steps, with the same draws as in the whole pipeline."""
         return replace(self, steps=self.steps[:count], name=f"{self.name}[:{count}]")
 
     def with_box_params(self, **params: Any) -> Pipeline:
         """The pipeline with other parameters of ``A.BboxParams``.
 
         Args:
-            **params: parameters by name; None for what the pipeline has
+            **params: parameters by name; None keeps the pipeline's value
 
         Raises:
             CocoAuditError: if a parameter cannot have that value
@@ -166,7 +166,7 @@ class Pipeline(ShortRepr):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The pipeline as ``A.to_dict`` gives it.
+        """The pipeline in the format of ``A.to_dict``.
 
         Raises:
             CocoAuditError: if a transform is the user's own, or holds data
@@ -200,7 +200,7 @@ class Pipeline(ShortRepr):
         return json.dumps(self.to_dict(), indent=2)
 
     def to_python(self) -> str:
-        """Source text that builds the pipeline; parameters at their default are left.
+        """Python source that builds the pipeline, without default parameters.
 
         Raises:
             CocoAuditError: if a transform is the user's own, or holds data
@@ -257,7 +257,7 @@ class Pipeline(ShortRepr):
             raise PipelineError(f"{what} failed: {text}", step) from error
 
     def add_layers(self, names: Sequence[str]) -> None:
-        """Lets the pipeline take further targets that are moved as masks are."""
+        """Adds targets to the pipeline that are transformed like masks."""
         with _ONE_AT_A_TIME:
             missing = [name for name in names if name not in self._layers]
             if missing:

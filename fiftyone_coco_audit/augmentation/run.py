@@ -74,7 +74,7 @@ FIELD = "augmentation_damage"
 
 @dataclass(frozen=True, repr=False)
 class AugmentationAudit(WithFindings):
-    """What a pipeline did to the labels of a dataset.
+    """The damage of a pipeline to the labels of a dataset.
 
     Args:
         samples: the dataset or view
@@ -83,13 +83,13 @@ class AugmentationAudit(WithFindings):
         table: measures of all objects and draws
         failures: sentences on samples that failed, with the paths of their images, by
             position
-        thresholds: from where on a measure is damage
-        min_share: the least share of objects and draws that makes a finding
-        num_draws: how often each sample was drawn
-        seed: of the whole run
+        thresholds: the limits above which a measure is damage
+        min_share: the minimum share of objects and draws for a finding
+        num_draws: the number of draws of each sample
+        seed: the random seed
         complete: False if it was interrupted
-        notes: sentences on how the data was understood
-        causes: what each finding is due to, by its code, where that was asked for
+        notes: sentences on assumptions about the data
+        causes: the cause of each finding, by its code, if requested
         codes: the codes of the rules that are run
     """
 
@@ -121,15 +121,15 @@ class AugmentationAudit(WithFindings):
         return self.table.kinds(self.thresholds)
 
     def shares(self) -> pd.DataFrame:
-        """How frequent each kind is; see :meth:`.damage.DamageTable.shares`."""
+        """The frequency of each kind; see :meth:`.damage.DamageTable.shares`."""
         return self.table.shares(self.thresholds)
 
     def by_class(self) -> pd.DataFrame:
-        """The same by class and kind."""
+        """The frequency by class and kind."""
         return self.table.by_class(self.labeled.images.classes, self.thresholds)
 
     def by_size(self) -> pd.DataFrame:
-        """The same by COCO's class of size and kind."""
+        """The frequency by COCO size class and kind."""
         return self.table.by_size(self.thresholds)
 
     def objects(self) -> pd.DataFrame:
@@ -153,12 +153,12 @@ class AugmentationAudit(WithFindings):
         workers: int | None = None,
         progress: Progress = None,
     ) -> Blame:
-        """What each transform contributes, by leaving it out and alone.
+        """The effect of each transform: left out, and alone.
 
         Args:
-            max_samples: how many samples to draw again, evenly spread
-            executor: what runs it, as for :func:`audit_augmentation`
-            workers: the number of processes, likewise
+            max_samples: the number of samples to draw again, evenly spread
+            executor: the executor, as for :func:`audit_augmentation`
+            workers: the number of processes, as for :func:`audit_augmentation`
             progress: whether to show a progress bar, as everywhere in FiftyOne
 
         Returns:
@@ -188,7 +188,7 @@ class AugmentationAudit(WithFindings):
         return apportion(self.pipeline, together, measure_all, self.thresholds)
 
     def with_causes(self, max_samples: int = 100, **options: Any) -> AugmentationAudit:
-        """The same with what each of the findings is due to, as :attr:`causes`.
+        """The same audit with the cause of each finding in :attr:`causes`.
 
         Args:
             max_samples: how many samples to draw again, evenly spread
@@ -227,10 +227,10 @@ class AugmentationAudit(WithFindings):
         return super().view(finding)
 
     def worst(self, count: int = 20) -> pd.DataFrame:
-        """The draws that were harmed most.
+        """The draws with the most damage.
 
         Args:
-            count: how many
+            count: the number of draws
 
         Returns:
             a frame with the index ``id`` of the sample and ``draw``, and a column for
@@ -252,10 +252,10 @@ class AugmentationAudit(WithFindings):
         return worst.set_index(["id", "draw"])
 
     def open_in_preview(self) -> None:
-        """Has the panel *Augmentation Preview* show this pipeline and its draws.
+        """Shows this pipeline and its draws in the panel *Augmentation Preview*.
 
-        It does when it is opened, or when the view of the App changes, such as to
-        :meth:`view` of a finding.
+        The panel shows them when it opens, or when the view of the App changes, such as
+        to :meth:`view` of a finding.
 
         Raises:
             CocoAuditError: if the pipeline cannot be written as text
@@ -266,17 +266,16 @@ class AugmentationAudit(WithFindings):
         )
 
     def write_fields(self, *, progress: Progress = None) -> None:
-        """Writes the worst kind of damage of each label, and how many of a sample.
+        """Writes the damage to the fields ``augmentation_damage``.
 
-        The fields are ``augmentation_damage`` of labels, the kind that most draws
-        have, and ``augmentation_damage`` of samples, the share of objects and draws
-        with any damage.
+        In labels, it is the most frequent kind of damage. In samples, it is the share
+        of objects and draws with any damage.
 
         Args:
             progress: whether to show a progress bar, as everywhere in FiftyOne
 
         Raises:
-            CocoAuditError: if fields of other origin have these names
+            CocoAuditError: if other fields have these names
         """
         samples, field = self.samples, self.labeled.label_field
         path = f"{field}.detections.{FIELD}"
@@ -405,29 +404,30 @@ def audit_augmentation(
 ) -> AugmentationAudit:
     """Measures on pixels what an augmentation pipeline does to labels.
 
-    Each object's mask, or its box where there is none, goes through the very same call
-    of the pipeline as the image; the boxes that come out are compared with the pixels
-    that come out. Without masks, looseness is an upper bound.
+    Each object's mask, or its box if it has none, goes through the same call of the
+    pipeline as the image. The resulting boxes are compared with the resulting pixels.
+    Without masks, looseness is an upper bound.
 
-    Ctrl-C ends it early, and what was measured so far is returned.
+    Ctrl-C ends it early and returns the results so far.
 
     Args:
         samples: a dataset or a view of whole images
-        pipeline: an Albumentations pipeline: an object, what ``A.to_dict`` gives, JSON
-            or YAML, the path of a file, or the name of a preset; see
+        pipeline: an Albumentations pipeline: an object, the result of ``A.to_dict``,
+            JSON or YAML, the path of a file, or the name of a preset; see
             :meth:`.pipelines.Pipeline.parse`
         label_field: the field of the ground truth
-        num_draws: how often to draw each sample
+        num_draws: the number of draws of each sample
         seed: the same seed gives the same numbers
-        min_visibility: the share of its area that a box must keep, in place of that of
-            the pipeline's ``A.BboxParams``
-        min_area: the area in square pixels that a box must have, likewise
-        thresholds: from where on a measure is damage
+        min_visibility: the share of its area that a box must keep; overrides the
+            pipeline's ``A.BboxParams``
+        min_area: the minimum area of a box in square pixels; overrides the pipeline's
+            ``A.BboxParams``
+        thresholds: the limits above which a measure is damage
         min_share: the share of objects and draws above which damage is a finding
         select: codes or names of the rules to run, such as ``["CA601"]``; all rules of
             pipelines by default
         ignore: those not to run
-        blame: whether to find the transform that each finding is due to, by leaving
+        blame: whether to find the transform that causes each finding, by leaving
             out each in turn, on up to 100 samples; see :attr:`AugmentationAudit.causes`
         write_fields: whether to write the fields ``augmentation_damage``
         executor: what runs it, such as a Dask client's ``get_executor()``; by default

@@ -74,16 +74,16 @@ def import_coco(
     persistent: bool = True,
     progress: Progress = None,
 ) -> fo.Dataset:
-    """Imports a COCO file, and predictions if there are any, as a new dataset.
+    """Imports a COCO file, and optionally predictions, as a new dataset.
 
-    Boxes, ids, areas, crowds and masks are kept as the file has them. Records that
-    cannot be used are set aside; :func:`import_report` tells which and why. The
-    dataset appears whole, or not at all.
+    Boxes, ids, areas, crowds and masks are kept exactly. Records that cannot be used
+    are set aside; :func:`import_report` lists them with the reasons. The dataset is
+    created only when it is complete.
 
     Args:
         annotations: the path of a COCO file, or its parsed content
-        images_dir: the folder that the file names are relative to; without one, the
-            samples have no image files, and sizes are those of the COCO file
+        images_dir: the folder that the file names are relative to; without it, the
+            samples have no image files, and sizes come from the COCO file
         predictions: the path of a list of COCO results, or of a COCO file with its
             own ids, which is matched by file names and category names; or the parsed
             content of either
@@ -94,7 +94,7 @@ def import_coco(
         invalid: what to do about a record that cannot be used: ``"skip"`` it, or
             ``"raise"`` and import nothing
         overwrite: whether to replace a dataset of that name
-        persistent: whether the dataset outlives the database's session
+        persistent: whether FiftyOne keeps the dataset after the session
         progress: whether to show a progress bar (``True`` / ``False``), FiftyOne's
             default (``None``), or a function that is called with the bar
 
@@ -248,12 +248,12 @@ def add_coco_predictions(
 ) -> ImportReport:
     """Adds a file of predictions to a dataset, as a new label field.
 
-    A list of COCO results is matched by the ids of images and categories that
+    A list of COCO results is matched by the image and category ids that
     :func:`import_coco` stored, or FiftyOne's own importer with ``include_id=True``:
-    ``coco_id`` of the samples and ``dataset.info["categories"]``. Images are matched by
-    the names of their files too, where records have these. A COCO file with its
-    own ids is matched by file names and category names, on any dataset of images. The
-    field appears whole, or not at all.
+    ``coco_id`` of the samples and ``dataset.info["categories"]``. If records have file
+    names, images are matched by these too. A COCO file with its own ids is matched by
+    file names and category names, on any dataset of images. The field is added only
+    when it is complete.
 
     Args:
         dataset: the dataset

@@ -242,17 +242,17 @@ def report_content(report: ImportReport) -> dict[str, Any]:
 
 @database_errors_explained()
 def import_report(dataset: fo.Dataset) -> ImportReport:
-    """Returns what the imports into a dataset found.
+    """Returns the report on the imports into a dataset.
 
     Args:
-        dataset: a dataset made by :func:`import_coco`, or one that
-            :func:`add_coco_predictions` has added to
+        dataset: a dataset from :func:`import_coco`, or with predictions from
+            :func:`add_coco_predictions`
 
     Returns:
         an :class:`ImportReport`
 
     Raises:
-        CocoAuditError: if the dataset holds no report
+        CocoAuditError: if the dataset has no report
     """
     dataset = dataset_of(dataset)
     up_to_date(dataset)

@@ -36,9 +36,8 @@ def outcome_colors(
 ) -> fo.ColorScheme:
     """Colors labels by their outcome.
 
-    Objects are green if they were found and red if not. Predictions are orange if they
-    are right and teal if not. Labels without an outcome are gray, since COCO ignores
-    them.
+    Found objects are green, missed ones red. Right predictions are orange, wrong ones
+    teal. Labels that COCO ignores are gray.
 
     Args:
         pred_field: the field of the predictions
@@ -87,17 +86,17 @@ def is_outcome_colors(scheme: fo.ColorScheme) -> bool:
 
 @database_errors_explained()
 def color_by_outcome(dataset: fo.Dataset, eval_key: str = "eval") -> fo.ColorScheme:
-    """Makes the outcome colors of an evaluation those of its dataset.
+    """Colors the labels of a dataset by their outcome in an evaluation.
 
-    The App shows them whenever it opens the dataset. The color scheme that they replace
-    is kept for :func:`restore_colors`.
+    The colors are saved with the dataset. The previous color scheme is kept for
+    :func:`restore_colors`.
 
     Args:
         dataset: the dataset
         eval_key: the name of the evaluation
 
     Returns:
-        the color scheme, for a session that is open already
+        the color scheme, for a session that is already open
 
     Raises:
         CocoAuditError: if there is no such evaluation
@@ -122,13 +121,13 @@ def color_by_outcome(dataset: fo.Dataset, eval_key: str = "eval") -> fo.ColorSch
 
 @database_errors_explained()
 def restore_colors(dataset: fo.Dataset) -> None:
-    """Brings back the colors that :func:`color_by_outcome` has replaced.
+    """Brings back the colors that :func:`color_by_outcome` replaced.
 
     Args:
         dataset: the dataset
 
     Raises:
-        CocoAuditError: if the dataset has no outcome colors now
+        CocoAuditError: if the dataset has no outcome colors
     """
     dataset = dataset_of(dataset)
     up_to_date(dataset)

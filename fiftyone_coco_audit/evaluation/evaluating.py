@@ -82,7 +82,7 @@ def evaluate(
     score_threshold: float = 0.5,
     progress: Progress = None,
 ) -> CocoResults:
-    """Evaluates detections exactly as pycocotools does, and each image by itself.
+    """Evaluates detections exactly like pycocotools, and computes AP per image.
 
     The 12 numbers equal those of ``pycocotools.cocoeval`` 2.0.11 on the same
     data. The evaluation is saved under ``eval_key`` as a FiftyOne evaluation
@@ -93,22 +93,22 @@ def evaluate(
         ``_status``
     -   on labels: ``{eval_key}``, ``{eval_key}_id``, ``_iou``, ``_error``
 
-    An evaluation under the same key is replaced, when the new one is whole.
+    An evaluation with the same key is replaced when the new one is complete.
 
     Args:
         samples: a dataset, or a view of whole images; labels that the view
-            hides do not take part
+            hides are ignored
         pred_field: the field of the predicted detections
         gt_field: the field of the ground truth
         eval_key: the name of the evaluation, a valid Python name
-        iou_type: what overlaps: ``"bbox"`` or ``"segm"``
-        iou_thresholds: IoU thresholds, COCO's .50:.05:.95 by default; true and
-            false positives are told at the lowest
+        iou_type: ``"bbox"`` for boxes or ``"segm"`` for masks
+        iou_thresholds: IoU thresholds; by default, COCO's .50:.05:.95. The lowest
+            one separates true from false positives
         max_detections: limits on the detections per image and class; AP uses
             the highest
-        area_ranges: least and greatest area in square pixels by name, COCO's
-            small, medium and large by default; ``"all"`` limits every number
-        score_threshold: the least score of a prediction for the precision,
+        area_ranges: minimum and maximum area in square pixels by name; by default,
+            COCO's small, medium and large. ``"all"`` limits every metric
+        score_threshold: the minimum score of a prediction for the precision,
             recall and F1 of an image
         progress: whether to show progress bars, as everywhere in FiftyOne
 

@@ -215,14 +215,16 @@ def notes_of(custom_metrics: Any) -> tuple[str, ...]:
 def evaluation_notes(
     samples: fo.SampleCollection, eval_key: str = "eval"
 ) -> tuple[str, ...]:
-    """The notes that were saved with an evaluation: ``results.notes`` anywhere.
+    """The notes that were saved with an evaluation.
+
+    They equal ``results.notes``, in any process.
 
     Args:
         samples: a dataset or view
         eval_key: the name of the evaluation
 
     Returns:
-        sentences on what the numbers leave out and depend on, none if FiftyOne itself
+        sentences on what the metrics leave out and depend on; none if FiftyOne itself
         made the evaluation
 
     Raises:

@@ -26,11 +26,11 @@ def worst_first(
     *,
     min_score: float | None = None,
 ) -> fo.DatasetView:
-    """The samples by ascending AP, none left out.
+    """All samples, sorted by ascending AP.
 
-    Where APs are equal, images with more objects missed come first, then those with
-    more false positives. Images without ground truth have no AP and come last.
-    A sort that the view ends with is replaced, and so is a former ``min_score``.
+    Among equal APs, images with more missed objects come first, then images with more
+    false positives. Images without ground truth have no AP and come last. A sort at
+    the end of the view is replaced, and so is an earlier ``min_score``.
 
     Args:
         samples: a dataset or view that :func:`fiftyone_coco_audit.evaluate` evaluated
@@ -42,7 +42,7 @@ def worst_first(
         a view
 
     Raises:
-        CocoAuditError: if there is no such evaluation, or the score is no number
+        CocoAuditError: if there is no such evaluation, or the score is not a number
     """
     import fiftyone as fo
     from fiftyone import ViewField as F

@@ -1,4 +1,4 @@
-"""A dataset through the way that training reads it: read, run, name, write."""
+"""Dry runs of a dataset, and checks of training loaders."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ if TYPE_CHECKING:
 
 _FUNCTION = "dry_run"
 _ADDED_BOX_PARAMS = (
-    "The A.Compose has no bbox_params, so in training it would stop at boxes or leave "
-    "them where they were: bbox_params were added for this run only. Add "
+    "The A.Compose has no bbox_params, so in training it would fail on boxes or not "
+    "transform them. bbox_params were added for this run only: add "
     "bbox_params=A.BboxParams(format=..., label_fields=[...]) to it."
 )
-_NOT_WRITTEN = "It was interrupted, so its results were not written to the samples."
+_NOT_WRITTEN = "It was interrupted, so no results were written to the samples."
 _NO_PIXELS = (
     "The dataset was imported without image files, so only targets were compared: "
     "import it again with images_dir to compare the images too."
 )
 _FIELDS = (
     FieldSpec("dry_run_status", "str", "ok, suspicious, failed, or not run"),
-    FieldSpec("dry_run_error", "str", "What failed in reading it as training does"),
-    FieldSpec("dry_run_seconds", "float", "How long reading and transforming it took"),
+    FieldSpec("dry_run_error", "str", "The failure, in one sentence"),
+    FieldSpec("dry_run_seconds", "float", "Seconds for reading and transforming it"),
 )
 
 
@@ -71,25 +71,25 @@ def dry_run(
     workers: int | None = None,
     progress: Progress = None,
 ) -> DryRun | LoaderRun:
-    """Puts every sample through reading, decoding and a pipeline, as training does.
+    """Reads, decodes and transforms every sample, as training does.
 
-    Given a loader of your own in place of a pipeline, it is :func:`check_loader`.
+    Given a loader instead of a pipeline, it calls :func:`check_loader`.
 
-    Whatever fails is caught and put down to its sample, stage and transform; the fields
-    ``dry_run_status``, ``dry_run_error`` and ``dry_run_seconds`` are written on
-    samples. Ctrl-C ends it early, and what was measured so far is returned; it is
-    written only if there is no earlier result.
+    Each failure is attributed to its sample, stage and transform. The fields
+    ``dry_run_status``, ``dry_run_error`` and ``dry_run_seconds`` are written to the
+    samples. Ctrl-C ends it early and returns the results so far, which are written
+    only if there are no earlier results.
 
     Args:
         samples: a dataset or a view of whole images
         pipeline: an Albumentations pipeline in any form that
             :meth:`.augmentation.pipelines.Pipeline.parse` reads, or a function that
-            takes ``(image, boxes, ids)`` and returns the same; or a loader or dataset
-            of your own
+            takes ``(image, boxes, ids)`` and returns the same; or your own loader or
+            dataset
         label_field: the field of the ground truth
-        decoding: how images are decoded, by default with OpenCV to RGB, turned as
-            their EXIF data say
-        seed: the same seed draws the same
+        decoding: how images are decoded; by default, with OpenCV to RGB, in their EXIF
+            orientation
+        seed: the random seed
         write_fields: whether to write the fields
         executor: what runs it, such as a Dask client's ``get_executor()``; by default
             processes of this machine
@@ -97,7 +97,7 @@ def dry_run(
         progress: whether to show a progress bar, as everywhere in FiftyOne
 
     Returns:
-        a :class:`.reports.DryRun`; of a loader a :class:`.loaders.LoaderRun`
+        a :class:`.reports.DryRun`, or a :class:`.loaders.LoaderRun` for a loader
 
     Raises:
         CocoAuditError: if the pipeline or the data do not allow it
@@ -156,24 +156,24 @@ def check_loader(
     ignore: Iterable[str] = (),
     progress: Progress = None,
 ) -> LoaderRun:
-    """Loads all that a training loader has, and holds it against a dataset's labels.
+    """Compares everything that a training loader returns with a dataset's labels.
 
     It names lost, repeated and extra boxes, boxes in another format or scale, with an
     offset or with x and y swapped, images that were changed without their boxes or have
     swapped channels or odd values, permuted classes, and samples that come twice or
-    never. PyTorch is not needed for other loaders than its own.
+    never. Only PyTorch's own loaders need PyTorch.
 
     Args:
-        samples: the dataset or view that the loader is about, in its order where it
-            does not tell the ids of images
+        samples: the dataset or view that the loader reads; in the same order, if the
+            loader returns no image ids
         loader: an iterable of batches, such as a ``DataLoader`` of PyTorch, or a
-            dataset with ``__getitem__`` and ``__len__``. Switch random augmentation
-            off, but for flips, turns and colors
+            dataset with ``__getitem__`` and ``__len__``. Switch off random
+            augmentation, except flips, rotations by 90 degrees and colors
         label_field: the field of the ground truth
-        box_format: what the boxes are meant to be, such as ``"xyxy"``; see
+        box_format: the intended format of the boxes, such as ``"xyxy"``; see
             :class:`.diagnosis.TargetChecker`
-        first_label: the label that the first class is meant to have
-        channels: the order of channels that is meant
+        first_label: the intended label of the first class
+        channels: the intended order of channels
         select: codes, beginnings of codes or names of the rules to run, such as
             ``["CA64", "lost-labels"]``; all rules of loaders by default
         ignore: those not to run

@@ -35,15 +35,15 @@ def compare_sets(
     names: tuple[str, str] | None = None,
     progress: Progress = None,
 ) -> Comparison:
-    """Compares two sets, such as those for training and for validation.
+    """Compares two sets, such as training and validation data.
 
-    The two may be datasets, or views such as ``dataset.match_tags("train")``.
+    Both can be datasets, or views such as ``dataset.match_tags("train")``.
 
     Args:
-        first: the one set, such as the one for training
-        second: the other
+        first: the first set, such as the training set
+        second: the second set
         label_field: the field of the ground truth
-        second_label_field: that of the other set, by default the same
+        second_label_field: the field of the second set; by default, the same
         names: what they are called; by default their datasets' names, or "first" and
             "second" where both are of one dataset
         progress: whether to show progress bars, as everywhere in FiftyOne
@@ -96,10 +96,9 @@ def find_partial_labels(
     Args:
         samples: a dataset or a view of whole images
         label_field: the field of the ground truth
-        by: what tells sources apart: ``"folder"``, ``"tags"``, or a field of samples
-            that holds text, numbers or lists of them
-        alpha: the greatest chance of so few images with the class, if it were there
-            as often as elsewhere, corrected for the number of tests
+        by: what identifies a source: ``"folder"``, ``"tags"``, or a sample field with
+            text, numbers or lists of them
+        alpha: the significance level, corrected for the number of tests
         progress: whether to show a progress bar, as everywhere in FiftyOne
 
     Returns:

@@ -121,17 +121,16 @@ def simulate_resampling(
     write_fields: bool = True,
     progress: Progress = None,
 ) -> Resampling:
-    """Simulates the repetition of images of rare classes, as LVIS does it.
+    """Simulates repeat factor sampling of rare classes, as in LVIS.
 
-    Writes how often each image is to be drawn in an epoch as the field
-    ``repeat_factor`` of samples.
+    The sample field ``repeat_factor`` is how often each image is drawn in an epoch.
 
     Args:
         samples: a dataset or a view of whole images
         label_field: the field of the ground truth
-        threshold: the share of images below which a class is repeated; by default
-            one that suits the set, see :func:`.resampling.default_threshold`
-        exponent: how strongly; 0 repeats nothing, LVIS takes 0.5
+        threshold: the share of images below which a class is repeated; by default,
+            one that suits the dataset: see :func:`.resampling.default_threshold`
+        exponent: how strongly to repeat; 0 repeats nothing, LVIS uses 0.5
         weights_path: a JSON file to write for a PyTorch ``WeightedRandomSampler``
         write_fields: whether to write the field
         progress: whether to show progress bars, as everywhere in FiftyOne

@@ -311,7 +311,7 @@ def test_rules_that_were_not_run_are_told(dataset):
     assert note == f"Only 1 of {len(selected_rules())} rules run, by select: CA301."
 
     found = audit(dataset, thresholds={"few-objects": {"min_objects": 5}})
-    assert found.notes[-1] == "Other thresholds than the default: CA403."
+    assert found.notes[-1] == "Thresholds changed from their defaults: CA403."
 
 
 def test_findings_by_name(dataset):

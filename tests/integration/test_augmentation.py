@@ -594,7 +594,7 @@ def test_an_interrupted_dry_run_leaves_the_fields_of_the_last(
     found = dry_run(dataset, "final", workers=1)
     assert not found.complete
     assert found.counts()["not run"] == len(dataset) - after
-    said = "It was interrupted, so its results were not written to the samples."
+    said = "It was interrupted, so no results were written to the samples."
     assert found.sentences()[-1] == said
     assert dataset.values(fields) == before
 

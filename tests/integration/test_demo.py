@@ -49,7 +49,7 @@ def test_generates_imports_and_evaluates(
     dataset = fo.load_dataset("demo-new")
     assert dataset.persistent
     assert is_outcome_colors(dataset.app_config.color_scheme)
-    assert "colors: objects found are green" in printed
+    assert "Colors: objects found are green" in printed
     assert len(dataset) == manifest["counts"]["images"]
     assert dataset.count("ground_truth.detections") == manifest["counts"]["annotations"]
     assert dataset.count("predictions.detections") == manifest["counts"]["predictions"]
