@@ -78,7 +78,7 @@ def _objects_that_count(
         yield "There are no ground-truth objects, so there is no AP."
     elif truth.crowd.mean() > _MOST_OBJECTS:
         count, total = int(truth.crowd.sum()), counted(len(truth), "object")
-        left = f"and the numbers are of the other {len(truth) - count:,}"
+        left = f"so the numbers cover only the other {len(truth) - count:,}"
         if count == len(truth):
             left = "so there is no AP"
         regions = "is a crowd region" if count == 1 else "are crowd regions"
@@ -93,8 +93,8 @@ def _objects_that_count(
         only = _names(classes, (crowds == of_class) & (crowds > 0))
         if only:
             yield (
-                f"{named(only)} {_have(len(only))} crowd regions only (`iscrowd` 1), "
-                "which COCO never counts, and no AP."
+                f"{named(only)} {_have(len(only))} only crowd regions (`iscrowd` 1), "
+                "which COCO never counts, so there is no AP."
             )
     low, high = settings.area_ranges[0][1]
     if (low, high) != Settings().area_ranges[0][1]:
@@ -125,7 +125,7 @@ def _predictions_that_count(evaluation: Evaluation) -> Iterator[str]:
         yield (
             f"{above:,} of {counted(len(predictions), 'prediction')} {_have(above)} a "
             f"score above 1 (the highest is {score.max():g}), so the score "
-            f"threshold of {threshold:g} means little: give `score_threshold` on the "
+            f"threshold of {threshold:g} means little: set `score_threshold` on the "
             "same scale, or write scores from 0 to 1. AP needs only their order."
         )
 
@@ -180,19 +180,19 @@ def _about_names(
         f"{quoted(classes[name])}"
         for other, name, taken in renamed
     ]
-    advice = "Check that both files number the classes alike."
+    advice = "Check that both files use the same class ids."
     if len(pairs) > 1:
         return [
             f"Predictions lie on objects of other classes: {listed(pairs)}. {advice}"
         ]
     for other, name, taken in renamed:
         if not objects[other]:
-            advice = "If both are one class, give them the same name."
+            advice = "If both are the same class, give them the same name."
         of_name = quoted(classes[name])
         return [
             f"Predictions of {quoted(classes[other])} lie on {taken:,} of "
-            f"{counted(int(objects[name]), 'object')} of {of_name}, of which "
-            f"predictions of {of_name} find {found[name]:,}. {advice}"
+            f"{counted(int(objects[name]), 'object')} of {of_name}. Predictions of "
+            f"{of_name} find {found[name]:,} of these. {advice}"
         ]
     return []
 
@@ -233,7 +233,7 @@ def _classes_on_one_side(
         total = int((objects > 0).sum())
         yield (
             f"{len(names):,} of {counted(total, 'class')} with objects "
-            f"{_have(len(names))} no predictions, which makes an AP of 0: "
+            f"{_have(len(names))} no predictions, so their AP is 0: "
             f"{named(names)}."
         )
 
@@ -259,10 +259,11 @@ def _images_on_one_side(evaluation: Evaluation) -> Iterator[str]:
     labeled = int((objects > 0).sum())
     without = _ap_without(evaluation, silent, labeled)
     if without is not None:
-        count, lost = int(silent.sum()), counted(int(objects[silent].sum()), "object")
+        count, missed = int(silent.sum()), int(objects[silent].sum())
+        lost = counted(missed, "object")
         yield (
             f"{count:,} of {counted(labeled, 'image')} with objects {_have(count)} no "
-            f"predictions, which makes {lost} missed.{without}"
+            f"predictions, so {lost} {_are(missed)} missed.{without}"
         )
 
 
@@ -274,7 +275,7 @@ def _ap_without(
         return None
     without = average_precision_of(evaluation, ~images)
     if without >= 0 and abs(without - evaluation.summary()["AP"]) >= _VISIBLE:
-        return f" Without such images AP is {without:.4f}."
+        return f" Without these images, AP is {without:.4f}."
     return "" if images.sum() >= _MANY_IMAGES * among else None
 
 
@@ -312,8 +313,8 @@ def _annotation_id_0(
         yield (
             "Several objects share an annotation id, and "
             f"{counted(int(zeros.sum()), 'object')} of them have the id 0: pycocotools "
-            "2.0.11 takes the last object of an id for all of them, cannot find one "
-            "with id 0, and so prints other numbers."
+            "2.0.11 takes the last object of an id for all of them and cannot match "
+            "one with id 0, so it prints other numbers."
         )
         return
     numbers = evaluation.summary()
@@ -321,7 +322,7 @@ def _annotation_id_0(
         if f"{value:.4f}" != f"{numbers[name]:.4f}":
             yield (
                 f"pycocotools 2.0.11 prints {name} {value:.4f} for the same objects, "
-                "as it cannot find the object whose annotation id is 0."
+                "because it cannot match the object with annotation id 0."
             )
             return
 

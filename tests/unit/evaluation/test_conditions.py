@@ -75,14 +75,14 @@ def test_mostly_crowds() -> None:
         annotation["iscrowd"] = 0
     note, *_ = said(coco, predictions)
     assert note.startswith("22 of 24 objects are crowd regions")
-    assert "the numbers are of the other 2." in note
+    assert "the numbers cover only the other 2." in note
 
 
 def test_a_class_of_crowds() -> None:
     coco, predictions = puzzling_sets.plain()
     for annotation in coco["annotations"]:
         annotation["iscrowd"] = int(annotation["category_id"] == 2)
-    assert said(coco, predictions)[0].startswith("`dog` has crowd regions only")
+    assert said(coco, predictions)[0].startswith("`dog` has only crowd regions")
 
 
 def test_no_objects_at_all() -> None:
@@ -136,8 +136,8 @@ def test_boxes_of_another_kind() -> None:
 
 def test_predictions_of_the_parent() -> None:
     assert said(*puzzling_sets.predictions_for_the_parent())[0] == (
-        "Predictions of `pets` lie on 22 of 24 objects of `cat`, of which predictions "
-        "of `cat` find 0. If both are one class, give them the same name."
+        "Predictions of `pets` lie on 22 of 24 objects of `cat`. Predictions of "
+        "`cat` find 0 of these. If both are the same class, give them the same name."
     )
 
 
@@ -148,7 +148,7 @@ def test_category_ids_off_by_one() -> None:
         prediction["category_id"] = 3 - prediction["category_id"]
     assert said(coco, predictions) == [
         "Predictions lie on objects of other classes: `cat` on 11 of 12 of `dog` and "
-        "`dog` on 11 of 12 of `cat`. Check that both files number the classes alike."
+        "`dog` on 11 of 12 of `cat`. Check that both files use the same class ids."
     ]
 
 
@@ -158,8 +158,8 @@ def test_one_class_under_the_name_of_another() -> None:
     for prediction in cats:
         prediction["category_id"] = 2
     assert said(coco, cats)[0] == (
-        "Predictions of `dog` lie on 11 of 12 objects of `cat`, of which predictions "
-        "of `cat` find 0. Check that both files number the classes alike."
+        "Predictions of `dog` lie on 11 of 12 objects of `cat`. Predictions of "
+        "`cat` find 0 of these. Check that both files use the same class ids."
     )
 
 
@@ -186,7 +186,7 @@ def test_classes_without_predictions() -> None:
     some = [p for p in predictions if p["category_id"] == 1]
     # Image 2 has no prediction then
     assert said(coco, some)[0] == (
-        "1 of 2 classes with objects has no predictions, which makes an AP of 0: `dog`."
+        "1 of 2 classes with objects has no predictions, so their AP is 0: `dog`."
     )
 
 
@@ -195,7 +195,7 @@ def test_a_third_not_annotated() -> None:
     (note,) = said(coco, predictions)
     assert note.startswith("4 of 12 images have no objects but 8 predictions")
     labeled = pycocotools_ap(coco, predictions, image_ids=list(range(1, 9)))
-    assert f"Without such images AP is {labeled}." in note
+    assert f"Without these images, AP is {labeled}." in note
 
 
 def test_one_of_each_is_worded_as_one() -> None:
@@ -221,8 +221,8 @@ def test_images_without_predictions() -> None:
     (note,) = said(coco, some)
     labeled = pycocotools_ap(coco, some, image_ids=list(range(1, 10)))
     assert note == (
-        "3 of 12 images with objects have no predictions, which makes 6 objects "
-        f"missed. Without such images AP is {labeled}."
+        "3 of 12 images with objects have no predictions, so 6 objects are "
+        f"missed. Without these images, AP is {labeled}."
     )
 
 
@@ -275,8 +275,8 @@ def test_annotation_id_0() -> None:
     coco, predictions = puzzling_sets.annotation_id_0()
     printed = pycocotools_ap(coco, predictions)
     assert said(coco, predictions) == [
-        f"pycocotools 2.0.11 prints AP {printed} for the same objects, as it cannot "
-        "find the object whose annotation id is 0."
+        f"pycocotools 2.0.11 prints AP {printed} for the same objects, because it "
+        "cannot match the object with annotation id 0."
     ]
 
 
