@@ -83,9 +83,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="serve the App at the end",
     )
     parser.add_argument("--port", type=int, default=5151, help="port of the App")
-    parser.add_argument(
-        "--address", default="127.0.0.1", help="address of the App"
-    )
+    parser.add_argument("--address", default="127.0.0.1", help="address of the App")
     return parser.parse_args(argv)
 
 
