@@ -301,19 +301,14 @@ def add_coco_predictions(
 
         documents = DetectionDocuments(objects, names, target.sizes)
         adding = staged(progress, "Adding predictions")
+        portions = _portions(len(sample_ids), adding)
         publish_predictions(
             dataset,
             pred_field,
             fields_of_labels(pred_field, objects, PREDICTIONS),
             (
-                list(
-                    zip(
-                        sample_ids[start:stop],
-                        documents.of_images(start, stop),
-                        strict=True,
-                    )
-                )
-                for start, stop in _portions(len(sample_ids), adding)
+                list(zip(sample_ids[i:j], documents.of_images(i, j), strict=True))
+                for i, j in portions
             ),
             report,
             overwrite=overwrite,

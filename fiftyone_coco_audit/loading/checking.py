@@ -122,14 +122,11 @@ def dry_run(
     )
     require_some(labeled.images, "load")
     require_images(labeled.images.filepaths)
-    with _bar(len(labeled.images), staged(progress, "Running the pipeline")) as report:
+    running = staged(progress, "Running the pipeline")
+    options: dict[str, Any] = {"executor": executor, "workers": workers}
+    with _bar(len(labeled.images), running) as report:
         result = run_pipeline(
-            labeled.images,
-            called,
-            decoding=decoding,
-            executor=executor,
-            workers=workers,
-            progress=report,
+            labeled.images, called, decoding=decoding, progress=report, **options
         )
     notes = [*labeled.left_out]
     if isinstance(called, AlbumentationsPipeline) and called.lacks_box_params:

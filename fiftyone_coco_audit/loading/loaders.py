@@ -185,12 +185,10 @@ def run_loader(
         crowds=crowds,
     )
     _require_loader(loader)
-    workers = getattr(loader, "num_workers", 0)
-    workers = workers if isinstance(workers, int) else 0
+    workers = _num_workers(loader)
     single = is_dataset(loader)
     record = _Record()
-    cost, rate = None, None
-    complete = True
+    cost, rate, complete = None, None, True
     try:
         # What can be read once only is not read for the time that it takes
         if workers and not single and not hasattr(type(loader), "__next__"):
@@ -206,25 +204,29 @@ def run_loader(
         if not is_end(error):
             raise
         record.failures.append(last_failure(record.number, error))
-    if not workers:
-        done = max(sum(record.samples), 1)
-        cost = sum(record.seconds) / done, sum(record.used) / done
-        taken = sum(record.seconds)
-        rate = sum(record.samples) / taken if taken else 0.0
-    taken, computing = cost or (0.0, 0.0)
+    cost, rate = (cost, rate) if workers else (record.cost(), record.rate())
     return LoaderRun(
         batch_seconds=np.array(record.seconds, np.float64),
         batch_samples=np.array(record.samples, np.int64),
         rate=rate or 0.0,
         workers=workers,
-        throughput=Throughput(
-            min(computing, taken), max(taken - computing, 0.0), available_cores()
-        ),
+        throughput=_throughput(*cost or (0.0, 0.0)),
         failures=tuple(record.failures),
         check=checker.result(_excused(loader, record) if complete else None),
         complete=complete,
         notes=tuple(record.notes),
     )
+
+
+def _num_workers(loader: Any) -> int:
+    workers = getattr(loader, "num_workers", 0)
+    return workers if isinstance(workers, int) else 0
+
+
+def _throughput(taken: float, computing: float) -> Throughput:
+    """What seconds for a sample allow, and those in which the processor computes."""
+    waiting = max(taken - computing, 0.0)
+    return Throughput(min(computing, taken), waiting, available_cores())
 
 
 def length_of(loader: Any) -> int | None:
@@ -291,6 +293,16 @@ class _Record:
     number: int = 0
     missed: int = 0
     ended: bool = False
+
+    def cost(self) -> tuple[float, float]:
+        """The seconds of a sample, and those of them that this process computed."""
+        done = max(sum(self.samples), 1)
+        return sum(self.seconds) / done, sum(self.used) / done
+
+    def rate(self) -> float:
+        """The samples in a second."""
+        taken = sum(self.seconds)
+        return sum(self.samples) / taken if taken else 0.0
 
 
 def _excused(loader: Any, record: _Record) -> int | None:

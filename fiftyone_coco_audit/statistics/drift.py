@@ -508,7 +508,8 @@ class Comparison(TextSummary):
         for row in drifted.itertuples():
             before, after = row[-2:]
             unit = PROPERTIES[row.Index]
-            if _alike(before, after):
+            # Such medians say nothing about what differs
+            if abs(after - before) <= _ALIKE * max(abs(before), abs(after)):
                 yield self._widest_gap(row.Index, row.statistic)
             else:
                 yield (
@@ -546,11 +547,6 @@ def _values(labeled: LabeledImages) -> dict[str, NDArray[np.float64]]:
         "relative_area": _positive_ratio(area, pixels),
         "size": np.sqrt(np.where(area > 0, area, np.nan)),
     }
-
-
-def _alike(before: float, after: float) -> bool:
-    """Whether two medians say nothing about what differs."""
-    return abs(after - before) <= _ALIKE * max(abs(before), abs(after))
 
 
 def _split(
