@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.evaluation.matching import UNMATCHED
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
-from fiftyone_coco_audit.evaluation.overlaps import overlaps_within_groups
+from fiftyone_coco_audit.evaluation.overlaps import (
+    overlaps_within_groups,
+    parts_of_pairs,
+)
 
 #: The least overlap that is not background, TIDE's ``t_b``
 BACKGROUND_IOU = 0.1
@@ -50,10 +53,6 @@ class ErrorTypes:
     mistaken: NDArray[np.int64]
 
 
-# Bounds the memory of the pairs of predictions and objects of an image
-_PREDICTIONS_AT_ONCE = 50_000
-
-
 def classify_errors(evaluation: Evaluation) -> ErrorTypes:
     """Tells the type of error of every false positive and missed object.
 
@@ -78,8 +77,8 @@ def classify_errors(evaluation: Evaluation) -> ErrorTypes:
 
     errors = np.full(len(predictions), "", dtype="U14")
     mistaken = [np.empty((0, 2), np.int64)]
-    for start in range(0, len(wrong), _PREDICTIONS_AT_ONCE):
-        rows = wrong[start : start + _PREDICTIONS_AT_ONCE]
+    for part in parts_of_pairs(predictions.image[wrong], truth.image):
+        rows = wrong[part]
         errors[rows], loose, confused = _classify_predictions(evaluation, rows, found)
         missed[loose] = missed[confused[:, 1]] = False
         mistaken.append(confused)

@@ -304,8 +304,6 @@ def _changes(
 
     key, config = results.key, results.config
     labels = config.pred_field, config.gt_field
-    for field in labels:
-        require_detections(dataset, field)
     check_names_are_free(dataset, key, *labels)
     old = run_ids(dataset, "evaluations").get(key)
     if old not in (None, replaced):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.boxes import box_iou
-from fiftyone_coco_audit.evaluation.overlaps import pairs_within_groups
+from fiftyone_coco_audit.evaluation.overlaps import pairs_within_groups, parts_of_pairs
 from fiftyone_coco_audit.objects import Objects
 from fiftyone_coco_audit.wording import percent
 
@@ -105,6 +105,11 @@ def _share_on_objects(
         predictions: the predictions
         image: ``(M,)`` the image that is meant by each
     """
-    rows, things = pairs_within_groups(image[predictions.image], truth.image)
-    overlap = box_iou(predictions.box[rows], truth.box[things], truth.crowd[things])
-    return len(np.unique(rows[overlap >= _OVERLAP])) / len(predictions)
+    meant, on_objects = image[predictions.image], 0
+    for part in parts_of_pairs(meant, truth.image):
+        rows, things = pairs_within_groups(meant[part], truth.image)
+        overlap = box_iou(
+            predictions.box[part][rows], truth.box[things], truth.crowd[things]
+        )
+        on_objects += len(np.unique(rows[overlap >= _OVERLAP]))
+    return on_objects / len(predictions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.boxes import box_iou
 from fiftyone_coco_audit.objects import RLE, Objects
+
+# Bounds the memory of pairs, of which one image can have hundreds of millions
+_PAIRS_AT_ONCE = 2_000_000
 
 
 def pairs_within_groups(
@@ -36,6 +39,27 @@ def pairs_within_groups(
     ends = np.cumsum(count)
     within = np.arange(len(left_rows)) - np.repeat(ends - count, count)
     return left_rows, np.repeat(first, count) + within
+
+
+def parts_of_pairs(
+    left: NDArray[np.int64], right: NDArray[np.int64]
+) -> Iterator[slice]:
+    """Cuts left rows into parts whose pairs fit in memory.
+
+    Args:
+        left: as for :func:`pairs_within_groups`
+        right: as for :func:`pairs_within_groups`
+
+    Yields:
+        the rows of each part
+    """
+    first, last = (
+        np.searchsorted(right, left, side=side) for side in ("left", "right")
+    )
+    part = np.cumsum(last - first) // _PAIRS_AT_ONCE
+    bounds = np.flatnonzero(np.diff(part)) + 1
+    for start, stop in pairwise([0, *bounds.tolist(), len(left)]):
+        yield slice(start, stop)
 
 
 def overlaps_within_groups(

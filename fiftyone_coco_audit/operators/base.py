@@ -18,6 +18,7 @@ from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.message import GeneratedMessage
 
 from fiftyone_coco_audit.coco.paths import absolute_path
+from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.operators.forms import path_of
 
@@ -122,6 +123,8 @@ class SdkOperator(foo.Operator):
         if not delegate:
             return self.function(*args, **kwargs)
         params = inspect.signature(self.function).bind(*args, **kwargs).arguments
+        for name in params.keys() & {"samples", "dataset", "first", "second"}:
+            require_samples(params[name])
         target = [v for v in params.values() if isinstance(v, SampleCollection)]
         return foo.execute_operator(
             self.uri,

@@ -12,6 +12,7 @@ from fiftyone_coco_audit.operators.forms import (
     add_choice,
     check,
     detections_fields,
+    require_dataset,
     with_choices,
 )
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
@@ -35,6 +36,7 @@ def add_ground_truth(inputs: types.Object, ctx: ExecutionContext) -> bool:
     Returns:
         whether there is a field of detections at all
     """
+    require_dataset(ctx)
     fields = detections_fields(ctx.target_view())
     if not fields:
         inputs.view(

@@ -27,7 +27,7 @@ from fiftyone_coco_audit.fiftyone_internals import (
     update_stored_dataset,
 )
 from fiftyone_coco_audit.storage.locks import locked
-from fiftyone_coco_audit.storage.writes import has_notes, settle
+from fiftyone_coco_audit.storage.writes import has_notes, lost_run_paths, settle
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -103,6 +103,9 @@ def up_to_date(dataset: fo.Dataset) -> None:
     with locked(dataset_id(dataset)):
         _save_changes(dataset)
         refresh(dataset, name)
+    if lost_run_paths(dataset):
+        with exclusive(dataset):
+            return
 
 
 def refresh(dataset: fo.Dataset, name: str, *, samples: bool = False) -> None:

@@ -96,6 +96,9 @@ def publish_values(
         if run is not None:
             write.add_run(*run)
         with exclusive(dataset) as fresh, interrupts_deferred():
+            # A field that was gone when it was read looked empty
+            for field in columns.attributes:
+                require_detections(fresh, field)
             planned = changes(fresh)
             stored = stored_samples(sample_collection(fresh))
             _check_unchanged(samples, columns, stored)

@@ -241,7 +241,7 @@ def settle(dataset: fo.Dataset) -> None:
             _finish(dataset, note)
         elif note["added"] or _is_abandoned(note):
             _discard(note, dataset)
-    _drop_lost_runs(dataset)
+    _drop_runs(dataset, lost_run_paths(dataset))
 
 
 def has_notes() -> bool:
@@ -307,14 +307,16 @@ def _give_up(dataset: fo.Dataset, note: Mapping[str, Any]) -> None:
     _discard(note, dataset)
 
 
-def _drop_lost_runs(dataset: fo.Dataset) -> None:
-    """Drops runs whose documents are gone.
+def lost_run_paths(dataset: fo.Dataset) -> list[str]:
+    """The paths of runs whose documents are gone, in the dataset's document.
 
     ``delete_evaluation()`` leaves them when its process dies. FiftyOne lists them no
     more, but refuses to look at them.
+
+    Args:
+        dataset: the dataset
     """
-    lost = [f"{kind}.{key}" for kind in RUN_KINDS for key in lost_runs(dataset, kind)]
-    _drop_runs(dataset, lost)
+    return [f"{kind}.{key}" for kind in RUN_KINDS for key in lost_runs(dataset, kind)]
 
 
 def _drop_runs(dataset: fo.Dataset, paths: Sequence[str]) -> None:

@@ -223,6 +223,14 @@ class TestDelegated:
         assert operation.result.result["names"] == list(names or ("first", "second"))
         assert operation.result.result["class_drift"] == expected.class_drift
 
+    def test_names_are_no_sets(self, dataset):
+        compare = operator("compare_sets")
+        for names in ((dataset.name, "other"), (dataset, "other"), (dataset, None)):
+            with pytest.raises(CocoAuditError, match="Expected a FiftyOne dataset"):
+                compare(*names, delegate=True)
+        with pytest.raises(CocoAuditError, match="There is no dataset to work on"):
+            foo.execute_operator(compare.uri, {}, params={"first": "a", "second": "b"})
+
     def test_compare_with_a_set_that_is_gone(self, dataset, coco):
         other = import_coco(coco.annotations, coco.images_dir, name="other")
         operator("compare_sets")(dataset, other[:2], delegate=True)

@@ -388,6 +388,45 @@ def test_what_happens_while_somebody_evaluates(
     assert_tidy(dataset)
 
 
+@pytest.mark.parametrize("writer", ["resampling", "dry run"])
+def test_a_field_that_is_deleted_before_it_is_read(
+    writer: str,
+    dataset: fo.Dataset,
+    files: SmallCoco,
+    pair: tuple[Worker, Worker],
+    tmp_path: Path,
+) -> None:
+    """To whoever reads it then, it looks like one without labels."""
+    a, b = pair
+    load(files, a, b)
+    a.start(
+        f"""
+        import fiftyone_coco_audit.statistics.inputs as inputs
+        folder, read = pathlib.Path({str(tmp_path)!r}), inputs.read_columns
+
+        def wait(*args, **kwargs):
+            (folder / "ready").touch()
+            while not (folder / "go").exists():
+                time.sleep(0.01)
+            return read(*args, **kwargs)
+
+        inputs.read_columns = wait
+        {WRITERS[writer]}
+        """
+    )
+    while not (tmp_path / "ready").exists():
+        assert not a.has_answered, a.result()
+        time.sleep(0.01)
+    b.run("ds.delete_sample_field('ground_truth')")
+    (tmp_path / "go").touch()
+    with pytest.raises(WorkerFailed, match="has no field 'ground_truth'"):
+        a.result()
+    dataset.reload()
+    for path in ("repeat_factor", "dry_run_status"):
+        assert not dataset.has_field(path)
+    assert_tidy(dataset)
+
+
 def test_a_loaded_dataset_that_is_old(
     dataset: fo.Dataset, files: SmallCoco, pair: tuple[Worker, Worker]
 ) -> None:
@@ -594,7 +633,11 @@ def killed_in_augmenting(files: SmallCoco, code: str, folder: Path) -> None:
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("document", ["foo.RunDocument", "foo.DatasetDocument"])
 def test_a_process_that_is_killed_while_it_deletes_an_evaluation(
-    document: str, moment: str, dataset: fo.Dataset, files: SmallCoco, mongodb: str
+    document: str,
+    moment: str,
+    dataset: fo.Dataset,
+    files: SmallCoco,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """FiftyOne deletes it in steps; whatever is left, it can be evaluated again."""
     ca.evaluate(dataset, progress=False)
@@ -607,7 +650,11 @@ def test_a_process_that_is_killed_while_it_deletes_an_evaluation(
     if moment == "before":
         killed = f"{document}.{method} = kill"
     worker.is_killed(f"{killed}\nds.delete_evaluation('eval')")
-    dataset.reload()
+    # Whoever only reads drops what FiftyOne would call corrupted
+    ca.import_report(dataset)
+    references = foo.get_db_conn().datasets.find_one(dataset._doc.id)["evaluations"]
+    assert set(references) == set(dataset.list_evaluations())
+    assert "corrupted" not in caplog.text
     ca.compute_statistics(dataset, progress=False)
     assert dataset.has_evaluation("other")
     ca.evaluate(dataset, progress=False)
