@@ -17,7 +17,7 @@ from fiftyone_coco_audit.panels.blocks import Button, Buttons, Choice, Row
 from fiftyone_coco_audit.panels.compact import NOT_WIDENED, add_small_button, add_text
 from fiftyone_coco_audit.panels.controls import ROWS
 from fiftyone_coco_audit.panels.drawing import Drawing, add_tabs
-from fiftyone_coco_audit.panels.figures import stamp_of
+from fiftyone_coco_audit.panels.figures.figure import stamp_of
 from fiftyone_coco_audit.panels.inputs import (
     changed_control,
     stateless_page,

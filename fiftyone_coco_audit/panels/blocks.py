@@ -8,7 +8,7 @@ from typing import Any
 
 from fiftyone_coco_audit.findings import Finding
 from fiftyone_coco_audit.panels.extents import Extent
-from fiftyone_coco_audit.panels.figures import Figure
+from fiftyone_coco_audit.panels.figures.figure import Figure
 from fiftyone_coco_audit.panels.selections import Selection
 
 #: From the position of a trace and that of a mark in it, ``(row, column)`` in a

@@ -13,23 +13,18 @@ from fiftyone_coco_audit.escaping import markdown_table
 from fiftyone_coco_audit.files import why_no_file
 from fiftyone_coco_audit.panels.blocks import Block, Button, Buttons, Plot, Tab, Text
 from fiftyone_coco_audit.panels.controls import AuditControls
-from fiftyone_coco_audit.panels.figures import (
+from fiftyone_coco_audit.panels.figures.bars import columns, histogram, stacked_bars
+from fiftyone_coco_audit.panels.figures.bins import Bins, number
+from fiftyone_coco_audit.panels.figures.figure import (
     BLUE,
     GRAY,
     ORANGE,
     PURPLE,
     RED,
     YELLOW,
-    Bins,
-    Outlines,
-    columns,
-    heat_map,
-    histogram,
-    number,
-    picture_with_boxes,
-    stacked_bars,
-    with_points,
 )
+from fiftyone_coco_audit.panels.figures.heat_maps import with_points
+from fiftyone_coco_audit.panels.figures.outlines import Outlines, picture_with_boxes
 from fiftyone_coco_audit.panels.pictures import picture_of
 from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.panels.session import LoadedField
@@ -39,6 +34,7 @@ from fiftyone_coco_audit.panels.tabs.shared import (
     audited,
     hidden_classes,
     resize_controls,
+    sides_map,
     without_objects,
 )
 from fiftyone_coco_audit.statistics.anchor_drawing import NO_OBJECT, anchors_over_image
@@ -285,27 +281,7 @@ def _sides(matches: AnchorMatches) -> Plot:
         Bins.of(np.r_[matches.box[:, 2 + side], shapes[:, side]], logarithmic=True)
         for side in (0, 1)
     )
-    number_of_objects = len(matches)
-    row = len(down) - 1 - down.index[:number_of_objects]
-    cell = row * len(across) + across.index[:number_of_objects]
-    counts = np.bincount(cell, minlength=len(down) * len(across))
-    counts = counts.reshape(len(down), len(across))
-    hover = [
-        [
-            f"{width} wide<br>{height} high<br>{counted(n, 'object')}"
-            for width, n in zip(across.labels("px"), line, strict=True)
-        ]
-        for height, line in zip(down.labels("px")[::-1], counts.tolist(), strict=True)
-    ]
-    figure = heat_map(
-        np.where(counts > 0, counts, np.nan),
-        across,
-        down,
-        hover,
-        "width at the input (px)",
-        "height at the input (px)",
-        height=420,
-    )
+    figure, cell = sides_map(across, down, len(matches), "at the input", height=420)
     best = np.bincount(matches.best_anchor, minlength=len(shapes))
     told = [
         f"anchor {width:.0f} x {height:.0f} px<br>best of {counted(n, 'object')}"
@@ -316,7 +292,7 @@ def _sides(matches: AnchorMatches) -> Plot:
 
     def pick(trace: int, mark: tuple[int, int] | int) -> Selection:
         if isinstance(mark, tuple):
-            return Selection.of_objects(cell == mark[0] * len(across) + mark[1])
+            return Selection.of_objects((cell == mark).all(axis=1))
         return Selection.of_objects(matches.best_anchor == mark)
 
     return Plot(

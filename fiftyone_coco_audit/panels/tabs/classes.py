@@ -15,15 +15,11 @@ from fiftyone_coco_audit.panels.blocks import (
     Tab,
 )
 from fiftyone_coco_audit.panels.controls import AuditControls
-from fiftyone_coco_audit.panels.figures import (
-    BLUE,
-    GRAY,
-    ORANGE,
-    bars,
-    heat_map,
-    number,
-    scatter,
-)
+from fiftyone_coco_audit.panels.figures.bars import bars
+from fiftyone_coco_audit.panels.figures.bins import number
+from fiftyone_coco_audit.panels.figures.figure import BLUE, GRAY, ORANGE
+from fiftyone_coco_audit.panels.figures.heat_maps import heat_map
+from fiftyone_coco_audit.panels.figures.scatter import scatter
 from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.panels.session import LoadedField
 from fiftyone_coco_audit.panels.tabs import sets, sources

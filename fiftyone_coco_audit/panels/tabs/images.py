@@ -10,17 +10,13 @@ import numpy as np
 from fiftyone_coco_audit.escaping import markdown_table
 from fiftyone_coco_audit.panels.blocks import Block, Plot, Tab, Text
 from fiftyone_coco_audit.panels.controls import AuditControls
-from fiftyone_coco_audit.panels.figures import (
-    Bins,
-    histogram,
-    number,
-    scatter,
-)
+from fiftyone_coco_audit.panels.figures.bins import Bins, number
+from fiftyone_coco_audit.panels.figures.scatter import scatter
 from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.panels.session import LoadedField
 from fiftyone_coco_audit.panels.tabs.shared import (
     audited,
-    image_bins,
+    image_histogram,
     resize_controls,
     without_objects,
 )
@@ -62,12 +58,11 @@ def _shapes(statistics: ImageStatistics) -> Plot:
         "bimodal": "The images are of a few moderate shapes",
         "extremes": "Many images have extreme shapes",
     }
-    bins = Bins.of(statistics.aspect_ratio)
-    return Plot(
+    return image_histogram(
         "aspect_ratio",
         f"{names[kind.name]}: {_begin_small(kind.reason)}",
-        histogram(bins, "aspect ratio, width / height", "images"),
-        image_bins(bins),
+        Bins.of(statistics.aspect_ratio),
+        "aspect ratio, width / height",
         "Group batches by aspect ratio; it saves padding."
         if kind.name == "extremes"
         else "",
@@ -122,63 +117,53 @@ def _megapixels(statistics: ImageStatistics) -> Plot:
     megapixels = statistics.megapixels
     bins = Bins.of(megapixels)
     median, largest = float(np.median(megapixels)), float(megapixels.max())
-    return Plot(
+    return image_histogram(
         "megapixels",
         f"The median image has {number(median)} megapixels, the largest "
         f"{number(largest)}.",
-        histogram(
-            bins,
-            "megapixels",
-            "images",
-            unit="Mpx",
-            notable=bins.edges[:-1] >= PIXELS_4K / 1e6,
-        ),
-        image_bins(bins),
+        bins,
+        "megapixels",
+        unit="Mpx",
+        notable=bins.edges[:-1] >= PIXELS_4K / 1e6,
     )
 
 
 def _magnification(statistics: ImageStatistics) -> Plot:
     factor = statistics.magnification
     bins = Bins.of(factor)
-    return Plot(
+    enlarged = np.bincount(bins.index[statistics.is_enlarged], minlength=len(bins))
+    return image_histogram(
         "magnification",
         f"`{statistics.resize}` shrinks {percent(statistics.is_shrunk.mean())} of the "
         f"images and enlarges {percent(statistics.is_enlarged.mean())}; the median "
         f"factor is {number(float(np.median(factor)))}.",
-        histogram(
-            bins,
-            "magnification (size at the input / size of the image)",
-            "images",
-            # Images that keep their size are in one bin with the first enlarged ones
-            notable=2
-            * np.bincount(bins.index[statistics.is_enlarged], minlength=len(bins))
-            > bins.counts,
-        ),
-        image_bins(bins),
+        bins,
+        "magnification (size at the input / size of the image)",
+        # Images that keep their size are in one bin with the first enlarged ones
+        notable=2 * enlarged > bins.counts,
     )
 
 
 def _padding(statistics: ImageStatistics) -> Plot:
-    bins = Bins.of(100 * statistics.padding)
-    return Plot(
+    return image_histogram(
         "padding",
         f"{percent(statistics.padding.mean())} of what `{statistics.resize}` gives the "
         "network is padding.",
-        histogram(bins, "padding of the image", "images", unit="%"),
-        image_bins(bins),
+        Bins.of(100 * statistics.padding),
+        "padding of the image",
+        unit="%",
     )
 
 
 def _distortion(statistics: ImageStatistics) -> Plot:
-    bins = Bins.of(statistics.distortion)
     worst = float(statistics.distortion.max())
-    return Plot(
+    return image_histogram(
         "distortion",
         f"`{statistics.resize}` stretches the median image "
         f"{number(float(np.median(statistics.distortion)))} times more in one "
         f"direction than in the other, and {number(worst)} times at most.",
-        histogram(bins, "stretch of one side over the other", "images"),
-        image_bins(bins),
+        Bins.of(statistics.distortion),
+        "stretch of one side over the other",
     )
 
 

@@ -11,23 +11,19 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.escaping import markdown_table
 from fiftyone_coco_audit.panels.blocks import Block, Choice, Pick, Plot, Tab, Text
 from fiftyone_coco_audit.panels.controls import AuditControls
-from fiftyone_coco_audit.panels.figures import (
-    ORANGE,
-    Bins,
-    bars,
-    columns,
-    heat_map,
-    histogram,
-    number,
-)
+from fiftyone_coco_audit.panels.figures.bars import bars, columns, histogram
+from fiftyone_coco_audit.panels.figures.bins import Bins, number
+from fiftyone_coco_audit.panels.figures.figure import ORANGE
+from fiftyone_coco_audit.panels.figures.heat_maps import heat_map
 from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.panels.session import LoadedField
 from fiftyone_coco_audit.panels.tabs.shared import (
     MOST_CLASSES,
     audited,
     hidden_classes,
-    image_bins,
+    image_histogram,
     resize_controls,
+    sides_map,
     without_objects,
 )
 from fiftyone_coco_audit.statistics.network_input import LARGEST_INPUT, SIZES
@@ -278,36 +274,14 @@ def _sides(chosen: _Chosen) -> Plot:
     shapes = chosen.statistics.shapes
     across = Bins.of(shapes.width[rows], logarithmic=True, most=16)
     down = Bins.of(shapes.height[rows], logarithmic=True, most=16)
-    # Rows are drawn from the top, heights grow upwards
-    row = len(down) - 1 - down.index
-    cell = row * len(across) + across.index
-    size = len(down) * len(across)
-    counts = np.bincount(cell, minlength=size).reshape(len(down), len(across))
-    widths, heights = across.labels("px"), down.labels("px")[::-1]
-    hover = [
-        [
-            f"{w} wide<br>{h} high<br>{counted(n, 'object')}"
-            for w, n in zip(widths, line, strict=True)
-        ]
-        for h, line in zip(heights, counts.tolist(), strict=True)
-    ]
+    figure, cell = sides_map(across, down, len(rows), "of the box", height=380)
     return Plot(
         "sides",
         f"The median of the {chosen.name} is "
         f"{number(float(np.median(shapes.width[rows])))} px wide and "
         f"{number(float(np.median(shapes.height[rows])))} px high.",
-        heat_map(
-            np.where(counts > 0, counts, np.nan),
-            across,
-            down,
-            hover,
-            "width of the box (px)",
-            "height of the box (px)",
-            height=380,
-        ),
-        lambda trace, mark: Selection(
-            objects=rows[cell == mark[0] * len(across) + mark[1]]
-        ),
+        figure,
+        lambda trace, mark: Selection(objects=rows[(cell == mark).all(axis=1)]),
     )
 
 
@@ -428,7 +402,7 @@ def _whole_numbers(
     """A column for each number, or bins where there are many."""
     if numbers.max() >= _PER_IMAGE_COLUMNS:
         bins = Bins.of(numbers.astype(float))
-        return Plot(name, headline, histogram(bins, title, "images"), image_bins(bins))
+        return image_histogram(name, headline, bins, title)
     names: Sequence[str] = [str(n) for n in range(int(numbers.max()) + 1)]
     return Plot(
         name,

@@ -8,13 +8,9 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.escaping import markdown, markdown_list
 from fiftyone_coco_audit.panels.blocks import Block, Choice, Plot, Row, Text
 from fiftyone_coco_audit.panels.controls import AuditControls
-from fiftyone_coco_audit.panels.figures import (
-    BLUE,
-    ORANGE,
-    Bins,
-    bars,
-    paired_histogram,
-)
+from fiftyone_coco_audit.panels.figures.bars import bars, paired_histogram
+from fiftyone_coco_audit.panels.figures.bins import Bins
+from fiftyone_coco_audit.panels.figures.figure import BLUE, ORANGE
 from fiftyone_coco_audit.panels.parts import images_of, parts_of, rows_of
 from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.panels.session import LoadedField

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from fiftyone_coco_audit.panels.blocks import (
     Button,
     Buttons,
     Choice,
     Control,
     Entry,
-    Pick,
+    Plot,
     Tab,
     Text,
 )
 from fiftyone_coco_audit.panels.controls import CUSTOM, AuditControls
-from fiftyone_coco_audit.panels.figures import Bins
+from fiftyone_coco_audit.panels.figures.bars import histogram
+from fiftyone_coco_audit.panels.figures.bins import Bins
+from fiftyone_coco_audit.panels.figures.figure import Figure
+from fiftyone_coco_audit.panels.figures.heat_maps import heat_map
 from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.panels.session import LoadedField
 from fiftyone_coco_audit.statistics.anchor_sets import PRESETS
 from fiftyone_coco_audit.statistics.overview import Statistics
+from fiftyone_coco_audit.wording import counted
 
 #: Longer lists of classes are folded
 MOST_CLASSES = 30
@@ -106,6 +115,46 @@ def hidden_classes(shown: int, present: int, which: str) -> str:
     return f" The {shown:,} {which} of {present:,} classes are shown."
 
 
-def image_bins(bins: Bins) -> Pick:
-    """What the bars of a histogram over images stand for."""
-    return lambda trace, mark: Selection.of_images(bins.index == mark)
+def image_histogram(
+    name: str, headline: str, bins: Bins, title: str, advice: str = "", **more: Any
+) -> Plot:
+    """A histogram over images, with more arguments of :func:`.bars.histogram`."""
+    return Plot(
+        name,
+        headline,
+        histogram(bins, title, "images", **more),
+        lambda trace, mark: Selection.of_images(bins.index == mark),
+        advice,
+    )
+
+
+def sides_map(
+    across: Bins, down: Bins, num_objects: int, what: str, height: int
+) -> tuple[Figure, NDArray[np.int64]]:
+    """How many objects have which width and height.
+
+    Args:
+        across: widths in bins, those of the objects first
+        down: heights in bins, in the same order
+        num_objects: how many are objects
+        what: what the sides are of, such as ``"of the box"``
+        height: that of the plot in pixels
+
+    Returns:
+        a tuple of the plot, and ``(num_objects, 2)`` the row and column of each object
+    """
+    # Rows are drawn from the top, heights grow upwards
+    row, column = len(down) - 1 - down.index[:num_objects], across.index[:num_objects]
+    counts = np.zeros((len(down), len(across)), np.int64)
+    np.add.at(counts, (row, column), 1)
+    hover = [
+        [
+            f"{w} wide<br>{h} high<br>{counted(n, 'object')}"
+            for w, n in zip(across.labels("px"), line, strict=True)
+        ]
+        for h, line in zip(down.labels("px")[::-1], counts.tolist(), strict=True)
+    ]
+    titles = f"width {what} (px)", f"height {what} (px)"
+    shown = np.where(counts > 0, counts, np.nan)
+    figure = heat_map(shown, across, down, hover, *titles, height=height)
+    return figure, np.stack([row, column], axis=1)

@@ -5,16 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from fiftyone_coco_audit.panels.figures import (
-    Bins,
+from fiftyone_coco_audit.panels.figures.bars import (
     bars,
     columns,
-    heat_map,
     histogram,
-    number,
-    scatter,
     stacked_bars,
 )
+from fiftyone_coco_audit.panels.figures.bins import Bins, number
+from fiftyone_coco_audit.panels.figures.heat_maps import heat_map
+from fiftyone_coco_audit.panels.figures.scatter import scatter
 
 VALUES = {
     "even": np.linspace(0.31, 4.7, 501),
@@ -131,7 +130,7 @@ def test_long_names_are_cut_on_the_axis_and_whole_under_the_pointer():
     figure = bars([name], {"objects": np.array([1])}, "x")
     (cut,) = figure.layout["yaxis"]["ticktext"]
     assert cut == "n" * 12 + "…" + "n" * 9 + "17"
-    assert name in figure.data[0]["hovertemplate"][0]
+    assert figure.data[0]["customdata"] == [f"{name}<br>1 objects"]
 
 
 def test_a_heat_map_has_no_color_where_there_is_nothing():

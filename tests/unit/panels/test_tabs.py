@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 from fiftyone_coco_audit.objects import LabeledImages
 from fiftyone_coco_audit.panels.blocks import Buttons, Card, Plot, Row, Tab, Text
 from fiftyone_coco_audit.panels.controls import AuditControls
-from fiftyone_coco_audit.panels.figures import ORANGE
+from fiftyone_coco_audit.panels.figures.figure import ORANGE
 from fiftyone_coco_audit.panels.session import LoadedField
 from fiftyone_coco_audit.panels.tabs import anchors, classes, findings, images, objects
 from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
@@ -248,7 +248,8 @@ def test_bars_hold_what_their_interval_says():
     shown = plot(build("objects", of, resize_mode="none"), "input_size")
     size = np.sqrt(of.objects.box[:, 2] * of.objects.box[:, 3])
     for mark, text in enumerate(shown.figure.data[0]["customdata"]):
-        low, high = (float(end) for end in re.findall(r"[\d.]+", text.replace(",", "")))
+        interval = text.partition("<br>")[0].replace(",", "")
+        low, high = map(float, re.findall(r"[\d.]+", interval))
         opened = size[shown.pick(0, mark).objects]
         # The text has three digits
         assert ((opened >= low * 0.99) & (opened <= high * 1.01)).all()

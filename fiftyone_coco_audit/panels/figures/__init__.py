@@ -1,0 +1,1 @@
+"""Plots as plain Plotly dicts, made of arrays: one module for each kind of plot."""
