@@ -240,7 +240,8 @@ def _stages(ctx: ExecutionContext) -> str:
 def _left(ctx: ExecutionContext) -> tuple[str, RequestedPreview] | None:
     """What an audit has left to be shown, and its id, if it is not shown yet."""
     left = None if ctx.dataset is None else requested_preview(ctx.dataset)
-    return None if left is None or left[0] == kept(ctx, "handed_over", None) else left
+    shown = kept(ctx, "requested_preview", None)
+    return None if left is None or left[0] == shown else left
 
 
 def _take_over(ctx: ExecutionContext) -> None:
