@@ -222,7 +222,7 @@ def audit_ours(_: Files, seconds: Seconds, __: dict[str, Any]) -> float:
 
 def panel_opened(_: Files, seconds: Seconds, __: dict[str, Any]) -> float:
     """All tabs of the panel for that dataset, which is read for them."""
-    from fiftyone_coco_audit.panels.controls import AuditControls
+    from fiftyone_coco_audit.panels.audit_controls import AuditControls
 
     reading = _reading(seconds)
     return _draw_tabs(reading, AuditControls(), seconds)
@@ -230,7 +230,7 @@ def panel_opened(_: Files, seconds: Seconds, __: dict[str, Any]) -> float:
 
 def panel_redrawn(_: Files, seconds: Seconds, __: dict[str, Any]) -> float:
     """All tabs once more, after a change of the resize policy."""
-    from fiftyone_coco_audit.panels.controls import AuditControls
+    from fiftyone_coco_audit.panels.audit_controls import AuditControls
 
     reading = _reading({})
     _draw_tabs(reading, AuditControls(), {})

@@ -12,10 +12,11 @@ from fiftyone.operators.executor import ExecutionContext
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fiftyone_internals import stages_of
 from fiftyone_coco_audit.operators.forms import detections_fields
+from fiftyone_coco_audit.panels.audit_controls import ROWS
 from fiftyone_coco_audit.panels.base import keep
 from fiftyone_coco_audit.panels.blocks import Button, Buttons, Choice, Row
 from fiftyone_coco_audit.panels.compact import NOT_WIDENED, add_small_button, add_text
-from fiftyone_coco_audit.panels.controls import ROWS
+from fiftyone_coco_audit.panels.controls import set_control, set_controls
 from fiftyone_coco_audit.panels.drawing import Drawing, add_tabs
 from fiftyone_coco_audit.panels.figures.figure import stamp_of
 from fiftyone_coco_audit.panels.inputs import (
@@ -38,8 +39,7 @@ from fiftyone_coco_audit.panels.page import (
     audited_fields,
     has_images_in_slice,
     make_page,
-    set_control,
-    set_controls,
+    shown_controls,
     slice_of,
 )
 from fiftyone_coco_audit.panels.tabs.shared import IMPORT
@@ -79,8 +79,10 @@ class CocoAuditPanel(foo.Panel):
         method = ctx.params.get("__method__")
         if method == "on_change_view" and not (ctx.dataset and grid_has_changed(ctx)):
             return None
-        if method == "change" and not set_control(ctx, *changed_control(ctx)):
-            return None
+        if method == "change":
+            changed = changed_control(ctx)
+            if not set_control(ctx, *changed, lambda: shown_controls(ctx)):
+                return None
         return super().execute(ctx)
 
     def on_load(self, ctx: ExecutionContext) -> None:

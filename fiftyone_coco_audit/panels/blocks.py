@@ -68,7 +68,7 @@ class Choice:
     """A control that is a list to choose from.
 
     Args:
-        name: the field of :class:`.controls.Controls` that it sets
+        name: the field of the panel's controls that it sets
         label: what it is called
         options: pairs of values and what they are called
         value: the value that is chosen
@@ -87,7 +87,7 @@ class Entry:
     """A control that is a line of text.
 
     Args:
-        name: the field of :class:`.controls.Controls` that it sets
+        name: the field of the panel's controls that it sets
         label: what it is called
         value: the text
         error: what is wrong with the text
@@ -109,7 +109,7 @@ class Row:
     """Controls of what is below them.
 
     Args:
-        name: one of :data:`.controls.ROWS`
+        name: one of :data:`.audit_controls.ROWS`
         controls: the controls
     """
 
@@ -124,7 +124,7 @@ class Button:
     Args:
         name: a name that no other block of the tab has
         label: what is written on it
-        sets: values by the names of fields of :class:`.controls.Controls`
+        sets: values by the names of fields of the panel's controls
         event: the event of the panel that it is instead of setting controls, or the
             URI of an operator whose form it opens
         icon: the name of a Material icon
@@ -165,9 +165,10 @@ class Tab:
     blocks: Sequence[Block]
     controls: Sequence[Control] = ()
 
-    def rows(self) -> list[Row]:
-        """The rows of controls among the blocks."""
-        return [block for block in self.blocks if isinstance(block, Row)]
+    def all_controls(self) -> list[Control]:
+        """The controls of the tab, and those in rows among its blocks."""
+        rows = (block.controls for block in self.blocks if isinstance(block, Row))
+        return [*self.controls, *(control for row in rows for control in row)]
 
     def plot(self, name: str) -> Plot | None:
         """A plot by its name, None if the tab has none of that name."""

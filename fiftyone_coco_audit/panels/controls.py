@@ -1,182 +1,73 @@
-"""What is set in the panel."""
+"""What a user has set in a panel, and how its controls report it.
+
+A line of text keeps what it was first given. It is drawn under a name with a revision,
+so that another value of it takes its place, and reports of what is gone are known.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.fiftyone_internals import with_stages
-from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
-from fiftyone_coco_audit.statistics.anchor_sets import PRESETS, AnchorSet
-from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
+from fiftyone.operators.executor import ExecutionContext
 
-if TYPE_CHECKING:
-    import fiftyone as fo
+from fiftyone_coco_audit.panels.base import keep, kept
 
-#: In place of the name of a preset
-CUSTOM = "custom"
-
-#: What the panel's state holds of rows of controls, each by their names
-ROWS = ("controls", "resampling", "sources", "sets")
-
-#: Those that are lines of text
-ENTRIES = ("resize_size", "custom_anchors", "threshold", "exponent")
-
-_MODE, _, _SIZE = str(DEFAULT_RESIZE).partition(" ")
+# Between the name of a control and its revision
+_AT = "__"
 
 
-@dataclass(frozen=True)
-class AuditControls:
-    """What is set in the panel, as the App keeps it.
+def set_controls(ctx: ExecutionContext, values: Mapping[str, Any]) -> None:
+    """Sets controls in place of the user."""
+    keep(ctx, controls={**kept(ctx, "controls", {}), **values})
+    renew(ctx)
+
+
+def set_control(
+    ctx: ExecutionContext,
+    name: str,
+    value: Any,
+    shown: Callable[[], Mapping[str, Any]],
+) -> bool:
+    """Sets a control as the user did.
 
     Args:
-        tab: the tab that is shown
-        label_field: the field of the ground truth
-        stages: those of the view that is audited, None for the whole dataset
-        resize_mode: the first word of a resize policy
-        resize_size: the rest of it
-        anchors: the name of the preset whose anchors are meant, or :data:`CUSTOM`
-        custom_anchors: anchors as text, where they are none of a preset
-        threshold: of resampling, in percent of the images; empty for the proposal
-        exponent: of resampling
-        list_classes: whether long lists show the ``"first"`` classes, or ``"all"``
-        color_by: what cells of pairs of classes show, ``"images"`` or ``"lift"``
-        class_name: the class that is looked at, all by default
-        source_by: what tells the sources of images apart, ``"folder"`` or ``"tag"``
-        first_set: the one of two sets that are compared, see :mod:`.parts`
-        second_set: the other one
-        compared: what is compared, one of :data:`.drift.PROPERTIES`
-        sample: the id of the sample that anchors are drawn over
-        proposed: what anchors were asked to be proposed for, as :meth:`network`
-        left_out: codes of the rules that are not run, with commas between them
-        thresholds: thresholds that are not the default, by code, as JSON
+        ctx: the context of the event
+        name: the name that the control was drawn under
+        value: its value, None where a line of text was emptied
+        shown: returns what each control shows, with what is set by then
+
+    Returns:
+        whether that changed anything. A line of text reports its first value too.
     """
-
-    tab: str = "findings"
-    label_field: str = ""
-    stages: list[dict[str, Any]] | None = None
-    resize_mode: str = _MODE
-    resize_size: str = _SIZE
-    anchors: str = field(default=str(DEFAULT_ANCHORS))
-    custom_anchors: str = ""
-    threshold: str = ""
-    exponent: str = "0.5"
-    list_classes: str = "first"
-    color_by: str = "images"
-    class_name: str = ""
-    source_by: str = ""
-    first_set: str = ""
-    second_set: str = ""
-    compared: str = "size"
-    sample: str = ""
-    proposed: str = ""
-    left_out: str = ""
-    thresholds: str = ""
-
-    @classmethod
-    def of(cls, state: Mapping[str, Any] | None) -> AuditControls:
-        """Reads what the App has kept, which may be nothing.
-
-        Args:
-            state: values by the names of the fields
-        """
-        known = {one.name for one in fields(cls)}
-        return cls(
-            **{
-                name: value
-                for name, value in (state or {}).items()
-                if name in known and (value is not None or name == "stages")
-            }
-        )
-
-    @staticmethod
-    def of_network(resize: str, anchors: str) -> dict[str, str]:
-        """What is to be set for a resize policy and anchors.
-
-        Args:
-            resize: the policy as text
-            anchors: the anchors as text
-        """
-        mode, _, size = resize.partition(" ")
-        return {
-            "resize_mode": mode,
-            "resize_size": size or _SIZE,
-            **AuditControls.of_anchors(anchors),
-        }
-
-    @staticmethod
-    def of_anchors(anchors: str) -> dict[str, str]:
-        """What is to be set for anchors, given as text."""
-        if anchors in PRESETS:
-            return {"anchors": anchors}
-        return {"anchors": CUSTOM, "custom_anchors": anchors}
-
-    @staticmethod
-    def of_rules(
-        left_out: Sequence[str], thresholds: Mapping[str, Mapping[str, Any]]
-    ) -> dict[str, str]:
-        """What is to be set for the rules that are run.
-
-        Args:
-            left_out: codes of those that are not
-            thresholds: thresholds that are not the default, by code
-        """
-        return {
-            "left_out": ",".join(left_out),
-            "thresholds": json.dumps(thresholds) if thresholds else "",
-        }
-
-    def rules(self) -> tuple[list[str], dict[str, dict[str, Any]]]:
-        """What :meth:`of_rules` was given."""
-        left_out = self.left_out.split(",") if self.left_out else []
-        return left_out, json.loads(self.thresholds or "{}")
-
-    @property
-    def network(self) -> str:
-        """Resize policy and anchors in one text."""
-        return f"{self.resize()[0]}, {self.anchor_set()[0]}"
-
-    def with_field(self, label_field: str) -> AuditControls:
-        """The same with another label field."""
-        return replace(self, label_field=label_field)
-
-    def samples(self, dataset: fo.Dataset) -> fo.SampleCollection:
-        """What is audited.
-
-        Args:
-            dataset: the dataset of the App
-        """
-        return with_stages(dataset, self.stages)
-
-    def resize(self) -> tuple[ResizePolicy, str]:
-        """The resize policy, and what is wrong with the text if it is none.
-
-        Returns:
-            a tuple of the policy, the default one if the text is none, and a sentence
-        """
-        size = "" if self.resize_mode == "none" else self.resize_size
-        try:
-            return ResizePolicy.parse(f"{self.resize_mode} {size}".strip()), ""
-        except CocoAuditError as error:
-            return DEFAULT_RESIZE, str(error)
-
-    def anchor_set(self) -> tuple[AnchorSet, str]:
-        """The anchors, and what is wrong with the text if it describes none.
-
-        Returns:
-            a tuple of the anchors, the default ones if the text is none, and a sentence
-        """
-        try:
-            custom = self.anchors == CUSTOM
-            return AnchorSet.parse(self.custom_anchors if custom else self.anchors), ""
-        except CocoAuditError as error:
-            return DEFAULT_ANCHORS, str(error)
+    control, before = control_of(ctx, name), shown()
+    if control is None or str(before.get(control, value)) == str(value):
+        return False
+    keep(ctx, controls={**kept(ctx, "controls", {}), control: value})
+    now = shown()[control]
+    if control != name and str(now) != str(value):
+        # The line shows what is used, whatever was typed
+        renew(ctx)
+        return True
+    return bool(now != before[control])
 
 
-#: What can be set below the tabs
-CONTROLS = tuple(
-    one.name for one in fields(AuditControls) if one.name not in ("tab", "stages")
-)
+def renew(ctx: ExecutionContext) -> None:
+    """Draws lines of text anew."""
+    keep(ctx, revision=revision_of(ctx) + 1)
+
+
+def revision_of(ctx: ExecutionContext) -> int:
+    """How often lines of text have been drawn anew."""
+    return int(kept(ctx, "revision", 0))
+
+
+def name_of(control: str, revision: int) -> str:
+    """The name that a line of text is drawn under."""
+    return f"{control}{_AT}{revision}"
+
+
+def control_of(ctx: ExecutionContext, name: str) -> str | None:
+    """The control that is drawn under a name, None if it is drawn no more."""
+    control, at, revision = name.partition(_AT)
+    return None if at and revision != str(revision_of(ctx)) else control

@@ -24,8 +24,8 @@ from fiftyone_coco_audit.panels.blocks import (
     Text,
 )
 from fiftyone_coco_audit.panels.compact import NOT_WIDENED, add_small_button, add_text
+from fiftyone_coco_audit.panels.controls import name_of
 from fiftyone_coco_audit.panels.inputs import add_button, add_dropdown, add_entry
-from fiftyone_coco_audit.panels.page import name_of
 
 # Scrolling moves the panel, and does not zoom the plot that happens to be there
 _PLOTLY = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
@@ -127,14 +127,14 @@ class Drawing:
         grid = page.grid(row.name, gap=1)
         change = self.owner.change
         for control in row.controls:
-            name = name_of(control.name, self.revision)
+            name, label, value = control.name, control.label, control.value
             width = _WIDE if control.wide else _CONTROL_WIDTH
-            place = (grid, name, control.label)
+            more = (value, change, width)
             if isinstance(control, Choice):
-                options = control.options
-                add_dropdown(*place, options, control.value, change, width, grows=True)
+                add_dropdown(grid, name, label, control.options, *more, grows=True)
             else:
-                add_entry(*place, control.value, change, width, grows=True)
+                name = name_of(name, self.revision)
+                add_entry(grid, name, label, *more, grows=True)
         for control in row.controls:
             if isinstance(control, Entry) and control.error:
                 warning = types.Warning(label=control.error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -14,9 +14,10 @@ from fiftyone.operators.executor import ExecutionContext
 from fiftyone_coco_audit.auditing import audit_settings
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.operators.forms import detections_fields
+from fiftyone_coco_audit.panels.audit_controls import CONTROLS, AuditControls
 from fiftyone_coco_audit.panels.base import keep, kept, require_image_dataset
 from fiftyone_coco_audit.panels.blocks import Tab
-from fiftyone_coco_audit.panels.controls import CONTROLS, ENTRIES, AuditControls
+from fiftyone_coco_audit.panels.controls import revision_of, set_controls
 from fiftyone_coco_audit.panels.session import READINGS, LoadedField
 from fiftyone_coco_audit.panels.tabs import anchors, classes, findings, images, objects
 
@@ -28,8 +29,6 @@ TABS: dict[str, Callable[[LoadedField, AuditControls], Tab]] = {
     "anchors": anchors.build,
 }
 _DEFAULT_FIELD = "ground_truth"
-# Between the name of a line of text and its revision
-_AT = "__"
 
 
 @dataclass(frozen=True)
@@ -151,66 +150,15 @@ def controls_of(ctx: ExecutionContext) -> AuditControls:
     return AuditControls.of({**values, "tab": tab, "stages": stages})
 
 
-def set_controls(ctx: ExecutionContext, values: Mapping[str, Any]) -> None:
-    """Sets controls in place of the user.
-
-    A line of text keeps what it was first given, so that of another revision takes its
-    place.
-    """
-    keep(
-        ctx,
-        controls={**kept(ctx, "controls", {}), **values},
-        revision=revision_of(ctx) + 1,
-    )
-
-
-def set_control(ctx: ExecutionContext, name: str, value: Any) -> bool:
-    """Sets a control as the user did.
-
-    Args:
-        ctx: the context of the event
-        name: the name that the control was drawn under
-        value: its value, None where a line of text was emptied
-
-    Returns:
-        whether that changed anything; what was drawn before the last revision does not
-    """
-    control, _, revision = name.partition(_AT)
-    stale = control in ENTRIES and revision != str(revision_of(ctx))
-    if control not in CONTROLS or stale:
-        return False
-    if value is None:
-        values = dict(kept(ctx, "controls", {}))
-        values.pop(control, None)
-        keep(ctx, controls=values)
-        # The line shows the default again
-        set_controls(ctx, {})
-        return True
-    present = kept(ctx, "controls", {}).get(control, _shown_value(ctx, control))
-    if value == present:
-        return False
-    keep(ctx, controls={**kept(ctx, "controls", {}), control: value})
-    return True
-
-
-def _shown_value(ctx: ExecutionContext, control: str) -> str | None:
-    """What a control shows that the user has not set."""
+def shown_controls(ctx: ExecutionContext) -> dict[str, Any]:
+    """What each control shows: what the user has set, or what was drawn last."""
+    drawn: dict[str, Any] = dict.fromkeys(CONTROLS)
     page = DRAWN.get(kept(ctx, "shown", None))
-    if page is None:
-        return None
-    shown = [*page.tab.controls, *(c for row in page.tab.rows() for c in row.controls)]
-    values = {one.name: one.value for one in shown}
-    return {"label_field": page.controls.label_field, **values}.get(control)
-
-
-def name_of(control: str, revision: int) -> str:
-    """The name that a control is drawn under."""
-    return f"{control}{_AT}{revision}" if control in ENTRIES else control
-
-
-def revision_of(ctx: ExecutionContext) -> int:
-    """How often lines of text have been set in place of the user."""
-    return int(kept(ctx, "revision", 0))
+    if page is not None:
+        drawn["label_field"] = page.controls.label_field
+        drawn |= {one.name: one.value for one in page.tab.all_controls()}
+    chosen = kept(ctx, "controls", {}).items()
+    return drawn | {name: value for name, value in chosen if value is not None}
 
 
 def about_groups(ctx: ExecutionContext) -> str:

@@ -21,16 +21,19 @@ from fiftyone_coco_audit.fiftyone_internals import stages_of
 from fiftyone_coco_audit.operators.pipeline_forms import form_of
 from fiftyone_coco_audit.panels.base import keep, kept
 from fiftyone_coco_audit.panels.compact import NOT_WIDENED
+from fiftyone_coco_audit.panels.controls import (
+    control_of,
+    set_control,
+    set_controls,
+)
 from fiftyone_coco_audit.panels.inputs import changed_control
 from fiftyone_coco_audit.panels.preview_controls import (
     TEXT,
     controls_of,
     draft_of,
-    entry_of,
     keep_draft,
     pipeline_as_text,
-    set_control,
-    set_controls,
+    shown_controls,
     turn_to_pipeline,
 )
 from fiftyone_coco_audit.panels.preview_page import add_page, form_of_transform
@@ -164,7 +167,7 @@ class AugmentationPreviewPanel(foo.Panel):
 
 
 def _change(ctx: ExecutionContext) -> bool:
-    return set_control(ctx, *changed_control(ctx))
+    return set_control(ctx, *changed_control(ctx), lambda: shown_controls(ctx))
 
 
 def _choose_pipeline(ctx: ExecutionContext) -> bool:
@@ -173,7 +176,7 @@ def _choose_pipeline(ctx: ExecutionContext) -> bool:
 
 def _write_text(ctx: ExecutionContext) -> bool:
     name, text = changed_control(ctx)
-    if entry_of(ctx, name) is None or (text or "") == kept(ctx, "text", ""):
+    if control_of(ctx, name) is None or (text or "") == kept(ctx, "text", ""):
         return False
     keep(ctx, text=text or "")
     return True
@@ -181,7 +184,7 @@ def _write_text(ctx: ExecutionContext) -> bool:
 
 def _begin_with(ctx: ExecutionContext) -> bool:
     name, preset = changed_control(ctx)
-    if entry_of(ctx, name) is None or preset not in PRESETS:
+    if control_of(ctx, name) is None or preset not in PRESETS:
         return False
     keep_draft(ctx, PipelineDraft.of(Pipeline.parse(preset)))
     return True
@@ -190,7 +193,7 @@ def _begin_with(ctx: ExecutionContext) -> bool:
 def _add_transform(ctx: ExecutionContext) -> bool:
     name, transform = changed_control(ctx)
     # The App tells of a choice twice, also of one that is no longer there
-    if entry_of(ctx, name) is None or transform not in transform_types():
+    if control_of(ctx, name) is None or transform not in transform_types():
         return False
     draft = draft_of(ctx).add(transform)
     keep_draft(ctx, draft, len(draft.names()) - 1)
@@ -201,7 +204,7 @@ def _set_parameter(ctx: ExecutionContext) -> bool:
     """Sets a parameter of what is open: a transform, or the filter of boxes."""
     (drawn_as, text), draft = changed_control(ctx), draft_of(ctx)
     place = kept(ctx, "step", 0)
-    name, text = entry_of(ctx, drawn_as), str(text or "")
+    name, text = control_of(ctx, drawn_as), str(text or "")
     shown = {one.name: text_of(value) for one, value in form_of_transform(draft, place)}
     if name is None or shown.get(name) == text:
         return False
@@ -254,9 +257,5 @@ def _take_over(ctx: ExecutionContext) -> None:
     if source == TEXT:
         keep(ctx, text=preview.pipeline)
     keep(ctx, requested_preview=number)
-    set_controls(
-        ctx,
-        pipeline=source,
-        label_field=preview.label_field,
-        seed=preview.seed,
-    )
+    shown = {"label_field": preview.label_field, "seed": preview.seed}
+    set_controls(ctx, {"pipeline": source, **shown})

@@ -14,6 +14,7 @@ from fiftyone_coco_audit.augmentation.presets import PRESETS
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.operators.forms import detections_fields
 from fiftyone_coco_audit.panels.base import keep, kept
+from fiftyone_coco_audit.panels.controls import renew, set_controls
 
 #: In place of the name of a preset
 TEXT, BUILT = "text", "built"
@@ -23,8 +24,6 @@ MOST_DRAWS = 24
 _DEFAULT_FIELD = "ground_truth"
 # Lines of text: what they show is set anew under another name
 _ENTRIES = {"draws": (1, MOST_DRAWS), "draw": (1, None), "seed": (0, None)}
-# Between the name of a line of text and its revision
-_AT = "__"
 
 
 @dataclass(frozen=True)
@@ -77,57 +76,9 @@ def controls_of(ctx: ExecutionContext) -> PreviewControls:
     return PreviewControls.of(kept(ctx, "controls", {}), detections_fields(ctx.dataset))
 
 
-def set_controls(ctx: ExecutionContext, **values: Any) -> None:
-    """Sets controls in place of the user."""
-    keep(ctx, controls={**kept(ctx, "controls", {}), **values})
-    renew(ctx)
-
-
-def set_control(ctx: ExecutionContext, name: str, value: Any) -> bool:
-    """Sets a control as the user did.
-
-    Args:
-        ctx: the context of the event
-        name: the name that the control was drawn under
-        value: its value, None if a line of text was emptied
-
-    Returns:
-        whether that changed anything. A line of text reports its first value too.
-    """
-    control, _, revision = name.partition(_AT)
-    before = asdict(controls_of(ctx))
-    if control not in before or (
-        control in _ENTRIES and revision != str(revision_of(ctx))
-    ):
-        return False
-    keep(ctx, controls={**kept(ctx, "controls", {}), control: value})
-    now = asdict(controls_of(ctx))[control]
-    if control in _ENTRIES and str(now) != str(value):
-        # The line shows what is used, whatever was typed
-        renew(ctx)
-        return True
-    return bool(now != before[control])
-
-
-def renew(ctx: ExecutionContext) -> None:
-    """Draws lines of text anew, which keep what they were first given otherwise."""
-    keep(ctx, revision=revision_of(ctx) + 1)
-
-
-def revision_of(ctx: ExecutionContext) -> int:
-    """How often lines of text have been drawn anew."""
-    return int(kept(ctx, "revision", 0))
-
-
-def name_of(ctx: ExecutionContext, entry: str) -> str:
-    """The name that a line of text is drawn under."""
-    return f"{entry}{_AT}{revision_of(ctx)}"
-
-
-def entry_of(ctx: ExecutionContext, name: str) -> str | None:
-    """The line of text that is drawn under a name, None if it is drawn no more."""
-    entry, _, revision = name.rpartition(_AT)
-    return entry if revision == str(revision_of(ctx)) else None
+def shown_controls(ctx: ExecutionContext) -> dict[str, Any]:
+    """What each control shows."""
+    return asdict(controls_of(ctx))
 
 
 def draft_of(ctx: ExecutionContext) -> PipelineDraft:
@@ -151,7 +102,7 @@ def turn_to_pipeline(ctx: ExecutionContext, chosen: str) -> bool:
     if chosen == before or chosen not in {*PRESETS, TEXT, BUILT}:
         return False
     shown = pipeline_as_text(ctx) or PreviewControls.pipeline
-    set_controls(ctx, pipeline=chosen)
+    set_controls(ctx, {"pipeline": chosen})
     if chosen == TEXT and not kept(ctx, "text", None):
         keep(ctx, text=Pipeline.parse(shown).to_json())
     elif chosen == BUILT and not kept(ctx, "draft", None):

@@ -34,6 +34,7 @@ from fiftyone_coco_audit.panels.base import (
     require_image_dataset,
 )
 from fiftyone_coco_audit.panels.compact import NOT_WIDENED, add_small_button, add_text
+from fiftyone_coco_audit.panels.controls import name_of, revision_of
 from fiftyone_coco_audit.panels.inputs import add_button, add_dropdown, stateless_page
 from fiftyone_coco_audit.panels.preview_controls import (
     BUILT,
@@ -43,7 +44,6 @@ from fiftyone_coco_audit.panels.preview_controls import (
     PreviewControls,
     controls_of,
     draft_of,
-    name_of,
 )
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def _add_controls(
     entry, label = ("draws", "Draws") if controls.show == DRAWS else ("draw", "Draw")
     for name, called in ((entry, label), ("seed", "Seed")):
         row.str(
-            name_of(ctx, name),
+            name_of(name, revision_of(ctx)),
             label=called,
             default=str(getattr(controls, name)),
             view=types.LazyFieldView(width=_NARROW[name]),
@@ -240,7 +240,7 @@ def _add_pipeline(
         if controls.pipeline == TEXT:
             text = kept(ctx, "text", None) or ""
             body.str(
-                name_of(ctx, "text"),
+                name_of("text", revision_of(ctx)),
                 label="JSON or YAML as A.to_dict and A.save write it, or a list of "
                 "transforms",
                 default=text,
@@ -285,11 +285,11 @@ def _add_builder(
     view = types.AutocompleteView(
         label="Add a transform", width=_WIDE, allow_user_input=False
     )
-    added = name_of(ctx, "add")
+    added = name_of("add", revision_of(ctx))
     add_choice(more, added, transform_types(), view, on_change=owner.add_transform)
     presets = [(name, preset.label) for name, preset in PRESETS.items()]
     view = types.DropdownView(label="Begin anew with", width=_WIDE)
-    begun = name_of(ctx, "begin")
+    begun = name_of("begin", revision_of(ctx))
     add_choice(more, begun, presets, view, on_change=owner.begin_with)
     if opened < len(names):
         _add_moves(builder, owner, opened, len(names))
@@ -335,7 +335,7 @@ def _add_parameter(
     parameter: Parameter,
     text: str,
 ) -> None:
-    options, name = options_of(parameter), name_of(ctx, parameter.name)
+    options, name = options_of(parameter), name_of(parameter.name, revision_of(ctx))
     event = owner.set_parameter
     if options:
         add_dropdown(form, name, parameter.name, options, text, event, _PARAMETER)

@@ -3,9 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fiftyone_coco_audit.panels.controls import ENTRIES, ROWS
+from fiftyone_coco_audit.panels.audit_controls import ROWS
 from fiftyone_coco_audit.panels.inputs import STATELESS
 from tests.app.panel_driver import PanelSession
+
+#: The controls that are lines of text
+ENTRIES = ("resize_size", "custom_anchors", "threshold", "exponent")
 
 
 class Session(PanelSession):

@@ -17,8 +17,8 @@ from fiftyone.server.view import get_view
 from fiftyone_coco_audit import audit, import_coco, views
 from fiftyone_coco_audit.escaping import markdown
 from fiftyone_coco_audit.findings import RULES, Evidence, rule_page
+from fiftyone_coco_audit.panels.audit_controls import AuditControls
 from fiftyone_coco_audit.panels.blocks import Tab
-from fiftyone_coco_audit.panels.controls import AuditControls
 from fiftyone_coco_audit.panels.page import TABS as BUILDERS
 from fiftyone_coco_audit.panels.selections import view_of_labels
 from fiftyone_coco_audit.panels.session import LoadedField, LoadedFields

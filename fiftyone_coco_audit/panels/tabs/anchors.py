@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.escaping import markdown_table
 from fiftyone_coco_audit.files import why_no_file
+from fiftyone_coco_audit.panels.audit_controls import AuditControls
 from fiftyone_coco_audit.panels.blocks import Block, Button, Buttons, Plot, Tab, Text
-from fiftyone_coco_audit.panels.controls import AuditControls
 from fiftyone_coco_audit.panels.figures.bars import columns, histogram, stacked_bars
 from fiftyone_coco_audit.panels.figures.bins import Bins, number
 from fiftyone_coco_audit.panels.figures.figure import (

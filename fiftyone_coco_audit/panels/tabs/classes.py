@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.panels.audit_controls import AuditControls
 from fiftyone_coco_audit.panels.blocks import (
     Block,
     Choice,
@@ -14,7 +15,6 @@ from fiftyone_coco_audit.panels.blocks import (
     Row,
     Tab,
 )
-from fiftyone_coco_audit.panels.controls import AuditControls
 from fiftyone_coco_audit.panels.figures.bars import bars
 from fiftyone_coco_audit.panels.figures.bins import number
 from fiftyone_coco_audit.panels.figures.figure import BLUE, GRAY, ORANGE

@@ -6,6 +6,7 @@ from hashlib import blake2b
 
 from fiftyone_coco_audit.escaping import markdown
 from fiftyone_coco_audit.findings import SEVERITIES, Finding
+from fiftyone_coco_audit.panels.audit_controls import AuditControls
 from fiftyone_coco_audit.panels.blocks import (
     Block,
     Button,
@@ -14,7 +15,6 @@ from fiftyone_coco_audit.panels.blocks import (
     Tab,
     Text,
 )
-from fiftyone_coco_audit.panels.controls import AuditControls
 from fiftyone_coco_audit.panels.session import LoadedField
 from fiftyone_coco_audit.panels.tabs.shared import (
     anchors_controls,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fiftyone_coco_audit.escaping import markdown_table
+from fiftyone_coco_audit.panels.audit_controls import AuditControls
 from fiftyone_coco_audit.panels.blocks import Block, Plot, Tab, Text
-from fiftyone_coco_audit.panels.controls import AuditControls
 from fiftyone_coco_audit.panels.figures.bins import Bins, number
 from fiftyone_coco_audit.panels.figures.scatter import scatter
 from fiftyone_coco_audit.panels.selections import Selection

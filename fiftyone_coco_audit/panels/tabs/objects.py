@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.escaping import markdown_table
+from fiftyone_coco_audit.panels.audit_controls import AuditControls
 from fiftyone_coco_audit.panels.blocks import Block, Choice, Pick, Plot, Tab, Text
-from fiftyone_coco_audit.panels.controls import AuditControls
 from fiftyone_coco_audit.panels.figures.bars import bars, columns, histogram
 from fiftyone_coco_audit.panels.figures.bins import Bins, number
 from fiftyone_coco_audit.panels.figures.figure import ORANGE

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.escaping import markdown, markdown_list
+from fiftyone_coco_audit.panels.audit_controls import AuditControls
 from fiftyone_coco_audit.panels.blocks import Block, Choice, Plot, Row, Text
-from fiftyone_coco_audit.panels.controls import AuditControls
 from fiftyone_coco_audit.panels.figures.bars import bars, paired_histogram
 from fiftyone_coco_audit.panels.figures.bins import Bins
 from fiftyone_coco_audit.panels.figures.figure import BLUE, ORANGE

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.panels.audit_controls import CUSTOM, AuditControls
 from fiftyone_coco_audit.panels.blocks import (
     Button,
     Buttons,
@@ -17,7 +18,6 @@ from fiftyone_coco_audit.panels.blocks import (
     Tab,
     Text,
 )
-from fiftyone_coco_audit.panels.controls import CUSTOM, AuditControls
 from fiftyone_coco_audit.panels.figures.bars import histogram
 from fiftyone_coco_audit.panels.figures.bins import Bins
 from fiftyone_coco_audit.panels.figures.figure import Figure

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.panels.audit_controls import AuditControls
 from fiftyone_coco_audit.panels.blocks import Block, Choice, Plot, Row, Text
-from fiftyone_coco_audit.panels.controls import AuditControls
 from fiftyone_coco_audit.panels.figures.heat_maps import heat_map
 from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.panels.tabs.shared import MOST_CLASSES, hidden_classes

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fiftyone_coco_audit.panels.controls import AuditControls
+from fiftyone_coco_audit.panels.audit_controls import AuditControls
 from fiftyone_coco_audit.panels.session import LoadedField, LoadedFields
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import PRESETS

@@ -13,8 +13,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from fiftyone_coco_audit.objects import LabeledImages
+from fiftyone_coco_audit.panels.audit_controls import AuditControls
 from fiftyone_coco_audit.panels.blocks import Buttons, Card, Plot, Row, Tab, Text
-from fiftyone_coco_audit.panels.controls import AuditControls
 from fiftyone_coco_audit.panels.figures.figure import ORANGE
 from fiftyone_coco_audit.panels.session import LoadedField
 from fiftyone_coco_audit.panels.tabs import anchors, classes, findings, images, objects
