@@ -23,11 +23,12 @@ from fiftyone_coco_audit.loading.diagnosis import check_options
 from fiftyone_coco_audit.loading.loaders import LoaderRun, length_of, run_loader
 from fiftyone_coco_audit.loading.pipelines import AlbumentationsPipeline
 from fiftyone_coco_audit.loading.reports import DryRun
+from fiftyone_coco_audit.loading.rules import OF_PIXELS
 from fiftyone_coco_audit.loading.runner import run_pipeline
 from fiftyone_coco_audit.loading.stages import Decoding
 from fiftyone_coco_audit.parallel import check_workers
 from fiftyone_coco_audit.progress import Progress, progress_bar, staged
-from fiftyone_coco_audit.rules.selection import selected_rules
+from fiftyone_coco_audit.rules.selection import not_run_notes, selected_rules
 from fiftyone_coco_audit.statistics.inputs import (
     LabeledSamples,
     read_labeled_images,
@@ -48,8 +49,8 @@ _ADDED_BOX_PARAMS = (
 )
 _NOT_WRITTEN = "It was interrupted, so no results were written to the samples."
 _NO_PIXELS = (
-    "The dataset was imported without image files, so only targets were compared: "
-    "import it again with images_dir to compare the images too."
+    "The dataset was imported without image files, so only targets were compared. "
+    "Import it again with images_dir to compare the images too."
 )
 _FIELDS = (
     FieldSpec("dry_run_status", "str", "ok, suspicious, failed, or not run"),
@@ -186,6 +187,11 @@ def check_loader(
     check_options(box_format, first_label, channels)
     labeled = read_labeled_images(samples, label_field, progress=False)
     require_some(labeled.images, "load")
+    not_run = {}
+    if without_files(labeled.images.filepaths):
+        not_run = {code: _NO_PIXELS for code in sorted(codes) if code in OF_PIXELS}
+    if len(not_run) == len(codes):
+        raise CocoAuditError(f"No rule can run. {_NO_PIXELS}")
     ids = labeled.columns.coco_id
     with _bar(length_of(loader), staged(progress, "Loading")) as report:
         found = run_loader(
@@ -200,15 +206,15 @@ def check_loader(
             progress=report,
         )
     mistakes = tuple(one for one in found.check.mistakes if one.rule.code in codes)
-    notes = [_NO_PIXELS] if without_files(labeled.images.filepaths) else []
     return replace(
         found,
         check=replace(found.check, mistakes=mistakes),
-        notes=(*found.notes, *notes),
+        notes=(*found.notes, *not_run_notes(not_run)),
         findings=severest_first(
             make_finding(mistake.rule, mistake, labeled) for mistake in mistakes
         ),
         samples=samples,
+        not_run=not_run,
     )
 
 

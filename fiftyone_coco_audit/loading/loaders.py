@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import count
 from time import perf_counter, thread_time
@@ -56,6 +56,7 @@ class LoaderRun(WithFindings, TextSummary):
         notes: sentences on what was not loaded, and why
         findings: the mistakes of the loader with the ids of samples and labels
         samples: the dataset or view that the loader is about
+        not_run: why selected rules were not run, by code
     """
 
     batch_seconds: NDArray[np.float64]
@@ -69,6 +70,7 @@ class LoaderRun(WithFindings, TextSummary):
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     samples: Any = None
+    not_run: Mapping[str, str] = field(default_factory=dict)
 
     def _about(self) -> str:
         samples = counted(int(self.batch_samples.sum()), "sample")
@@ -129,6 +131,7 @@ class LoaderRun(WithFindings, TextSummary):
             else {},
             "failures": [vars(failure) for failure in self.failures],
             "check": self.check.to_dict(),
+            "not_run": dict(self.not_run),
             "findings": [asdict(finding) for finding in self.findings],
             "complete": self.complete,
             "notes": list(self.notes),

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from fiftyone_coco_audit.findings import Example, rule
+from fiftyone_coco_audit.findings import RULES, Example, rule
 
 loader_rule = partial(rule, needs="loader")
 
@@ -34,7 +34,8 @@ SWAPPED_XY = loader_rule(
     "CA621",
     "swapped-x-y",
     "error",
-    explanation="The boxes have y before x, so objects are off the diagonal mirror.",
+    explanation="The boxes have y before x, so they are mirrored at the diagonal of "
+    "their image.",
     advice="Swap the coordinates: array sizes are (height, width), points are (x, y).",
     ignore="Only if your model expects y before x, as some TensorFlow models do.",
     example=Example(
@@ -429,3 +430,6 @@ MISSING_SAMPLES = loader_rule(
     example=Example("The last 6 of 20 images never come.", order=range(14)),
     counterexample=Example("All 20 images come.", order=range(20)),
 )
+
+#: Codes of the rules that compare images with their files
+OF_PIXELS = frozenset(code for code in RULES if code.startswith("CA64"))

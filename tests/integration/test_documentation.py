@@ -34,7 +34,6 @@ PAGES = [
     ),
     DOCS / "rules" / "README.md",
 ]
-# The pages of rules take for granted what their index imports
 FIRST = "from fiftyone_coco_audit import audit"
 
 

@@ -122,6 +122,9 @@ def test_without_images_a_loader_is_compared_by_its_targets_alone():
 
     run = check_loader(dataset, batches, progress=False)
     assert "imported without image files, so only targets were compared" in str(run)
+    assert {code[:4] for code in run.not_run} == {"CA64"}
+    with pytest.raises(CocoAuditError, match="No rule can run. The dataset was"):
+        check_loader(dataset, batches, select="swapped-channels", progress=False)
 
 
 def test_without_images_a_size_must_be_recorded():
