@@ -34,15 +34,13 @@ class Thresholds:
     that usual training augmentation is little.
 
     Attributes:
-        pixels: objects that would have fewer pixels in the output, were they whole,
-            can be shrunk, but are not judged else, as a pixel more or less decides; nor
-            are fewer pixels called unlabeled
-        visible: the share of an object that must be seen to miss its box
+        pixels: the least number of pixels that a whole object has in the output to be
+            checked, except for shrinking
+        visible: the share of an object that must be visible for its box to be missed
         unlabeled: the share of an object that is seen outside its boxes
-        looseness: how many times larger a box is than it could be; at 1.5 its IoU with
-            the tight box is two thirds
+        looseness: how many times larger a box is than the tight one
         slack: how many pixels too wide a loose box must be, as a square of its area
-        held: a box is empty that holds less than this share of its object
+        held: a box that holds less than this share of its object is empty
         truncated: the share of an object that was cut off
         occluded: the share of what is in the image that a dropout has overwritten
         size: the square root of a box's area, in pixels, under which it is too small to

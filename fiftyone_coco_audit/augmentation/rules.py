@@ -37,8 +37,7 @@ pipeline_rule(
     ignore="If these objects are meant to be background from there on.",
     reasons={
         "visible": (
-            "A judgment: of less than a tenth of an object, nobody could tell what it "
-            "is."
+            "A judgment: less than a tenth of an object does not show what it is."
         ),
         "pixels": (
             "The corner of a box of 4 x 4; one pixel more or less decides below that."
@@ -66,7 +65,9 @@ pipeline_rule(
     advice="Pad with a constant (border_mode=0) instead of reflecting or wrapping.",
     ignore="If the copies are too distorted to be recognized.",
     reasons={
-        "unlabeled": "As of the visible share: a tenth of an object can be recognized.",
+        "unlabeled": (
+            "A judgment, as for the visible share: less than a tenth tells nothing."
+        ),
         "pixels": (
             "The corner of a box of 4 x 4; one pixel more or less decides below that."
         ),
@@ -170,8 +171,8 @@ pipeline_rule(
     ignore="If your detector has to find objects that are mostly cut off.",
     reasons={
         "truncated": (
-            "COCO's objects at the border are mostly cut off by less; half is the "
-            "usual limit of Pascal VOC's `truncated`."
+            "A judgment: with more than half cut off, what identifies an object may be "
+            "gone."
         ),
     },
     example=Example(
@@ -195,8 +196,7 @@ pipeline_rule(
     ignore="If enough objects are left, as in most crops.",
     reasons={
         "visible": (
-            "A judgment: of less than a tenth of an object, nobody could tell what it "
-            "is."
+            "A judgment: less than a tenth of an object does not show what it is."
         ),
     },
     example=Example(
@@ -242,9 +242,7 @@ pipeline_rule(
     advice="Use holes that are smaller than the smallest objects, or fewer of them.",
     ignore="If your detector has to find objects behind others.",
     reasons={
-        "occluded": (
-            "Of an object that is covered by half, the visible rest still decides."
-        ),
+        "occluded": ("A judgment: half of an object mostly still shows what it is."),
     },
     example=Example(
         "CoarseDropout with a hole of 54 px covers most of an object of 64 px.",

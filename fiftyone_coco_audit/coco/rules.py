@@ -171,7 +171,7 @@ DUPLICATE_ANNOTATION_ID = file_rule(
     "error",
     explanation="An annotation repeats an earlier one: same id, image, category, box "
     "and mask.",
-    advice="Remove the copy, which was set aside; the first one was kept.",
+    advice="Remove the copy; the import kept only the first one.",
     ignore="If you know that the file repeats annotations; the copies are left out "
     "anyway.",
     example=Example(annotations=[{"id": 7}, {"id": 7}]),
@@ -267,9 +267,9 @@ MOSTLY_CROWDS = file_rule(
     "mostly-crowds",
     "warning",
     explanation="Most annotations are marked as crowds, which an evaluation ignores "
-    "together with the predictions on them, so little or nothing is left to find.",
-    advice="Set `iscrowd` to 0 where an annotation is a single object; CVAT writes 1 "
-    "for every mask, so export polygons from it or correct the file.",
+    "together with the predictions on them, so there is little or nothing to find.",
+    advice="Set `iscrowd` to 0 for single objects; CVAT writes 1 for every mask, so "
+    "export polygons from it or correct the file.",
     ignore="If they really are crowds.",
     example=Example(annotations=[{"iscrowd": 1}]),
     counterexample=Example(annotations=[{"iscrowd": 0}]),
@@ -404,7 +404,8 @@ FILE_FOUND_BY_NAME = file_rule(
     "note",
     explanation="Image files are not where their records say, because the paths are of "
     "another machine; each was found by its base name, which only one file has.",
-    advice="Check one of them; write `file_name` relative to the image folder.",
+    advice="Check one of the images, and write `file_name` relative to the image "
+    "folder.",
     ignore="If the files are the right ones.",
     example=Example(images=[{"file_name": "C:\\data\\a.jpg"}]),
     counterexample=Example(images=[{"file_name": "a.jpg"}]),
@@ -468,9 +469,8 @@ UNUSUAL_CROWD = file_rule(
     "CA145",
     "unusual-iscrowd",
     "note",
-    explanation="An `iscrowd` is not 0 or 1; like pycocotools, the import takes any "
-    'value for a crowd but 0, false and nothing, except that the texts "0" and "false" '
-    "are no crowd here.",
+    explanation="An `iscrowd` is neither 0 nor 1, so it was read as a crowd unless it "
+    'is empty, false, "0" or "false".',
     advice="Write 1 for a crowd region and 0 for a single object.",
     ignore="If these objects are not crowds.",
     example=Example(annotations=[{"iscrowd": 2}, {"iscrowd": 0}]),

@@ -284,8 +284,8 @@ SWAPPED_CHANNELS = loader_rule(
     "CA645",
     "swapped-channels",
     "warning",
-    explanation="Red and blue are swapped, which costs a pretrained network a few "
-    "points of AP.",
+    explanation="Red and blue are swapped, unlike in the images that a network was "
+    "pretrained on.",
     advice="Convert what OpenCV reads by cv2.cvtColor(image, cv2.COLOR_BGR2RGB).",
     ignore="If your network takes the other order: pass `channels`.",
     example=Example(

@@ -43,7 +43,7 @@ class _Softened(TypedDict, total=False):
     ignore="If your detector has no anchors.",
     reasons={
         "max_share": (
-            "At the usual 800 x 1333, RetinaNet's anchors miss 6% to 7% of COCO's "
+            "At the usual 800 x 1333, RetinaNet's anchors miss 6% to 8% of COCO's "
             "objects (179 photos)."
         ),
         "min_objects": (
@@ -99,7 +99,7 @@ def anchors_unreachable(
     reasons={
         "max_share": "Twice what is tolerated of all objects.",
         "min_objects": (
-            "With 20 objects a share of a fifth is known to within 17 points."
+            "With 20 objects a share of a fifth is known to within 18 points."
         ),
         "min_times": (
             "A class that is missed no more than the others is no finding about "
@@ -137,8 +137,8 @@ def class_unreachable(
         statistics: of the images
         max_share: the share of the objects of a class that may match no anchor
         min_objects: the least number of objects of a class to judge it by
-        min_times: how many times the share of all objects it may be, for where all
-            classes are alike, it is not about classes
+        min_times: how many times the share of all objects it must be, so that the
+            finding is about the class
     """
     matches = statistics.anchor_matches
     if not len(matches):
@@ -338,8 +338,7 @@ def unused_level(
         max_share: the share of the objects below which a level is unused
         min_cost: the least share of all anchors that a level has to be worth leaving
             out
-        min_objects: the least number of objects to judge a set by, for of fewer a
-            share of 1% cannot be told from chance
+        min_objects: the least number of objects to judge a set by
     """
     matches = statistics.anchor_matches
     anchors = matches.anchors

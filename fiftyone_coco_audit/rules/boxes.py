@@ -148,7 +148,7 @@ def duplicate_annotation(
             "The median of every class of COCO is 1.0, and 99% of its boxes are below "
             "1.1 (179 photos)."
         ),
-        "min_objects": "A median of 10 is moved by no more than 4 outliers.",
+        "min_objects": "A median of 10 objects withstands 4 outliers.",
         "min_iou": "Half is COCO's loosest threshold for being the same object.",
     },
     example=Example(
@@ -176,8 +176,8 @@ def loose_box(
         max_looseness: how many times the area of the box around its mask the median
             box of a class may have
         min_objects: the least number of objects with masks of a class to judge it by
-        min_iou: the least IoU of a box and the box around its mask; less is no loose
-            box but one of another place, see box-mask-mismatch
+        min_iou: the least IoU of a box and the box around its mask; see
+            box-mask-mismatch for boxes with less
     """
     shapes = statistics.shapes
     category = statistics.labeled.objects.category

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     explanation="A detector that sees one class many times as often as another learns "
     "it at the expense of the other.",
     advice="Label more of the rare classes, repeat their images (simulate_resampling "
-    "shows what that does), or weight the loss by class.",
+    "shows the effect), or weight the loss by class.",
     ignore="If rare classes do not matter to you, or if the loss already weights "
     "classes.",
     reasons={
@@ -227,7 +227,7 @@ def class_without_objects(statistics: Statistics) -> Iterator[Evidence]:
     "one side of the split.",
     ignore="If the model will only see these scenes.",
     reasons={
-        "min_objects": "Fewer than 50 objects promise little by themselves.",
+        "min_objects": "A judgment: a smaller count promises little anyway.",
         "max_images": "LVIS calls classes rare up to 10 images.",
         "max_share": "In a small set nine images may be many; a tenth is not.",
     },
@@ -312,8 +312,8 @@ def dominant_class(
     Args:
         statistics: of the images
         min_share: the share of all objects that a dominant class exceeds
-        min_times: how many times as many objects it has as the others on average, at
-            least, for of two classes one always has half of the objects
+        min_times: how many times as many objects it must have as the others on
+            average
     """
     classes = statistics.classes
     present = np.count_nonzero(classes.objects)
@@ -345,8 +345,7 @@ def dominant_class(
     ignore="If the two classes always occur together in use, too.",
     reasons={
         "min_images": (
-            "With a class that half of the images show, fewer than 5 images are often "
-            "together by chance (6%)."
+            "Four images show a class that half of all images show in 6% of the cases."
         ),
         "max_chance": (
             "A judgment: it is corrected for the number of rare classes, so a set of "
@@ -382,7 +381,7 @@ def rare_class_with_commonest(
         statistics: of the images
         min_images: the least number of images with a rare class to judge it by
         max_chance: the greatest chance, corrected for the number of rare classes,
-            that all images of a class show the commonest by coincidence
+            that all images of a class show the most common one by coincidence
     """
     classes = statistics.classes
     if not len(classes.tail):

@@ -64,8 +64,7 @@ def missing_in_source(
     Args:
         statistics: of the images
         alpha: the greatest probability that any source lacks any class by chance
-        min_coverage: the least share of all other images that are of sources which do
-            have the class
+        min_coverage: the least share of all other images whose sources have the class
     """
     labeled, presence = statistics.labeled, statistics.classes.presence
     reported: set[bytes] = set()
@@ -115,7 +114,7 @@ def missing_in_source(
         "min_correlation": "Cohen calls 0.5 a large correlation.",
         "max_p_value": "The usual level for a finding that nobody asked for.",
         "min_classes": (
-            "With fewer than 10 classes a rank correlation of 0.6 is not significant."
+            "With fewer classes only correlations above 0.8 reach that p-value."
         ),
     },
     example=Example(
@@ -241,7 +240,7 @@ def resampling_side_effect(
 
     Args:
         statistics: of the images
-        min_gain: by what the images of such a class are multiplied, at least
+        min_gain: how many times the images of such a class are repeated, at least
         threshold: the share of images below which a class is repeated; None for the
             one that simulate_resampling proposes for the set
     """

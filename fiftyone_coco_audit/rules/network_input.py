@@ -133,7 +133,9 @@ def object_lost_at_input(
             "Two cells of stride 8; a shift by 3 pixels brings a box of 16 below an "
             "IoU of 0.7."
         ),
-        "max_share": "In COCO 11% of the objects are smaller at 640 (179 photos).",
+        "max_share": (
+            "In COCO 11% to 12% of the objects are smaller at 640 (179 photos)."
+        ),
         "min_objects": (
             "With 20 objects a share of a quarter is known to within 19 points."
         ),
@@ -165,8 +167,8 @@ def class_small_at_input(
             in pixels of the network's input
         max_share: the share of the objects of a class that may be small
         min_objects: the least number of objects of a class to judge it by
-        wanted_share: the share of each such class that the larger input which is
-            named brings to ``min_px``
+        wanted_share: the share of each such class that the proposed input brings to
+            ``min_px``
     """
     inputs = statistics.network_input
     worst = WorstClasses.of(
@@ -277,11 +279,10 @@ def most_objects_small(
     advice="Cut the images into such tiles, in training and in inference (SAHI).",
     ignore="If you cannot cut images in use.",
     reasons={
-        "min_px": "As of class-small-at-input.",
+        "min_px": "The same as for class-small-at-input.",
         "max_small": "One in twenty is what a larger input would also leave.",
         "largest_input": (
-            "Few detectors are trained on larger inputs, which take 6 times the memory "
-            "of 640."
+            "A judgment: larger inputs have more than 6 times the pixels of 640."
         ),
         "max_cut": (
             "A judgment: an object that is cut is lost to one tile, so fewer must be "

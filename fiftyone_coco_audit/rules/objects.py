@@ -325,8 +325,8 @@ def position_bias(
     "CA312",
     "wrong-box-format",
     "error",
-    explanation="Many boxes leave their images or have no size, and all fit if they "
-    "are read in another format, unit or scale: none of them is where its object is.",
+    explanation="Many boxes leave their images or have no size, but all fit in another "
+    "format, unit or scale, so none of them is where its object is.",
     advice="Convert all boxes to [x, y, width, height] in pixels and import the file "
     "again; do not clip, remove or redraw any.",
     ignore="If you have checked that the boxes are in COCO's format.",

@@ -55,7 +55,7 @@ def image_without_objects(
 
     Args:
         statistics: of the images
-        many: the share of the images from which on it is a warning
+        many: the share of the images from which the finding is a warning
     """
     labeled = statistics.labeled
     if not len(labeled.objects):
