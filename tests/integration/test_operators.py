@@ -228,7 +228,7 @@ class TestDelegated:
         for names in ((dataset.name, "other"), (dataset, "other"), (dataset, None)):
             with pytest.raises(CocoAuditError, match="Expected a FiftyOne dataset"):
                 compare(*names, delegate=True)
-        with pytest.raises(CocoAuditError, match="There is no dataset to work on"):
+        with pytest.raises(CocoAuditError, match="No dataset is open"):
             foo.execute_operator(compare.uri, {}, params={"first": "a", "second": "b"})
 
     def test_compare_with_a_set_that_is_gone(self, dataset, coco):
