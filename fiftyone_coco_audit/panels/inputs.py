@@ -50,6 +50,14 @@ _SEARCHED = {
     "& .MuiOutlinedInput-root .MuiAutocomplete-endAdornment": {"right": "1px"},
     "& input": {"fontSize": _LETTERS},
 }
+# As wide as its control, the list would cut names where they begin to differ
+_FOUND = {
+    "popper": {
+        "placement": "bottom-start",
+        "style": {"width": "max-content", "minWidth": "140px", "maxWidth": "420px"},
+        "sx": {"& .MuiAutocomplete-option": {"overflowWrap": "anywhere"}},
+    }
+}
 
 
 def stateless_page(panel: types.Object, **view: Any) -> types.Object:
@@ -100,7 +108,11 @@ def add_dropdown(
             allow_user_input=False,
             allow_clearing=False,
             componentsProps={
-                "autocomplete": {"value": chosen, "sx": _SEARCHED},
+                "autocomplete": {
+                    "value": chosen,
+                    "sx": _SEARCHED,
+                    "slotProps": _FOUND,
+                },
                 **place,
             },
         )

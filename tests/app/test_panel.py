@@ -252,6 +252,26 @@ def test_controls_redraw_and_stay(panel: AuditPanel):
     expect(page.get_by_role("textbox").last).to_have_value("1280")
 
 
+def test_names_in_a_searched_list_are_not_cut(
+    demo_dataset: fo.Dataset, open_app: OpenApp
+):
+    labels = demo_dataset.values(f"{GROUND_TRUTH}.label")
+    names = iter(range(10_000))
+    renamed = [
+        [f"a class of a long name, {next(names) % 40}" for _ in one] for one in labels
+    ]
+    demo_dataset.set_values(f"{GROUND_TRUTH}.label", renamed)
+    page = open_app(demo_dataset)
+    page.set_viewport_size({"width": 1440, "height": 900})
+    panel = AuditPanel(page, demo_dataset)
+    panel.open_from_palette()
+    panel.tab("Objects")
+    page.locator("input[role=combobox]").fill("name, 39")
+    option = page.get_by_role("option")
+    expect(option).to_have_text("a class of a long name, 39")
+    assert option.evaluate("shown => shown.scrollWidth <= shown.clientWidth")
+
+
 def test_enter_does_what_the_space_bar_does(panel: AuditPanel):
     panel.open_from_palette()
     for tab, key in (("Images", "Enter"), ("Objects", "Space"), ("Findings", "Enter")):
