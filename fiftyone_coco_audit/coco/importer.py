@@ -15,7 +15,7 @@ from fiftyone_coco_audit.coco.ids import Id, distinct_ids, read_ids
 from fiftyone_coco_audit.coco.images import Images, read_images
 from fiftyone_coco_audit.coco.matching import PredictionTarget
 from fiftyone_coco_audit.coco.names import name_of_file
-from fiftyone_coco_audit.coco.objects import CocoObjects, References, read_annotated
+from fiftyone_coco_audit.coco.objects import CocoObjects, ObjectReader, References
 from fiftyone_coco_audit.coco.paths import ImageFolder, NoImageFolder
 from fiftyone_coco_audit.coco.predictions import read_matched
 from fiftyone_coco_audit.coco.read import Source, read_annotations
@@ -209,9 +209,8 @@ def _read_truth(
         {id_: row for row, id_ in enumerate(categories.ids)},
         images.sizes,
     )
-    objects = read_annotated(
-        coco.annotations, references, log, reserved=names_for_others()
-    )
+    reader = ObjectReader(references, log, names_for_others())
+    objects = reader.annotations(coco.annotations)
     return _Truth(coco.name, images, categories, objects, log.problems)
 
 

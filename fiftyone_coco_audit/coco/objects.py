@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -110,113 +110,113 @@ class References:
     images_of: ImagesOf | None = None
 
 
-def read_annotated(
-    records: list[Any],
-    references: References,
-    log: ProblemLog,
-    *,
-    reserved: Collection[str],
-) -> CocoObjects:
-    """Reads annotations, which have ids, areas and crowds.
+@dataclass(frozen=True)
+class ObjectReader:
+    """Reads records of objects into columns.
 
     Args:
-        records: the raw records
         references: the images and categories
         log: takes the problems
         reserved: names that an attribute cannot have; it gets the prefix ``coco_``
-
-    Returns:
-        an :class:`CocoObjects`
     """
-    kind: _Kind = "annotation"
-    fault = Faults(records)
-    raw = dicts(records)
-    names = _read_names(raw, references, kind, fault, log)
-    shapes = read_shapes(raw, references.sizes[names.image], fault)
-    fault.mark(
-        rules.DUPLICATE_ANNOTATION_ID,
-        _copies(names, shapes, fault.none),
-        lambda row: "an earlier annotation is the same in all but further keys",
-    )
-    fault.report(log, kind, names.ids)
-    names = _numbered_anew(names, fault.none, log)
 
-    order = _by_image(names.image, fault.none)
-    raw, names, shapes = taken(raw, order), names.take(order), shapes.take(order)
-    for record, row, id_ in zip(raw, order.tolist(), names.ids, strict=True):
-        if id_ is None:
-            reason = f"its `id` is {show(record, 'id')}"
-            log.add(rules.ANNOTATION_WITHOUT_ID, kind, row, None, reason)
-    _note_huge(shapes, kind, log)
-    note_numbers_as_text(raw, ("bbox", "area"), kind, log)
-    boxless = int((~shapes.has_box).sum())
-    log.note(rules.BOX_FROM_MASK, kind, boxless, "their `bbox` is missing or empty")
-    iscrowd = read_crowds(raw, log)
-    crowds = int(iscrowd.sum())
-    if 2 * crowds > len(raw):
-        some = "all" if crowds == len(raw) else f"{crowds:,} of"
-        reason = f"`iscrowd` is 1 in {some} {counted(len(raw), kind)}"
-        log.note(rules.MOSTLY_CROWDS, kind, crowds, reason)
-    consumed = _OWN_KEYS | {"area", "iscrowd"}
-    return CocoObjects(
-        image=names.image,
-        category=names.category,
-        box=shapes.box,
-        ids=names.ids,
-        area=read_areas(raw, shapes, references.sizes[names.image], log),
-        iscrowd=iscrowd,
-        score=None,
-        rle=shapes.rle,
-        attributes=read_attributes(raw, consumed, reserved, kind, log),
-    )
+    references: References
+    log: ProblemLog
+    reserved: Collection[str]
 
+    def annotations(self, records: list[Any]) -> CocoObjects:
+        """Reads annotations, which have ids, areas and crowds.
 
-def read_predicted(
-    records: list[Any],
-    references: References,
-    log: ProblemLog,
-    *,
-    reserved: Collection[str],
-) -> CocoObjects:
-    """Reads predictions, which have scores and may have a mask for a box.
+        Args:
+            records: the raw records
+        """
+        kind: _Kind = "annotation"
+        raw, names, shapes, fault = self._read(records, kind)
+        fault.mark(
+            rules.DUPLICATE_ANNOTATION_ID,
+            _copies(names, shapes, fault.none),
+            lambda row: "an earlier annotation is the same in all but further keys",
+        )
+        fault.report(self.log, kind, names.ids)
+        names = _numbered_anew(names, fault.none, self.log)
 
-    Args:
-        records: the raw records
-        references: the images and categories
-        log: takes the problems
-        reserved: names that an attribute cannot have; it gets the prefix ``coco_``
+        order = _by_image(names.image, fault.none)
+        raw, names, shapes = taken(raw, order), names.take(order), shapes.take(order)
+        for record, row, id_ in zip(raw, order.tolist(), names.ids, strict=True):
+            if id_ is None:
+                reason = f"its `id` is {show(record, 'id')}"
+                self.log.add(rules.ANNOTATION_WITHOUT_ID, kind, row, None, reason)
+        boxless = int((~shapes.has_box).sum())
+        reason = "their `bbox` is missing or empty"
+        self.log.note(rules.BOX_FROM_MASK, kind, boxless, reason)
+        iscrowd = read_crowds(raw, self.log)
+        crowds = int(iscrowd.sum())
+        if 2 * crowds > len(raw):
+            some = "all" if crowds == len(raw) else f"{crowds:,} of"
+            reason = f"`iscrowd` is 1 in {some} {counted(len(raw), kind)}"
+            self.log.note(rules.MOSTLY_CROWDS, kind, crowds, reason)
+        sizes = self.references.sizes[names.image]
+        return replace(
+            self._objects(raw, names, shapes, ("area", "iscrowd"), kind),
+            area=read_areas(raw, shapes, sizes, self.log),
+            iscrowd=iscrowd,
+        )
 
-    Returns:
-        an :class:`CocoObjects`
-    """
-    kind: _Kind = "prediction"
-    fault = Faults(records)
-    raw = dicts(records)
-    names = _read_names(raw, references, kind, fault, log)
-    shapes = read_shapes(raw, references.sizes[names.image], fault)
-    score = read_numbers(column(raw, "score"))
-    fault.mark(
-        rules.UNUSABLE_SCORE,
-        ~np.isfinite(score),
-        lambda row: f"its `score` is {show_number(records[row], 'score')}",
-    )
-    fault.report(log, kind, names.ids)
+    def predictions(self, records: list[Any]) -> CocoObjects:
+        """Reads predictions, which have scores and may have a mask for a box.
 
-    order = _by_image(names.image, fault.none)
-    raw, names, shapes = taken(raw, order), names.take(order), shapes.take(order)
-    _note_huge(shapes, kind, log)
-    note_numbers_as_text(raw, ("bbox", "score"), kind, log)
-    return CocoObjects(
-        image=names.image,
-        category=names.category,
-        box=shapes.box,
-        ids=names.ids,
-        area=None,
-        iscrowd=None,
-        score=score[order],
-        rle=shapes.rle,
-        attributes=read_attributes(raw, _OWN_KEYS | {"score"}, reserved, kind, log),
-    )
+        Args:
+            records: the raw records
+        """
+        kind: _Kind = "prediction"
+        raw, names, shapes, fault = self._read(records, kind)
+        score = read_numbers(column(raw, "score"))
+        fault.mark(
+            rules.UNUSABLE_SCORE,
+            ~np.isfinite(score),
+            lambda row: f"its `score` is {show_number(records[row], 'score')}",
+        )
+        fault.report(self.log, kind, names.ids)
+
+        order = _by_image(names.image, fault.none)
+        raw, names, shapes = taken(raw, order), names.take(order), shapes.take(order)
+        objects = self._objects(raw, names, shapes, ("score",), kind)
+        return replace(objects, score=score[order])
+
+    def _read(
+        self, records: list[Any], kind: _Kind
+    ) -> tuple[list[dict[str, Any]], _Names, Shapes, Faults]:
+        """What all records have, and the faults of these."""
+        fault = Faults(records)
+        raw = dicts(records)
+        names = _read_names(raw, self.references, kind, fault, self.log)
+        shapes = read_shapes(raw, self.references.sizes[names.image], fault)
+        return raw, names, shapes, fault
+
+    def _objects(
+        self,
+        raw: list[dict[str, Any]],
+        names: _Names,
+        shapes: Shapes,
+        keys: Sequence[str],
+        kind: _Kind,
+    ) -> CocoObjects:
+        """The usable records, of which some keys are read into other columns."""
+        _note_huge(shapes, kind, self.log)
+        numbers = [key for key in ("bbox", *keys) if key != "iscrowd"]
+        note_numbers_as_text(raw, numbers, kind, self.log)
+        consumed = _OWN_KEYS | set(keys)
+        return CocoObjects(
+            image=names.image,
+            category=names.category,
+            box=shapes.box,
+            ids=names.ids,
+            area=None,
+            iscrowd=None,
+            score=None,
+            rle=shapes.rle,
+            attributes=read_attributes(raw, consumed, self.reserved, kind, self.log),
+        )
 
 
 class _Names(NamedTuple):

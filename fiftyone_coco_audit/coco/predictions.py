@@ -19,7 +19,7 @@ from fiftyone_coco_audit.coco.matching import (
     positions_hint,
     which,
 )
-from fiftyone_coco_audit.coco.objects import CocoObjects, References, read_predicted
+from fiftyone_coco_audit.coco.objects import CocoObjects, ObjectReader, References
 from fiftyone_coco_audit.coco.read import (
     CocoFile,
     ResultsFile,
@@ -64,7 +64,7 @@ def read_matched(
         match.unknown_category,
         match.images_of,
     )
-    objects = read_predicted(records, references, log, reserved=names_for_others())
+    objects = ObjectReader(references, log, names_for_others()).predictions(records)
     if records and not len(objects):
         first = next(
             p for p in log.problems if p.kind == "prediction" and p.severity == "error"

@@ -123,3 +123,19 @@ def theme(request: pytest.FixtureRequest, browser_page: Page) -> str:
 def operators(browser_page: Page) -> Operators:
     """The operators of the App that the page shows."""
     return Operators(browser_page)
+
+
+@pytest.fixture(params=["balloon", "coco_mini"])
+def masks(
+    mongodb: str, shared_data: Path, request: pytest.FixtureRequest
+) -> Iterator[fo.Dataset]:
+    """A real dataset with masks."""
+    folder = shared_data / request.param
+    dataset = import_coco(
+        folder / "annotations.json",
+        folder / "images",
+        # The App's server remembers the view of a dataset by its name
+        name=f"masks-{next(_NUMBERS)}",
+    )
+    yield dataset
+    dataset.delete()

@@ -1,7 +1,6 @@
 """Operators that are run from an open sample: labels stay, and the result is shown."""
 
-from collections.abc import Callable, Iterator, Mapping
-from itertools import count
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from fiftyone import ViewField as F
 from playwright.sync_api import Locator, Page, expect
 
-from fiftyone_coco_audit import evaluate, import_coco
+from fiftyone_coco_audit import add_coco_predictions, evaluate
 from tests.app.driver import Operators
 from tests.app.panel_driver import different
 
@@ -28,24 +27,13 @@ FIELDS = "ground_truth", "predictions"
 # In milliseconds, what the App takes to draw masks
 _DRAWN, _REPEATS = 700, 30
 
-_NUMBERS = count(1)
 
-
-@pytest.fixture(params=["balloon", "coco_mini"])
-def masks(
-    mongodb: str, shared_data: Path, request: pytest.FixtureRequest
-) -> Iterator[fo.Dataset]:
+@pytest.fixture
+def masks(masks: fo.Dataset) -> fo.Dataset:
     """A real dataset with masks and predictions."""
-    folder = shared_data / request.param
-    dataset = import_coco(
-        folder / "annotations.json",
-        folder / "images",
-        predictions=folder / "predictions.json",
-        # The App's server remembers the view of a dataset by its name
-        name=f"modal-{next(_NUMBERS)}",
-    )
-    yield dataset
-    dataset.delete()
+    folder = Path(masks.first().filepath).parents[1]
+    add_coco_predictions(masks, folder / "predictions.json")
+    return masks
 
 
 def picture(of: Locator) -> np.ndarray:

@@ -1,15 +1,14 @@
 """On real masks: no label is lost, and nothing opens but what was clicked."""
 
-from collections.abc import Callable, Iterator
-from itertools import count, cycle
-from pathlib import Path
+from collections.abc import Callable
+from itertools import cycle
 
 import fiftyone as fo
 import pytest
 from fiftyone import ViewField as F
 from playwright.sync_api import ConsoleMessage, Page, Request, expect
 
-from fiftyone_coco_audit import audit, import_coco
+from fiftyone_coco_audit import audit
 from tests.app.panel_driver import AuditPanel, has_crowd
 
 pytestmark = [pytest.mark.browser, pytest.mark.real_data]
@@ -20,24 +19,6 @@ Screenshot = Callable[[str], None]
 # In milliseconds: as fast as one can, as a person does, and the pace that was worst
 PACES = (0, 150, 400, 900, 1800)
 CHANGES = 20
-
-_NUMBERS = count(1)
-
-
-@pytest.fixture(params=["balloon", "coco_mini"])
-def masks(
-    mongodb: str, shared_data: Path, request: pytest.FixtureRequest
-) -> Iterator[fo.Dataset]:
-    """A real dataset with masks."""
-    folder = shared_data / request.param
-    dataset = import_coco(
-        folder / "annotations.json",
-        folder / "images",
-        # The App's server remembers the view of a dataset by its name
-        name=f"masks-{next(_NUMBERS)}",
-    )
-    yield dataset
-    dataset.delete()
 
 
 class Watched:

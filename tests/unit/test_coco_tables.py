@@ -15,7 +15,7 @@ from fiftyone_coco_audit.coco import rules
 from fiftyone_coco_audit.coco.categories import read_categories
 from fiftyone_coco_audit.coco.ids import as_stored, numbered_anew, read_ids
 from fiftyone_coco_audit.coco.images import read_images
-from fiftyone_coco_audit.coco.objects import References, read_annotated, read_predicted
+from fiftyone_coco_audit.coco.objects import ObjectReader, References
 from fiftyone_coco_audit.coco.paths import ImageFolder
 from fiftyone_coco_audit.coco.report import ProblemLog
 
@@ -67,9 +67,9 @@ def prediction(**changes):
 
 
 def read(records, log, *, kind="annotation"):
-    read_records = read_annotated if kind == "annotation" else read_predicted
     references = References({1: 0, 2: 1}, {0: 0, 1: 1}, np.array([[64, 48], [20, 10]]))
-    return read_records(records, references, log, reserved=RESERVED)
+    reader = ObjectReader(references, log, RESERVED)
+    return (reader.annotations if kind == "annotation" else reader.predictions)(records)
 
 
 def without(record, key):

@@ -93,9 +93,10 @@ def _resampling(
         exponent_error = f"{controls.exponent!r} is no exponent, such as 0.5"
         exponent = _DEFAULT_EXPONENT
     proposed = default_threshold(statistics.presence, exponent=exponent)
-    text, threshold, error = controls.threshold, proposed, ""
     # What was proposed is shown in fewer digits than it has
-    if text not in ("", _in_percent(proposed)):
+    shown = number(100 * proposed)
+    text, threshold, error = controls.threshold or shown, proposed, ""
+    if text != shown:
         try:
             threshold = float(text.strip(" %")) / 100
         except ValueError:
@@ -106,7 +107,7 @@ def _resampling(
         Entry(
             "threshold",
             "Repeat classes in under ... % of images",
-            text or _in_percent(proposed),
+            text,
             error,
             wide=True,
         ),
@@ -118,10 +119,6 @@ def _resampling(
         ),
     ]
     return ResamplingEffect(statistics, threshold, exponent), entries
-
-
-def _in_percent(share: float) -> str:
-    return number(100 * share)
 
 
 def _images_of(statistics: ClassStatistics, category: int) -> NDArray[np.int64]:

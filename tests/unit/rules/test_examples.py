@@ -18,7 +18,7 @@ from fiftyone_coco_audit.augmentation.targets import make_target, run
 from fiftyone_coco_audit.coco.categories import read_categories
 from fiftyone_coco_audit.coco.images import read_images
 from fiftyone_coco_audit.coco.matching import PredictionTarget
-from fiftyone_coco_audit.coco.objects import References, read_annotated
+from fiftyone_coco_audit.coco.objects import ObjectReader, References
 from fiftyone_coco_audit.coco.paths import ImageFolder, NoImageFolder
 from fiftyone_coco_audit.coco.predictions import read_matched
 from fiftyone_coco_audit.coco.report import ProblemLog
@@ -81,7 +81,8 @@ def codes_of(data: dict[str, Any], folder: Path) -> list[str]:
     elif kind == "categories":
         read_categories(records, log, used={2})
     elif kind == "annotations":
-        read_annotated(records, References(rows, rows, sizes), log, reserved=RESERVED)
+        references = References(rows, rows, sizes)
+        ObjectReader(references, log, RESERVED).annotations(records)
     else:
         names = ["a.jpg", "b.jpg", "day/c.jpg", "night/c.jpg"]
         target = PredictionTarget(
