@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+import fiftyone_coco_audit.rules  # noqa: F401  (fills the registry)
 from fiftyone_coco_audit.coco.documents import MISSING_FILE_TAG
 from fiftyone_coco_audit.coco.report import (
     ImportReport,
@@ -33,7 +34,7 @@ from fiftyone_coco_audit.findings import (
     without_repeats,
 )
 from fiftyone_coco_audit.progress import Progress
-from fiftyone_coco_audit.rules.selection import (
+from fiftyone_coco_audit.rule_selection import (
     named_codes,
     not_run_notes,
     rules_not_run,

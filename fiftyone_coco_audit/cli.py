@@ -306,7 +306,7 @@ def _rules(arguments: argparse.Namespace) -> dict[str, Any]:
     Raises:
         CocoAuditError: if one of them is invalid
     """
-    from fiftyone_coco_audit.rules.selection import selected_rules
+    from fiftyone_coco_audit.rule_selection import selected_rules
     from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
     from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+import fiftyone_coco_audit.augmentation.rules  # noqa: F401  (fills the registry)
 from fiftyone_coco_audit.augmentation.blame import Blame, Cause, apportion
 from fiftyone_coco_audit.augmentation.damage import (
     DEFAULT_THRESHOLDS,
@@ -49,7 +50,7 @@ from fiftyone_coco_audit.findings import (
 )
 from fiftyone_coco_audit.parallel import check_workers
 from fiftyone_coco_audit.progress import Progress, staged
-from fiftyone_coco_audit.rules.selection import selected_rules
+from fiftyone_coco_audit.rule_selection import selected_rules
 from fiftyone_coco_audit.statistics.inputs import (
     LabeledSamples,
     read_labeled_images,

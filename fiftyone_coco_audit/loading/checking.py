@@ -28,7 +28,7 @@ from fiftyone_coco_audit.loading.runner import run_pipeline
 from fiftyone_coco_audit.loading.stages import Decoding
 from fiftyone_coco_audit.parallel import check_workers
 from fiftyone_coco_audit.progress import Progress, progress_bar, staged
-from fiftyone_coco_audit.rules.selection import not_run_notes, selected_rules
+from fiftyone_coco_audit.rule_selection import not_run_notes, selected_rules
 from fiftyone_coco_audit.statistics.inputs import (
     LabeledSamples,
     read_labeled_images,

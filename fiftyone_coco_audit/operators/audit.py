@@ -16,7 +16,7 @@ from fiftyone_coco_audit.operators.forms import HALF, check
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth, add_network
 from fiftyone_coco_audit.operators.open_panels import open_panel
 from fiftyone_coco_audit.operators.reports import describe_findings, findings_as_json
-from fiftyone_coco_audit.rules.selection import named_codes, selected_rules
+from fiftyone_coco_audit.rule_selection import named_codes, selected_rules
 
 
 class RunAudit(SdkOperator):

@@ -31,7 +31,7 @@ from fiftyone_coco_audit.findings import (
 )
 from fiftyone_coco_audit.panels.extents import MOST_PATCHES, Extent, are_hard_to_see
 from fiftyone_coco_audit.panels.selections import Selection
-from fiftyone_coco_audit.rules.selection import (
+from fiftyone_coco_audit.rule_selection import (
     not_run_notes,
     rules_not_run,
     selected_rules,

@@ -22,7 +22,7 @@ from fiftyone_coco_audit import (
     views,
 )
 from fiftyone_coco_audit.auditing import RUN_KEY
-from fiftyone_coco_audit.rules.selection import selected_rules
+from fiftyone_coco_audit.rule_selection import selected_rules
 from fiftyone_coco_audit.runs import save_run
 
 URI = "@coco-audit/coco-audit/"

@@ -21,9 +21,10 @@ masks rle
 reading storage
 runs statistics
 findings
-coco
+coco rule_selection
 augmentation evaluation
-loading rules
+loading
+rules
 auditing
 operators
 panels

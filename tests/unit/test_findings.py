@@ -12,7 +12,7 @@ from fiftyone_coco_audit.auditing import examine
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.findings import RULES, Finding, without_repeats
 from fiftyone_coco_audit.objects import LabeledImages
-from fiftyone_coco_audit.rules.selection import rules_not_run, selected_rules
+from fiftyone_coco_audit.rule_selection import rules_not_run, selected_rules
 from tests.labeled import evidence_of, labeled, statistics_of
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.findings import RULES, Need, Rule
@@ -18,6 +19,11 @@ _RUN_BY: dict[Need, str] = {
     "pipeline": "audit_augmentation(dataset, pipeline) runs rules of pipelines.",
     "loader": "check_loader(dataset, loader) runs rules of loaders.",
 }
+
+
+def fill_registry() -> None:
+    """Has all rules in :data:`.findings.RULES`, of the packages above this one too."""
+    import_module("fiftyone_coco_audit.rules")
 
 
 def selected_rules(
@@ -38,6 +44,7 @@ def selected_rules(
     Raises:
         CocoAuditError: if there is no such rule, or none of a name can run
     """
+    fill_registry()
     able = {code for code, rule in RULES.items() if rule.needs in needs}
     wanted = set(able)
     if select is not None:
@@ -66,6 +73,7 @@ def named_codes(words: Iterable[str]) -> dict[str, set[str]]:
     Raises:
         CocoAuditError: if there is no such rule
     """
+    fill_registry()
     if isinstance(words, str):
         words = words.replace(",", " ").split()
     if not isinstance(words, Iterable):
