@@ -14,8 +14,8 @@ TREES = {
 LAYERS = """
 escaping
 errors wording
-areas boxes files fiftyone_internals interrupts memory names parallel progress views
-database decoding display fields terminal
+areas boxes files fiftyone_internals interrupts memory names progress views
+database decoding display fields parallel terminal
 box_formats columns objects
 masks rle
 reading storage
@@ -29,7 +29,7 @@ auditing
 operators
 panels
 __init__
-cli demo
+cli
 """
 LEVELS = {
     room: level
@@ -65,6 +65,8 @@ def defined(tree: ast.AST) -> Iterator[str]:
             yield node.name
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
+        elif isinstance(node, ast.keyword) and node.arg:
+            yield node.arg
     for attribute, is_own in private_attributes(tree):
         if is_own and isinstance(attribute.ctx, ast.Store):
             yield attribute.attr
