@@ -45,7 +45,7 @@ SETS: list[tuple[Callable[[], Made], list[str], bool]] = [
     ),
     (
         puzzling_sets.ids_of_their_image_only,
-        ["CA137 new-annotation-id, 18 annotations", "pycocotools would take the last"],
+        ["CA137 new-annotation-id, 18 annotations", "pycocotools uses the last"],
         False,
     ),
     (
@@ -55,7 +55,7 @@ SETS: list[tuple[Callable[[], Made], list[str], bool]] = [
     ),
     (
         puzzling_sets.annotation_id_0,
-        ["pycocotools 2.0.11 prints AP 0.8020", "whose annotation id is 0"],
+        ["pycocotools 2.0.11 prints AP 0.8020", "with annotation id 0"],
         False,
     ),
     (
