@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.sidebar import groups_of, remove_empty_groups
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -135,23 +136,6 @@ def delete_fields(dataset: fo.Dataset, paths: Iterable[str]) -> None:
     """Deletes fields, as far as they are there."""
     known = [path for path in paths if dataset.get_field(path) is not None]
     if known:
-        groups = _sidebar_groups_of(dataset, known)
+        groups = groups_of(dataset, known)
         dataset.delete_sample_fields(known)
-        _leave_out_if_empty(dataset, groups)
-
-
-def _sidebar_groups_of(dataset: fo.Dataset, paths: Iterable[str]) -> set[str]:
-    groups = dataset.app_config.sidebar_groups or ()
-    return {group.name for group in groups if not set(paths).isdisjoint(group.paths)}
-
-
-def _leave_out_if_empty(dataset: fo.Dataset, names: set[str]) -> None:
-    """Removes groups of the App's sidebar that have lost all of their fields.
-
-    FiftyOne takes the fields out of them, but goes on showing the empty groups.
-    """
-    groups = dataset.app_config.sidebar_groups or []
-    kept = [group for group in groups if group.paths or group.name not in names]
-    if len(kept) < len(groups):
-        dataset.app_config.sidebar_groups = kept
-        dataset.save()
+        remove_empty_groups(dataset, groups)

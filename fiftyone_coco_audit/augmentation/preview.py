@@ -36,6 +36,7 @@ from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.masks import has_masks
 from fiftyone_coco_audit.reading import class_names, read_objects
+from fiftyone_coco_audit.sidebar import shown_paths
 from fiftyone_coco_audit.wording import counted, listed, percent
 
 if TYPE_CHECKING:
@@ -386,21 +387,10 @@ def label_colors(
         for one in own.get("valueColors") or ():
             colors[one["value"]] = rgb(one["color"])
         return [colors[name] for name in names]
-    paths = _sidebar(dataset)
+    paths = shown_paths(dataset)
     place = paths.index(label_field) if label_field in paths else 0
     color = own.get("fieldColor")
     return [rgb(color) if color else pool[place % len(pool)]] * len(names)
-
-
-def _sidebar(dataset: fo.Dataset) -> list[str]:
-    """What the App's sidebar shows, from the top."""
-    import fiftyone as fo
-
-    groups = dataset.app_config.sidebar_groups
-    if groups is None:
-        groups = fo.DatasetAppConfig.default_sidebar_groups(dataset)
-    shown = [group.paths for group in groups if group.expanded is not False]
-    return [path for paths in shown for path in paths]
 
 
 def rgb(color: str) -> Color:

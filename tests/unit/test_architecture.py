@@ -14,7 +14,7 @@ TREES = {
 LAYERS = """
 escaping
 errors wording
-areas boxes files fiftyone_internals interrupts memory names progress views
+areas boxes files fiftyone_internals interrupts memory names progress sidebar views
 database decoding display fields parallel terminal
 box_formats columns objects
 masks rle
