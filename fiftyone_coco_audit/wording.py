@@ -131,9 +131,10 @@ def out_of(found: Sized, things: Sized, noun: str) -> str:
     Examples::
 
         >>> out_of([1], range(2), "box"), out_of([1], range(1), "image")
-        ('1 of 2 boxes', '1 of 1 image')
+        ('1 of 2 boxes', '1 image')
     """
-    return f"{len(found):,} of {counted(len(things), noun)}"
+    total = counted(len(things), noun)
+    return total if len(things) == 1 else f"{len(found):,} of {total}"
 
 
 def none_of(things: Sized, noun: str, source: str, verb: str) -> str:

@@ -176,7 +176,8 @@ def format_summary(evaluation: Evaluation) -> str:
         shown = f"{value:6.4f}" if value >= 0 else "   n/a"
         lines.append(
             f"  {metric.name:<5}  {shown}   IoU {iou:<9}  "
-            f"area {settings.area_names[metric.area]:<6}  max {limit} detections"
+            f"area {settings.area_names[metric.area]:<6}  "
+            f"max {counted(limit, 'detection')}"
         )
     return "\n".join(lines)
 

@@ -192,7 +192,7 @@ def loose_box(
     found = np.flatnonzero(np.isin(category, worst) & (looseness > max_looseness))
     names = statistics.classes.names_of(worst)
     yield Evidence(
-        "Boxes are larger in area than those around their masks, by a median of "
+        "Boxes are larger in area than the boxes around their masks, by a median of "
         f"{named(names, map(percent, median[worst] - 1), '{1} for {0}')} "
         f"({counted(len(found), 'object')}).",
         objects=found,

@@ -60,8 +60,8 @@ def extreme_image_aspect_ratio(
         longest = found[images.elongation[found].argmax()]
         yield Evidence(
             f"{out_of(found, images, 'image')} {plural(found, 'is', 'are')} over "
-            f"{factor:g} times as elongated as the typical {typical:.2f}:1, the "
-            f"longest {images.elongation[longest]:.2f}:1 "
+            f"{factor:g} times as elongated as the typical {typical:.2f}:1; the "
+            f"most extreme is {images.elongation[longest]:.2f}:1 "
             f"({_size(images.size[longest])}).",
             images=found,
             figures={"images": len(found), "typical_ratio": typical},
@@ -109,9 +109,9 @@ def huge_image(
         largest = found[pixels[found].argmax()]
         yield Evidence(
             f"{out_of(found, images, 'image')} {plural(found, 'has', 'have')} "
-            f"{min_pixels / 1e6:.1f} megapixels or more; the largest, of "
-            f"{_size(images.size[largest])}, has {times[largest]:.0f} times the pixels "
-            "of the median image.",
+            f"{min_pixels / 1e6:.1f} megapixels or more; the largest "
+            f"({_size(images.size[largest])}) has {times[largest]:.0f} times the "
+            "pixels of the median image.",
             images=found,
             figures={"images": len(found), "largest_times": float(times[largest])},
         )

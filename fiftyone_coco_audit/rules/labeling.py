@@ -86,10 +86,10 @@ def missing_in_source(
         others = len(missing) - 1
         yield Evidence(
             f"{named([labeled.classes[category]])} is labeled in none of the "
-            f"{count:,} images of the {kind} {quoted(sources.names[source])}, where at "
-            f"the rate of all others some {expected:,.0f} would show it"
+            f"{count:,} images of the {kind} {quoted(sources.names[source])}, although "
+            f"about {expected:,.0f} would show it at the rate of all others"
             + (f", and {counted(others, 'similar gap')} more" if others else "")
-            + "; which ones do is not known, so all images are listed.",
+            + "; it is unknown which ones, so all images are listed.",
             images=images,
             classes=tuple(dict.fromkeys(statistics.classes.names_of(missing[:, 1]))),
             figures={

@@ -198,9 +198,9 @@ def size_outlier(
     yield Evidence(
         f"{out_of(found, shapes, 'object')} {plural(found, 'is', 'are')} over "
         f"{max_deviation:g} standard deviations from the usual size of "
-        f"{plural(found, 'its', 'their')} class; the farthest, a "
+        f"{plural(found, 'its', 'their')} class; the most extreme, a "
         f"{named(statistics.classes.names_of(category))}, is "
-        f"{pixels(np.sqrt(shapes.area[farthest]))} across, where the median is "
+        f"{pixels(np.sqrt(shapes.area[farthest]))} across; the median is "
         f"{pixels(typical)}.",
         objects=found,
         classes=names,

@@ -41,7 +41,7 @@ def area(given, mask, box=B):
 def test_areas_of_zero():
     evidence = area(0, 1500)
     assert evidence.message == (
-        "The `area` of 1 of 1 object is far from that of the mask or box (1 are 0); 1 "
+        "The `area` of 1 object is far from that of the mask or box (1 are 0); 1 "
         "object counts in the wrong class of size, such as 1 as small that is medium, "
         "so AP by size is off."
     ).replace("1 are 0", "1 is 0")

@@ -194,9 +194,9 @@ def test_missing_in_source():
     assert evidence.classes == ("mug",)
     assert evidence.figures["source"] == "site_b"
     assert evidence.message == (
-        "`mug` is labeled in none of the 100 images of the folder `site_b`, where at "
-        "the rate of all others some 30 would show it; which ones do is not known, so "
-        "all images are listed."
+        "`mug` is labeled in none of the 100 images of the folder `site_b`, although "
+        "about 30 would show it at the rate of all others; it is unknown which ones, "
+        "so all images are listed."
     )
     assert found("CA408", plates(0, mugs_in_a=3, filepaths=SITES)) is None
     assert found("CA408", plates(1, filepaths=SITES)) is None

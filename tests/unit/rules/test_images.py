@@ -31,8 +31,8 @@ def test_extreme_aspect_ratio_is_relative_to_the_typical():
     evidence = found(rule, [VGA, VGA, (1600, 320), VGA, (300, 1200)])
     assert evidence.images.tolist() == [2, 4]
     assert evidence.message == (
-        "2 of 5 images are over 2.5 times as elongated as the typical 1.33:1, the "
-        "longest 5.00:1 (1600 x 320)."
+        "2 of 5 images are over 2.5 times as elongated as the typical 1.33:1; the "
+        "most extreme is 5.00:1 (1600 x 320)."
     )
     assert silent(rule, [VGA] * 5 + [PORTRAIT] * 3)
     assert silent(rule, [(1600, 320)] * 5)
@@ -48,7 +48,7 @@ def test_huge_image_is_4k_and_unlike_the_others():
     evidence = found(rule, [VGA, UHD, VGA])
     assert evidence.images.tolist() == [1]
     assert evidence.message == (
-        "1 of 3 images has 8.3 megapixels or more; the largest, of 3840 x 2160, has "
+        "1 of 3 images has 8.3 megapixels or more; the largest (3840 x 2160) has "
         "27 times the pixels of the median image."
     )
     assert silent(rule, [UHD] * 3)

@@ -41,7 +41,7 @@ def test_tiny_objects():
         "2 of 4 objects (50%) are under 8 px at an input of letterbox 640."
     )
     assert found(rule, squares(LARGE, ("bird", 1, 14))).message == (
-        "1 of 1 object (100%) is under 8 px at an input of letterbox 640."
+        "1 object (100%) is under 8 px at an input of letterbox 640."
     )
     assert not found(rule, squares(VGA, ("bird", 1, 14)))
     assert not found(rule, made, "letterbox 1280")

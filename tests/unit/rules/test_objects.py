@@ -43,7 +43,7 @@ def test_boxes_outside_their_image():
         "wholly outside."
     )
     assert found(rule, one_image([630, 10, 50, 50])).message == (
-        "1 of 1 box reaches over the border of the image, by up to 40 px."
+        "1 box reaches over the border of the image, by up to 40 px."
     )
     assert not found(rule, one_image([590.5, -0.9, 50, 50], [0, 0, *VGA]))
     for over, told in [(1.3, "1.3 px"), (2, "2 px"), (1.04, "1 px"), (12.4, "12 px")]:
@@ -83,8 +83,8 @@ def test_loose_boxes_are_systematic():
     assert evidence.objects.tolist() == list(range(0, 22, 2))
     assert evidence.classes == ("cat",)
     assert evidence.message == (
-        "Boxes are larger in area than those around their masks, by a median of 56% "
-        "for `cat` (11 objects)."
+        "Boxes are larger in area than the boxes around their masks, by a median of "
+        "56% for `cat` (11 objects)."
     )
     # One of many, too little, too few, and no masks at all
     assert not found(rule, with_masks(classes, [1.25] + [1.0] * 23))
@@ -189,7 +189,7 @@ def test_size_outliers():
     assert evidence.objects.tolist() == [100]
     assert evidence.message == (
         "1 of 102 objects is over 5 standard deviations from the usual size of its "
-        "class; the farthest, a `cat`, is 3 px across, where the median is 112 px."
+        "class; the most extreme, a `cat`, is 3 px across; the median is 112 px."
     )
     assert found(rule, of_sizes([*sides, 3, 2])).message.startswith(
         "2 of 102 objects are over 5 standard deviations from the usual size of their"
