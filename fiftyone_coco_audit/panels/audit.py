@@ -14,8 +14,8 @@ from fiftyone_coco_audit.fiftyone_internals import stages_of
 from fiftyone_coco_audit.operators.forms import detections_fields
 from fiftyone_coco_audit.panels.audit_controls import ROWS
 from fiftyone_coco_audit.panels.base import keep
-from fiftyone_coco_audit.panels.blocks import Button, Buttons, Choice, Row
-from fiftyone_coco_audit.panels.compact import NOT_WIDENED, add_small_button, add_text
+from fiftyone_coco_audit.panels.blocks import Bar, Button, Buttons, Choice, Row, Text
+from fiftyone_coco_audit.panels.compact import NOT_WIDENED
 from fiftyone_coco_audit.panels.controls import set_control, set_controls
 from fiftyone_coco_audit.panels.drawing import Drawing, add_tabs
 from fiftyone_coco_audit.panels.figures.figure import stamp_of
@@ -186,17 +186,16 @@ class CocoAuditPanel(foo.Panel):
             page = make_page(ctx)
         except CocoAuditError as error:
             body.view("message", types.Notice(label=str(error)))
-            Drawing(self, "", 0).add_buttons(body, _ways_out(ctx))
+            Drawing(self).add_buttons(body, _ways_out(ctx))
         else:
-            _add_about(body, self, page)
-            _add_grid(body, self, ctx)
+            drawing = Drawing(self, page.revision, page.stamp)
+            drawing.add_blocks(body, "about", [_about(page), _grid(ctx)])
             add_tabs(body, self, list(TABS), page.controls.tab)
             fields = [(name, name) for name in page.fields]
             field = Choice(
                 "label_field", "Label field", fields, page.controls.label_field
             )
             first = Row(ROWS[0], [field, *page.tab.controls])
-            drawing = Drawing(self, page.stamp, page.revision)
             drawing.add_blocks(body, page.controls.tab, [first, *page.tab.blocks])
         return types.Property(
             panel,
@@ -238,7 +237,7 @@ def _ways_out(ctx: ExecutionContext) -> Buttons:
     )
 
 
-def _add_about(body: types.Object, owner: CocoAuditPanel, page: Page) -> None:
+def _about(page: Page) -> Bar:
     """What is audited."""
     labeled = page.reading.labeled.images
     whole = page.controls.stages is None
@@ -251,41 +250,35 @@ def _add_about(body: types.Object, owner: CocoAuditPanel, page: Page) -> None:
     stale = page.reading.is_stale()
     if stale:
         about += "; **the dataset has changed since**"
-    row = body.grid("scope", gap=1, align_y="center")
-    add_text(row, "about", about, grows=True)
+    parts: list[Text | Button] = [Text("about", about)]
     if not whole:
-        add_small_button(
-            row, "use_dataset", "Audit the whole dataset", owner.use_dataset
-        )
-    add_small_button(
-        row,
-        "recompute",
-        "Recompute",
-        owner.recompute,
-        variant="contained" if stale else "outlined",
+        label = "Audit the whole dataset"
+        parts.append(Button("use_dataset", label, event="use_dataset"))
+    return Bar(
+        "scope",
+        [
+            *parts,
+            Button("recompute", "Recompute", event="recompute", filled=stale),
+            Button("redraw", "Redraw labels", event="redraw_labels"),
+        ],
     )
-    add_small_button(row, "redraw", "Redraw labels", owner.redraw_labels)
 
 
-def _add_grid(body: types.Object, owner: CocoAuditPanel, ctx: ExecutionContext) -> None:
+def _grid(ctx: ExecutionContext) -> Bar:
     """What the grid shows, and the way back from it."""
     opened = shown_in_grid(ctx)
-    row = body.grid("grid", gap=1, align_y="center")
     everything = opened is None and grid_shows_all(ctx)
     shown = f"**{opened}**" if opened else "another view"
     if everything:
         shown = "the whole dataset"
-    add_text(row, "shown", f"The grid shows {shown}", grows=True)
+    parts: list[Text | Button] = [Text("shown", f"The grid shows {shown}")]
     if opened is not None:
         if opened.extent.has_patches:
             label = "In images" if opened.as_patches else "As patches"
-            add_small_button(
-                row,
-                "otherwise",
-                label,
-                owner.open_otherwise,
-                params={"as_patches": not opened.as_patches},
-            )
-        add_small_button(row, "back", "Back", owner.go_back)
+            how = {"as_patches": not opened.as_patches}
+            other = Button("otherwise", label, event="open_otherwise", params=how)
+            parts.append(other)
+        parts.append(Button("back", "Back", event="go_back"))
     if not everything:
-        add_small_button(row, "use_view", "Audit this view", owner.use_view)
+        parts.append(Button("use_view", "Audit this view", event="use_view"))
+    return Bar("grid", parts)

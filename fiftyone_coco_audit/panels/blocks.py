@@ -15,6 +15,12 @@ from fiftyone_coco_audit.panels.selections import Selection
 #: heat map, to what the mark stands for
 Pick = Callable[[int, Any], Selection]
 
+#: Pairs of values and what they are called
+Options = Sequence[tuple[str, str]]
+
+#: Four of them beside each other in half of a window of 1440 pixels
+CONTROL_WIDTH = 112
+
 
 @dataclass(frozen=True)
 class Plot:
@@ -57,10 +63,29 @@ class Text:
     Args:
         name: a name that no other block of the tab has
         markdown: the text
+        size: the size of the letters
+        scrolls: whether a line that is too long scrolls, as code does
     """
 
     name: str
     markdown: str
+    size: str = "1rem"
+    scrolls: bool = False
+
+
+@dataclass(frozen=True)
+class Message:
+    """What keeps something from being shown.
+
+    Args:
+        name: a name that no other block has
+        text: one sentence or more
+        severity: ``"note"``, ``"warning"`` or ``"error"``
+    """
+
+    name: str
+    text: str
+    severity: str = "note"
 
 
 @dataclass(frozen=True)
@@ -71,15 +96,21 @@ class Choice:
         name: the field of the panel's controls that it sets
         label: what it is called
         options: pairs of values and what they are called
-        value: the value that is chosen
-        wide: whether it takes twice the width
+        value: the value that is chosen, None for a list that does something once
+        width: its width in pixels
+        grows: whether it takes some of the width that is left in the row
+        event: the event of another choice
+        fixed: whether it keeps what it was first given, as a line of text does
     """
 
     name: str
     label: str
-    options: Sequence[tuple[str, str]]
-    value: str
-    wide: bool = False
+    options: Options
+    value: str | None
+    width: int = CONTROL_WIDTH
+    grows: bool = True
+    event: str = "change"
+    fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,14 +122,22 @@ class Entry:
         label: what it is called
         value: the text
         error: what is wrong with the text
-        wide: whether it takes twice the width
+        width: its width in pixels, None for all there is
+        grows: whether it takes some of the width that is left in the row
+        event: the event of another text
+        caption: what may be written
+        lines: how many lines it has
     """
 
     name: str
     label: str
     value: str
     error: str = ""
-    wide: bool = False
+    width: int | None = CONTROL_WIDTH
+    grows: bool = True
+    event: str = "change"
+    caption: str = ""
+    lines: int = 1
 
 
 Control = Choice | Entry
@@ -119,15 +158,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Button:
-    """A button that sets controls.
+    """A button, which sets controls unless it is of another event.
 
     Args:
         name: a name that no other block of the tab has
         label: what is written on it
         sets: values by the names of fields of the panel's controls
-        event: the event of the panel that it is instead of setting controls, or the
-            URI of an operator whose form it opens
+        event: the event of the panel that it is instead, or the URI of an operator
+            whose form it opens
         icon: the name of a Material icon
+        params: what the event is given
+        disabled: whether it does nothing now
+        filled: whether it stands out
     """
 
     name: str
@@ -135,6 +177,9 @@ class Button:
     sets: Mapping[str, str] = field(default_factory=dict)
     event: str = "set_controls"
     icon: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    disabled: bool = False
+    filled: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,7 +195,50 @@ class Buttons:
     buttons: Sequence[Button]
 
 
-Block = Plot | Card | Text | Row | Buttons
+@dataclass(frozen=True)
+class Bar:
+    """Texts, controls and small buttons beside each other.
+
+    Args:
+        name: a name that no other block has
+        parts: what is in it
+        gap: the space between them
+    """
+
+    name: str
+    parts: Sequence[Text | Button | Control]
+    gap: int = 1
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures under each other and beside each other, as many as fit.
+
+    Args:
+        name: a name that no other block has
+        pictures: pairs of a URI and a caption in Markdown
+        width: the least width of each in pixels
+    """
+
+    name: str
+    pictures: Sequence[tuple[str, str]]
+    width: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """Blocks in a frame.
+
+    Args:
+        name: a name that no other block has
+        blocks: the blocks
+    """
+
+    name: str
+    blocks: Sequence[Block]
+
+
+Block = Plot | Card | Text | Message | Row | Control | Buttons | Bar | Pictures | Group
 
 
 @dataclass(frozen=True)

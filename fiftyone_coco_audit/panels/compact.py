@@ -49,23 +49,19 @@ def add_text(
     body.md(text, name=name, componentsProps=style)
 
 
-def add_small_button(
-    row: types.Object, name: str, label: str, event: Any, **options: Any
-) -> None:
+def add_small_button(row: types.Object, name: str, label: str, **options: Any) -> None:
     """Adds a button that is as high as a line of text.
 
     Args:
         row: what it is added to
         name: its name
         label: what is written on it
-        event: what it does
         **options: those of :func:`.inputs.add_button`
     """
     add_button(
         row,
         name,
         label,
-        on_click=event,
         look={"sx": _SMALL},
         componentsProps=AS_WIDE_AS_NEEDED,
         **{"variant": "outlined", **options},

@@ -13,26 +13,32 @@ from fiftyone_coco_audit.escaping import markdown
 from fiftyone_coco_audit.findings import Finding, rule_page
 from fiftyone_coco_audit.panels.base import AS_WIDE_AS_NEEDED
 from fiftyone_coco_audit.panels.blocks import (
+    Bar,
     Block,
     Button,
     Buttons,
     Card,
     Choice,
+    Control,
     Entry,
+    Group,
+    Message,
+    Pictures,
     Plot,
     Row,
     Text,
 )
 from fiftyone_coco_audit.panels.compact import NOT_WIDENED, add_small_button, add_text
 from fiftyone_coco_audit.panels.controls import name_of
-from fiftyone_coco_audit.panels.inputs import add_button, add_dropdown, add_entry
+from fiftyone_coco_audit.panels.inputs import add_button, add_control
 
 # Scrolling moves the panel, and does not zoom the plot that happens to be there
 _PLOTLY = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 _COLORS = {"error": "error.main", "warning": "warning.main", "note": "info.main"}
 _TAB_LIST = {"container": {"sx": {"borderBottom": 1, "borderColor": "divider"}}}
-# Four of them beside each other in half of a window of 1440 pixels
-_CONTROL_WIDTH, _WIDE = "112px", "232px"
+_MESSAGES = {"note": types.Notice, "warning": types.Warning, "error": types.Error}
+# Long lines are not to widen all that is above and below them
+_SCROLLING = {"item": {"sx": {"minWidth": 0, "overflowX": "auto"}}}
 _CARD_TEXT = "0.9rem"
 
 
@@ -42,13 +48,13 @@ class Drawing:
 
     Args:
         owner: the panel, whose events the buttons are
-        stamp: what cards and marks carry, see :class:`.page.Page`
         revision: that of lines of text
+        stamp: what cards and marks carry, see :class:`.page.Page`
     """
 
     owner: foo.Panel
-    stamp: str
-    revision: int
+    revision: int = 0
+    stamp: str = ""
 
     def add_blocks(
         self, page: types.Object, name: str, blocks: Sequence[Block]
@@ -75,12 +81,55 @@ class Drawing:
             if isinstance(block, Plot | Text) and not headed:
                 self._add_headline(body, block)
             headed = False
-            if isinstance(block, Plot):
-                self._add_plot(body, block)
-            elif isinstance(block, Card):
-                self._add_card(body, block)
-            elif isinstance(block, Buttons):
-                self.add_buttons(body, block)
+            add: dict[type, Any] = {
+                Plot: self._add_plot,
+                Card: self._add_card,
+                Message: self._add_message,
+                Choice: self._add_control,
+                Entry: self._add_control,
+                Buttons: self.add_buttons,
+                Bar: self._add_bar,
+                Pictures: self._add_pictures,
+                Group: self._add_group,
+            }
+            if type(block) in add:
+                add[type(block)](body, block)
+
+    def _add_message(self, body: types.Object, block: Message) -> None:
+        body.view(block.name, _MESSAGES[block.severity](label=block.text))
+
+    def _add_group(self, body: types.Object, block: Group) -> None:
+        frame = {"gap": 1, "width": "100%", "variant": "outline", "pad": 2}
+        group = body.v_stack(block.name, **frame)
+        self.add_blocks(group, block.name, block.blocks)
+
+    def _add_bar(self, body: types.Object, block: Bar) -> None:
+        has_text = any(isinstance(part, Text) for part in block.parts)
+        centered = {"align_y": "center"} if has_text else {}
+        bar = body.grid(block.name, gap=block.gap, **centered)
+        for part in block.parts:
+            if isinstance(part, Text):
+                add_text(bar, part.name, part.markdown, grows=True, size=part.size)
+            elif isinstance(part, Button):
+                add_small_button(bar, part.name, part.label, **self._event(part))
+            else:
+                self._add_control(bar, part)
+
+    def _add_control(self, body: types.Object, control: Control) -> None:
+        is_fixed = isinstance(control, Entry) or control.fixed
+        name = name_of(control.name, self.revision) if is_fixed else control.name
+        add_control(body, name, control, getattr(self.owner, control.event))
+
+    def _add_pictures(self, body: types.Object, block: Pictures) -> None:
+        columns = f"repeat(auto-fill, minmax(min({block.width}px, 100%), 1fr))"
+        style = {"display": "grid", "alignItems": "start"}
+        style["gridTemplateColumns"] = columns
+        sheet = body.grid(block.name, gap=1, componentsProps={"grid": {"sx": style}})
+        for place, (picture, caption) in enumerate(block.pictures):
+            tile = sheet.v_stack(f"tile{place}", width="100%", gap=0)
+            view = types.ImageView(width="100%", alt=caption)
+            tile.str("picture", default=picture, view=view)
+            add_text(tile, "caption", caption, size=_CARD_TEXT)
 
     def add_buttons(self, body: types.Object, block: Buttons) -> None:
         """Adds buttons beside each other."""
@@ -91,21 +140,27 @@ class Drawing:
                 button.name,
                 button.label,
                 icon=button.icon or None,
-                variant="outlined",
                 componentsProps=AS_WIDE_AS_NEEDED,
                 **self._event(button),
             )
 
     def _event(self, button: Button) -> dict[str, Any]:
+        look = {"variant": "contained" if button.filled else "outlined"}
         if button.event.startswith("@"):
-            return {"on_click": button.event, "prompt": True}
+            return {"on_click": button.event, "prompt": True, **look}
+        params = dict(button.params)
+        if button.event == "set_controls":
+            params = {"sets": dict(button.sets)}
         event = getattr(self.owner, button.event)
-        return {"on_click": event, "params": {"sets": dict(button.sets)}}
+        more = {"params": params or None, "disabled": button.disabled}
+        return {"on_click": event, **more, **look}
 
     def _add_headline(self, body: types.Object, block: Plot | Text | Any) -> None:
         """What is read first of a block: all of a text."""
-        if isinstance(block, Text):
-            add_text(body, block.name, block.markdown)
+        if isinstance(block, Text) and block.scrolls:
+            body.md(block.markdown, name=block.name, componentsProps=_SCROLLING)
+        elif isinstance(block, Text):
+            add_text(body, block.name, block.markdown, size=block.size)
         else:
             advice = f"\n\n{markdown(block.advice)}" if block.advice else ""
             text = f"**{markdown(block.headline)}**{advice}"
@@ -125,16 +180,8 @@ class Drawing:
 
     def _add_row(self, page: types.Object, row: Row) -> None:
         grid = page.grid(row.name, gap=1)
-        change = self.owner.change
         for control in row.controls:
-            name, label, value = control.name, control.label, control.value
-            width = _WIDE if control.wide else _CONTROL_WIDTH
-            more = (value, change, width)
-            if isinstance(control, Choice):
-                add_dropdown(grid, name, label, control.options, *more, grows=True)
-            else:
-                name = name_of(name, self.revision)
-                add_entry(grid, name, label, *more, grows=True)
+            self._add_control(grid, control)
         for control in row.controls:
             if isinstance(control, Entry) and control.error:
                 warning = types.Warning(label=control.error)
@@ -168,7 +215,7 @@ class Drawing:
                 head,
                 "patches" if as_patches else "open",
                 label,
-                self.owner.open_finding,
+                on_click=self.owner.open_finding,
                 params={
                     "card": block.name,
                     "stamp": self.stamp,

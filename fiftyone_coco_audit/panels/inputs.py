@@ -8,13 +8,14 @@ with masks are gone. So a control only reports its value, the panel keeps it (se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 
 from fiftyone_coco_audit.operators.forms import add_choice
+from fiftyone_coco_audit.panels.blocks import Choice, Control
 
 #: The name of the object that holds the whole form of a panel. The App sets the value
 #: of a control at its path in a copy of the state, with Lodash's ``set``, and reports
@@ -75,94 +76,63 @@ def changed_control(ctx: ExecutionContext) -> tuple[str, Any]:
     return str(ctx.params["path"]).rpartition(".")[2], ctx.params.get("value")
 
 
-def add_dropdown(
-    row: types.Object,
-    name: str,
-    label: str,
-    options: Sequence[tuple[str, str]],
-    value: str,
-    change: Change,
-    width: str,
-    *,
-    grows: bool = False,
-) -> None:
-    """Adds a list to choose from; a long one can be searched.
+def add_control(row: types.Object, name: str, control: Control, change: Change) -> None:
+    """Adds a list to choose from, searched if it is long, or a line of text.
+
+    A line of text keeps what it was first given: another value needs another name. It
+    reports its first value once, as if that were a change.
 
     Args:
         row: what it is added to
-        name: its name
-        label: what it is called
-        options: pairs of values and what they are called
-        value: the value that is chosen
-        change: the event of another choice
-        width: its width
-        grows: whether it takes some of the width that is left in the row
+        name: the name that it is drawn under
+        control: the control
+        change: the event of another value
     """
-    view: types.Choices
-    place = _place(width, grows)
-    if len(options) > _MOST_OPTIONS:
-        chosen = {"id": value, "value": value, "label": dict(options).get(value, value)}
-        view = types.AutocompleteView(
-            label=label,
-            width=width,
-            allow_user_input=False,
-            allow_clearing=False,
-            componentsProps={
-                "autocomplete": {
-                    "value": chosen,
-                    "sx": _SEARCHED,
-                    "slotProps": _FOUND,
-                },
-                **place,
-            },
-        )
-    else:
-        view = types.DropdownView(
-            label=label,
-            width=width,
-            componentsProps={"select": {"value": value, "sx": _SELECT}, **place},
-        )
-    add_choice(row, name, options, view, on_change=change)
-
-
-def add_entry(
-    row: types.Object,
-    name: str,
-    label: str,
-    value: str,
-    change: Change,
-    width: str,
-    *,
-    grows: bool = False,
-) -> None:
-    """Adds a line of text.
-
-    It keeps what it was first given: another value needs another name. It reports its
-    first value once, as if that were a change.
-
-    Args:
-        row: what it is added to
-        name: its name
-        label: what it is called
-        value: the text
-        change: the event of another text
-        width: its width
-        grows: whether it takes some of the width that is left in the row
-    """
+    width = f"{control.width}px" if control.width else None
+    place: dict[str, Any] = {}
+    if control.grows:
+        flex = {"flex": f"1 1 {width}", "maxWidth": f"calc(1.6*{width})"}
+        place = {"item": {"sx": flex}}
+    if isinstance(control, Choice):
+        view = _choices(control, {"label": control.label, "width": width}, place)
+        add_choice(row, name, control.options, view, on_change=change)
+        return
+    more: dict[str, Any] = {"componentsProps": place} if place else {}
+    if width:
+        more["width"] = width
+    if control.lines > 1:
+        more |= {"multiline": True, "rows": control.lines}
+    if control.caption:
+        more["caption"] = control.caption
     row.str(
         name,
-        label=label,
-        default=value,
-        view=types.LazyFieldView(width=width, componentsProps=_place(width, grows)),
+        label=control.label,
+        default=control.value,
+        view=types.LazyFieldView(**more),
         on_change=change,
     )
 
 
-def _place(width: str, grows: bool) -> dict[str, Any]:
-    """Props of a control for its place in the row."""
-    if not grows:
-        return {}
-    return {"item": {"sx": {"flex": f"1 1 {width}", "maxWidth": f"calc(1.6*{width})"}}}
+def _choices(
+    control: Choice, more: dict[str, Any], place: dict[str, Any]
+) -> types.Choices:
+    value, many = control.value, len(control.options) > _MOST_OPTIONS
+    if value is None:
+        if many:
+            return types.AutocompleteView(allow_user_input=False, **more)
+        return types.DropdownView(**more)
+    if not many:
+        select = {"value": value, "sx": _SELECT}
+        return types.DropdownView(componentsProps={"select": select, **place}, **more)
+    label = dict(control.options).get(value, value)
+    chosen = {"id": value, "value": value, "label": label}
+    search = {"value": chosen, "sx": _SEARCHED, "slotProps": _FOUND}
+    return types.AutocompleteView(
+        allow_user_input=False,
+        allow_clearing=False,
+        componentsProps={"autocomplete": search, **place},
+        **more,
+    )
 
 
 def add_button(row: types.Object, name: str, label: str, **options: Any) -> None:

@@ -17,16 +17,20 @@ from fiftyone_coco_audit.augmentation.preview_request import (
     RequestedPreview,
     requested_preview,
 )
+from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fiftyone_internals import stages_of
 from fiftyone_coco_audit.operators.pipeline_forms import form_of
 from fiftyone_coco_audit.panels.base import keep, kept
+from fiftyone_coco_audit.panels.blocks import Message
 from fiftyone_coco_audit.panels.compact import NOT_WIDENED
 from fiftyone_coco_audit.panels.controls import (
     control_of,
+    revision_of,
     set_control,
     set_controls,
 )
-from fiftyone_coco_audit.panels.inputs import changed_control
+from fiftyone_coco_audit.panels.drawing import Drawing
+from fiftyone_coco_audit.panels.inputs import changed_control, stateless_page
 from fiftyone_coco_audit.panels.preview_controls import (
     TEXT,
     controls_of,
@@ -36,7 +40,7 @@ from fiftyone_coco_audit.panels.preview_controls import (
     shown_controls,
     turn_to_pipeline,
 )
-from fiftyone_coco_audit.panels.preview_page import add_page, form_of_transform
+from fiftyone_coco_audit.panels.preview_page import form_of_transform, page_blocks
 
 _AUDIT = "@coco-audit/coco-audit/audit_augmentation"
 
@@ -158,7 +162,16 @@ class AugmentationPreviewPanel(foo.Panel):
     def render(self, ctx: ExecutionContext) -> types.Property:
         """The panel as a form."""
         panel = types.Object()
-        add_page(panel, self, ctx)
+        # In the modal, the App draws its arrows over the edges of the panel
+        between = {"container": {"sx": {"paddingX": "52px"}}}
+        beside = between if ctx.current_sample else {}
+        style = {**NOT_WIDENED, **beside}
+        body = stateless_page(panel, gap=1, pad=2, componentsProps=style)
+        try:
+            blocks = page_blocks(ctx)
+        except CocoAuditError as error:
+            blocks = [Message("message", str(error))]
+        Drawing(self, revision_of(ctx)).add_blocks(body, "preview", blocks)
         return types.Property(
             panel,
             # As wide as the panel, not as its longest line

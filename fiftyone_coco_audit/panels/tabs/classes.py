@@ -109,7 +109,7 @@ def _resampling(
             "Repeat classes in under ... % of images",
             text,
             error,
-            wide=True,
+            width=232,
         ),
         Entry(
             "exponent",
