@@ -43,7 +43,7 @@ def add_ground_truth(inputs: types.Object, ctx: ExecutionContext) -> bool:
             "message",
             types.Warning(
                 label="This dataset has no field of detections",
-                description="Import a COCO file first: COCO Audit: import a dataset.",
+                description="Run COCO Audit: import a dataset first.",
             ),
         ).invalid = True
         return False
