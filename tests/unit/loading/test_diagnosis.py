@@ -251,7 +251,7 @@ def test_the_format_that_is_meant_may_be_said(labels):
     assert names(check(reader, box_format="xywh")) == []
     assert names(check(reader, box_format="xyxy")) == ["box-format-mismatch"]
     both = ["box-format-mismatch", "wrong-box-unit"]
-    assert names(check(reader, box_format="cxcywh normalised")) == both
+    assert names(check(reader, box_format="cxcywh normalized")) == both
 
 
 def test_unknown_ids_are_counted_and_images_recognized_all_the_same(labels):
@@ -492,7 +492,7 @@ def test_images_of_a_few_pixels_agree_with_nothing(labels, shape, kind):
     # Without ids all images are searched for them
     found = check(Reader(labels, pack=pack), image_ids=None)
     assert found.num_agreeing == 0
-    assert found.diagnoses or found.notes
+    assert found.mistakes or found.notes
 
 
 def test_blank_images_are_named(labels):
