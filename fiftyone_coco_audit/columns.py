@@ -148,8 +148,6 @@ def require_detections(samples: fo.SampleCollection, field: str) -> None:
     Raises:
         CocoAuditError: if it does not
     """
-    import fiftyone as fo
-
     require_samples(samples)
     kind = kind_of_view(samples)
     if kind == "dynamic_groups":
@@ -166,6 +164,17 @@ def require_detections(samples: fo.SampleCollection, field: str) -> None:
             f"This is a view of {kind}, not of whole images: use the dataset itself, "
             "or a view that filters its samples or labels"
         )
+    require_detection_field(samples, field)
+
+
+def require_detection_field(samples: fo.SampleCollection, field: str) -> None:
+    """Checks that a field is one of detections, of whatever kind the samples are.
+
+    Raises:
+        CocoAuditError: if it is not
+    """
+    import fiftyone as fo
+
     schema = samples.get_field_schema()
     detections = [
         name

@@ -9,7 +9,7 @@ from fiftyone_coco_audit.columns import (
     SampleColumns,
     dataset_of,
     read_columns,
-    require_detections,
+    require_detection_field,
 )
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
@@ -98,7 +98,7 @@ def publish_values(
         with exclusive(dataset) as fresh, interrupts_deferred():
             # A field that was gone when it was read looked empty
             for field in columns.attributes:
-                require_detections(fresh, field)
+                require_detection_field(fresh, field)
             planned = changes(fresh)
             stored = stored_samples(sample_collection(fresh))
             _check_unchanged(samples, columns, stored)
@@ -137,7 +137,7 @@ def publish_fields(
 
     def changes(dataset: fo.Dataset) -> Changes:
         for field in of_labels:
-            require_detections(dataset, field)
+            require_detection_field(dataset, field)
         check_paths_are_free(dataset, paths, function)
         check_writable(dataset, [*of_labels, *paths], function)
         return Changes(function, fields=tuple(fields), group=group)

@@ -22,6 +22,7 @@ from fiftyone_coco_audit import (
     CocoAuditError,
     audit,
     color_by_outcome,
+    compute_statistics,
     dry_run,
     evaluate,
     import_coco,
@@ -584,6 +585,25 @@ def test_mistakes(dataset: fo.Dataset, options: dict[str, Any], sentence: str) -
         evaluate(dataset, **options)
     assert list(dataset.get_field_schema(flat=True)) == schema
     assert dataset.list_evaluations() == []
+
+
+def test_a_slice_of_groups(dataset: fo.Dataset) -> None:
+    grouped = fo.Dataset()
+    grouped.add_group_field("group", default="left")
+    for sample in dataset:
+        group = fo.Group()
+        for name in ("left", "right"):
+            of_slice = sample.copy()
+            of_slice["group"] = group.element(name)
+            grouped.add_sample(of_slice)
+    left, right = map(grouped.select_group_slices, ("left", "right"))
+
+    numbers = evaluate(dataset, *FIELDS).summary()
+    assert evaluate(left, *FIELDS).summary() == numbers
+    assert left.values("eval_ap") == dataset.values("eval_ap")
+    assert right.values("eval_ap") == [None] * len(dataset)
+    compute_statistics(left)
+    assert left.count("aspect_ratio") == len(dataset)
 
 
 def test_patches_are_refused(dataset: fo.Dataset) -> None:
