@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -229,10 +230,11 @@ def _insert_labels(
         field: DetectionDocuments(objects, names, images.sizes)
         for field, (objects, names) in labels.items()
     }
-    for start, stop in _portions(len(images.ids), progress):
-        insert_samples(
-            dataset, sample_documents(dataset, images, documents, start, stop)
-        )
+    with closing(_portions(len(images.ids), progress)) as portions:
+        for start, stop in portions:
+            insert_samples(
+                dataset, sample_documents(dataset, images, documents, start, stop)
+            )
 
 
 @database_errors_explained()
@@ -300,18 +302,18 @@ def add_coco_predictions(
 
         documents = DetectionDocuments(objects, names, target.sizes)
         adding = staged(progress, "Adding predictions")
-        portions = _portions(len(sample_ids), adding)
-        publish_predictions(
-            dataset,
-            pred_field,
-            fields_of_labels(pred_field, objects, PREDICTIONS),
-            (
-                list(zip(sample_ids[i:j], documents.of_images(i, j), strict=True))
-                for i, j in portions
-            ),
-            report,
-            overwrite=overwrite,
-        )
+        with closing(_portions(len(sample_ids), adding)) as portions:
+            publish_predictions(
+                dataset,
+                pred_field,
+                fields_of_labels(pred_field, objects, PREDICTIONS),
+                (
+                    list(zip(sample_ids[i:j], documents.of_images(i, j), strict=True))
+                    for i, j in portions
+                ),
+                report,
+                overwrite=overwrite,
+            )
     return report
 
 
@@ -326,8 +328,8 @@ def _check_flags(**flags: Any) -> None:
             raise CocoAuditError(f"{name} must be True or False, not {value!r}")
 
 
-def _portions(count: int, progress: Progress) -> Iterator[tuple[int, int]]:
-    """Yields the first and last of each portion of images, showing the progress."""
+def _portions(count: int, progress: Progress) -> Generator[tuple[int, int], None, None]:
+    """Yields the bounds of each portion of images, and shows a bar until it ends."""
     with progress_bar(progress, total=count) as bar:
         for start in range(0, count, _IMAGES_AT_ONCE):
             stop = min(start + _IMAGES_AT_ONCE, count)

@@ -674,6 +674,15 @@ def test_progress_is_reported(images_dir, monkeypatch):
     assert seen[-1] == 3
 
 
+def test_a_failure_gives_the_output_back(images_dir, monkeypatch):
+    """Though the error, as in a notebook, keeps all frames alive."""
+    before = sys.stdout
+    monkeypatch.setattr(importer, "insert_samples", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError) as caught:
+        import_coco(coco(), images_dir, progress=True)
+    assert caught.tb and sys.stdout is before
+
+
 def test_full_predictions_with_ids_of_their_own(images_dir):
     content = {
         "images": [
