@@ -373,8 +373,10 @@ def _as_completed(
                     break
                 try:
                     future = runner.submit(items[start : start + size])
-                except BrokenExecutor:
+                except BrokenExecutor as broken:
                     # The futures that run raise it, too
+                    if not running:
+                        runner.survives(broken)
                     suspects.append(start)
                     break
                 running[future] = start
@@ -421,7 +423,7 @@ def _interrupts_blocked() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    # It unblocks them when it starts
+    # The tracker unblocks them when it starts
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -10,7 +10,7 @@ import sys
 import textwrap
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -159,6 +159,14 @@ def test_an_executor_that_breaks_is_reported():
         pytest.raises(CocoAuditError, match="leave out `executor`"),
     ):
         list(map_items(crash, range(8), executor=pool))
+
+
+def test_an_executor_that_was_broken_before_is_reported():
+    with ProcessPoolExecutor(1) as pool:
+        with suppress(BrokenExecutor):
+            pool.submit(crash, 3).result()
+        with pytest.raises(CocoAuditError, match="leave out `executor`"):
+            list(map_items(square, range(8), executor=pool))
 
 
 def test_what_cannot_be_pickled_is_said():
