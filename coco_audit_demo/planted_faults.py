@@ -261,7 +261,7 @@ def duplicate_annotations(draft: SceneDraft) -> PlantedFault:
 
 
 def loose_boxes(draft: SceneDraft) -> PlantedFault:
-    """Widens the boxes of one class about their middle, masks left as they are."""
+    """Widens the boxes of one class around their centers, but not the masks."""
     heights = {spec.id: spec.height for spec in draft.specs}
     widths = {spec.id: spec.width for spec in draft.specs}
     records = []

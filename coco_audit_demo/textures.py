@@ -110,9 +110,9 @@ def wood(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     shift = rng.uniform(0, 400, board.max() + 1).astype(np.float32)[board]
     warp = value_noise(height, width, rng, (40 * scale, 260 * scale), 2)
     rings = np.sin((rows + shift) / (3.2 * scale) + 4.0 * warp)
-    fibre = value_noise(height, width, rng, (1.6 * scale, 70 * scale), 2)
+    fiber = value_noise(height, width, rng, (1.6 * scale, 70 * scale), 2)
     pores = value_noise(height, width, rng, (1.2 * scale, 18 * scale))
-    rgb = blend(dark, pale, 0.5 + shade + 0.14 * rings + 0.12 * fibre)
+    rgb = blend(dark, pale, 0.5 + shade + 0.14 * rings + 0.12 * fiber)
     rgb *= (1 - 0.10 * np.clip(pores - 0.8, 0, 2))[..., None]
     seam = np.minimum(rows % plank, plank - rows % plank) / scale
     return rgb * (1 - 0.55 * np.exp(-((seam / 1.6) ** 2)))[..., None]
@@ -192,7 +192,7 @@ def marble(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def felt(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """A felt mat: short fibres in all directions."""
+    """A felt mat: short fibers in all directions."""
     scale = _scale(height, width)
     mats = [
         (0.22, 0.40, 0.33),
@@ -201,11 +201,11 @@ def felt(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
         (0.62, 0.52, 0.30),
     ]
     color = np.array(mats[rng.integers(len(mats))], dtype=np.float32)
-    fibres = value_noise(height, width, rng, (1.5 * scale, 9 * scale), 2)
-    fibres += value_noise(height, width, rng, (9 * scale, 1.5 * scale), 2)
+    fibers = value_noise(height, width, rng, (1.5 * scale, 9 * scale), 2)
+    fibers += value_noise(height, width, rng, (9 * scale, 1.5 * scale), 2)
     wear = value_noise(height, width, rng, 150 * scale, 3)
-    shade = relief(0.20 * scale * fibres + 1.6 * scale * wear)
-    return color * (shade * (1 + 0.05 * fibres + 0.04 * wear))[..., None]
+    shade = relief(0.20 * scale * fibers + 1.6 * scale * wear)
+    return color * (shade * (1 + 0.05 * fibers + 0.04 * wear))[..., None]
 
 
 TEXTURES: tuple[Texture, ...] = (wood, linen, sand, slate, marble, felt)

@@ -203,7 +203,7 @@ def find_format_mismatch(
     as_read = EXPECTED.fits(raw, size)
     share_as_read = float(as_read.mean())
     found = _best(_meanings(), raw, size)
-    if found is None or not _explains(*found, as_read):
+    if found is None or not _explains(found[1], as_read):
         found = _best((_in_corner(raw, size), _scaled(raw, size)), raw, size)
         if found is None or found[1] < _FITS:
             return None
@@ -227,7 +227,7 @@ def _best(
     return next(found for found in shares.items() if found[1] >= best - _AS_MANY)
 
 
-def _explains(meaning: BoxEncoding, share: float, as_read: NDArray[np.bool_]) -> bool:
+def _explains(share: float, as_read: NDArray[np.bool_]) -> bool:
     wrong = 1 - float(as_read.mean())
     return int(np.count_nonzero(~as_read)) >= _LEAST_WRONG and any(
         wrong >= misfits and share >= max(fits, 1 - wrong + misfits)

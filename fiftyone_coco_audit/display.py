@@ -1,4 +1,4 @@
-"""Results as notebooks and terminals show them: a line, and sentences if printed."""
+"""Results as notebooks and terminals show them: one line, or sentences if printed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class ShortRepr:
-    """What holds ids or arrays by the thousand, and is shown as one line.
+    """Holds ids or arrays by the thousand, and is shown as one line.
 
-    A dataclass of this kind is made with ``repr=False``: the ``repr`` of dataclasses
-    shows all that they hold.
+    Its dataclasses need ``repr=False``, because the ``repr`` of a dataclass shows all
+    that it holds.
     """
 
     def _about(self) -> str:
@@ -29,7 +29,7 @@ class ShortRepr:
 
 
 class TextSummary(ShortRepr):
-    """What can be told in sentences, and is when it is printed."""
+    """Prints as sentences."""
 
     def sentences(self) -> list[str]:
         """What there is to know."""

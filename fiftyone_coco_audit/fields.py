@@ -1,4 +1,4 @@
-"""The fields that our functions write: declared, told from others', and deleted."""
+"""The fields that our functions write: declared, recognized and deleted."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def check_paths_are_free(
 
 
 def check_writable(dataset: fo.Dataset, paths: Iterable[str], function: str) -> None:
-    """Checks that no field is read-only, as far as they are there.
+    """Checks that no field is read-only; missing ones are skipped.
 
     Raises:
         CocoAuditError: if one is
@@ -133,7 +133,7 @@ def fields_of(dataset: fo.Dataset, function: str) -> list[str]:
 
 
 def delete_fields(dataset: fo.Dataset, paths: Iterable[str]) -> None:
-    """Deletes fields, as far as they are there."""
+    """Deletes fields; missing ones are skipped."""
     known = [path for path in paths if dataset.get_field(path) is not None]
     if known:
         groups = groups_of(dataset, known)

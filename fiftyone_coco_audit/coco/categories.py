@@ -46,7 +46,7 @@ def read_categories(
     """Reads the list ``categories`` of a COCO file.
 
     Of several categories of one name, the first that has objects keeps it. The others
-    are told apart by their ids: ``"cat (id 7)"``.
+    get their id in the name: ``"cat (id 7)"``.
 
     Args:
         records: the raw records

@@ -82,7 +82,7 @@ def name_of_content(content: bytes) -> str | None:
 
 
 def name_of_data(data: Any) -> str | None:
-    """Says of which tool parsed JSON looks like a file, ``None`` if it is not known."""
+    """The tool whose files parsed JSON looks like, ``None`` if it is not known."""
     if isinstance(data, dict):
         keys = {key for key in data if isinstance(key, str)}
         for needed, name in _KEYS:

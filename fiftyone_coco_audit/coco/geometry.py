@@ -95,7 +95,7 @@ def read_shapes(
         fault: gets the records without a usable shape, and what to say of the others
 
     Returns:
-        the :class:`Shapes`, of which the rows without a fault count
+        the :class:`Shapes`; only the rows without a fault count
     """
     boxes = column(raw, "bbox")
     box, is_four = boxes_of_records(boxes)

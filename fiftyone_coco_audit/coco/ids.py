@@ -73,7 +73,7 @@ def numbered_anew(
         taken: all ids that no other can have
 
     Returns:
-        the ids, of which no two are equal but ``None``
+        the ids, no two of them equal except ``None``
     """
     known = {id_ for id_ in taken if id_ is not None}
     largest = max((id_ for id_ in known if isinstance(id_, int)), default=0)

@@ -120,10 +120,8 @@ def match_images(
         elif id_ is None:
             return f"its `image_id` is {show(raw[row], 'image_id')}"
         else:
-            said, meaning = (
-                f"its `image_id` is {id_!r}",
-                by_name.get(id_, NamedFiles(())),
-            )
+            said = f"its `image_id` is {id_!r}"
+            meaning = by_name.get(id_, NamedFiles(()))
         some = f"; that has {example!r}, for example" if not meaning.rows else ""
         return f"{said}, which {which(meaning, target)}{some}"
 

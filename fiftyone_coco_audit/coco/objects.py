@@ -201,7 +201,7 @@ class ObjectReader:
         keys: Sequence[str],
         kind: _Kind,
     ) -> CocoObjects:
-        """The usable records, of which some keys are read into other columns."""
+        """The usable records; some of their ``keys`` are read into other columns."""
         _note_huge(shapes, kind, self.log)
         numbers = [key for key in ("bbox", *keys) if key != "iscrowd"]
         note_numbers_as_text(raw, numbers, kind, self.log)

@@ -149,12 +149,13 @@ def _match_by_id(
         distinct_ids(column(records, key)) for key in ("image_id", "category_id")
     )
     hint = positions_hint(category_ids, len(categories))
+    ids_by_name = {name: id_ for id_, name in categories.items()}
 
     def unknown_category(id_: Id) -> str:
         said = f"its `category_id` is {id_!r}"
-        for known, name in categories.items():
-            if name == id_:
-                return f"{said}, the name of the category {known!r} of {target.name}"
+        if id_ in ids_by_name:
+            known = ids_by_name[id_]
+            return f"{said}, the name of the category {known!r} of {target.name}"
         return f"{said}, which names no category of {target.name}{hint}"
 
     return _Match(

@@ -119,7 +119,7 @@ def _predictions_that_count(evaluation: Evaluation) -> Iterator[str]:
             f"not counted, because only the best {most} of each image and class are."
         )
     threshold = evaluation.settings.score_threshold
-    score = np.asarray(predictions.score)
+    score = predictions.scores
     above = int((score > 1).sum())
     if above and threshold <= 1:
         yield (
@@ -131,7 +131,7 @@ def _predictions_that_count(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _predictions_that_fit(evaluation: Evaluation) -> Iterator[str]:
-    """Predictions of which not one lies on an object of its class."""
+    """Predictions, if none of them lies on an object of its class."""
     some = len(evaluation.predictions) and (~evaluation.ignored[0]).any()
     if some and not (evaluation.matches.truth[0, 0] != UNMATCHED).any():
         yield (

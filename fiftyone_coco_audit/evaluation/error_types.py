@@ -54,10 +54,10 @@ class ErrorTypes:
 
 
 def classify_errors(evaluation: Evaluation) -> ErrorTypes:
-    """Tells the type of error of every false positive and missed object.
+    """Finds the type of error of every false positive and missed object.
 
     Matches at the lowest IoU threshold (TIDE's ``t_f``) decide. Crowd regions,
-    and what else COCO ignores, neither cause nor excuse an error.
+    and all else that COCO ignores, neither cause nor excuse an error.
 
     Args:
         evaluation: an evaluation of columns

@@ -248,7 +248,7 @@ def _notes(
         annotation_ids=ids,
         mask_area=inputs.mask_area,
     )
-    of_view = _told_of_view(samples, inputs.pred_field)
+    of_view = _note_on_view(samples, inputs.pred_field)
     return [*notes, *misplaced, *of_data, *inputs.notes, *of_view]
 
 
@@ -273,8 +273,8 @@ def _misplaced(
     )
 
 
-def _told_of_view(samples: fo.SampleCollection, pred_field: str) -> list[str]:
-    """A note where the view that worst_first() made leaves predictions out."""
+def _note_on_view(samples: fo.SampleCollection, pred_field: str) -> list[str]:
+    """A note if the view is from worst_first() and leaves predictions out."""
     score = hidden_by_score(samples, pred_field)
     if score is None:
         return []

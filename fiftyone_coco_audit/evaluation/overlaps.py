@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.boxes import box_iou
 from fiftyone_coco_audit.objects import RLE, Objects
 
-# Bounds the memory of pairs, of which one image can have hundreds of millions
+# Bounds the memory of pairs: one image can have hundreds of millions of them
 _PAIRS_AT_ONCE = 2_000_000
 
 

@@ -37,12 +37,8 @@ LEVELS = {
     for room in line.split()
 }
 
-# Of Albumentations and of Python's worker processes; public ones of named tuples
-OTHERS = {
-    "_compile_execution_plan",
-    *("_exit", "_executor_manager_thread", "_call_queue", "_reader"),
-    *("_fields", "_replace"),
-}
+# Of Albumentations and of Python's ``os``; public ones of named tuples
+OTHERS = {"_compile_execution_plan", "_exit", "_fields", "_replace"}
 INTERNALS = "fiftyone_internals.py"
 
 
