@@ -35,9 +35,11 @@ from fiftyone_coco_audit.findings import (
 )
 from fiftyone_coco_audit.progress import Progress
 from fiftyone_coco_audit.rule_selection import (
+    OF_DATASETS,
     named_codes,
     not_run_notes,
     rules_not_run,
+    run_elsewhere,
     selected_rules,
 )
 from fiftyone_coco_audit.runs import load_run, save_run, stored_run
@@ -253,7 +255,7 @@ def _on_rules(
     not_run: Mapping[str, str],
     thresholds: Mapping[str, Mapping[str, Any]],
 ) -> list[str]:
-    """What an audit did not look for, or did by other thresholds than the default."""
+    """Which rules an audit did not run, or ran with changed thresholds."""
     told = []
     run = sorted({rule.code for rule in rules} - set(not_run))
     left_out = _left_out(rules)
@@ -381,10 +383,10 @@ def examine(
         labeled: the samples
         statistics: their statistics
         rules: the rules
-        thresholds: thresholds that are not to be the default, by code
+        thresholds: thresholds other than the defaults, by code
 
     Returns:
-        the findings, the severest first, also those that follow from others
+        the findings, most severe first, also those that follow from others
     """
     changed = thresholds or {}
     findings = [
@@ -408,6 +410,11 @@ def _checked_thresholds(
         )
     for word, values in thresholds.items():
         for code in named_codes([word])[word]:
+            elsewhere = run_elsewhere([RULES[code]], OF_DATASETS)
+            if elsewhere:
+                raise CocoAuditError(
+                    f"Rule {word} has no thresholds here. {elsewhere[code]}"
+                )
             known = RULES[code].thresholds
             for name, value in values.items():
                 if not isinstance(value, (int, float)) or value != value:

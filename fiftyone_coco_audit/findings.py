@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
-#: What a rule looks at. An audit has a dataset, and mostly the file of its import
+#: What a rule examines. An audit has a dataset, and mostly the file of its import
 Need = Literal["file", "dataset", "pipeline", "loader"]
 
 #: Where the pages of our own rules are
@@ -40,12 +40,12 @@ class Evidence(ShortRepr):
 
     Args:
         message: one sentence on what is wrong, with a figure
-        images: positions of the images concerned, where they are what is wrong
-        objects: rows of the objects concerned, where they are what is wrong
+        images: positions of the images concerned, if images are wrong
+        objects: rows of the objects concerned, if objects are wrong
         classes: names of the classes concerned
         figures: the numbers behind the sentence, by name
-        severity: where it is not that of the rule, as it depends on what was found
-        advice: where it is not that of the rule, as the cause is known
+        severity: if it differs from the rule's, because it depends on what was found
+        advice: if it differs from the rule's, because the cause is known
     """
 
     message: str
@@ -64,7 +64,7 @@ Check = Callable[..., Iterable[Evidence]]
 
 
 class Example:
-    """Something that a rule finds, or something much like it that it does not.
+    """Something that a rule finds, or something similar that it does not find.
 
     Args:
         text: a sentence
@@ -96,7 +96,7 @@ class Rule(ShortRepr):
         example: something that it finds
         counterexample: something much like it that it does not find
         since: the first version that has it
-        needs: what it looks at
+        needs: what it examines
         reasons: a sentence on the default of each threshold: its source, or what
             was measured
         limits: the thresholds of a rule without a check, as attributes
@@ -131,7 +131,7 @@ class Rule(ShortRepr):
         return f"{self.code} {self.name}"
 
     def __call__(self, check: Check) -> Rule:
-        """Takes its check; the rule stands under the name of the function."""
+        """Sets the check; the name of the function then refers to the rule."""
         self.check = check
         return self
 
@@ -151,7 +151,7 @@ class Rule(ShortRepr):
 
         Args:
             statistics: of the set of images
-            **thresholds: those that are not to be the default
+            **thresholds: thresholds other than the defaults
 
         Returns:
             an iterable of :class:`Evidence`
@@ -327,7 +327,7 @@ class WithFindings(ShortRepr):
 
 
 def make_finding(rule: Rule, evidence: Evidence, labeled: LabeledSamples) -> Finding:
-    """Makes a finding of what was found in samples.
+    """Makes a finding from what was found in samples.
 
     Args:
         rule: the rule
@@ -364,7 +364,7 @@ def severest_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def without_repeats(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Findings without those that follow from another one.
 
-    One that names classes is kept where the others name half of these or fewer.
+    A finding that names classes is kept if the others name at most half of them.
 
     Args:
         findings: the findings

@@ -1,4 +1,4 @@
-"""Which rules are run, and why others are not."""
+"""Which rules are run, and why others are not run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fiftyone_coco_audit.findings import RULES, Need, Rule
 from fiftyone_coco_audit.statistics.overview import Statistics
 from fiftyone_coco_audit.wording import listed
 
-#: What an audit of a dataset can look at
+#: What an audit of a dataset can examine
 OF_DATASETS: tuple[Need, ...] = ("file", "dataset")
 
 _RUN_BY: dict[Need, str] = {
@@ -22,7 +22,7 @@ _RUN_BY: dict[Need, str] = {
 
 
 def fill_registry() -> None:
-    """Has all rules in :data:`.findings.RULES`, of the packages above this one too."""
+    """Fills :data:`.findings.RULES`, also from packages that import this one."""
     import_module("fiftyone_coco_audit.rules")
 
 
@@ -31,18 +31,18 @@ def selected_rules(
     ignore: Iterable[str] | None = None,
     needs: Iterable[Need] = OF_DATASETS,
 ) -> list[Rule]:
-    """The rules that are wanted.
+    """The selected rules.
 
     Args:
         select: codes, beginnings of codes or names; by default all rules that can run
-        ignore: those that are not wanted
+        ignore: rules to leave out, in the same forms
         needs: what there is for rules to look at
 
     Returns:
-        a list of rules; those that are selected may include some that cannot run
+        a list of rules, which may include some that cannot run
 
     Raises:
-        CocoAuditError: if there is no such rule, or none of a name can run
+        CocoAuditError: if there is no such rule, or a word selects none that can run
     """
     fill_registry()
     able = {code for code, rule in RULES.items() if rule.needs in needs}
@@ -107,17 +107,29 @@ def rules_not_run(
     Returns:
         a sentence for each rule that cannot run, by its code
     """
-    reasons = {}
+    rules = list(rules)
+    reasons = run_elsewhere(rules, OF_DATASETS if has_file else ["dataset"])
     for rule in rules:
-        if rule.needs not in OF_DATASETS or (rule.needs == "file" and not has_file):
-            reasons[rule.code] = _RUN_BY[rule.needs]
-        elif rule.needs_whole and statistics.is_glimpse:
+        if rule.needs_whole and statistics.is_glimpse:
             reasons[rule.code] = (
                 f"The view holds {len(statistics.labeled):,} of "
                 f"{statistics.labeled.whole:,} images, too few to say which classes "
                 "are rare or missing."
             )
     return reasons
+
+
+def run_elsewhere(rules: Iterable[Rule], needs: Iterable[Need]) -> dict[str, str]:
+    """What runs the rules that cannot run here.
+
+    Args:
+        rules: the rules that are wanted
+        needs: what there is for rules to look at
+
+    Returns:
+        a sentence for each of these rules, by its code
+    """
+    return {rule.code: _RUN_BY[rule.needs] for rule in rules if rule.needs not in needs}
 
 
 def not_run_notes(reasons: Mapping[str, str]) -> list[str]:

@@ -150,7 +150,7 @@ class PipelineDraft:
 
 
 def value_of(text: str) -> Any:
-    """A value of a parameter, as it is typed into a form.
+    """The value of a parameter that was typed into a form.
 
     Examples::
 
@@ -169,7 +169,7 @@ def value_of(text: str) -> Any:
 
 
 def text_of(value: Any) -> str:
-    """A value of a parameter, as it is typed into a form.
+    """The text for a value of a parameter in a form.
 
     Examples::
 
@@ -186,17 +186,17 @@ def text_of(value: Any) -> str:
 
 
 def options_of(parameter: Parameter) -> list[tuple[str, str]]:
-    """What can be chosen for a parameter: texts, and what they are called.
+    """The options of a parameter: texts and their labels.
 
     Returns:
-        pairs as :func:`value_of` reads them; empty where there is no choice
+        pairs, the first for :func:`value_of`; empty if there is no choice
     """
     if parameter.kind == "boolean":
         return [("true", "yes"), ("false", "no")]
     numbered = _NUMBERED.get(parameter.name.removeprefix("mask_"), ())
     choices = parameter.choices
     if parameter.kind == "integer" and numbered:
-        # Up to 2.0, Albumentations did not say which there are; it takes these always
+        # Up to 2.0, Albumentations did not list them; it always accepts these
         choices = tuple(range(5))
     elif parameter.kind != "choice":
         return []

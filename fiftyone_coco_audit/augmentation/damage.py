@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """From where on a measure is called damage.
+    """The limits above which a measure is called damage.
 
     The defaults are such that scaling and padding with a constant are no damage, and
     that usual training augmentation is little.
@@ -232,8 +232,8 @@ class Kind:
     Attributes:
         code: the code of its rule
         explanation: what it is, in one sentence
-        found: tells it of the rows of a table
-        of_few_pixels: whether it is also told of objects that have fewer pixels than
+        found: finds the rows of a table that have it
+        of_few_pixels: whether it also applies to objects with fewer pixels than
             :attr:`Thresholds.pixels`
     """
 
@@ -347,7 +347,7 @@ def measure(
         unlabeled = _counts([layer * uncovered for layer in found.rest], target)
     pixels, visible = found.inside + outside, found.shown + unlabeled
 
-    # Where nothing of the source is left, nothing is known of its size
+    # If nothing of the source is left, its size is unknown
     magnification = found.magnification
     magnification[np.isnan(magnification)] = 1.0
     whole = target.pixels * magnification
@@ -377,7 +377,7 @@ def measure(
 
 @dataclass(frozen=True)
 class _InBoxes:
-    """What the boxes of a draw hold of their objects, in the objects' order.
+    """What the boxes of a draw contain of their objects, in the order of the objects.
 
     Attributes:
         inside: pixels in boxes of their own
@@ -411,7 +411,7 @@ def _in_boxes(
     renamed = drawn.category != target.category[drawn.object]
     np.logical_or.at(swapped, drawn.object, renamed)
 
-    # How large the boxes of the source are against what is compared with below
+    # How large the boxes of the source are, relative to what is compared below
     needed = np.where(target.from_box, target.pixels, target.tight[:, 2:].prod(axis=1))
     before = (area / np.maximum(needed, 1)).tolist()
     rest = [layer.copy() for layer in drawn.maps]
@@ -454,7 +454,7 @@ def _counts(maps: Sequence[Map], target: AugmentationTarget) -> NDArray[np.int64
     """``(N,)`` number of pixels of each object."""
     counts = np.zeros((len(maps) + 1, 256), np.int64)
     for index, layer in enumerate(maps):
-        # Next to nothing is left in most maps, and this is told in no time
+        # Almost nothing is left in most maps, which this check finds quickly
         if cv2.countNonZero(layer):
             counts[index] = np.bincount(layer[layer > 0], minlength=256)
     return counts[target.map_of, target.number]

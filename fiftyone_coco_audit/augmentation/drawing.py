@@ -65,7 +65,7 @@ def picture_before(
     width: int = 480,
     zoom: float = 1.0,
 ) -> Picture:
-    """Draws a sample as it is, with a ghost of what gets lost.
+    """Draws the original sample, with a ghost of each object that is lost.
 
     Args:
         target: the sample

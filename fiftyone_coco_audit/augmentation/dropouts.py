@@ -1,4 +1,4 @@
-"""Transforms as the measuring of damage needs them; loads Albumentations."""
+"""Transforms adapted to measure damage; loads Albumentations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import albumentations as A
 
 #: The target that carries the labels' pixels; the successor of Albumentations takes
-#: further ones only beside it
+#: more of them only beside it
 MASK = "mask"
 #: What the names of further such targets begin with
 LAYER = "pixels"
@@ -45,7 +45,7 @@ class DropoutMarker(A.BaseCompose):
 
     @classmethod
     def is_serializable(cls) -> bool:
-        """Whether it can be written to a file: it is no part of the pipeline."""
+        """Whether it can be written to a file; never, as it is not of the pipeline."""
         return False
 
     def __call__(
@@ -58,7 +58,7 @@ class DropoutMarker(A.BaseCompose):
     def apply_in_invocation(
         self, *args: Any, force_apply: bool = False, **data: Any
     ) -> dict[str, Any]:
-        """The same, as the successor of Albumentations calls what is in others."""
+        """The same, as the successor of Albumentations calls nested transforms."""
         apply = self.transforms[0].apply_in_invocation
         return _spared(partial(apply, *args, force_apply=force_apply), data)
 
@@ -85,7 +85,7 @@ def with_label_targets(transform: Any) -> Any:
         transform.transforms = [
             with_label_targets(child) for child in transform.transforms
         ]
-        # The successor of Albumentations has made a plan of those before
+        # The successor of Albumentations has compiled the former transforms
         if hasattr(transform, "_compile_execution_plan"):
             transform._compile_execution_plan()
         return transform

@@ -32,7 +32,7 @@ Found = dict[int, list[DamageTable | str]]
 
 @dataclass(frozen=True, repr=False)
 class Item(ShortRepr):
-    """A sample as it is sent to a worker.
+    """A sample for a worker.
 
     Args:
         position: of the sample
@@ -97,7 +97,7 @@ class Draws:
 
 
 def draw_items(labeled: LabeledSamples, positions: NDArray[np.int64]) -> list[Item]:
-    """The samples at some positions, as workers take them."""
+    """The samples at some positions, for workers."""
     images, objects = labeled.images, labeled.images.objects
     first = np.searchsorted(objects.image, positions).tolist()
     last = np.searchsorted(objects.image, positions, side="right").tolist()
@@ -122,7 +122,7 @@ def measured_items(
     workers: int | None,
     progress: Progress,
 ) -> Generator[tuple[int, list[DamageTable | str]], None, None]:
-    """Measures items, and yields the position of a sample with what was found of it."""
+    """Measures items, and yields the position of each sample with its result."""
     results = map_items(draws, items, executor=executor, workers=workers)
     with (
         closing(results),
@@ -137,6 +137,6 @@ def measured_items(
 
 
 def tables_of(found: Found, pipeline: int) -> DamageTable:
-    """What was measured of one pipeline, by sample, whoever was ready first."""
+    """What was measured of one pipeline, in the order of the samples."""
     tables = [found[position][pipeline] for position in sorted(found)]
     return DamageTable.concatenate(t for t in tables if isinstance(t, DamageTable))

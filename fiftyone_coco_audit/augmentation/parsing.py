@@ -1,4 +1,4 @@
-"""Pipelines read from wherever users have them; code is never evaluated."""
+"""Pipelines read from objects, text and files; code is never evaluated."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COMPOSE = (*_WITH_BOX_PARAMS, "Sequential")
 #: How deep compositions may be nested; each level takes Python several calls
 MOST_NESTED = 20
 _FILES = (".json", ".yaml", ".yml")
-# What pipelines begin with in Python, which is pasted where their JSON is meant
+# How Python code of pipelines begins, which users paste instead of their JSON
 _CODE = re.compile(
     r"\b(A|albumentations)\.[A-Z]\w*\(|^\s*(import|from) albumentations\b"
 )
@@ -76,7 +76,7 @@ def preset_fields(name: str) -> dict[str, Any]:
             f"There is no preset {name!r}: the presets are {', '.join(PRESETS)}"
         )
     chosen = PRESETS[name]
-    # The dropouts of the first versions of Albumentations 1.4 do not know of boxes
+    # The dropouts of the first versions of Albumentations 1.4 do not support boxes
     able = transform_types()
     steps = [
         {"transform": transform, "params": dict(params)}
@@ -265,7 +265,7 @@ def _read_object(source: Any, name: str) -> dict[str, Any]:
 
 
 def _own_copy(transform: Any, number: int) -> Any:
-    """A copy, so that what the user has is neither changed nor can change ours."""
+    """A copy, so that changes of the original and of ours stay apart."""
     try:
         copied = copy.deepcopy(transform)
     except Exception as error:

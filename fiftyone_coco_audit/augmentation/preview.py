@@ -1,4 +1,4 @@
-"""One sample through a pipeline, to be looked at: nothing is written anywhere."""
+"""Previews of one sample after a pipeline; nothing is written."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import fiftyone as fo
 
 _ATTRIBUTES: dict[str, type] = {"area": float, "iscrowd": float, "rle": str}
-# The kinds of damage that are told beside what was kept and lost, in this order
+# The kinds of damage that are listed with what was kept and lost, in this order
 _TOLD = {
     "unlabeled": "unlabeled",
     "loose": "loose",
@@ -59,7 +59,7 @@ _TOLD = {
 
 @dataclass(frozen=True, repr=False)
 class Subject(ShortRepr):
-    """A sample as it is looked at.
+    """A sample that is previewed.
 
     Attributes:
         sample_id: the id of the sample
@@ -101,7 +101,7 @@ class PreviewImage(ShortRepr):
         title: what it is, such as ``"Draw 1"`` or ``"2. Rotate"``
         drawn: what became of the sample
         table: the damage to its labels
-        changed: whether it is other than the shot before
+        changed: whether it is other than the preview before
     """
 
     title: str
@@ -130,7 +130,7 @@ class PreviewImage(ShortRepr):
         return ", ".join(told)
 
     def flags(self) -> list[str]:
-        """What is wrong with the boxes of each object, empty where nothing is."""
+        """What is wrong with the boxes of each object; empty if nothing is."""
         table, kinds = self.table, self.table.kinds()
         told = {
             "dropped": ["no box"] * len(table),
@@ -162,13 +162,13 @@ def preview_draws(
         num_draws: how often
 
     Returns:
-        a shot for each draw
+        a preview for each draw
 
     Raises:
         PipelineError: if a transform fails
     """
     return [
-        _shot(f"Draw {draw + 1}", pipeline, subject, seed, draw)
+        _preview(f"Draw {draw + 1}", pipeline, subject, seed, draw)
         for draw in range(num_draws)
     ]
 
@@ -185,23 +185,23 @@ def preview_steps(
         draw: the number of the draw, from 0
 
     Returns:
-        a shot after each transform; the last is that of :func:`preview_draws`
+        a preview after each transform; the last is that of :func:`preview_draws`
 
     Raises:
         PipelineError: if a transform fails
     """
-    shots: list[PreviewImage] = []
+    previews: list[PreviewImage] = []
     before = subject.target.image
     for count, step in enumerate(pipeline.steps, 1):
-        shot = _shot(str(step), pipeline.prefix(count), subject, seed, draw)
-        image = shot.drawn.image
+        preview = _preview(str(step), pipeline.prefix(count), subject, seed, draw)
+        image = preview.drawn.image
         same = image.shape == before.shape and np.array_equal(image, before)
-        shots.append(replace(shot, changed=not same))
+        previews.append(replace(preview, changed=not same))
         before = image
-    return shots
+    return previews
 
 
-def _shot(
+def _preview(
     title: str, pipeline: Pipeline, subject: Subject, seed: int, draw: int
 ) -> PreviewImage:
     target = subject.target
@@ -210,61 +210,61 @@ def _shot(
     return PreviewImage(title, drawn, measure(target, drawn, draw=draw))
 
 
-def counts(shots: Sequence[PreviewImage]) -> dict[str, int]:
-    """The harm done in some shots: what it is, and how often; nothing that is not."""
-    found = {"lost": sum(int(shot.lost.sum()) for shot in shots)}
-    kinds = [shot.table.kinds() for shot in shots]
+def counts(previews: Sequence[PreviewImage]) -> dict[str, int]:
+    """The kinds of damage in some images, and how often each occurs."""
+    found = {"lost": sum(int(preview.lost.sum()) for preview in previews)}
+    kinds = [preview.table.kinds() for preview in previews]
     for kind, what in _TOLD.items():
         found[what] = sum(int(one[kind].sum()) for one in kinds)
     return {what: number for what, number in found.items() if number}
 
 
-def summary(shots: Sequence[PreviewImage]) -> str:
-    """What became of the labels in all of some draws, as one sentence."""
-    total = sum(int(shot.table.judged.sum()) for shot in shots)
-    draws = counted(len(shots), "draw")
+def summary(previews: Sequence[PreviewImage]) -> str:
+    """What became of the labels in some draws, as one sentence."""
+    total = sum(int(preview.table.judged.sum()) for preview in previews)
+    draws = counted(len(previews), "draw")
     if not total:
         return "There are no labels that a pipeline could harm."
-    found = counts(shots)
+    found = counts(previews)
     if not found:
         return f"No label is harmed in {draws}."
     told = [f"{percent(number / total)} {what}" for what, number in found.items()]
-    objects = counted(int(shots[0].table.judged.sum()), "object")
+    objects = counted(int(previews[0].table.judged.sum()), "object")
     return f"{objects} in {draws}: {listed(told, len(told))}."
 
 
-def fates(shots: Sequence[PreviewImage]) -> list[str]:
-    """What to say of each object that loses its box in some draw, else nothing."""
-    lost = np.sum([shot.lost for shot in shots], axis=0)
-    if len(shots) == 1:
+def fates(previews: Sequence[PreviewImage]) -> list[str]:
+    """What to say of each object that loses its box in a draw; else an empty text."""
+    lost = np.sum([preview.lost for preview in previews], axis=0)
+    if len(previews) == 1:
         return ["lost" if number else "" for number in lost]
-    return [f"lost in {number} of {len(shots)}" if number else "" for number in lost]
+    return [f"lost in {number} of {len(previews)}" if number else "" for number in lost]
 
 
-def fates_by_step(shots: Sequence[PreviewImage]) -> list[str]:
-    """At which step each object loses its box for good, nothing if it does not."""
-    if not shots:
+def fates_by_step(previews: Sequence[PreviewImage]) -> list[str]:
+    """The step at which each object finally loses its box; empty if it does not."""
+    if not previews:
         return []
-    told = [""] * len(shots[-1].table)
-    for row in np.flatnonzero(shots[-1].lost):
-        kept = [n for n, shot in enumerate(shots) if not shot.lost[row]]
-        told[row] = f"lost at {shots[kept[-1] + 1 if kept else 0].title}"
+    told = [""] * len(previews[-1].table)
+    for row in np.flatnonzero(previews[-1].lost):
+        kept = [n for n, preview in enumerate(previews) if not preview.lost[row]]
+        told[row] = f"lost at {previews[kept[-1] + 1 if kept else 0].title}"
     return told
 
 
 def pictures(
     subject: Subject,
-    shots: Sequence[PreviewImage],
+    previews: Sequence[PreviewImage],
     lost: Sequence[str],
     *,
     width: int = 480,
     zoom: float = 1.0,
 ) -> list[Picture]:
-    """A picture of the sample as it is, and one of each shot.
+    """A picture of the original sample, and one of each draw or step.
 
     Args:
         subject: the sample
-        shots: what became of it
+        previews: what became of it
         lost: what to say of each object that gets lost, see :func:`fates`
         width: of the pictures, in pixels
         zoom: how many of them there are to a pixel of the page
@@ -274,8 +274,10 @@ def pictures(
     return [
         picture_before(target, names, colors, lost=lost, **size),
         *(
-            picture_after(target, shot.drawn, names, colors, flags=shot.flags(), **size)
-            for shot in shots
+            picture_after(
+                target, preview.drawn, names, colors, flags=preview.flags(), **size
+            )
+            for preview in previews
         ),
     ]
 
@@ -290,7 +292,7 @@ def read_subject(
     """Reads a sample and its image.
 
     Args:
-        samples: the dataset, or a view of whole images, of which the labels are taken
+        samples: the dataset, or a view of whole images, whose labels are read
         sample_id: the id of the sample
         label_field: the field of the ground truth
         crowds: whether crowd regions are among the objects
@@ -301,8 +303,8 @@ def read_subject(
     Raises:
         CocoAuditError: if the field holds no detections, or the image cannot be read
     """
-    dataset = root_dataset(samples)
     require_detections(samples, label_field)
+    dataset = root_dataset(samples)
     # A view can hold a sample more than once
     view = samples.select(sample_id).limit(1)
     filepath = next(iter(view.values("filepath")), None)
@@ -314,7 +316,7 @@ def read_subject(
     except CocoAuditError as error:
         raise CocoAuditError(f"{filepath}: {error}") from error
     size = np.array([[image.shape[1], image.shape[0]]], np.float64)
-    # Where the size was not known, it is not written either
+    # If the size was unknown, it is not written either
     columns = replace(columns, size=size)
     notes: list[str] = []
     labels = columns.labels[label_field]

@@ -1,4 +1,4 @@
-"""From an audit to the panel *Augmentation Preview*: what it is to show next.
+"""A request of an audit to the panel *Augmentation Preview*: what to show next.
 
 Panels have no address that something could be sent to, so it is left in FiftyOne's
 execution store of the dataset, where the panel finds it when it is opened or the view
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from fiftyone.operators.store import ExecutionStore
 
 _STORE, _KEY = "coco_audit", "augmentation_preview"
-# What nobody has looked at by then would only surprise
+# An older request would only surprise
 _SECONDS = 600
 
 
 @dataclass(frozen=True)
 class RequestedPreview:
-    """What the panel is to show.
+    """What the panel should show.
 
     Args:
         pipeline: the name of a preset, or the text of a pipeline
@@ -40,7 +40,7 @@ class RequestedPreview:
 
     @classmethod
     def of(cls, pipeline: Pipeline, label_field: str, seed: int) -> RequestedPreview:
-        """What shows a pipeline.
+        """A request to show a pipeline.
 
         Raises:
             CocoAuditError: if the pipeline cannot be written as text
@@ -51,12 +51,12 @@ class RequestedPreview:
 
 
 def request_preview(dataset: fo.Dataset, preview: RequestedPreview) -> None:
-    """Leaves what the panel is to show, for ten minutes."""
+    """Leaves a request for the panel, for ten minutes."""
     _store(dataset).set(_KEY, {"id": uuid4().hex, **asdict(preview)}, ttl=_SECONDS)
 
 
 def requested_preview(dataset: fo.Dataset) -> tuple[str, RequestedPreview] | None:
-    """What was left for the panel, and an id by which it is known again, if anything.
+    """The request for the panel and its id, if there is one.
 
     It stays there, since the App can ask several times before it knows the answer.
     """

@@ -1,4 +1,4 @@
-"""The image of a sample, as the labels of the sample are of it."""
+"""The image of a sample, in the size and orientation of its labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fiftyone_coco_audit.errors import CocoAuditError
 
 
 def read_image(filepath: str, size: Sequence[float]) -> NDArray[np.uint8]:
-    """Reads an image, whose labels are those of an image of some size.
+    """Reads an image whose labels are for an image of a given size.
 
     Args:
         filepath: the path of the image

@@ -25,7 +25,7 @@ _LIMITS = {"min_visibility": 1, "min_area": inf, "min_width": inf, "min_height":
 
 
 def record_of(transform: Any) -> dict[str, Any] | None:
-    """A transform as ``A.to_dict`` writes it; None where that cannot be read again.
+    """A transform as ``A.to_dict`` writes it; None if that cannot be read again.
 
     What it writes of a subclass can contain parameters that only the base class has.
     """
@@ -51,15 +51,15 @@ def record_of(transform: Any) -> dict[str, Any] | None:
 
 
 def is_composition(transform: Any) -> bool:
-    """Whether a transform is made of others."""
+    """Whether a transform consists of others."""
     import albumentations as A
 
-    # ColorJitter has something else that it calls transforms
+    # ColorJitter calls something else transforms
     return isinstance(transform, A.BaseCompose)
 
 
 def build_transform(record: Any, where: str) -> Any:
-    """Makes a transform of its record."""
+    """Makes a transform from its record."""
     if not isinstance(record, Mapping) or CLASS_KEY not in record:
         raise CocoAuditError(
             f"{where} is {str(record)[:60]!r}, which names no transform as A.to_dict "
@@ -156,7 +156,7 @@ def params_of(cls_name: str, params: Any) -> dict[str, Any]:
 
 
 def source_of(record: Mapping[str, Any], cls_name: str | None = None) -> str:
-    """The call that makes a transform of a record."""
+    """The Python call that makes a transform from a record."""
     import albumentations as A
 
     name = cls_name or str(record[CLASS_KEY])

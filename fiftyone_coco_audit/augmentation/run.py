@@ -1,4 +1,4 @@
-"""What a pipeline does to the labels of a dataset: read, measure, name, open, write."""
+"""What a pipeline does to the labels of a dataset: measured, named and written."""
 
 from __future__ import annotations
 
@@ -44,13 +44,18 @@ from fiftyone_coco_audit.findings import (
     RULES,
     Evidence,
     Finding,
+    Rule,
     WithFindings,
     make_finding,
     severest_first,
 )
 from fiftyone_coco_audit.parallel import check_workers
 from fiftyone_coco_audit.progress import Progress, staged
-from fiftyone_coco_audit.rule_selection import selected_rules
+from fiftyone_coco_audit.rule_selection import (
+    not_run_notes,
+    run_elsewhere,
+    selected_rules,
+)
 from fiftyone_coco_audit.statistics.inputs import (
     LabeledSamples,
     read_labeled_images,
@@ -67,9 +72,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FUNCTION = "audit_augmentation"
-# Of boxes that touch the border, in pixels, for what rounding does
+# For rounding of boxes that touch the border, in pixels
 _TOLERANCE = 0.01
-#: The name of the field of samples, and of that of labels
+#: The name of the field of samples and of the attribute of labels
 FIELD = "augmentation_damage"
 
 
@@ -165,7 +170,7 @@ class AugmentationAudit(WithFindings):
         Returns:
             a :class:`.blame.Blame`
         """
-        # What fails in the whole cannot be compared with
+        # What fails with the whole pipeline cannot be compared
         positions = np.array(
             [n for n in range(len(self.labeled.images)) if n not in self.failures],
             np.int64,
@@ -198,17 +203,16 @@ class AugmentationAudit(WithFindings):
         if not self.findings:
             return self
         blame = self.blame(max_samples, **options)
-        found = {finding.code for finding in self.findings}
+        kind_of = {kind.code: name for name, kind in KINDS.items()}
         causes = {
-            kind.code: blame.cause(name, self.thresholds)
-            for name, kind in KINDS.items()
-            if kind.code in found
+            finding.code: blame.cause(kind_of[finding.code], self.thresholds)
+            for finding in self.findings
         }
         return replace(self, causes=causes)
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """The kinds of damage that are more than chance, the severest first."""
+        """The kinds of damage above ``min_share``, the most severe first."""
         judged = max(int(self.table.judged.sum()), 1)
         return severest_first(
             self._finding(kind, rows)
@@ -445,14 +449,14 @@ def audit_augmentation(
     parsed = Pipeline.parse(pipeline).with_box_params(
         min_visibility=min_visibility, min_area=min_area
     )
-    codes = frozenset(r.code for r in selected_rules(select, ignore, ["pipeline"]))
+    rules = selected_rules(select, ignore, ["pipeline"])
     _check_options(num_draws, seed, min_share, thresholds)
     check_workers(executor, workers)
     labeled = _read(samples, label_field)
     draws = Draws([parsed], num_draws, seed)
     measured, complete = _measured(draws, labeled, executor, workers, progress)
     audit = _audit_of(
-        samples, labeled, draws, measured, complete, thresholds, min_share, codes
+        samples, labeled, draws, measured, complete, thresholds, min_share, rules
     )
     if blame and complete:
         audit = _with_causes(audit, executor, workers, progress)
@@ -514,8 +518,9 @@ def _audit_of(
     complete: bool,
     thresholds: Thresholds,
     min_share: float,
-    codes: frozenset[str],
+    rules: Sequence[Rule],
 ) -> AugmentationAudit:
+    not_run = not_run_notes(run_elsewhere(rules, ["pipeline"]))
     table = tables_of(measured, 0)
     return AugmentationAudit(
         samples=samples,
@@ -532,8 +537,8 @@ def _audit_of(
         num_draws=draws.num_draws,
         seed=draws.seed,
         complete=complete,
-        notes=(*labeled.left_out, *_notes(labeled, table)),
-        codes=codes,
+        notes=(*labeled.left_out, *_notes(labeled, table), *not_run),
+        codes=frozenset(rule.code for rule in rules),
     )
 
 
@@ -561,7 +566,7 @@ def _written(audit: AugmentationAudit, progress: Progress) -> AugmentationAudit:
 
 
 def _notes(labeled: LabeledSamples, table: DamageTable) -> list[str]:
-    """What had to be done with labels, so that they could be measured."""
+    """Sentences on labels that were changed to be measured."""
     notes = []
     objects = labeled.images.objects
     if objects.masks is None and len(objects):

@@ -28,7 +28,11 @@ from fiftyone_coco_audit.loading.runner import run_pipeline
 from fiftyone_coco_audit.loading.stages import Decoding
 from fiftyone_coco_audit.parallel import check_workers
 from fiftyone_coco_audit.progress import Progress, progress_bar, staged
-from fiftyone_coco_audit.rule_selection import not_run_notes, selected_rules
+from fiftyone_coco_audit.rule_selection import (
+    not_run_notes,
+    run_elsewhere,
+    selected_rules,
+)
 from fiftyone_coco_audit.statistics.inputs import (
     LabeledSamples,
     read_labeled_images,
@@ -183,14 +187,14 @@ def check_loader(
     Raises:
         CocoAuditError: if the loader or the data do not allow it
     """
-    codes = {rule.code for rule in selected_rules(select, ignore, ["loader"])}
+    rules = selected_rules(select, ignore, ["loader"])
     check_options(box_format, first_label, channels)
     labeled = read_labeled_images(samples, label_field, progress=False)
     require_some(labeled.images, "load")
-    not_run = {}
+    not_run = run_elsewhere(rules, ["loader"])
     if without_files(labeled.images.filepaths):
-        not_run = {code: _NO_PIXELS for code in sorted(codes) if code in OF_PIXELS}
-    if len(not_run) == len(codes):
+        not_run |= {r.code: _NO_PIXELS for r in rules if r.code in OF_PIXELS}
+    if len(not_run) == len(rules):
         raise CocoAuditError(f"No rule can run. {_NO_PIXELS}")
     ids = labeled.columns.coco_id
     with _bar(length_of(loader), staged(progress, "Loading")) as report:
@@ -205,7 +209,7 @@ def check_loader(
             crowds=labeled.crowds,
             progress=report,
         )
-    mistakes = tuple(one for one in found.check.mistakes if one.rule.code in codes)
+    mistakes = tuple(one for one in found.check.mistakes if one.rule in rules)
     return replace(
         found,
         check=replace(found.check, mistakes=mistakes),

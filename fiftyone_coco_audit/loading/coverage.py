@@ -1,4 +1,4 @@
-"""Which images a loader gives: all of them, once each."""
+"""Whether a loader returns all images, once each."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def find_coverage(
     Args:
         times: ``(M,)`` how often each image came
         labels: ``(M,)`` how many labels each has
-        excused: how many may be missing, since they failed or a last batch was dropped;
-            None where the loader was not read to its end
+        excused: how many may be missing, because they failed or were in a dropped last
+            batch; None if the loader was not read to its end
 
     Returns:
         the mistakes, and sentences on what may be meant so

@@ -1,8 +1,8 @@
-"""What is wrong with the targets of a loader, held against the labels of the dataset.
+"""What is wrong with the targets of a loader, compared with the labels of a dataset.
 
-A mistake is named only where it explains what is right does not explain: by boxes that
-agree with labels once they are read otherwise, by pixels that are those of another
-file, by labels that have no box, by classes that are changed throughout.
+A mistake is named only if it explains what correct targets do not: boxes that agree
+with labels in another format, pixels of another file, labels without a box, classes
+that are changed throughout.
 """
 
 from __future__ import annotations
@@ -74,16 +74,16 @@ _BACKGROUND = (
 
 @dataclass(frozen=True, repr=False)
 class LoaderCheck(TextSummary):
-    """The targets of a loader, held against the labels of the dataset.
+    """The targets of a loader, compared with the labels of the dataset.
 
     Attributes:
         mistakes: what is wrong, the most frequent first
-        notes: sentences on what could not be told, and why
+        notes: sentences on what is unknown, and why
         box_format: how the boxes are written, such as ``"xyxy pixels"``; "" if that
-            could not be told
-        label_encoding: how the classes are written; "" if that could not be told
+            is unknown
+        label_encoding: how the classes are written; "" if that is unknown
         num_samples: the number of samples
-        num_compared: of these, those whose boxes could be held against labels
+        num_compared: of these, those whose boxes could be compared with labels
         num_agreeing: of these, those whose boxes agree
     """
 
@@ -136,12 +136,12 @@ class TargetChecker:
             COCO; by default their positions
         category_ids: the ids that the loader may call the classes by, such as those of
             COCO; positions from 0 and from 1 are always known
-        box_format: what the boxes are meant to be, such as ``"xyxy"`` or ``"cxcywh
-            normalized"``; by default what is usual for targets of their kind
-        first_label: the label that the first class is meant to have; by default 0 or 1
-        channels: the order of channels that is meant, ``"rgb"`` or ``"bgr"``
-        crowds: the crowd regions of the images, which are no objects; None if they are
-            not known
+        box_format: the intended format of the boxes, such as ``"xyxy"`` or ``"cxcywh
+            normalized"``; by default the usual one for targets of their kind
+        first_label: the intended label of the first class; by default 0 or 1
+        channels: the intended order of channels, ``"rgb"`` or ``"bgr"``
+        crowds: the crowd regions of the images, which are not objects; None if they
+            are unknown
 
     Raises:
         CocoAuditError: if there is no such format, label or order
@@ -159,7 +159,7 @@ class TargetChecker:
 
     def __post_init__(self) -> None:
         check_options(self.box_format, self.first_label, self.channels)
-        self._holder = SampleMatcher(self.labeled, self.image_ids)
+        self._matcher = SampleMatcher(self.labeled, self.image_ids)
         self._stated = None if self.box_format is None else _parse(self.box_format)
         objects = self.labeled.objects
         size = np.tile(self.labeled.image_size, 2)
@@ -175,7 +175,7 @@ class TargetChecker:
             number: its number in the order of the loader; by default the next
         """
         number = self._count if number is None else number
-        found = self._holder.hold(sample.without_crowds(), number)
+        found = self._matcher.match(sample.without_crowds(), number)
         self._count += 1
         if found is not None:
             self._searched.append(not found.claimed and found.position != number)
@@ -254,7 +254,7 @@ class TargetChecker:
         )
 
     def _expected(self, judged: Sequence[ComparedSample]) -> BoxInterpretation | None:
-        """What the boxes are meant to be: of what is usual, what fits best."""
+        """The intended format of the boxes: the usual one that fits best."""
         if not judged:
             return None
         usual = self._stated or _RIGHT_BY_CONTAINER[judged[0].sample.sample.container]
@@ -414,7 +414,7 @@ class TargetChecker:
             if one.boxes is None or labels is None:
                 continue
             boxes, matched = match_boxes(one.boxes, one.truth, one.tolerance)
-            # Of objects in one place it cannot be told which is which
+            # Objects in one place cannot be told apart
             apart = (overlaps(one.truth, one.truth) > 0.5).sum(axis=1) == 1
             clear = apart[matched]
             values.extend(labels[boxes[clear]].tolist())
@@ -468,12 +468,12 @@ class TargetChecker:
         )
         if unexplained and not named & {rules.SHUFFLED_LABELS, rules.UNKNOWN_BOXES}:
             yield _disagreeing(unexplained, self._count)
-        if self._holder.unknown_ids:
+        if self._matcher.unknown_ids:
             yield (
-                f"{self._holder.unknown_ids:,} samples have an image id that the "
+                f"{self._matcher.unknown_ids:,} samples have an image id that the "
                 "dataset does not have."
             )
-        unplaced = self._count - len(self._held) - self._holder.unknown_ids
+        unplaced = self._count - len(self._held) - self._matcher.unknown_ids
         if unplaced > 0:
             yield f"Nothing says which images {unplaced:,} samples are."
 
@@ -494,7 +494,7 @@ def _disagreeing(number: int, count: int) -> str:
 
 
 def check_options(box_format: object, first_label: object, channels: object) -> None:
-    """Checks what a loader is said to give, before anything is read.
+    """Checks the stated format of a loader's targets, before anything is read.
 
     Raises:
         CocoAuditError: if there is no such format, label or order of channels
@@ -511,7 +511,6 @@ def _parse(text: object) -> list[tuple[str, str]]:
     words = text.replace(",", " ").split() if isinstance(text, str) else []
     name, *units = words or [""]
     space = {"": "pixels", "pixels": "pixels", "normalized": "normalized"}
-    space["normalized"] = "normalized"
     unit = space.get(" ".join(units))
     if name not in FORMATS or unit is None:
         raise CocoAuditError(

@@ -1,4 +1,4 @@
-"""Boxes that are too many: copies, those of crowds, of nothing, and of no size."""
+"""Extra boxes: copies, boxes of crowds or of no object, and boxes without a size."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def find_extras(
     expected: BoxInterpretation | None,
     crowds: Sequence[Boxes] | None,
 ) -> Iterator[Mistake]:
-    """Names boxes that a loader gives and no label has.
+    """Names boxes of a loader that belong to no label.
 
     Args:
         held: the samples, with what is understood of their boxes
-        expected: what the boxes are meant to be
+        expected: the intended format of the boxes
         crowds: the boxes ``[x1, y1, x2, y2]``, from 0 to 1, of the crowd regions of
             each image
 

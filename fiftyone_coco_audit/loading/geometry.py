@@ -1,8 +1,8 @@
-"""What the numbers of a loader's boxes may mean: a small family of readings.
+"""What the numbers of a loader's boxes may mean: a small family of interpretations.
 
-A reading says how four numbers are made a box in the image of the dataset. Boxes are
-held against the labels in coordinates from 0 to 1 of that image, where overlaps are the
-same as in pixels.
+An interpretation says how four numbers become a box in the image of the dataset. Boxes
+are compared with the labels in coordinates from 0 to 1 of that image, where overlaps
+are the same as in pixels.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The transforms of a pipeline, each timed and each watched for nonsense."""
+"""The transforms of a pipeline, each timed and its output checked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fiftyone_coco_audit.wording import counted
 
 
 class InvalidOutput(ValueError):
-    """What a transform or a pipeline returned can be no image with labels."""
+    """What a transform or a pipeline returned cannot be an image with labels."""
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Stopwatch:
 
     Attributes:
         seconds: time by name of transform, of those that were called
-        culprit: the innermost transform that raised, or returned nonsense
+        culprit: the innermost transform that raised, or returned invalid output
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -37,10 +37,10 @@ class Stopwatch:
 
 
 class _Timed:
-    """A transform that tells a stopwatch how long it takes; else it is as it was.
+    """A transform that reports its time to a stopwatch; otherwise it is unchanged.
 
-    It is no subclass of the transform's class, since Albumentations keeps a registry
-    of these, and it says that it is of that class, since compositions ask.
+    It is not a subclass of the transform's class, since Albumentations keeps a registry
+    of these, but it claims to be of that class, since compositions ask.
     """
 
     def __init__(self, transform: Any, name: str, watch: Stopwatch) -> None:

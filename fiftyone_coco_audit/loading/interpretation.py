@@ -1,4 +1,4 @@
-"""Boxes that are read otherwise than they are meant: found by votes, and named."""
+"""Boxes in another format than the intended one: found by votes, and named."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from fiftyone_coco_audit.loading.sample_matching import MatchedSample
 
 #: Mean overlap from which boxes agree with the labels; small ones lose by rounding
 AGREES = 0.75
-#: Pixels that boxes may be wrong by, which is much for small ones
+#: By how many pixels boxes may be wrong, which is a lot for small ones
 ROUNDING = 1.5
-#: How much better a mistake must explain the boxes than what is right
+#: How much better than the intended format a mistake must explain the boxes
 CLEARLY = 0.2
 #: Fewer boxes may agree with anything by chance
 LEAST_BOXES = 4
 #: Fewer samples may have any scale that is measured on themselves
 LEAST_SCALED = 3
-#: Samples for which all readings are tried at a time
+#: Samples for which all interpretations are tried at a time
 MOST_VOTERS = 200
 
-#: What may be wrong besides the format of boxes, to recognize this all the same
+#: What may also be wrong when the format of boxes is recognized
 SINGLE_MISTAKES: Sequence[Mapping[str, object]] = (
     {"swapped": True},
     {"swapped": True, "space": SWAPPED_SIZE},
@@ -49,13 +49,13 @@ SINGLE_MISTAKES: Sequence[Mapping[str, object]] = (
 
 @dataclass(eq=False)
 class ComparedSample:
-    """A held sample with its labels, and the reading that explains its boxes.
+    """A sample with its labels, and the interpretation that explains its boxes.
 
     Attributes:
         sample: the sample
         rows: ``(m,)`` rows of its objects
         truth: ``(m, 4)`` their boxes ``[x1, y1, x2, y2]``, from 0 to 1
-        right: how well the boxes agree with them, if read as they are meant
+        right: how well the boxes agree with them in the intended format
         reading: what explains them; None if nothing does
         boxes: ``(n, 4)`` what it makes of them
     """
@@ -75,7 +75,7 @@ class ComparedSample:
     def fit(
         self, reading: BoxInterpretation, tolerance: NDArray[np.float64] | None = None
     ) -> tuple[float, NDArray[np.float64] | None]:
-        """How well a reading explains the boxes, and what it makes of them.
+        """How well an interpretation explains the boxes, and what it makes of them.
 
         Args:
             reading: what the numbers may mean
@@ -96,7 +96,7 @@ class ComparedSample:
         return best
 
     def read(self, expected: BoxInterpretation) -> None:
-        """Reads the boxes as they are meant, if they agree with the labels so."""
+        """Reads the boxes in the intended format, if this agrees with the labels."""
         self.right, boxes = self.fit(expected, self.tolerance)
         if boxes is not None and self.right < AGREES:
             self.right = max(self.right, self._in_part(boxes))
@@ -104,13 +104,13 @@ class ComparedSample:
             self.reading, self.boxes = expected, boxes
 
     def _in_part(self, boxes: NDArray[np.float64]) -> float:
-        """How well boxes agree with labels, but for some of no size or of no label."""
+        """How well boxes agree with labels, except some without a size or a label."""
         sized = boxes[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)]
         if len(sized) < max(2, len(boxes) / 2):
             return 0.0
         found = overlaps(sized, self.truth, self.tolerance)
         both = [float(found.max(axis=1).mean())]
-        # Where every label has its box, the others are too many
+        # If every label has its box, the other boxes are extra ones
         if len(sized) > len(self.truth) > 1:
             both.append(float(found.max(axis=0).mean()))
         return max(both)
@@ -124,15 +124,15 @@ def find_misread_boxes(
     Args:
         wrong: those whose boxes do not agree with labels; those that are explained get
             their ``reading`` and ``boxes``
-        expected: what the boxes are meant to be
-        total: the number of samples, of which the shares are
+        expected: the intended format of the boxes
+        total: the number of samples, for the shares
 
     Yields:
         the mistakes
     """
     if expected is None:
         return
-    # Simplicity decides between readings that explain as much
+    # Simplicity decides between interpretations that explain as much
     options = sorted(
         interpretations(), key=lambda option: _deviations(option, expected)
     )
@@ -305,7 +305,7 @@ def _factor(
 def _forth(
     boxes: NDArray[np.float64], canvas: ImagePlacement, expected: BoxInterpretation
 ) -> NDArray[np.float64]:
-    """Boxes from 0 to 1 as they should be, but for flips, which change no size."""
+    """Boxes from 0 to 1 in the intended format, without flips, which keep sizes."""
     transposed = bool(canvas.turns) and canvas.turns[0][0]
     if transposed:
         boxes = boxes[:, [1, 0, 3, 2]]
@@ -316,5 +316,5 @@ def _forth(
 
 
 def positions(held: Iterable[ComparedSample]) -> NDArray[np.int64]:
-    """The positions of the images that samples are of, each once."""
+    """The positions of the images of samples, each once."""
     return np.unique(np.array([one.sample.position for one in held], np.int64))

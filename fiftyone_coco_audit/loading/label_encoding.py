@@ -1,4 +1,4 @@
-"""The classes that a loader gives to objects, held against those of the dataset."""
+"""The classes of objects from a loader, compared with those of the dataset."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from fiftyone_coco_audit.loading import rules
 from fiftyone_coco_audit.loading.mistakes import Mistake
 from fiftyone_coco_audit.wording import listed, percent, quoted
 
-#: Share of labels that must be so for a way of writing classes to be the loader's
+#: Share of labels that must fit a way of writing classes to call it the loader's
 NEARLY_ALL = 0.98
-#: How the ways of writing classes begin that count them from 0, in any order
+#: How the names of encodings begin that count classes from 0, in any order
 FROM_ZERO = "positions from 0"
 _BY_ID = "category ids"
 
@@ -30,8 +30,8 @@ def diagnose_classes(
 ) -> tuple[list[Mistake], str]:
     """Finds out how a loader writes classes, and whether it confuses them.
 
-    Positions from 0, positions from 1 (as of torchvision's detectors, of which 0 is
-    the background) and the ids of the dataset are all right. Positions may also be
+    Positions from 0, positions from 1 (as for torchvision's detectors, where 0 is the
+    background) and the ids of the dataset are all right. Positions may also be
     those in the sorted ids, as in detectron2.
 
     Args:
@@ -40,8 +40,8 @@ def diagnose_classes(
         images: ``(P,)`` positions of the images
         classes: ``K`` names of the classes
         category_ids: ``K`` ids of the classes
-        first_label: the label that the first class is meant to have; then the other
-            ways are not right
+        first_label: the intended label of the first class; the other ways are then
+            wrong
 
     Returns:
         the mistakes, and how the classes are written
@@ -74,7 +74,7 @@ def diagnose_classes(
     possible = {name: np.isin(given, codes) for name, codes in known.items()}
     best = max(
         right,
-        # Permuted labels are still among those that there are
+        # Permuted labels are still among the possible ones
         key=lambda name: (
             right[name].mean() >= NEARLY_ALL,
             possible[name].mean(),

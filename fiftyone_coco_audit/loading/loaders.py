@@ -1,4 +1,4 @@
-"""A loader of the user's own: timed, and its targets held against the labels."""
+"""Runs of a training loader: its speed, and its targets compared with the labels."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from fiftyone_coco_audit.objects import LabeledImages, Objects
 from fiftyone_coco_audit.parallel import available_cores
 from fiftyone_coco_audit.wording import counted
 
-#: What is measured apart, where loading goes on while targets are looked at
+#: What is measured separately, where loading continues while targets are checked
 MEASURED_BATCHES = 32
 MEASURED_SAMPLES = 32
 #: A loader that fails so often in a row will not recover
@@ -42,20 +42,20 @@ LAST_FAILURE = 100
 
 @dataclass(frozen=True, repr=False)
 class LoaderRun(WithFindings, TextSummary):
-    """What a loader of the user's own gave, and how long it took.
+    """What a training loader returned, and how long it took.
 
     Attributes:
         batch_seconds: ``(B,)`` time until each batch was there
         batch_samples: ``(B,)`` the number of samples in each
         rate: samples per second as measured
-        workers: the number of processes that the loader has itself; 0 for none
-        throughput: what one sample costs, and what any number of workers would give
+        workers: the number of processes of the loader itself; 0 for none
+        throughput: the cost of one sample, and the speed with any number of workers
         failures: what could not be loaded
-        check: the targets, held against the labels
+        check: the targets, compared with the labels
         complete: False if it was interrupted
         notes: sentences on what was not loaded, and why
         findings: the mistakes of the loader with the ids of samples and labels
-        samples: the dataset or view that the loader is about
+        samples: the dataset or view that the loader reads
         not_run: why selected rules were not run, by code
     """
 
@@ -151,7 +151,7 @@ def run_loader(
     crowds: Objects | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LoaderRun:
-    """Loads everything that a loader has, and holds its targets against the labels.
+    """Loads everything that a loader has, and compares its targets with the labels.
 
     Whatever fails is caught. Where a worker process of the loader dies, no further
     batch is waited for. Ctrl-C ends it early, and what was measured so far is returned.
@@ -159,15 +159,14 @@ def run_loader(
     Args:
         labeled: the images and their labels
         loader: an iterable of batches, such as a ``DataLoader`` of PyTorch, or a
-            dataset with ``__getitem__`` and ``__len__``. Switch random augmentation
-            off, but for flips, turns and colors, since boxes cannot be held against
-            labels with it
+            dataset with ``__getitem__`` and ``__len__``. Switch off random
+            augmentation, except flips, rotations by 90 degrees and colors
         image_ids: the ids that the loader may call the images by; see
             :class:`.diagnosis.TargetChecker`, also for the following
         category_ids: the ids that the loader may call the classes by
-        box_format: what the boxes are meant to be
-        first_label: the label that the first class is meant to have
-        channels: the order of channels that is meant
+        box_format: the intended format of the boxes
+        first_label: the intended label of the first class
+        channels: the intended order of channels
         crowds: the crowd regions of the images, if they are known
         progress: called with the number of batches done and of all; 0 if the loader
             does not say

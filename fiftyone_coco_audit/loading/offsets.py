@@ -25,7 +25,7 @@ _LEAST_OFFSET = 0.75
 _MOST_BOXES = 0.75
 #: The share of samples that must be for offsets of a pixel
 _ALL = 0.9
-#: Pairs of a box and a label of its size that are looked at, the nearest first
+#: Pairs of a box and a label of its size that are compared, the nearest first
 _MOST_PAIRS = 400
 
 
@@ -35,7 +35,7 @@ class _Offset:
 
     Attributes:
         held: the sample
-        delivered: ``(2,)`` pixels as they are delivered, in x and y
+        delivered: ``(2,)`` pixels of the delivered image, in x and y
         original: ``(2,)`` pixels of the file
         boxes: ``(n, 4)`` the boxes without it, from 0 to 1
         count: how many of them are off by that
@@ -54,10 +54,10 @@ def find_offsets(
     """Finds the pixels that many boxes are off by.
 
     Args:
-        samples: samples whose boxes are read as they are meant, or not understood;
-            those that are explained get their ``reading`` and ``boxes``
-        expected: what the boxes are meant to be
-        total: the number of samples, of which the shares are
+        samples: samples whose boxes have the intended format, or an unknown one; those
+            that are explained get their ``reading`` and ``boxes``
+        expected: the intended format of the boxes
+        total: the number of samples, for the shares
 
     Returns:
         the mistakes, and the samples that have them
@@ -95,7 +95,7 @@ def find_offsets(
 
 
 def _offset_of(one: ComparedSample, expected: BoxInterpretation) -> Iterator[_Offset]:
-    """By how much the boxes of a sample are off, nothing if that cannot be told."""
+    """By how much the boxes of a sample are off; nothing if that is unknown."""
     canvas = one.sample.canvases[0]
     size = np.array(canvas.place[2:])
     best: tuple[int, NDArray[np.float64], NDArray[np.float64]] | None = None

@@ -1,4 +1,4 @@
-"""Images as a loader gives them, held against their files.
+"""Images from a loader, compared with their files.
 
 What is compared is a thumbnail of 16 x 16: it withstands resizing, normalization and
 changes of color, and tells flips, turns, swapped channels and other images.
@@ -24,7 +24,7 @@ SAME = 0.85
 CLEARLY_WORSE = 0.04
 #: Places in the delivered image whose correlations differ by less are alike
 NEARLY_SAME = 0.01
-#: Standard deviation of gray values, in [0, 255], under which nothing can be told
+#: Standard deviation of gray values, in [0, 255], below which nothing can be recognized
 FLAT = 1.0
 # Those that OpenCV can resize
 _MOST_CHANNELS = 4
@@ -68,7 +68,7 @@ class Likeness:
         turns: the ways of turning that it may be; several if the image is symmetric;
             none if it is not that image, or not as a whole
         place: where in the delivered image it is
-        others: where it may as well be, as far as can be told: next to little padding
+        others: where else it may be as far as one can see, next to little padding
         correlation: of the thumbnails
         color: the correlation of red minus blue with that of the file: -1 where the
             channels are swapped; NaN where there is no color
@@ -208,7 +208,7 @@ def locate(
 
     Args:
         image: ``(height, width, channels)`` or ``(height, width)``, of any range
-        reference: the image that it is said to be
+        reference: the image that it should be
         candidates: where in the delivered image it may be
         turns: the ways of turning that it may be
 

@@ -25,9 +25,9 @@ def pixel_mistakes(
     """Names what is wrong with the pixels of images, whatever their boxes are.
 
     Args:
-        held: all samples that are held against an image
+        held: all samples that are compared with an image
         filepaths: those of all images
-        channels: the order of channels that is meant
+        channels: the intended order of channels
 
     Yields:
         the mistakes
@@ -60,7 +60,7 @@ def name_changed(changed: Sequence[ComparedSample], total: int) -> Iterator[Mist
 
     Args:
         changed: see :func:`changed_alone`
-        total: the number of samples, of which the share is
+        total: the number of samples, for the share
     """
     if not changed:
         return

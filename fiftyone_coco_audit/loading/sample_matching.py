@@ -1,4 +1,4 @@
-"""Samples of a loader, each held against the image and the labels that it is of."""
+"""Samples of a loader, each matched with its image and its labels."""
 
 from __future__ import annotations
 
@@ -27,14 +27,13 @@ from fiftyone_coco_audit.loading.targets import LoadedSample
 from fiftyone_coco_audit.loading.values import Values
 from fiftyone_coco_audit.objects import LabeledImages
 
-#: What the pixels say: they are the image that they should be, another one of the
-#: dataset, neither of them as a whole, of one color though the file is not, or they
-#: cannot be told
+#: What the pixels show: the right image, another one of the dataset, neither of them
+#: as a whole, one color though the file has more, or nothing that can be recognized
 Pixels = Literal["same", "other", "altered", "blank", "unknown"]
 
-#: Searches for an image in the whole dataset without success, before it is given up
+#: Searches for an image in the whole dataset without success, before giving up
 LAST_SEARCH = 20
-#: Places at which an image is looked for whose colors are not those of its file
+#: Places where an image is searched if its colors are not those of its file
 MOST_PLACES = 3
 #: Delivered pixels under which nothing was moved: resizing may do as much
 LEAST_MOVED = 2.0
@@ -42,12 +41,12 @@ LEAST_MOVED = 2.0
 
 @dataclass(frozen=True)
 class MatchedSample:
-    """A sample of a loader, and the image of the dataset that it is said to be of.
+    """A sample of a loader, and its image in the dataset.
 
     Attributes:
-        position: of the image that its labels are held against
+        position: of the image whose labels it is compared with
         claimed: whether the loader itself says which image it is
-        pixels: what its pixels say
+        pixels: what its pixels show
         other: the position of the image that its pixels are of, if it is another
         canvases: how the image may lie in the one delivered
         orientation: what the EXIF data of the file say; 1 is upright
@@ -72,7 +71,7 @@ class MatchedSample:
 
 
 class SampleMatcher:
-    """Finds out of which image each sample is, and how its pixels lie in it.
+    """Finds which image each sample shows, and where its pixels are in it.
 
     Args:
         labeled: the images and their labels
@@ -90,8 +89,8 @@ class SampleMatcher:
         self._references: dict[int, Reference | None] = {}
         self._vain_searches = 0
 
-    def hold(self, sample: LoadedSample, number: int) -> MatchedSample | None:
-        """Holds a sample against its image.
+    def match(self, sample: LoadedSample, number: int) -> MatchedSample | None:
+        """Finds the image of a sample, and compares their pixels.
 
         Args:
             sample: the sample

@@ -68,7 +68,7 @@ class AuditAugmentation(SdkOperator):
     def open(
         self, ctx: ExecutionContext, value: AugmentationAudit
     ) -> Iterator[GeneratedMessage]:
-        """Opens the labels of the severest finding, the worst images first."""
+        """Opens the labels of the most severe finding, the worst images first."""
         yield ctx.ops.reload_dataset()
         if value.findings:
             view = value.view(value.findings[0])

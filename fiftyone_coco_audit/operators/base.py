@@ -1,4 +1,4 @@
-"""What our operators share: three ways in, one function of the SDK behind them."""
+"""What our operators share: three ways to call one function of the SDK."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class SdkOperator(foo.Operator):
 
     -   Called in Python, it is that function; with ``delegate=True`` it schedules
         a call.
-    -   Asked by the App, it streams its progress, shows a user's mistake as the one
-        sentence that it is, and ends by opening the result.
+    -   Called by the App, it streams its progress, shows a user's mistake as one
+        sentence, and ends by opening the result.
     -   Through :func:`fiftyone.operators.execute_operator` or delegated, it returns
         the result as JSON, and raises what the function raises.
     """
@@ -41,15 +41,15 @@ class SdkOperator(foo.Operator):
     #: The function of the SDK, which also gives the operator its name
     function: Callable[..., Any]
 
-    #: What the App shows of it
+    #: What the App shows
     label: str
     description: str
     icon: str
 
-    #: What the button of its form says
+    #: The label of the button of its form
     submit: str
 
-    #: Those of its parameters that are paths
+    #: The parameters that are paths
     paths: tuple[str, ...] = ()
 
     @property
@@ -130,7 +130,7 @@ class SdkOperator(foo.Operator):
             self.uri,
             {"view": target[0].view()} if target else {},
             params={
-                # Who runs it later may do so in another folder
+                # It may run later in another folder
                 name: absolute_path(value, name) if name in self.paths else value
                 for name, value in self.scheduled(params).items()
                 if value is not None and name != "progress"
@@ -163,11 +163,11 @@ class SdkOperator(foo.Operator):
         pool = ThreadPoolExecutor(1)
         call = pool.submit(self.call, ctx, _reporting(lambda *step: steps.put(step)))
         call.add_done_callback(lambda _: steps.put(None))
-        # Where the browser is closed, the call ends by itself
+        # If the browser is closed, the call ends by itself
         pool.shutdown(wait=False)
         for share, label in iter(steps.get, None):
             yield ctx.ops.set_progress(label, share, variant="linear")
-        # What is shown at last takes the place of the progress
+        # The final output replaces the progress
         try:
             value = call.result()
             yield from self.open(ctx, value)
@@ -203,7 +203,7 @@ def _asked_by_app(ctx: ExecutionContext) -> bool:
 
 
 def _reporting(report: Callable[[float, str], Any]) -> Callable[[Any], None]:
-    """A callback for FiftyOne's progress bars that reports share and words."""
+    """A callback for FiftyOne's progress bars that reports a share and a text."""
 
     def callback(bar: Any) -> None:
         stage = getattr(bar, "stage", None)

@@ -1,4 +1,4 @@
-"""The colors of a dataset in an App that shows it already."""
+"""The colors of a dataset in an App that already shows it."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from fiftyone_coco_audit.wording import percent
 
 
 class RunDry(SdkOperator):
-    """Puts all samples through a pipeline, and opens those that fail."""
+    """Runs a pipeline on all samples, and opens those that fail."""
 
     function = staticmethod(dry_run)
     label = "COCO Audit: dry-run the data loading"

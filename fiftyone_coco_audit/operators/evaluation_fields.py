@@ -1,4 +1,4 @@
-"""Takes our evaluation fields along when FiftyOne renames or deletes a run."""
+"""Renames or deletes our evaluation fields when FiftyOne does so with a run."""
 
 from __future__ import annotations
 

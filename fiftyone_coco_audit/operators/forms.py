@@ -79,7 +79,7 @@ def add_path(
         button_label=f"Choose a {kind}...",
         choose_button_label="Choose",
     )
-    # A call from Python has a string where the file explorer has an object
+    # A call from Python passes a string, the file explorer an object
     if isinstance(ctx.params.get(name), str):
         prop = inputs.str(name, required=required, **kwargs)
     else:
@@ -107,7 +107,7 @@ def path_of(ctx: ExecutionContext, name: str) -> str | None:
 def add_label_field(
     inputs: types.Object, ctx: ExecutionContext, name: str, **kwargs: Any
 ) -> types.Property:
-    """Adds the name of a new label field, and checks that it can have it."""
+    """Adds the name of a new label field, and checks it."""
     prop = inputs.str(name, **kwargs)
     field = ctx.params.get(name)
     if field:
@@ -136,7 +136,7 @@ def refuse(prop: types.Property, reason: str) -> None:
 
 
 def number_of(ctx: ExecutionContext, name: str) -> float | None:
-    """A parameter that is a number; FiftyOne says of another value that it is none."""
+    """A parameter that is a number; FiftyOne reports values that are not."""
     value = ctx.params.get(name)
     return value if isinstance(value, (int, float)) else None
 

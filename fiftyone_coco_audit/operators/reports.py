@@ -73,7 +73,7 @@ def findings_as_json(findings: pd.DataFrame, notes: Iterable[str]) -> dict[str, 
     """Findings without the ids of what they are about, and notes on the data.
 
     Args:
-        findings: a frame as :func:`.findings.findings_frame` makes it
+        findings: a frame that :meth:`.findings.WithFindings.to_frame` returns
         notes: sentences
     """
     return {

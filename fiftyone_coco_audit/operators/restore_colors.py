@@ -16,7 +16,7 @@ from fiftyone_coco_audit.operators.forms import require_dataset
 
 
 class RestoreColors(SdkOperator):
-    """Brings back the colors that labels had before they were colored by outcome."""
+    """Restores the colors from before labels were colored by outcome."""
 
     function = staticmethod(restore_colors)
     label = "COCO Audit: restore the colors"
@@ -34,7 +34,7 @@ class RestoreColors(SdkOperator):
         )
 
     def call(self, ctx: ExecutionContext, progress: Any) -> None:
-        """Brings them back."""
+        """Restores the colors."""
         restore_colors(ctx.dataset)
 
     def to_results(self, ctx: ExecutionContext, value: None) -> dict[str, Any]:
@@ -42,11 +42,11 @@ class RestoreColors(SdkOperator):
         return {"dataset": ctx.dataset.name}
 
     def open(self, ctx: ExecutionContext, value: None) -> Iterator[GeneratedMessage]:
-        """Shows them."""
+        """Shows the colors."""
         yield ctx.ops.reload_dataset()
         yield show_colors(ctx)
 
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:
-        """Says that they are back."""
+        """Says that the colors are back."""
         message = "The previous colors are back"
         outputs.view("message", types.Success(label=message))

@@ -71,10 +71,10 @@ class CocoAuditPanel(foo.Panel):
         )
 
     def execute(self, ctx: ExecutionContext) -> Any:
-        """Draws nothing where nothing has changed.
+        """Draws nothing if nothing has changed.
 
-        The App reports a change of the view several times, and that of a line of text
-        when it is first shown.
+        The App reports a change of the view several times, and a change of a line of
+        text when it first shows the line.
         """
         method = ctx.params.get("__method__")
         if method == "on_change_view" and not (ctx.dataset and grid_has_changed(ctx)):
@@ -108,11 +108,11 @@ class CocoAuditPanel(foo.Panel):
         keep(ctx, tab=ctx.params["tab"])
 
     def set_controls(self, ctx: ExecutionContext) -> None:
-        """Sets what a button is for."""
+        """Sets the controls of a button."""
         set_controls(ctx, ctx.params["sets"])
 
     def draw_selected(self, ctx: ExecutionContext) -> None:
-        """Draws over the sample that is selected in the grid."""
+        """Draws anchors over the sample that is selected in the grid."""
         if ctx.selected:
             set_controls(ctx, {"sample": ctx.selected[-1]})
         else:
@@ -123,7 +123,7 @@ class CocoAuditPanel(foo.Panel):
         keep(ctx, stages=None)
 
     def use_view(self, ctx: ExecutionContext) -> None:
-        """Audits what the grid shows now, and stays with that."""
+        """Audits what the grid shows now, also when the grid changes later."""
         view = ctx.view
         if view.media_type == "group":
             view = view.select_group_slices(slice_of(ctx))
@@ -132,7 +132,7 @@ class CocoAuditPanel(foo.Panel):
 
     def recompute(self, ctx: ExecutionContext) -> None:
         """Reads the dataset again."""
-        # What there is to say of a dataset that cannot be read is drawn
+        # The page says why a dataset cannot be read
         with suppress(CocoAuditError):
             make_page(ctx, anew=True)
 
@@ -204,7 +204,7 @@ class CocoAuditPanel(foo.Panel):
 
 
 def _page_of_click(ctx: ExecutionContext, stamp: str | None) -> Page | None:
-    """The page that was clicked on; None if it is not known, which is said."""
+    """The page that was clicked on; None, with a notice, if it is unknown."""
     fields = _fields_if_any(ctx)
     page = DRAWN.get(stamp)
     if page is not None and page.reading.dataset_name != ctx.dataset.name:
@@ -217,7 +217,7 @@ def _page_of_click(ctx: ExecutionContext, stamp: str | None) -> Page | None:
 
 
 def _fields_if_any(ctx: ExecutionContext) -> list[str]:
-    """The fields to audit; none where that is said in place of the page."""
+    """The fields to audit; none if the page shows a message instead."""
     try:
         return audited_fields(ctx)
     except CocoAuditError:
@@ -225,7 +225,7 @@ def _fields_if_any(ctx: ExecutionContext) -> list[str]:
 
 
 def _ways_out(ctx: ExecutionContext) -> Buttons:
-    """What to do where there is nothing to audit."""
+    """What to do if there is nothing to audit."""
     grouped = ctx.dataset is not None and ctx.dataset.media_type == "group"
     if not grouped or not detections_fields(ctx.dataset):
         return IMPORT

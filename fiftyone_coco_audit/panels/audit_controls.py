@@ -1,4 +1,4 @@
-"""What is set in the panel."""
+"""The settings of the panel *COCO Audit*."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
 if TYPE_CHECKING:
     import fiftyone as fo
 
-#: In place of the name of a preset
+#: Used instead of the name of a preset
 CUSTOM = "custom"
 
-#: What the panel's state holds of rows of controls, each by their names
+#: The names of rows of controls
 ROWS = ("controls", "resampling", "sources", "sets")
 
 _MODE, _, _SIZE = str(DEFAULT_RESIZE).partition(" ")
@@ -27,7 +27,7 @@ _MODE, _, _SIZE = str(DEFAULT_RESIZE).partition(" ")
 
 @dataclass(frozen=True)
 class AuditControls:
-    """What is set in the panel, as the App keeps it.
+    """The settings of the panel.
 
     Args:
         tab: the tab that is shown
@@ -35,7 +35,7 @@ class AuditControls:
         stages: those of the view that is audited, None for the whole dataset
         resize_mode: the first word of a resize policy
         resize_size: the rest of it
-        anchors: the name of the preset whose anchors are meant, or :data:`CUSTOM`
+        anchors: the name of a preset, or :data:`CUSTOM`
         custom_anchors: anchors as text, where they are none of a preset
         threshold: of resampling, in percent of the images; empty for the proposal
         exponent: of resampling
@@ -75,7 +75,7 @@ class AuditControls:
 
     @classmethod
     def of(cls, state: Mapping[str, Any] | None) -> AuditControls:
-        """Reads what the App has kept, which may be nothing.
+        """Reads settings that were kept, if any.
 
         Args:
             state: values by the names of the fields
@@ -91,7 +91,7 @@ class AuditControls:
 
     @staticmethod
     def of_network(resize: str, anchors: str) -> dict[str, str]:
-        """What is to be set for a resize policy and anchors.
+        """The settings for a resize policy and anchors.
 
         Args:
             resize: the policy as text
@@ -106,7 +106,7 @@ class AuditControls:
 
     @staticmethod
     def of_anchors(anchors: str) -> dict[str, str]:
-        """What is to be set for anchors, given as text."""
+        """The settings for anchors, given as text."""
         if anchors in PRESETS:
             return {"anchors": anchors}
         return {"anchors": CUSTOM, "custom_anchors": anchors}
@@ -115,10 +115,10 @@ class AuditControls:
     def of_rules(
         left_out: Sequence[str], thresholds: Mapping[str, Mapping[str, Any]]
     ) -> dict[str, str]:
-        """What is to be set for the rules that are run.
+        """The settings for the rules that are run.
 
         Args:
-            left_out: codes of those that are not
+            left_out: codes of the rules that are not run
             thresholds: thresholds that are not the default, by code
         """
         return {
@@ -127,7 +127,7 @@ class AuditControls:
         }
 
     def rules(self) -> tuple[list[str], dict[str, dict[str, Any]]]:
-        """What :meth:`of_rules` was given."""
+        """The arguments of :meth:`of_rules`."""
         left_out = self.left_out.split(",") if self.left_out else []
         return left_out, json.loads(self.thresholds or "{}")
 
@@ -173,7 +173,7 @@ class AuditControls:
             return DEFAULT_ANCHORS, str(error)
 
 
-#: What can be set below the tabs
+#: The settings below the tabs
 CONTROLS = tuple(
     one.name for one in fields(AuditControls) if one.name not in ("tab", "stages")
 )

@@ -1,4 +1,4 @@
-"""What our panels share: what they keep belongs to one dataset."""
+"""What our panels share: values that they keep for each dataset."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ if TYPE_CHECKING:
 #: Props of a component that shares a row of a grid with others
 AS_WIDE_AS_NEEDED = {"item": {"sx": {"width": "auto"}}}
 
-# What is kept of panels, by their ids and datasets; those of a closed App are never
-# told to be so
+# What panels keep, by their ids and datasets; nobody reports that an App was closed
 _KEPT: dict[tuple[str, str], dict[str, Any]] = {}
 _MOST = 1000
 
 
 def keep(ctx: ExecutionContext, **values: Any) -> None:
-    """Keeps where the user is in a panel, such as the tab that is shown.
+    """Keeps what a panel shows, such as the current tab.
 
-    It is kept by this process, the App's server, and not by the panel's state: with
-    each change of that the App loads its page anew and draws the labels in the grid
-    again, and loses them where the next change comes before it is done.
+    This process, the App's server, keeps it, and not the panel's state: with each
+    change of the state, the App reloads its page and redraws the labels in the grid,
+    and loses them if the next change comes too early.
     """
     _KEPT.setdefault(_key(ctx), {}).update(values)
     while len(_KEPT) > _MOST:
@@ -33,7 +32,7 @@ def keep(ctx: ExecutionContext, **values: Any) -> None:
 
 
 def kept(ctx: ExecutionContext, name: str, default: Any) -> Any:
-    """What :func:`keep` was given for a panel, or the default."""
+    """The value that :func:`keep` stored for a panel, or the default."""
     return _KEPT.get(_key(ctx), {}).get(name, default)
 
 
@@ -47,7 +46,7 @@ def dataset_name(ctx: ExecutionContext) -> str | None:
 
 
 def require_image_dataset(dataset: fo.Dataset, purpose: str) -> None:
-    """Checks that a panel has images to be about; groups may have some.
+    """Checks that a dataset may have images; groups may have some.
 
     Args:
         dataset: the dataset of the App

@@ -1,4 +1,4 @@
-"""What a tab of the panel is made of, before it is a form of the App."""
+"""What panels are made of, before it becomes a form of the App."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fiftyone_coco_audit.panels.selections import Selection
 #: heat map, to what the mark stands for
 Pick = Callable[[int, Any], Selection]
 
-#: Pairs of values and what they are called
+#: Pairs of values and their labels
 Options = Sequence[tuple[str, str]]
 
 #: Four of them beside each other in half of a window of 1440 pixels
@@ -24,7 +24,7 @@ CONTROL_WIDTH = 112
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot under its headline, every mark of which opens what it stands for.
+    """A plot under its headline; each mark opens what it stands for.
 
     Args:
         name: a name that no other block of the tab has
@@ -75,7 +75,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Message:
-    """What keeps something from being shown.
+    """A message, such as why something is not shown.
 
     Args:
         name: a name that no other block has
@@ -90,17 +90,17 @@ class Message:
 
 @dataclass(frozen=True)
 class Choice:
-    """A control that is a list to choose from.
+    """A control with a list of options.
 
     Args:
         name: the field of the panel's controls that it sets
         label: what it is called
-        options: pairs of values and what they are called
-        value: the value that is chosen, None for a list that does something once
+        options: pairs of values and their labels
+        value: the chosen value; None for a list whose options act once
         width: its width in pixels
-        grows: whether it takes some of the width that is left in the row
+        grows: whether it uses some of the free width of the row
         event: the event of another choice
-        fixed: whether it keeps what it was first given, as a line of text does
+        fixed: whether it keeps its first value, as a line of text does
     """
 
     name: str
@@ -119,11 +119,11 @@ class Entry:
 
     Args:
         name: the field of the panel's controls that it sets
-        label: what it is called
+        label: its label
         value: the text
         error: what is wrong with the text
-        width: its width in pixels, None for all there is
-        grows: whether it takes some of the width that is left in the row
+        width: its width in pixels; None for the full width
+        grows: whether it uses some of the free width of the row
         event: the event of another text
         caption: what may be written
         lines: how many lines it has
@@ -145,7 +145,7 @@ Control = Choice | Entry
 
 @dataclass(frozen=True)
 class Row:
-    """Controls of what is below them.
+    """Controls for what is below them.
 
     Args:
         name: one of :data:`.audit_controls.ROWS`
@@ -158,16 +158,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Button:
-    """A button, which sets controls unless it is of another event.
+    """A button, which sets controls unless it has another event.
 
     Args:
         name: a name that no other block of the tab has
         label: what is written on it
-        sets: values by the names of fields of the panel's controls
-        event: the event of the panel that it is instead, or the URI of an operator
-            whose form it opens
+        sets: values by the names of the panel's controls
+        event: another event of the panel, or the URI of an operator whose form it
+            opens
         icon: the name of a Material icon
-        params: what the event is given
+        params: the parameters of the event
         disabled: whether it does nothing now
         filled: whether it stands out
     """
@@ -247,7 +247,7 @@ class Tab:
 
     Args:
         blocks: what it shows, from the top
-        controls: what of all that can be set
+        controls: its settings
     """
 
     blocks: Sequence[Block]

@@ -37,18 +37,18 @@ _PLOTLY = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 _COLORS = {"error": "error.main", "warning": "warning.main", "note": "info.main"}
 _TAB_LIST = {"container": {"sx": {"borderBottom": 1, "borderColor": "divider"}}}
 _MESSAGES = {"note": types.Notice, "warning": types.Warning, "error": types.Error}
-# Long lines are not to widen all that is above and below them
+# Long lines do not widen everything above and below them
 _SCROLLING = {"item": {"sx": {"minWidth": 0, "overflowX": "auto"}}}
 _CARD_TEXT = "0.9rem"
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """How the blocks of a page are drawn.
+    """Draws the blocks of a page.
 
     Args:
-        owner: the panel, whose events the buttons are
-        revision: that of lines of text
+        owner: the panel, which has the events of buttons
+        revision: the revision of lines of text
         stamp: what cards and marks carry, see :class:`.page.Page`
     """
 
@@ -61,7 +61,7 @@ class Drawing:
     ) -> None:
         """Adds blocks; each row of controls begins a new stack.
 
-        The headline of what a row controls is above the row, as it is read first.
+        The headline of what a row controls is above the row, since it is read first.
 
         Args:
             page: what they are added to
@@ -228,7 +228,7 @@ class Drawing:
 def add_tabs(
     page: types.Object, owner: foo.Panel, names: Sequence[str], shown: str
 ) -> None:
-    """Adds the tabs, the names of which an event reports."""
+    """Adds the tabs, whose names an event reports."""
     # Not a TabsView, which writes the panel's state: see inputs.STATELESS
     tabs = page.grid("tabs", gap=0, componentsProps=_TAB_LIST)
     for name in names:

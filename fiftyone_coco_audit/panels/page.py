@@ -1,4 +1,4 @@
-"""What the panel *COCO Audit* shows, and what the user has set."""
+"""What the panel *COCO Audit* shows, and its settings."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Page:
     """What the panel shows.
 
     Args:
-        controls: what is set
+        controls: the settings
         fields: the label fields to choose from
         reading: what is audited
         tab: the tab that is shown
@@ -51,7 +51,7 @@ class Page:
 
     @cached_property
     def stamp(self) -> str:
-        """Tells the page from all that show something else.
+        """Identifies the page among all that show something else.
 
         Cards and marks carry it, so that a click opens what was there when it was
         made, whatever the panel shows by then.
@@ -79,16 +79,16 @@ class DrawnPages:
             self._pages.popitem(last=False)
 
     def get(self, stamp: str | None) -> Page | None:
-        """The page of a stamp, None if it is not kept any more."""
+        """The page of a stamp; None if it is no longer kept."""
         return self._pages.get(stamp or "")
 
 
-#: Those of this process, which is the App's server
+#: The pages of this process, which is the App's server
 DRAWN = DrawnPages()
 
 
 def make_page(ctx: ExecutionContext, *, anew: bool = False) -> Page:
-    """Makes the page from what the user has set.
+    """Makes the page from the settings of the user.
 
     Args:
         ctx: the context of an event
@@ -109,7 +109,7 @@ def make_page(ctx: ExecutionContext, *, anew: bool = False) -> Page:
         build = TABS.get(shown.tab, findings.build)
         reading = READINGS.get(samples, shown.label_field, anew=anew)
         tab = build(reading, shown)
-        # What is set meanwhile may have been answered already
+        # A change meanwhile may already have been answered
         if controls == controls_of(ctx):
             page = Page(shown, fields, reading, tab, revision_of(ctx))
             DRAWN.add(page)
@@ -138,7 +138,7 @@ def audited_fields(ctx: ExecutionContext) -> list[str]:
 
 
 def controls_of(ctx: ExecutionContext) -> AuditControls:
-    """What is set: at first by the last audit, and then by the user."""
+    """The settings: first those of the last audit, then those of the user."""
     settings = audit_settings(ctx.dataset)
     if settings is not None and kept(ctx, "audit", None) != settings.created:
         network = AuditControls.of_network(settings.resize, settings.anchors)
@@ -162,7 +162,7 @@ def shown_controls(ctx: ExecutionContext) -> dict[str, Any]:
 
 
 def about_groups(ctx: ExecutionContext) -> str:
-    """What to do where samples are grouped."""
+    """What to do if samples are grouped."""
     shown = f"the grid shows {slice_of(ctx)!r}"
     if not has_images_in_slice(ctx):
         shown += ", which has no images"
@@ -179,5 +179,5 @@ def slice_of(ctx: ExecutionContext) -> str:
 
 
 def has_images_in_slice(ctx: ExecutionContext) -> bool:
-    """Whether that is one of images."""
+    """Whether that slice has images."""
     return ctx.dataset.group_media_types.get(slice_of(ctx)) == "image"

@@ -13,13 +13,13 @@ _TAG, _VIEW = "tag:", "view:"
 
 
 def parts_of(reading: LoadedField) -> list[tuple[str, str]]:
-    """The parts that there are.
+    """The parts of what is audited.
 
     Args:
         reading: what is audited
 
     Returns:
-        pairs of a part and what it is called
+        pairs of a part and its label
     """
     tags = {tag for tags in reading.labeled.images.tags for tag in tags}
     views = root_dataset(reading.samples).list_saved_views()
@@ -32,8 +32,8 @@ def parts_of(reading: LoadedField) -> list[tuple[str, str]]:
 def images_of(reading: LoadedField, part: str) -> NDArray[np.int64]:
     """The positions of the images of a part.
 
-    Of a saved view only the ids of its samples are read; labels that it leaves out
-    count all the same.
+    Only the ids of the samples of a saved view are read; labels that it leaves out
+    still count.
 
     Args:
         reading: what is audited

@@ -1,4 +1,4 @@
-"""What is set in the panel *Augmentation Preview*."""
+"""The settings of the panel *Augmentation Preview*."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fiftyone_coco_audit.operators.forms import detections_fields
 from fiftyone_coco_audit.panels.base import keep, kept
 from fiftyone_coco_audit.panels.controls import renew, set_controls
 
-#: In place of the name of a preset
+#: Used instead of the name of a preset
 TEXT, BUILT = "text", "built"
 DRAWS, STEPS = "draws", "steps"
 MOST_DRAWS = 24
@@ -28,7 +28,7 @@ _ENTRIES = {"draws": (1, MOST_DRAWS), "draw": (1, None), "seed": (0, None)}
 
 @dataclass(frozen=True)
 class PreviewControls:
-    """What is set in the panel.
+    """The settings of the panel.
 
     Args:
         pipeline: the name of a preset, ``"text"`` or ``"built"``
@@ -54,7 +54,7 @@ class PreviewControls:
     def of(
         cls, values: Mapping[str, Any], label_fields: Sequence[str]
     ) -> PreviewControls:
-        """Reads what was set, in part or in a way that means nothing.
+        """Reads settings, which may be incomplete or invalid.
 
         Args:
             values: values by the names of the fields
@@ -72,7 +72,7 @@ class PreviewControls:
 
 
 def controls_of(ctx: ExecutionContext) -> PreviewControls:
-    """What is set in a panel."""
+    """The settings of a panel."""
     return PreviewControls.of(kept(ctx, "controls", {}), detections_fields(ctx.dataset))
 
 

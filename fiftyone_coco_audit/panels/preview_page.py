@@ -127,9 +127,9 @@ def page_blocks(ctx: ExecutionContext) -> list[Block]:
     blocks += [_controls(controls, fields), *source]
     if pipeline is None:
         return blocks
-    if controls.copy != "no":
-        blocks.append(_code(controls, pipeline))
     try:
+        if controls.copy != "no":
+            blocks.append(_code(controls, pipeline))
         if kind_of_view(ctx.view) == "patches":
             (sample_id,) = ctx.view.select(sample_id).values("sample_id")
         subject = read_subject(ctx.dataset, sample_id, controls.label_field)
@@ -297,16 +297,16 @@ def _pictures(
     seed = controls.seed
     is_stepwise = controls.show == STEPS
     if is_stepwise:
-        shots = preview_steps(pipeline, subject, seed=seed, draw=controls.draw - 1)
-        lost = fates_by_step(shots)
-        told = f"Draw {controls.draw}: {shots[-1].figures()}" if shots else ""
+        previews = preview_steps(pipeline, subject, seed=seed, draw=controls.draw - 1)
+        lost = fates_by_step(previews)
+        told = f"Draw {controls.draw}: {previews[-1].figures()}" if previews else ""
     else:
-        shots = preview_draws(pipeline, subject, seed=seed, num_draws=controls.draws)
-        told, lost = summary(shots), fates(shots)
+        previews = preview_draws(pipeline, subject, seed=seed, num_draws=controls.draws)
+        told, lost = summary(previews), fates(previews)
     least = _WIDTHS[controls.size]
-    made = pictures(subject, shots, lost, width=round(least * _PIXELS), zoom=_ZOOM)
+    made = pictures(subject, previews, lost, width=round(least * _PIXELS), zoom=_ZOOM)
     captions = [f"**Before** · {markdown(str(subject))}"]
-    captions += [_caption(shot, steps=is_stepwise) for shot in shots]
+    captions += [_caption(preview, steps=is_stepwise) for preview in previews]
     label = "Audit this pipeline on all images"
     head: list[Text | Button] = [
         Text("told", f"**{markdown(told)}**" if told else ""),
@@ -321,14 +321,14 @@ def _pictures(
     ]
 
 
-def _caption(shot: PreviewImage, *, steps: bool) -> str:
-    title, figures = markdown(shot.title), markdown(shot.figures())
+def _caption(preview: PreviewImage, *, steps: bool) -> str:
+    title, figures = markdown(preview.title), markdown(preview.figures())
     if not steps:
         return f"**{title}** · {figures}"
-    height, width = shot.drawn.image.shape[:2]
+    height, width = preview.drawn.image.shape[:2]
     did = (
         f"{width} x {height}, {figures}"
-        if shot.changed
+        if preview.changed
         else "changes nothing in this draw"
     )
     return f"**{title}** · {did}"

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Selection:
-    """Some images or objects of a set; none of both is nothing to be opened.
+    """Some images or objects of a set; neither if there is nothing to open.
 
     Args:
-        images: positions of the images, where they are what is meant
-        objects: rows of the objects, where they are what is meant
+        images: positions of the images, for a selection of images
+        objects: rows of the objects, for a selection of objects
     """
 
     images: NDArray[np.int64] | None = None

@@ -1,4 +1,4 @@
-"""What the panel has read, kept in the App's server: no redraw reads it again."""
+"""What the panel has read, kept in the App's server, so no redraw reads it again."""
 
 from __future__ import annotations
 
@@ -52,22 +52,22 @@ if TYPE_CHECKING:
 _READINGS = 4
 _NUMBERS = count(1)
 
-#: How a dataset is told from what it was: its number of samples, and when the newest
-#: change of one of them was
+#: What tells whether a dataset has changed: its number of samples, and the time of the
+#: newest change of one of them
 Version = tuple[int, datetime | None]
 
 
 @dataclass
 class LoadedField:
-    """One label field of a dataset or view as it was read, and its statistics.
+    """One label field of a dataset or view, and its statistics.
 
     Args:
         samples: the dataset or view
         labeled: its images and objects, with the ids of their samples and labels
-        version: what the dataset was when it was read
-        read_at: when that was
+        version: the version of the dataset when it was read
+        read_at: the time when it was read
 
-    Its ``number`` is one that no other reading of this process has.
+    Its ``number`` is unique in this process.
     """
 
     samples: fo.SampleCollection
@@ -81,7 +81,7 @@ class LoadedField:
     )
 
     def statistics(self, resize: ResizePolicy, anchors: AnchorSet) -> Statistics:
-        """The statistics; what a policy or anchors do not change is not made again."""
+        """The statistics; what does not depend on a change is not computed again."""
         found = self._statistics or Statistics(self.labeled.images, resize, anchors)
         if found.resize != resize:
             found = found.resized(resize)
@@ -96,7 +96,7 @@ class LoadedField:
         left_out: Sequence[str] = (),
         thresholds: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> tuple[Finding, ...]:
-        """What the rules find in statistics of this reading, the gravest first.
+        """What the rules find in statistics of this field, the most severe first.
 
         Args:
             statistics: the statistics
@@ -118,8 +118,8 @@ class LoadedField:
         """Sentences on the rules that cannot run.
 
         Args:
-            statistics: statistics of this reading
-            left_out: codes of rules that are not wanted
+            statistics: statistics of this field
+            left_out: codes of rules that are left out
         """
         has_file = self._report is not None
         return not_run_notes(
@@ -147,7 +147,7 @@ class LoadedField:
         """How many labels and images a finding or selection is about.
 
         Args:
-            what: a finding or selection of this reading
+            what: a finding or selection of this field
         """
         if isinstance(what, Selection):
             if what.objects is None:
@@ -167,7 +167,7 @@ class LoadedField:
         return self._extent(images, len(rows), rows)
 
     def _extent(self, images: int, labels: int, rows: NDArray[np.int64]) -> Extent:
-        # Of more there are no patches
+        # More are not shown as patches
         few = labels <= MOST_PATCHES
         return Extent(
             images, labels, few and are_hard_to_see(self.labeled.images, rows)
@@ -175,13 +175,13 @@ class LoadedField:
 
     @cached_property
     def _labels(self) -> dict[str, int]:
-        """The position of each label, objects or not, by its id."""
+        """The position of each label by its id."""
         ids = self.labeled.columns.labels[self.labeled.label_field].ids
         return {label: place for place, label in enumerate(ids.tolist())}
 
     @cached_property
     def _row_of_label(self) -> NDArray[np.int64]:
-        """The row of the object that each label is, -1 where it is none."""
+        """The row of the object of each label; -1 if it is not an object."""
         row = np.full(len(self._labels), -1)
         row[self.labeled.rows] = np.arange(len(self.labeled.rows))
         return row
@@ -192,7 +192,7 @@ class LoadedField:
 
 
 def version_of(dataset: fo.Dataset) -> Version:
-    """Tells a dataset from what it was before, without reading it.
+    """What tells whether a dataset has changed, without reading it.
 
     Args:
         dataset: the dataset
@@ -211,12 +211,12 @@ def version_of(dataset: fo.Dataset) -> Version:
 
 
 class LoadedFields:
-    """The readings used last.
+    """The label fields used last.
 
     Args:
         read: reads a label field of samples
         most: how many to keep
-        prepare: writes what has to be known of samples before they are read
+        prepare: writes what must be known about samples before they are read
     """
 
     def __init__(
@@ -235,12 +235,12 @@ class LoadedFields:
     def get(
         self, samples: fo.SampleCollection, label_field: str, *, anew: bool = False
     ) -> LoadedField:
-        """What was read of samples; they are read if they have not been.
+        """A label field of samples, which is read unless it is kept.
 
         Args:
             samples: a dataset or view
             label_field: the field of the ground truth
-            anew: whether to read again what has been read
+            anew: whether to read it again
 
         Raises:
             CocoAuditError: if the field holds no detections
@@ -253,9 +253,9 @@ class LoadedFields:
         )
         with self._lock:
             if anew or key not in self._kept:
-                # What we write ourselves is no change
+                # What we write ourselves is not a change
                 self._prepare(samples, label_field)
-                # Before it is read: a change meanwhile is one that may not be in it
+                # Before reading: a change meanwhile may not be in what is read
                 version = version_of(dataset)
                 labeled = self._read(samples, label_field, masks=True)
                 self._kept[key] = LoadedField(samples, labeled, version, datetime.now())
@@ -265,5 +265,5 @@ class LoadedFields:
             return self._kept[key]
 
 
-#: Those of this process, which is the App's server
+#: The label fields of this process, which is the App's server
 READINGS = LoadedFields()

@@ -1,4 +1,4 @@
-"""What several checks share: which classes come first, and at what size a figure is."""
+"""What several checks share: the worst classes, and the size that figures are for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fiftyone_coco_audit.box_formats import BoxEncoding
     from fiftyone_coco_audit.statistics.overview import Statistics
 
-# From so many on, boxes that cannot be right have one cause
+# As many boxes that cannot be right have one cause
 _LEAST_UNFIT, _MANY_UNFIT = 5, 0.1
 
 
@@ -24,8 +24,8 @@ def highest(values: NDArray, of: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The positions of some values, the highest first, equal ones in order.
 
     Args:
-        values: ``(K,)`` numbers; NaN only where they are not taken
-        of: ``(K,)`` whether to take the value
+        values: ``(K,)`` numbers; NaN only where they are not used
+        of: ``(K,)`` whether to use the value
     """
     rows = np.flatnonzero(of)
     return rows[np.argsort(-values[rows], kind="stable")]
@@ -33,7 +33,7 @@ def highest(values: NDArray, of: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class WorstClasses:
-    """The classes of which a great share of the objects is concerned, the worst first.
+    """The classes with a large share of their objects concerned, the worst first.
 
     Args:
         position: ``(W,)`` positions of the classes
@@ -90,14 +90,14 @@ class WorstClasses:
 def conversion(
     statistics: Statistics, unfit: NDArray[np.int64] | None = None
 ) -> str | None:
-    """What to do about boxes of another format, which is not to clip or remove them.
+    """What to do about boxes in another format, other than clip or remove them.
 
     Args:
         statistics: of the images
-        unfit: the rows of boxes that cannot be right as they are read
+        unfit: the rows of boxes that cannot be right in COCO's format
 
     Returns:
-        a sentence, None where boxes are what they should be
+        a sentence; None if boxes have the right format
     """
     misread = statistics.misread
     if misread is not None:
@@ -120,7 +120,7 @@ def conversion_of(meaning: BoxEncoding) -> str:
     """What to do about boxes that are not ``[x, y, width, height]`` in pixels.
 
     Args:
-        meaning: what they are instead
+        meaning: their actual format
     """
     again = "import the file again; do not clip, remove or redraw any."
     if meaning.may_be_swapped_size:
@@ -133,11 +133,11 @@ def conversion_of(meaning: BoxEncoding) -> str:
 
 
 def at(resize: ResizePolicy, form: str = "at {}") -> str:
-    """At what size of the images a figure holds, as a sentence says it.
+    """At what size of the images a figure holds, as part of a sentence.
 
     Args:
         resize: how images are resized for the network
-        form: how it is said of any policy but "none"
+        form: the phrase for any policy except "none"
     """
     if resize.mode == "none":
         return "at the images' own size"
@@ -145,10 +145,10 @@ def at(resize: ResizePolicy, form: str = "at {}") -> str:
 
 
 def at_input(resize: ResizePolicy) -> str:
-    """The same of what the network gets."""
+    """The same for the network's input."""
     return at(resize, "at an input of {}")
 
 
 def and_more(names: Sequence[str]) -> str:
-    """How many classes there are besides the first, as a sentence goes on."""
+    """How many classes there are besides the first, to continue a sentence."""
     return f", and {counted(len(names) - 1, 'class')} more" if len(names) > 1 else ""

@@ -1,4 +1,4 @@
-"""Rules on anchors, held against the objects at the network's input."""
+"""Rules on anchors, compared with the objects at the network's input."""
 
 from __future__ import annotations
 

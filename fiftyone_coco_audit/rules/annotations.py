@@ -148,7 +148,7 @@ def wrong_area(statistics: Statistics) -> Iterator[Evidence]:
     ),
 )
 def box_barely_outside(statistics: Statistics) -> Iterator[Evidence]:
-    """Finds boxes that Albumentations refuses, though they are inside but for rounding.
+    """Finds boxes that Albumentations rejects, though only rounding puts them outside.
 
     Args:
         statistics: of the images

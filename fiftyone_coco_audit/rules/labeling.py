@@ -77,7 +77,7 @@ def missing_in_source(
         if not len(missing):
             continue
         images = sources.images_of(missing[:, 0])
-        # A folder train whose images are tagged train is said once
+        # A folder train whose images are tagged train is reported once
         if images.tobytes() in reported:
             continue
         reported.add(images.tobytes())
@@ -182,7 +182,7 @@ def size_count_correlation(
     ),
 )
 def similar_class_names(statistics: Statistics) -> Iterator[Evidence]:
-    """Finds names that are equal but for case, spaces, signs and a plural s."""
+    """Finds names that differ only in case, spaces, signs or a plural s."""
     classes = statistics.classes
     groups: dict[str, list[int]] = {}
     for row, name in enumerate(statistics.labeled.classes):
@@ -361,5 +361,5 @@ def no_objects(statistics: Statistics) -> Iterator[Evidence]:
 def _plain(name: str) -> str:
     folded = _SEPARATORS.sub("", unicodedata.normalize("NFKC", name).casefold())
     is_plural = folded.endswith("s") and not folded.endswith("ss")
-    # Names of signs only are told apart by these
+    # Names made of signs only differ in their signs
     return (folded[:-1] if is_plural and len(folded) > 1 else folded) or name

@@ -1,4 +1,4 @@
-"""Rules on how large objects are when the network gets to see them."""
+"""Rules on how large objects are at the network's input."""
 
 from __future__ import annotations
 
@@ -310,7 +310,7 @@ def tiling_advised(
     max_cut: float = 0.1,
     min_objects: int = 20,
 ) -> Iterator[Evidence]:
-    """Finds sets of which tiles leave few objects small, but no common input does.
+    """Finds sets where tiles leave few objects small, but no common input does.
 
     Args:
         statistics: of the images

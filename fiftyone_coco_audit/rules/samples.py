@@ -16,9 +16,9 @@ from fiftyone_coco_audit.wording import counted, out_of, percent, plural
 if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.overview import Statistics
 
-# Fewer are no sign of anything
+# Fewer are not significant
 _LEAST_UNLABELED = 5
-# Fewer will do where they are a quarter of the set
+# Fewer are significant if they are a quarter of the set
 _LEAST_OF_SMALL_SET, _QUARTER = 4, 0.25
 
 
@@ -89,7 +89,7 @@ def image_without_objects(
 
 
 def _signs_of_no_annotation(unlabeled: Unlabeled, statistics: Statistics) -> str:
-    """What speaks for it that images were not annotated, rather than negatives."""
+    """Signs that images were not annotated, rather than negatives."""
     count = len(unlabeled.images)
     signs = []
     if unlabeled.copies:

@@ -61,7 +61,7 @@ def anchors_over_image(
     last are among them.
 
     Args:
-        matches: the anchors held against the objects
+        matches: the anchors compared with the objects
         image: position of the image
         samples_per_level: the number of samples of each level, at most
 

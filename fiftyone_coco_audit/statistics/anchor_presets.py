@@ -205,6 +205,6 @@ for _anchors in (
 ):
     PRESETS[_anchors.name] = _anchors
 
-#: The most anchors of all presets, so that what these do not reach few others do, and
-#: assigned by IoU, which is what most detectors with anchors do
+#: It has the most anchors of all presets, so few others reach what it does not, and it
+#: assigns by IoU, as most detectors with anchors do
 DEFAULT_ANCHORS = PRESETS["retinanet"]

@@ -63,7 +63,7 @@ class Assignment:
         positive: an object is learned by anchors of this score and above; by ratio,
             above it
         negative: an object whose best score is less, or by ratio is not more, is
-            background to all anchors; between the two, anchors are told nothing
+            background to all anchors; between the two, it is ignored
         force_best: whether the best anchor learns an object whatever its score
     """
 

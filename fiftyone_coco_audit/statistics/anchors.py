@@ -85,11 +85,11 @@ def anchor_ratio(sides: NDArray[np.float64], shape: Shape) -> NDArray[np.float64
 class AnchorMatches(ShortRepr):
     """How well the anchors match the objects at the network's input.
 
-    Of all places of an anchor the nearest to an object's center is the best, as the
-    overlap of two intervals only grows when their centers get closer; so only that
-    one is looked at, and the best IoU is still exact.
+    Of all places of an anchor, the nearest to an object's center is the best, since the
+    overlap of two intervals only grows when their centers get closer. So only that
+    place is examined, and the best IoU is still exact.
 
-    What the objects of an image do to each other is left aside, but for
+    Effects of the objects of an image on each other are ignored, except in
     :attr:`shares_anchor`.
 
     Args:

@@ -23,7 +23,7 @@ class Presence(ShortRepr):
     """Which classes each image shows: one row for each such image and class.
 
     A table of all images by all classes would be mostly empty: 200,000 images and
-    1,200 classes make 240 million cells, of which a million say something.
+    1,200 classes make 240 million cells, and only a million are not empty.
 
     Attributes:
         image: ``(P,)`` position of the image, non-decreasing
@@ -167,7 +167,7 @@ class Correlation:
 class ClassPairs(ShortRepr):
     """The pairs of classes that any image shows together, one row each.
 
-    Of 20,000 classes there are 200 million pairs, of which few ever occur.
+    20,000 classes make 200 million pairs, and few of them occur.
 
     Attributes:
         first: ``(P,)`` position of one class, non-decreasing
@@ -371,7 +371,7 @@ class ClassStatistics(ShortRepr):
     def chance_of_always_with(self, category: int) -> NDArray[np.float64]:
         """The chance that all images of each class show one of them by coincidence.
 
-        That of drawing as many images, without replacement, all of which show it.
+        The chance that as many images, drawn without replacement, all show it.
 
         Args:
             category: position of the class that they would show

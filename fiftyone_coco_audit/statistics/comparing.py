@@ -1,4 +1,4 @@
-"""Datasets, views and parts of a dataset held against each other."""
+"""Datasets, views and parts of a dataset, compared with each other."""
 
 from __future__ import annotations
 

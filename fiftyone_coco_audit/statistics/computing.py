@@ -47,7 +47,7 @@ class DatasetStatistics(TextSummary):
         return self.statistics._about()
 
     def sentences(self) -> list[str]:
-        """What there is to know first, and how the data was understood."""
+        """The main facts, and notes on how the data was understood."""
         return [*self.statistics.sentences(), *self.labeled.notes]
 
     def images(self) -> pd.DataFrame:
@@ -84,7 +84,7 @@ class DatasetStatistics(TextSummary):
         )
 
     def classes(self) -> pd.DataFrame:
-        """The classes, in the dataset's order: numbers, sizes, and how they fare."""
+        """The classes, in the dataset's order: numbers, sizes and matching anchors."""
         statistics = self.statistics
         frame = statistics.classes.to_frame()
         for other in (

@@ -33,7 +33,7 @@ OBJECT_PROPERTIES = {
 }
 PROPERTIES = {**IMAGE_PROPERTIES, **OBJECT_PROPERTIES}
 
-# What differs, as a person says it: where it is greater, and where it is less
+# How a difference is described: if the second set has more, and if it has less
 _SAYINGS = {
     "aspect_ratio": ("Images are wider", "Images are narrower"),
     "megapixels": ("Images are larger", "Images are smaller"),
@@ -46,7 +46,7 @@ _SAYINGS = {
     "size": ("Objects are larger", "Objects are smaller"),
 }
 
-# What those have that are at most so much, where the medians are alike
+# How values up to a limit are described, if the medians are alike
 _AT_MOST = {
     "aspect_ratio": "are at most {:.3g} times as wide as high",
     "megapixels": "have at most {:.3g} megapixels",
@@ -436,7 +436,7 @@ class Comparison(TextSummary):
         min_class_drift: float = 0.1,
         max_p_value: float = 0.01,
     ) -> list[str]:
-        """What differs, in words, and nothing where that may be chance.
+        """Sentences on what differs by more than chance.
 
         Args:
             min_statistic: the least Kolmogorov-Smirnov statistic of a property

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     import fiftyone as fo
 
 
-# By how many degrees an object is turned, as CVAT writes it
+# The attribute of CVAT for the rotation of an object in degrees
 _ROTATION = "rotation"
 
 
 @dataclass(frozen=True, repr=False)
 class LabeledSamples(ShortRepr):
-    """Samples as labeled images, and how to come back from these to the dataset.
+    """Samples as labeled images, and the way from these back to the dataset.
 
     Attributes:
         images: the images, in the order of the samples
@@ -59,7 +59,7 @@ class LabeledSamples(ShortRepr):
 
     @property
     def left_out(self) -> list[str]:
-        """A sentence on labels that are no objects, as no class or no box is known."""
+        """A sentence on labels that are not objects: their class or box is unknown."""
         total = len(self.columns.labels[self.label_field])
         count = total - len(self.rows) - int(self.images.crowds.sum())
         if not count:
@@ -152,7 +152,7 @@ def read_labeled_images(
     notes: list[str] = []
     with garbage_collection_paused():
         columns = read_columns(samples, {label_field: attributes}, progress=progress)
-        # Files that cannot be read have labels, too, which nobody will see
+        # Files that cannot be read have labels too, which nobody sees
         known = (columns.size > 0).all(axis=1, keepdims=True)
         columns = replace(columns, size=np.where(known, columns.size, 1.0))
         labels = columns.labels[label_field]

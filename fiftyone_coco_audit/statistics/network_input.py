@@ -1,4 +1,4 @@
-"""How large objects are when the network gets to see them."""
+"""How large objects are at the network's input."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fiftyone_coco_audit.statistics.shapes import quantiles_per_class
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Sizes in pixels that are asked for; the least strides of detectors are 4 and 8, and
+#: Sizes in pixels that matter; the least strides of detectors are 4 and 8, and
 #: COCO calls less than 32 small
 SIZES = (4, 8, 16, 32)
 
@@ -36,7 +36,7 @@ def up_to_multiple(
         pixels: sizes; NaN stays NaN
         multiple: by default the greatest common stride
     """
-    # What is only above by the error of floating point is not rounded up
+    # An excess by floating-point error is not rounded up
     number = np.ceil(np.asarray(pixels) / multiple - 1e-9)
     return multiple * np.maximum(number, 1)
 
@@ -75,7 +75,7 @@ def with_side(resize: ResizePolicy, side: int) -> ResizePolicy:
 
 @dataclass(frozen=True, repr=False)
 class InputStatistics(ShortRepr):
-    """How large objects are when the network gets to see them.
+    """How large objects are at the network's input.
 
     Args:
         labeled: the images and their objects

@@ -67,7 +67,7 @@ class Statistics(TextSummary):
 
     @cached_property
     def anchor_matches(self) -> AnchorMatches:
-        """The anchors held against the objects."""
+        """The anchors, compared with the objects."""
         return AnchorMatches(self.labeled, self.resize, self.anchors)
 
     @cached_property
@@ -77,7 +77,7 @@ class Statistics(TextSummary):
 
     @cached_property
     def misread(self) -> FormatMismatch | None:
-        """What boxes mean that are of another format, unit or scale than COCO's."""
+        """The format, unit or scale of boxes, if it is not that of COCO."""
         return find_format_mismatch(self.labeled.objects.box, self.labeled.image_size)
 
     @cached_property
@@ -86,7 +86,7 @@ class Statistics(TextSummary):
         return ClassStatistics(self.labeled)
 
     def sentences(self) -> list[str]:
-        """What there is to know first: images, objects, network input, classes."""
+        """The main facts: images, objects, network input, classes."""
         crowds = int(self.labeled.crowds.sum())
         if not len(self.labeled.objects):
             only = f", only {counted(crowds, 'crowd region')}" if crowds else ""

@@ -146,7 +146,7 @@ def default_threshold(
 
 @dataclass(frozen=True)
 class SideEffect:
-    """A class that is raised although it is not rare, as it is seen with rare ones.
+    """A class that is raised although it is not rare, as rare ones appear with it.
 
     Args:
         name: the class
@@ -438,7 +438,7 @@ def save_sampler_weights(
         plan = json.loads(Path("weights.json").read_text())
         sampler = WeightedRandomSampler(plan["weights"], plan["num_samples"])
 
-    A file that is there is replaced as a whole, or left as it is.
+    An existing file is replaced as a whole, or stays unchanged.
 
     Args:
         path: of the file

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ResizeMode = Literal["letterbox", "longest_side", "shortest_side", "stretch", "none"]
 
-# No network takes more, and images of that size are counted in whole numbers
+# No network takes more, and pixels of such images are still exact integers
 _LARGEST = 100_000
 _SIZE = r"([1-9]\d*)"
 _TEXT = re.compile(
@@ -128,7 +128,7 @@ class ResizePolicy:
         return f"{self.mode} {size}{limit}"
 
     def scale(self, size: NDArray[np.float64]) -> NDArray[np.float64]:
-        """By what width and height of each image are multiplied.
+        """The factors for width and height of each image.
 
         Args:
             size: ``(M, 2)`` widths and heights in pixels
@@ -176,7 +176,7 @@ class ResizePolicy:
         return np.maximum(whole, 1)
 
     def canvas(self, size: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Width and height of what the network gets of each image, padding included.
+        """Width and height of the network's input for each image, with padding.
 
         Padding that makes the images of a batch equal is not in it.
 
@@ -197,7 +197,7 @@ DEFAULT_RESIZE = ResizePolicy("letterbox", 640)
 
 #: The strides of common detectors divide it, so sizes are usually its multiples
 SIZE_MULTIPLE = 32
-#: The longest side that is proposed unasked; detectron2's 1333, as a multiple
+#: The longest side that is proposed by default: detectron2's 1333, as a multiple
 LONGEST_PROPOSED = 1344
 #: Aspect ratios that differ by less than this factor are alike
 ALIKE = 1.1
@@ -241,7 +241,7 @@ def distortion(resize: ResizePolicy, size: NDArray[np.float64]) -> NDArray[np.fl
 def magnification(
     resize: ResizePolicy, size: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """How many times longer things get, by the geometric mean of both directions.
+    """How many times longer things become, as the geometric mean of both directions.
 
     Args:
         resize: how images are resized

@@ -18,7 +18,7 @@ _HEXADECIMAL = re.compile(
     r"(?<![0-9A-Za-z])(?=[0-9a-f-]*\d)[0-9a-f-]{8,}", re.IGNORECASE
 )
 _NUMBER = re.compile(r"\d+")
-# What folders and files of images are called that are meant to show nothing
+# Names of folders and files of images that are meant to show nothing
 _NEGATIVE = re.compile(
     r"(?<![a-z])(neg|negatives?|background|backgrounds|bg|empty|nothing|no_?objects?)"
     r"(?![a-z])",
@@ -27,7 +27,7 @@ _NEGATIVE = re.compile(
 
 
 def series_of(filepaths: Sequence[str], size: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The series of each image: equal but for numbers in the name, and in size.
+    """The series of each image, with the same size and name, except for numbers.
 
     Args:
         filepaths: ``M`` paths
@@ -47,7 +47,7 @@ def series_of(filepaths: Sequence[str], size: NDArray[np.float64]) -> NDArray[np
     for path, (width, height) in zip(filepaths, size.tolist(), strict=True):
         folder, name = os.path.split(path)
         name = _HEXADECIMAL.sub("#", _ROBOFLOW.sub("", name))
-        # Upright and lying photographs are of one camera
+        # Portrait and landscape photographs are from one camera
         key = folder, _NUMBER.sub("#", name), *sorted((width, height))
         keys.append(known.setdefault(key, len(known)))
     return np.array(keys, np.int64)
@@ -55,7 +55,7 @@ def series_of(filepaths: Sequence[str], size: NDArray[np.float64]) -> NDArray[np
 
 @dataclass(frozen=True)
 class Unlabeled:
-    """Images without any label, and what speaks for it that they were not annotated.
+    """Images without any label, and signs that they were not annotated.
 
     Attributes:
         images: ``(U,)`` positions of the images
@@ -101,7 +101,7 @@ def _longest_run(of: NDArray[np.bool_]) -> int:
 
 
 def _copies(filepaths: Sequence[str], empty: NDArray[np.bool_]) -> int:
-    """The number of images without labels of which a copy has some."""
+    """The number of images without labels that have a copy with labels."""
     sources = [
         _ROBOFLOW.sub("", path) if _ROBOFLOW.search(path) else None
         for path in filepaths

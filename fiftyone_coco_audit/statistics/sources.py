@@ -1,7 +1,7 @@
 """Partial labels: classes that are not labeled in whole sources of images.
 
-When sets are mixed of which each was labeled for classes of its own, objects of the
-others' classes are taught as background.
+When sets are mixed that were each labeled for their own classes, objects of the other
+classes are taught as background.
 """
 
 from __future__ import annotations

@@ -162,6 +162,7 @@ def test_rules_are_selected_ignored_and_tuned(dataset):
         ({"thresholds": {"CA501": {"min_px": "1"}}}, "'1', which is no number"),
         ({"thresholds": {"CA501": {"min_px": float("nan")}}}, "no number"),
         ({"thresholds": {"CA501": 1}}, "not like"),
+        ({"thresholds": {"CA601": {"visible": 0.5}}}, "here. audit_augmentation"),
     ):
         with pytest.raises(CocoAuditError, match=words):
             audit(dataset, **arguments)

@@ -380,6 +380,7 @@ def test_rules_of_loaders_are_selected_and_ignored(dataset):
     for select, words in (("CA3", "audit"), ("CA601", "audit_augmentation")):
         with pytest.raises(CocoAuditError, match=f"no rule that can run here. {words}"):
             check_loader(view, Swapped(dataset), select=select)
+    assert "CA601" in check_loader(view, Swapped(dataset), select="CA6").not_run
     with pytest.raises(CocoAuditError, match="check_loader"):
         audit_augmentation(view, "rotation", select="CA621")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -81,7 +82,7 @@ def _upright(
 ) -> Figure:
     """Upright bars at 0, 1, 2 and so on, ``gap`` of their distance between them."""
     told = [
-        f"{text}<br>{count:,} {noun}"
+        f"{text}<br>{_amount(f'{count:,}', noun)}"
         for text, count in zip(hover, counts.tolist(), strict=True)
     ]
     colors = emphasis(len(counts), notable)
@@ -123,7 +124,7 @@ def paired_histogram(
     ):
         percent = 100 * shares
         told = [
-            f"{label}<br>{name}: {count:,} {noun}, {share:.1f}%"
+            f"{label}<br>{name}: {_amount(f'{count:,}', noun)}, {share:.1f}%"
             for label, count, share in zip(
                 labels, amounts.tolist(), percent.tolist(), strict=True
             )
@@ -146,7 +147,7 @@ def bars(
     *,
     colors: Sequence[str] = (NORMAL,),
     hover: Sequence[str] | None = None,
-    number_format: str = ",",
+    number_format: str = ",.0f",
     longest: float | None = None,
 ) -> Figure:
     """Horizontal bars with their names, the first at the top, series side by side.
@@ -168,11 +169,13 @@ def bars(
     offsets = (np.arange(num_series) - (num_series - 1) / 2) * thickness
     lengths = np.stack([np.asarray(values) for values in series.values()], axis=1)
     told = [
-        f"{name}{more and f'<br>{more}'}<br>{length:{number_format}} {label}"
+        f"{name}{more and f'<br>{more}'}<br>{_amount(length, label)}"
         for name, more, row in zip(
             names, hover or [""] * num_names, lengths.tolist(), strict=True
         )
-        for label, length in zip(series, row, strict=True)
+        for label, length in zip(
+            series, (f"{value:{number_format}}" for value in row), strict=True
+        )
     ]
     shown = trace(
         "bar",
@@ -232,6 +235,13 @@ def stacked_bars(
         barmode="stack",
         bargap=0.2,
     )
+
+
+def _amount(number: str, noun: str) -> str:
+    """A number and what it counts, such as "1 object" or "2 images per epoch"."""
+    if number == "1":
+        noun = re.sub(r"^(image|object)s\b", r"\1", noun)
+    return f"{number} {noun}"
 
 
 def _names_axis(names: Sequence[str]) -> dict[str, Any]:

@@ -307,9 +307,8 @@ def _resampled(effect: ResamplingEffect, rarest_first: NDArray[np.int64]) -> Plo
         f"{hidden_classes(len(shown), len(present), 'rarest')}"
     )
     hover = [
-        f"{name}: repeated {factor:.2f}x, seen {gain:.2f}x"
-        for name, factor, gain in zip(
-            statistics.names_of(shown),
+        f"repeated {factor:.2f}x, seen {gain:.2f}x"
+        for factor, gain in zip(
             effect.factors.category[shown].tolist(),
             effect.image_gain[shown].tolist(),
             strict=True,
@@ -326,8 +325,7 @@ def _resampled(effect: ResamplingEffect, rarest_first: NDArray[np.int64]) -> Plo
             },
             "images per epoch that show the class",
             colors=(GRAY, ORANGE),
-            hover=[text.partition(": ")[2] for text in hover],
-            number_format=",.0f",
+            hover=hover,
         ),
         lambda trace, mark: Selection(images=_images_of(statistics, shown[mark // 2])),
         _side_effects(effect),

@@ -145,8 +145,9 @@ def sides_map(
     """
     # Rows are drawn from the top, heights grow upwards
     row, column = len(down) - 1 - down.index[:num_objects], across.index[:num_objects]
-    counts = np.zeros((len(down), len(across)), np.int64)
-    np.add.at(counts, (row, column), 1)
+    cells = row * len(across) + column
+    counts = np.bincount(cells, minlength=len(down) * len(across))
+    counts = counts.reshape(len(down), len(across))
     hover = [
         [
             f"{w} wide<br>{h} high<br>{counted(n, 'object')}"

@@ -158,7 +158,7 @@ def test_a_sample_without_objects():
     assert fates_by_step(steps) == []
 
 
-def test_there_is_a_picture_of_each_shot():
+def test_there_is_a_picture_of_each_preview():
     sample = subject(LEFT, RIGHT)
     shots = preview_draws(preset("minimal"), sample, seed=0, num_draws=2)
     made = pictures(sample, shots, fates(shots), width=120, zoom=0.5)

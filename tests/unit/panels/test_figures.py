@@ -130,7 +130,16 @@ def test_long_names_are_cut_on_the_axis_and_whole_under_the_pointer():
     figure = bars([name], {"objects": np.array([1])}, "x")
     (cut,) = figure.layout["yaxis"]["ticktext"]
     assert cut == "n" * 12 + "…" + "n" * 9 + "17"
-    assert figure.data[0]["customdata"] == [f"{name}<br>1 objects"]
+    assert figure.data[0]["customdata"] == [f"{name}<br>1 object"]
+
+
+def test_hover_texts_say_one_object_and_no_decimals():
+    lengths = {"px": np.array([1640.0]), "objects": np.array([1])}
+    figure = bars(["a"], lengths, "x", colors=("red", "blue"))
+    assert figure.data[0]["customdata"] == ["a<br>1,640 px", "a<br>1 object"]
+    assert columns(["a"], np.array([1]), "x", "images").data[0]["customdata"] == [
+        "a<br>1 image"
+    ]
 
 
 def test_a_heat_map_has_no_color_where_there_is_nothing():
