@@ -116,11 +116,11 @@ def test_several_mistakes_are_all_named(labels):
 
     found = check(Reader(labels, "letterbox", True, plant))
     assert sorted(names(found)) == [
+        "box-format-mismatch",
         "lost-labels",
         "permuted-classes",
         "swapped-channels",
         "swapped-x-y",
-        "box-format-mismatch",
     ]
 
 
