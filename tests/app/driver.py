@@ -1,6 +1,6 @@
 """What a person does in the App."""
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, TimeoutError
 
 # In milliseconds
 _PATIENCE = 120_000
@@ -29,8 +29,15 @@ class Operators:
 
     def submit(self, button: str) -> Locator:
         """Submits the form, and returns the dialog that shows the results."""
-        self.form.get_by_role("button", name=button, exact=True).click()
-        self.form.wait_for(state="detached", timeout=_PATIENCE)
+        # A click is lost where the App draws the form anew at that moment
+        for patience in (15_000, _PATIENCE):
+            self.form.get_by_role("button", name=button, exact=True).click()
+            try:
+                self.form.wait_for(state="detached", timeout=patience)
+                break
+            except TimeoutError:
+                if patience == _PATIENCE:
+                    raise
         done = self.page.get_by_role("button", name="Done", exact=True)
         done.wait_for()
         dialog = self.page.get_by_role("dialog").filter(has=done)

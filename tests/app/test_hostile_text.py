@@ -76,11 +76,14 @@ def files(tmp_path: Path) -> dict[str, str]:
         for k in range(3):
             box = [20 * k, 10, 30, 3 if k else 90]
             shared = {"image_id": f"{n}{name}", "category_id": n, "bbox": box}
-            annotations.append({**shared, "id": 3 * n + k + 1, "area": 90})
+            # Some of these keys can be the names of attributes, and some cannot
+            own = {name[:60]: name, f"attribute{n}": name}
+            annotations.append({**own, **shared, "id": 3 * n + k + 1, "area": 90})
             predictions.append({**shared, "score": 0.3 + 0.2 * k})
         # These cannot be used, and are reported with what they hold
         annotations.append({**shared, "id": name, "image_id": f"no {name}"})
         annotations.append({**shared, "id": f"a{name}", "bbox": name})
+        annotations.append({**shared, "id": f"half\ud800{name}"})
         predictions.append({**shared, "category_id": name, "score": 0.5})
         images.append({"id": f"no{name}", "file_name": f"../{name}"})
         images.append(
@@ -104,7 +107,8 @@ def files(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def dataset(mongodb: str, files: dict[str, str]) -> Iterator[fo.Dataset]:
-    dataset = import_coco(**files, name=f"hostile-{next(_NUMBERS)}")
+    name = f"hostile-{next(_NUMBERS)} ![seen](http:evil.png) <b>%{{y}}</b>"
+    dataset = import_coco(**files, name=name)
     for sample, name in zip(dataset.iter_samples(autosave=True), NAMES, strict=False):
         sample.tags = [name]
     yield dataset
@@ -152,6 +156,26 @@ def test_the_import_report_is_text(mongodb: str, files: dict[str, str]):
     form = foo.get_operator(uri)._outputs(results).to_json()
     assert "owned" in str(form)
     _check(form)
+
+
+def test_outputs_of_what_adds_to_a_dataset_are_text(
+    dataset: fo.Dataset, files: dict[str, str], tmp_path: Path
+):
+    calls = {
+        "add_coco_predictions": {
+            "predictions": files["predictions"],
+            "pred_field": "more",
+        },
+        "apply_augmentation": {
+            "pipeline": "rotation",
+            "output_dir": str(tmp_path / "augmented"),
+            "tag": NAMES[1],
+        },
+    }
+    for name, params in calls.items():
+        uri, context = f"{PLUGIN}/{name}", {"dataset": dataset}
+        results = foo.execute_operator(uri, context, params=params).result
+        _check(foo.get_operator(uri)._outputs(results).to_json())
 
 
 def test_panels_are_text(dataset: fo.Dataset):

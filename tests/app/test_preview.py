@@ -874,7 +874,7 @@ def test_apply_augmentation(
     expect(button).to_be_enabled()
     screenshot("form")
     shown = operators.submit("Apply")
-    expect(shown).to_contain_text("3 samples were added")
+    expect(shown).to_contain_text("Added 3 samples")
     screenshot("results")
     demo_dataset.reload()
     made = demo_dataset.match_tags("augmented")
