@@ -107,8 +107,7 @@ def files(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def dataset(mongodb: str, files: dict[str, str]) -> Iterator[fo.Dataset]:
-    name = f"hostile-{next(_NUMBERS)} ![seen](http:evil.png) <b>%{{y}}</b>"
-    dataset = import_coco(**files, name=name)
+    dataset = import_coco(**files, name=f"hostile-{next(_NUMBERS)}")
     for sample, name in zip(dataset.iter_samples(autosave=True), NAMES, strict=False):
         sample.tags = [name]
     yield dataset
@@ -173,7 +172,9 @@ def test_outputs_of_what_adds_to_a_dataset_are_text(
         },
     }
     for name, params in calls.items():
-        uri, context = f"{PLUGIN}/{name}", {"dataset": dataset}
+        uri = f"{PLUGIN}/{name}"
+        # Of the images, only some are there
+        context = {"dataset": dataset, "view": dataset.limit(1)}
         results = foo.execute_operator(uri, context, params=params).result
         _check(foo.get_operator(uri)._outputs(results).to_json())
 

@@ -20,6 +20,7 @@ from fiftyone_coco_audit.augmentation.preview import (
     rgb,
 )
 from fiftyone_coco_audit.augmentation.targets import draw_name, pixels_of, run
+from fiftyone_coco_audit.panels.pictures import picture_of
 from tests.hostile import CRASHING
 
 URI = "@coco-audit/coco-audit/apply_augmentation"
@@ -490,8 +491,11 @@ def test_a_file_that_crashes_the_decoder_does_not_end_this_process(
     sample.metadata = fo.ImageMetadata(width=14, height=12)
     sample.save()
     folder = tmp_path / "augmented"
+    # What the panels show
+    assert (picture_of(sample.filepath, 14) is None) == (kind == "broken")
     audited = audit_augmentation(dataset, FLIP, num_draws=1, workers=1)
     if kind == "whole":
+        assert read_subject(dataset, sample.id).target.image.shape == (12, 14, 3)
         assert audited.failures == {}
         assert len(apply_augmentation(dataset, FLIP, output_dir=folder)) == 2
         return
@@ -499,4 +503,8 @@ def test_a_file_that_crashes_the_decoder_does_not_end_this_process(
     assert sample.filepath in audited.failures[0]
     with pytest.raises(CocoAuditError, match="street.png: The image cannot be read"):
         apply_augmentation(dataset, FLIP, output_dir=folder)
+    with pytest.raises(CocoAuditError, match="cannot be read"):
+        read_subject(dataset, sample.id)
+    with pytest.raises(CocoAuditError, match="cannot be read"):
+        read_subject(dataset, sample.id)
     assert len(dataset) == 2 and not folder.exists()
