@@ -28,11 +28,11 @@ app: $(INSTALLED) ## serve the App with the datasets of the demo
 	$(WITH_MONGODB) $(DEMO) -- $(BIN)/fiftyone app launch \
 		--remote --address 127.0.0.1 --wait -1 $(ARGS)
 
-# The App's tests take two of the processes, and as long as all others take the third, so
-# they start first, in the order of collection
+# The App's tests keep one process busy for as long as all others keep the second, so they
+# start first, in the order of collection
 test: $(INSTALLED) $(TORCH) ## run all tests; ARGS="-k word" selects some
 	$(BIN)/python scripts/browser.py
-	$(BIN)/pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: $(INSTALLED) ## run the tests that need no database and no browser, in under a minute
 	$(BIN)/pytest --numprocesses=2 -m "not slow" tests/unit $(ARGS)

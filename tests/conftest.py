@@ -35,28 +35,19 @@ if WORKER:
     os.environ["FIFTYONE_DATABASE_NAME"] += f"_{WORKER}"
 
 
-#: About half of the time that tests of the App take
-OF_THE_PREVIEW = {
-    f"tests/app/test_{name}.py"
-    for name in ("evaluation_notes", "modal", "panel_masks", "preview")
-}
-
-
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Says which tests one of several processes runs.
 
-    A module stays together, because its fixtures are expensive. The tests of the App
-    take two processes, since each mostly waits for its browser.
+    A module stays together, for its fixtures are dear; so do all tests of the App, two
+    of which at once would be too much for a machine of two cores.
     """
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             module = super()._split_scope(nodeid)
-            if not module.startswith("tests/app/"):
-                return module
-            return "preview" if module in OF_THE_PREVIEW else "panel"
+            return "app" if module.startswith("tests/app/") else module
 
     return Scheduling(config, log)
 
