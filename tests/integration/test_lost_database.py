@@ -25,6 +25,24 @@ FULL = (
     "some, for example by deleting datasets, then run this again"
 )
 
+# The command line, which waits for a line of input where it prints the name of a stage
+PAUSING = """
+import sys
+from fiftyone_coco_audit import cli
+
+stage, printing = sys.argv.pop(1), sys.stdout.write
+
+def write(text):
+    printed = printing(text)
+    if stage and text.startswith(stage):
+        print(flush=True)
+        sys.stdin.readline()
+    return printed
+
+sys.stdout.write = write
+sys.exit(cli.main())
+"""
+
 
 @pytest.fixture
 def coco(tmp_path: Path) -> SmallCoco:
@@ -53,32 +71,27 @@ def coco_audit(
     *options: str,
     at: tuple[str, Callable[[], None]] | None = None,
 ) -> tuple[int, str]:
-    """Runs the command line, and something else when it prints the name of a stage.
+    """Runs the command line, and something else while it waits at a stage.
 
     Returns:
         its exit code, and what it printed as an error
     """
     arguments = [coco.annotations, coco.images_dir, "--predictions", coco.predictions]
+    stage, happens = at or ("", None)
     process = subprocess.Popen(
-        [
-            *(sys.executable, "-u", "-m", "fiftyone_coco_audit.cli"),
-            *map(str, arguments),
-            *options,
-        ],
+        [*(sys.executable, "-c", PAUSING, stage), *map(str, arguments), *options],
         env=os.environ | {"FIFTYONE_DATABASE_URI": uri},
         cwd=ROOT,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
-    if at is not None:
-        stage, happens = at
-        for line in process.stdout:
-            if line.startswith(stage):
-                happens()
-                break
-    printed, error = process.communicate()
+    if happens is not None:
+        assert process.stdout is not None
+        assert any(line.startswith(stage) for line in process.stdout)
+        happens()
+    printed, error = process.communicate("\n")
     assert "Traceback" not in printed + error
     said = [line for line in error.splitlines() if line.startswith("coco-audit:")]
     return process.returncode, "\n".join(said)
