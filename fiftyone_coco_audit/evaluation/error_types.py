@@ -13,13 +13,7 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.evaluation.matching import UNMATCHED
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
-from fiftyone_coco_audit.evaluation.overlaps import (
-    overlaps_within_groups,
-    parts_of_pairs,
-)
-
-#: The least overlap that is not background, TIDE's ``t_b``
-BACKGROUND_IOU = 0.1
+from fiftyone_coco_audit.evaluation.pairs import BACKGROUND_IOU, Pairs
 
 #: The types of error of predictions, in the order in which they are tested
 PREDICTION_ERRORS = (
@@ -66,45 +60,56 @@ def classify_errors(evaluation: Evaluation) -> ErrorTypes:
         an :class:`ErrorTypes`
     """
     truth, predictions = evaluation.truth, evaluation.predictions
-    matches = evaluation.matches
+    rows = evaluation.matches.predictions
     true_positive, counted = evaluation.outcomes()
-    wrong = np.sort(matches.predictions[counted[0] & ~true_positive[0]])
+    wrong = counted[0] & ~true_positive[0]
 
     found = np.zeros(len(truth), dtype=bool)
-    matched = matches.truth[0, 0]
+    matched = evaluation.matches.truth[0, 0]
     found[matched[matched != UNMATCHED]] = True
     missed = ~found & ~evaluation.ignored[0]
 
+    of_wrong = wrong[evaluation.pairs.detection]
+    pairs = evaluation.pairs.where(
+        of_wrong & ~evaluation.ignored[0][evaluation.pairs.truth]
+    )
+    kind, loose, confused = _classify_predictions(evaluation, pairs, found)
+    missed[pairs.truth[loose | confused]] = False
     errors = np.full(len(predictions), "", dtype="U14")
-    mistaken = [np.empty((0, 2), np.int64)]
-    for part in parts_of_pairs(predictions.image[wrong], truth.image):
-        rows = wrong[part]
-        errors[rows], loose, confused = _classify_predictions(evaluation, rows, found)
-        missed[loose] = missed[confused[:, 1]] = False
-        mistaken.append(confused)
+    errors[rows[wrong]] = np.array(PREDICTION_ERRORS)[kind[wrong]]
+    mistaken = np.column_stack(
+        [rows[pairs.detection[confused]], pairs.truth[confused].astype(np.int64)]
+    )
     return ErrorTypes(
         predictions=errors,
         truth=np.where(missed, "missed", ""),
-        mistaken=np.concatenate(mistaken),
+        mistaken=mistaken[np.lexsort(mistaken.T[::-1])],
     )
 
 
 def _classify_predictions(
-    evaluation: Evaluation, wrong: NDArray[np.int64], found: NDArray[np.bool_]
-) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.int64]]:
-    """The errors of false positives, and the objects that they are about.
+    evaluation: Evaluation, pairs: Pairs, found: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """The errors of evaluated predictions, as if all of them were wrong.
+
+    Args:
+        evaluation: the evaluation
+        pairs: ``P`` pairs of wrong predictions and objects that count
+        found: ``(M,)`` whether each object was found
 
     Returns:
-        a tuple of ``(W,)`` errors, the objects of localization errors, and ``(C, 2)``
-        predictions and objects of classification errors
+        ``(D,)`` positions in :data:`PREDICTION_ERRORS`, and for each of the pairs
+        whether it is a localization or a classification error
     """
-    truth, predictions = evaluation.truth, evaluation.predictions
+    rows = evaluation.matches.predictions
     foreground = evaluation.settings.iou_thresholds[0]
-    row, other, overlap = _overlaps_in_images(evaluation, wrong)
-    same_class = predictions.category[wrong[row]] == truth.category[other]
+    row, other, overlap = pairs.detection, pairs.truth, pairs.overlap
+    same_class = (
+        evaluation.predictions.category[rows[row]] == evaluation.truth.category[other]
+    )
 
     def highest(of: NDArray[np.bool_]) -> NDArray[np.float64]:
-        result = np.zeros(len(wrong))
+        result = np.zeros(len(rows))
         np.maximum.at(result, row[of], overlap[of])
         return result
 
@@ -119,25 +124,4 @@ def _classify_predictions(
     kind = np.select(tests, [0, 1, 2, 3], default=4)
     localization = (kind[row] == 0) & same_class & (overlap == same[row])
     classification = (kind[row] == 1) & ~same_class & (overlap == different[row])
-    confused = np.column_stack([wrong[row[classification]], other[classification]])
-    return np.array(PREDICTION_ERRORS)[kind], other[localization], confused
-
-
-def _overlaps_in_images(
-    evaluation: Evaluation, rows: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """All pairs of some predictions and the objects that count in their image.
-
-    Returns:
-        three ``(P,)`` arrays: the position in ``rows``, the row of the object
-        and the overlap
-    """
-    truth, predictions = evaluation.truth, evaluation.predictions
-    objects = np.flatnonzero(~evaluation.ignored[0])
-    return overlaps_within_groups(
-        predictions,
-        truth,
-        (rows, predictions.image[rows]),
-        (objects, truth.image[objects]),
-        masks=evaluation.settings.iou_type == "segm",
-    )
+    return kind, localization, classification

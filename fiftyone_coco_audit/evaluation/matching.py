@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.display import ShortRepr
-from fiftyone_coco_audit.evaluation.overlaps import overlaps_within_groups
+from fiftyone_coco_audit.evaluation.pairs import Pairs
 from fiftyone_coco_audit.objects import Objects
 
 #: The position of "no object" in a table of matches
@@ -53,15 +53,35 @@ class Matches(ShortRepr):
     overlap: NDArray[np.float64]
 
 
+def evaluated_predictions(
+    predictions: Objects, *, num_categories: int, max_detections: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The predictions with the highest scores of each image and class.
+
+    Args:
+        predictions: the predicted objects, with scores
+        num_categories: the number of classes
+        max_detections: predictions per image and class that count
+
+    Returns:
+        ``(D,)`` rows of predictions by image, class and descending score, ties in
+        their given order, and ``(D,)`` the rank of each in its image and class, from 0
+    """
+    cells = predictions.image * num_categories + predictions.category
+    order = np.lexsort((-predictions.scores, cells))
+    rank = rank_in_groups(cells[order])
+    kept = rank < max_detections
+    return order[kept], rank[kept]
+
+
 def match(
     truth: Objects,
     predictions: Objects,
+    pairs: Pairs,
+    evaluated: tuple[NDArray[np.int64], NDArray[np.int64]],
     *,
-    num_categories: int,
     iou_thresholds: NDArray[np.float64],
     ignored: NDArray[np.bool_],
-    max_detections: int,
-    use_masks: bool = False,
 ) -> Matches:
     """Matches predictions to ground truth as ``COCOeval.evaluateImg`` does.
 
@@ -73,55 +93,38 @@ def match(
     Args:
         truth: the ground-truth objects
         predictions: the predicted objects, with scores
-        num_categories: the number of classes
+        pairs: all pairs that overlap by the lowest threshold or more
+        evaluated: what :func:`evaluated_predictions` returns
         iou_thresholds: ``(T,)`` IoU thresholds
         ignored: ``(A, M)`` whether each ground-truth object is ignored in each
             area range
-        max_detections: predictions per image and class that count
-        use_masks: whether overlaps are those of masks rather than boxes
 
     Returns:
         a :class:`Matches`
     """
-    num_images = 1 + max(
-        truth.image[-1] if len(truth) else -1,
-        predictions.image[-1] if len(predictions) else -1,
+    rows, rank = evaluated
+    thresholds = np.minimum(iou_thresholds, 1 - 1e-10)
+    category = predictions.category[rows]
+    pairs = pairs.where(
+        (category[pairs.detection] == truth.category[pairs.truth])
+        & (pairs.overlap >= thresholds.min())
     )
+    image = predictions.image[rows]
+    # Different for each image and class
+    cells = np.cumsum(rank == 0)
+    num_images = 1 + (image[-1] if len(image) else -1)
     parts = []
-    evaluated = 0
     for start in range(0, max(num_images, 1), _IMAGES_AT_ONCE):
-        stop = start + _IMAGES_AT_ONCE
-        truth_rows, some_truth = truth.of_images(start, stop)
-        rows, some_predictions = predictions.of_images(start, stop)
-        part = _match_some(
-            some_truth,
-            some_predictions,
-            num_categories,
-            np.minimum(iou_thresholds, 1 - 1e-10),
-            ignored[:, truth_rows],
-            max_detections,
-            use_masks,
-        )
-        parts.append(
-            Matches(
-                predictions=part.predictions + rows.start,
-                rank=part.rank,
-                candidates=part.candidates + evaluated,
-                truth=np.where(
-                    part.truth == UNMATCHED, UNMATCHED, part.truth + truth_rows.start
-                ).astype(np.int32),
-                overlap=part.overlap,
-            )
-        )
-        evaluated += len(part.predictions)
-    if len(parts) == 1:
-        return parts[0]
+        bounds = np.searchsorted(image, [start, start + _IMAGES_AT_ONCE])
+        some = pairs.where(slice(*np.searchsorted(pairs.detection, bounds)))
+        parts.append(_match_some(some, truth, cells, thresholds, ignored))
+    candidates, matched, overlap = zip(*parts, strict=True)
     return Matches(
-        predictions=np.concatenate([part.predictions for part in parts]),
-        rank=np.concatenate([part.rank for part in parts]),
-        candidates=np.concatenate([part.candidates for part in parts]),
-        truth=np.concatenate([part.truth for part in parts], axis=2),
-        overlap=np.concatenate([part.overlap for part in parts], axis=1),
+        predictions=rows,
+        rank=rank,
+        candidates=np.concatenate(candidates),
+        truth=np.concatenate(matched, axis=2),
+        overlap=np.concatenate(overlap, axis=1),
     )
 
 
@@ -142,34 +145,16 @@ def rank_in_groups(groups: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _match_some(
+    pairs: Pairs,
     truth: Objects,
-    predictions: Objects,
-    num_categories: int,
+    cells: NDArray[np.int64],
     thresholds: NDArray[np.float64],
     ignored: NDArray[np.bool_],
-    max_detections: int,
-    use_masks: bool,
-) -> Matches:
-    cells = predictions.image * num_categories + predictions.category
-    order = np.lexsort((-predictions.scores, cells))
-    rank = rank_in_groups(cells[order])
-    kept = rank < max_detections
-    order, rank = order[kept], rank[kept]
-    cells = cells[order]
-
-    truth_cells = truth.image * num_categories + truth.category
-    truth_order = np.argsort(truth_cells, kind="stable")
-
-    detection, pair_truth, overlap = overlaps_within_groups(
-        predictions,
-        truth,
-        (order, cells),
-        (truth_order, truth_cells[truth_order]),
-        masks=use_masks,
-    )
-    close = overlap >= thresholds.min()
-    detection, pair_truth, overlap = detection[close], pair_truth[close], overlap[close]
-    candidates, candidate = np.unique(detection, return_inverse=True)
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
+    """The candidates among the pairs, and the objects and overlaps of their matches."""
+    candidates, candidate = np.unique(pairs.detection, return_inverse=True)
+    objects, pair_truth = np.unique(pairs.truth, return_inverse=True)
+    crowd, ignored = truth.crowd[objects], ignored[:, objects]
 
     shape = (len(ignored), len(thresholds), len(candidates))
     matched = np.full(shape, UNMATCHED, dtype=np.int32)
@@ -177,15 +162,15 @@ def _match_some(
 
     # An object is contested where one of its candidates has another object too
     alone = np.bincount(candidate, minlength=len(candidates)) == 1
-    contested = np.zeros(len(truth), dtype=bool)
+    contested = np.zeros(len(objects), dtype=bool)
     contested[pair_truth[~alone[candidate]]] = True
     apart = ~contested[pair_truth]
 
     _match_uncontested(
         candidate[apart],
         pair_truth[apart],
-        overlap[apart],
-        truth.crowd,
+        pairs.overlap[apart],
+        crowd,
         thresholds,
         matched,
         matched_overlap,
@@ -193,15 +178,16 @@ def _match_some(
     _match_contested(
         candidate[~apart],
         pair_truth[~apart],
-        overlap[~apart],
+        pairs.overlap[~apart],
         cells[candidates],
-        truth.crowd,
+        crowd,
         ignored,
         thresholds,
         matched,
         matched_overlap,
     )
-    return Matches(order, rank, candidates, matched, matched_overlap)
+    rows = np.r_[objects, UNMATCHED].astype(np.int32)
+    return candidates.astype(np.int64), rows[matched], matched_overlap
 
 
 def _match_uncontested(

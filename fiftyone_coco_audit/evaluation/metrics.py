@@ -17,7 +17,17 @@ from fiftyone_coco_audit.evaluation.average_precision import (
     Curves,
     precision_recall_curves,
 )
-from fiftyone_coco_audit.evaluation.matching import UNMATCHED, Matches, match
+from fiftyone_coco_audit.evaluation.matching import (
+    UNMATCHED,
+    Matches,
+    evaluated_predictions,
+    match,
+)
+from fiftyone_coco_audit.evaluation.pairs import (
+    BACKGROUND_IOU,
+    Pairs,
+    overlapping_pairs,
+)
 from fiftyone_coco_audit.evaluation.settings import AREA_SUFFIXES, Settings
 from fiftyone_coco_audit.objects import Objects
 from fiftyone_coco_audit.wording import counted
@@ -81,6 +91,7 @@ class Evaluation(ShortRepr):
         predictions: the predicted objects
         num_images: the number of images
         num_categories: the number of classes, ``K``
+        pairs: the predictions and objects that overlap, whatever their classes
         matches: which prediction was matched to which object
         ignored: ``(A, M)`` whether each ground-truth object is ignored (crowd,
             or its area out of the range)
@@ -97,6 +108,7 @@ class Evaluation(ShortRepr):
     predictions: Objects
     num_images: int
     num_categories: int
+    pairs: Pairs
     matches: Matches
     ignored: NDArray[np.bool_]
     in_range: NDArray[np.bool_]
@@ -199,19 +211,32 @@ def evaluate_objects(
     Returns:
         an :class:`Evaluation`
     """
+    evaluated = evaluated_predictions(
+        predictions,
+        num_categories=num_categories,
+        max_detections=settings.max_detections[-1],
+    )
+    thresholds = np.array(settings.iou_thresholds)
+    pairs = overlapping_pairs(
+        truth,
+        predictions,
+        evaluated[0],
+        at_least=min(BACKGROUND_IOU, thresholds[0]),
+        masks=settings.iou_type == "segm",
+    )
     ignored = truth.crowd | ~settings.in_area_ranges(truth.area)
     matches = match(
         truth,
         predictions,
-        num_categories=num_categories,
-        iou_thresholds=np.array(settings.iou_thresholds),
+        pairs,
+        evaluated,
+        iou_thresholds=thresholds,
         ignored=ignored,
-        max_detections=settings.max_detections[-1],
-        use_masks=settings.iou_type == "segm",
     )
     return _accumulate(
         truth,
         predictions,
+        pairs,
         matches,
         ignored,
         num_images=num_images,
@@ -223,6 +248,7 @@ def evaluate_objects(
 def _accumulate(
     truth: Objects,
     predictions: Objects,
+    pairs: Pairs,
     matches: Matches,
     ignored: NDArray[np.bool_],
     *,
@@ -256,6 +282,7 @@ def _accumulate(
         predictions=predictions,
         num_images=num_images,
         num_categories=num_categories,
+        pairs=pairs,
         matches=matches,
         ignored=ignored,
         in_range=in_range,
@@ -289,6 +316,7 @@ def without_matches(evaluation: Evaluation, objects: NDArray[np.bool_]) -> Evalu
     return _accumulate(
         evaluation.truth,
         evaluation.predictions,
+        evaluation.pairs,
         replace(
             evaluation.matches,
             truth=np.where(is_lost, np.int32(UNMATCHED), matched),

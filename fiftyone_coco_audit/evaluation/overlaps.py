@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.boxes import box_iou
 from fiftyone_coco_audit.objects import RLE, Objects
 
-# Bounds the memory of pairs: one image can have hundreds of millions of them
-_PAIRS_AT_ONCE = 2_000_000
+# Bounds the memory of pairs, as one image can have hundreds of millions of them; so
+# many stay in the processor's cache
+_PAIRS_AT_ONCE = 100_000
 
 
 def pairs_within_groups(

@@ -1,0 +1,95 @@
+"""The pairs of predictions and objects that overlap, whatever their classes.
+
+They are all that matching, types of error and confusion need to know of boxes and
+masks, so overlaps are computed once an evaluation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.display import ShortRepr
+from fiftyone_coco_audit.evaluation.overlaps import (
+    overlaps_within_groups,
+    parts_of_pairs,
+)
+from fiftyone_coco_audit.objects import Objects
+
+#: The lowest overlap that is not background, TIDE's ``t_b``
+BACKGROUND_IOU = 0.1
+
+
+@dataclass(frozen=True, repr=False)
+class Pairs(ShortRepr):
+    """``P`` pairs of a prediction and an object of its image.
+
+    Attributes:
+        detection: ``(P,)`` positions among the evaluated predictions, non-decreasing
+        truth: ``(P,)`` rows of ground-truth objects, increasing within a detection
+        overlap: ``(P,)`` their IoU; for a crowd region, the share of the prediction
+            that is in it
+    """
+
+    detection: NDArray[np.int32]
+    truth: NDArray[np.int32]
+    overlap: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.detection)
+
+    def where(self, keep: NDArray[np.bool_] | slice) -> Pairs:
+        """Some of the pairs."""
+        return Pairs(self.detection[keep], self.truth[keep], self.overlap[keep])
+
+
+def overlapping_pairs(
+    truth: Objects,
+    predictions: Objects,
+    evaluated: NDArray[np.int64],
+    *,
+    at_least: float,
+    masks: bool,
+) -> Pairs:
+    """Finds all pairs of the same image that overlap.
+
+    Args:
+        truth: the ground-truth objects
+        predictions: the predicted objects
+        evaluated: ``(D,)`` rows of the predictions to pair, by image
+        at_least: the lowest overlap
+        masks: whether overlaps are those of masks, not of boxes
+
+    Returns:
+        a :class:`Pairs`
+    """
+    image = predictions.image[evaluated]
+    first, last = (
+        np.searchsorted(truth.image, image, side=side) for side in ("left", "right")
+    )
+    parts = []
+    for part in parts_of_pairs(image, truth.image):
+        some = evaluated[part]
+        objects = np.arange(*((first[part][0], last[part][-1]) if len(some) else (0,)))
+        detection, row, overlap = overlaps_within_groups(
+            predictions,
+            truth,
+            (some, image[part]),
+            (objects, truth.image[objects]),
+            masks=masks,
+        )
+        close = overlap >= at_least
+        parts.append(
+            Pairs(
+                (detection[close] + part.start).astype(np.int32),
+                row[close].astype(np.int32),
+                overlap[close],
+            )
+        )
+    return Pairs(
+        np.concatenate([part.detection for part in parts]),
+        np.concatenate([part.truth for part in parts]),
+        np.concatenate([part.overlap for part in parts]),
+    )
