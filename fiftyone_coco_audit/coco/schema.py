@@ -9,6 +9,7 @@ from fiftyone_coco_audit.coco.objects import CocoObjects
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import FieldSpec, Kind
 from fiftyone_coco_audit.names import check_field_name
+from fiftyone_coco_audit.statistics.fields import OF_OBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +27,8 @@ _DESCRIPTIONS = {
 # labels, and would refuse to write in place of an attribute of the file
 _WRITTEN_LATER = frozenset(
     {
-        *("box_aspect_ratio", "relative_area", "size_class", "truncated"),
-        *("input_size", "anchor_iou", "augmentation_damage"),
-        *("eval", "eval_id", "eval_iou", "eval_error"),
+        *(column.name for column in OF_OBJECTS),
+        *("augmentation_damage", "eval", "eval_id", "eval_iou", "eval_error"),
     }
 )
 

@@ -6,6 +6,7 @@ Identifying Object Detection Errors", ECCV 2020.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,14 +16,42 @@ from fiftyone_coco_audit.evaluation.matching import UNMATCHED
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
 from fiftyone_coco_audit.evaluation.pairs import BACKGROUND_IOU, Pairs
 
-#: The types of error of predictions, in the order in which they are tested
-PREDICTION_ERRORS = (
-    "localization",
-    "classification",
-    "duplicate",
-    "background",
-    "both",
-)
+
+@dataclass(frozen=True)
+class HighestOverlaps:
+    """The highest IoU of each evaluated prediction with objects of its image.
+
+    Attributes:
+        same_class: ``(D,)`` with objects of its class; 0 where there are none
+        other_class: ``(D,)`` with objects of other classes
+        found: ``(D,)`` with objects of its class that another prediction has found
+        foreground: the IoU that finds an object, TIDE's ``t_f``
+    """
+
+    same_class: NDArray[np.float64]
+    other_class: NDArray[np.float64]
+    found: NDArray[np.float64]
+    foreground: float
+
+
+#: The types of error of predictions, and which false positives are of each: the first
+#: that fits counts, and the last fits all
+PREDICTION_ERRORS: dict[str, Callable[[HighestOverlaps], NDArray[np.bool_]]] = {
+    # Right class, loose box
+    "localization": lambda iou: (
+        (iou.same_class >= BACKGROUND_IOU) & (iou.same_class <= iou.foreground)
+    ),
+    # Good box, wrong class
+    "classification": lambda iou: iou.other_class >= iou.foreground,
+    # An object that was found already
+    "duplicate": lambda iou: iou.found >= iou.foreground,
+    # Nothing there
+    "background": lambda iou: (
+        np.maximum(iou.same_class, iou.other_class) <= BACKGROUND_IOU
+    ),
+    # Wrong class and loose box
+    "both": lambda iou: np.ones(len(iou.other_class), np.bool_),
+}
 
 
 @dataclass(frozen=True)
@@ -31,10 +60,7 @@ class ErrorTypes:
 
     Attributes:
         predictions: ``(N,)`` one of :data:`PREDICTION_ERRORS` for every false
-            positive: right class, loose box (``"localization"``); good box,
-            wrong class (``"classification"``); an object that was found already
-            (``"duplicate"``); nothing there (``"background"``); wrong class and
-            loose box (``"both"``). Empty for all other predictions
+            positive; empty for all other predictions
         truth: ``(M,)`` ``"missed"`` for every object that was not found and
             that no localization or classification error is about; empty for
             all others
@@ -75,8 +101,8 @@ def classify_errors(evaluation: Evaluation) -> ErrorTypes:
     )
     kind, loose, confused = _classify_predictions(evaluation, pairs, found)
     missed[pairs.truth[loose | confused]] = False
-    errors = np.full(len(predictions), "", dtype="U14")
-    errors[rows[wrong]] = np.array(PREDICTION_ERRORS)[kind[wrong]]
+    errors = np.full(len(predictions), "", kind.dtype)
+    errors[rows[wrong]] = kind[wrong]
     mistaken = np.column_stack(
         [rows[pairs.detection[confused]], pairs.truth[confused].astype(np.int64)]
     )
@@ -89,7 +115,7 @@ def classify_errors(evaluation: Evaluation) -> ErrorTypes:
 
 def _classify_predictions(
     evaluation: Evaluation, pairs: Pairs, found: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.str_], NDArray[np.bool_], NDArray[np.bool_]]:
     """The errors of evaluated predictions, as if all of them were wrong.
 
     Args:
@@ -98,13 +124,12 @@ def _classify_predictions(
         found: ``(M,)`` whether each object was found
 
     Returns:
-        ``(D,)`` positions in :data:`PREDICTION_ERRORS`, and for each of the pairs
-        whether it is a localization or a classification error
+        ``(D,)`` errors, and for each of the pairs whether it is a localization or a
+        classification error
     """
     rows = evaluation.matches.predictions
-    foreground = evaluation.settings.iou_thresholds[0]
     row, other, overlap = pairs.detection, pairs.truth, pairs.overlap
-    same_class = (
+    same = (
         evaluation.predictions.category[rows[row]] == evaluation.truth.category[other]
     )
 
@@ -113,15 +138,16 @@ def _classify_predictions(
         np.maximum.at(result, row[of], overlap[of])
         return result
 
-    same, different = highest(same_class), highest(~same_class)
-    taken = highest(same_class & found[other])
-    tests = [
-        (same >= BACKGROUND_IOU) & (same <= foreground),
-        different >= foreground,
-        taken >= foreground,
-        np.maximum(same, different) <= BACKGROUND_IOU,
-    ]
-    kind = np.select(tests, [0, 1, 2, 3], default=4)
-    localization = (kind[row] == 0) & same_class & (overlap == same[row])
-    classification = (kind[row] == 1) & ~same_class & (overlap == different[row])
-    return kind, localization, classification
+    foreground = evaluation.settings.iou_thresholds[0]
+    iou = HighestOverlaps(
+        highest(same), highest(~same), highest(same & found[other]), foreground
+    )
+    first = np.argmax([fits(iou) for fits in PREDICTION_ERRORS.values()], axis=0)
+    kind = np.array(list(PREDICTION_ERRORS))[first]
+    localization = (kind[row] == "localization") & same
+    classification = (kind[row] == "classification") & ~same
+    return (
+        kind,
+        localization & (overlap == iou.same_class[row]),
+        classification & (overlap == iou.other_class[row]),
+    )

@@ -13,6 +13,16 @@ from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fiftyone_internals import stages_of
 from fiftyone_coco_audit.operators.forms import detections_fields
 from fiftyone_coco_audit.panels.audit_controls import ROWS
+from fiftyone_coco_audit.panels.audit_page import (
+    DRAWN,
+    TABS,
+    Page,
+    audited_fields,
+    has_images_in_slice,
+    make_page,
+    shown_controls,
+    slice_of,
+)
 from fiftyone_coco_audit.panels.base import keep
 from fiftyone_coco_audit.panels.blocks import Bar, Button, Buttons, Choice, Row, Text
 from fiftyone_coco_audit.panels.compact import NOT_WIDENED
@@ -31,16 +41,6 @@ from fiftyone_coco_audit.panels.opening import (
     open_in_grid,
     open_otherwise,
     shown_in_grid,
-)
-from fiftyone_coco_audit.panels.page import (
-    DRAWN,
-    TABS,
-    Page,
-    audited_fields,
-    has_images_in_slice,
-    make_page,
-    shown_controls,
-    slice_of,
 )
 from fiftyone_coco_audit.panels.tabs.shared import IMPORT
 from fiftyone_coco_audit.wording import counted, counted_objects

@@ -49,7 +49,7 @@ class Drawing:
     Args:
         owner: the panel, which has the events of buttons
         revision: the revision of lines of text
-        stamp: what cards and marks carry, see :class:`.page.Page`
+        stamp: what cards and marks carry, see :class:`.audit_page.Page`
     """
 
     owner: foo.Panel

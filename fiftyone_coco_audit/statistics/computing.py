@@ -108,12 +108,8 @@ def compute_statistics(
 ) -> DatasetStatistics:
     """Computes statistics of images, objects and classes, and writes them as fields.
 
-    These fields are written, all described in ``docs/fields.md``:
-
-    -   on samples: ``aspect_ratio``, ``megapixels``, ``aspect_group``,
-        ``num_objects``, ``num_classes``
-    -   on labels: ``box_aspect_ratio``, ``relative_area``, ``size_class``,
-        ``truncated``, ``input_size``, ``anchor_iou``; none on crowd regions
+    ``docs/fields.md`` lists the fields, such as ``aspect_ratio`` of samples and
+    ``input_size`` of labels. Crowd regions have none.
 
     Args:
         samples: a dataset or a view of whole images

@@ -18,6 +18,7 @@ from playwright.sync_api import Dialog, Page, Request
 
 from fiftyone_coco_audit import cli, import_coco
 from fiftyone_coco_audit.findings import PAGES
+from fiftyone_coco_audit.panels.audit_page import TABS
 from tests.app.panel_driver import AuditPanel, PanelSession
 
 _NUMBERS = itertools.count(1)
@@ -35,7 +36,6 @@ NAMES = [
     "cat\u202egpj.exe",
     "long" * 500,
 ]
-TABS = ("findings", "images", "objects", "classes", "anchors")
 #: What the operators are called with, besides the dataset
 CALLS: dict[str, dict[str, Any]] = {
     "audit": {},

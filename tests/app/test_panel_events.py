@@ -18,8 +18,8 @@ from fiftyone_coco_audit import audit, import_coco, views
 from fiftyone_coco_audit.escaping import markdown
 from fiftyone_coco_audit.findings import RULES, Evidence, rule_page
 from fiftyone_coco_audit.panels.audit_controls import AuditControls
+from fiftyone_coco_audit.panels.audit_page import TABS
 from fiftyone_coco_audit.panels.blocks import Tab
-from fiftyone_coco_audit.panels.page import TABS as BUILDERS
 from fiftyone_coco_audit.panels.selections import view_of_labels
 from fiftyone_coco_audit.panels.session import LoadedField, LoadedFields
 from fiftyone_coco_audit.statistics.anchor_sets import PRESETS
@@ -30,7 +30,6 @@ from tests.app.audit_session import Session
 from tests.small_coco import write_small_coco
 
 GROUND_TRUTH = "ground_truth.detections"
-TABS = ("findings", "images", "objects", "classes", "anchors")
 Make = Callable[..., fo.Dataset]
 
 
@@ -244,7 +243,9 @@ def test_nothing_is_read_twice(
         reads.append(args)
         return read_labeled_images(*args, **kwargs)
 
-    monkeypatch.setattr("fiftyone_coco_audit.panels.page.READINGS", LoadedFields(read))
+    monkeypatch.setattr(
+        "fiftyone_coco_audit.panels.audit_page.READINGS", LoadedFields(read)
+    )
     session = Session(demo_dataset)
     for tab in TABS:
         session.turn_to(tab)
@@ -449,13 +450,13 @@ def test_the_tab_chosen_last_is_shown(
     demo_dataset: fo.Dataset, monkeypatch: pytest.MonkeyPatch
 ):
     session = Session(demo_dataset)
-    build = BUILDERS["anchors"]
+    build = TABS["anchors"]
 
     def interrupted(reading: LoadedField, controls: AuditControls) -> Tab:
         session.send("show_tab", tab="classes")
         return build(reading, controls)
 
-    monkeypatch.setitem(BUILDERS, "anchors", interrupted)
+    monkeypatch.setitem(TABS, "anchors", interrupted)
     session.turn_to("anchors")
     assert "Pairs by" in session.shown and "Propose better" not in session.shown
 

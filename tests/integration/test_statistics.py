@@ -22,26 +22,14 @@ from fiftyone_coco_audit import (
     import_coco,
     simulate_resampling,
 )
+from fiftyone_coco_audit.statistics.fields import OF_IMAGES, OF_OBJECTS
 from fiftyone_coco_audit.statistics.inputs import read_labeled_images
 from fiftyone_coco_audit.storage.values import insert_values
 from tests.labeled import read_labeled
 
 URI = "@coco-audit/coco-audit/"
-OF_SAMPLES = {
-    "aspect_ratio",
-    "megapixels",
-    "aspect_group",
-    "num_objects",
-    "num_classes",
-}
-OF_LABELS = {
-    "box_aspect_ratio",
-    "relative_area",
-    "size_class",
-    "truncated",
-    "input_size",
-    "anchor_iou",
-}
+OF_SAMPLES = {column.name for column in OF_IMAGES}
+OF_LABELS = {column.name for column in OF_OBJECTS}
 
 
 def detection(label: str, box: list[float], **attributes) -> fo.Detection:

@@ -7,10 +7,15 @@ from pathlib import Path
 
 import fiftyone_coco_audit.coco.rules
 import fiftyone_coco_audit.rules  # noqa: F401  (fills the registry, as does the above)
+from fiftyone_coco_audit.evaluation.error_types import PREDICTION_ERRORS
 from fiftyone_coco_audit.evaluation.fields import all_fields
 from fiftyone_coco_audit.findings import RULES, SEVERITIES
+from fiftyone_coco_audit.panels.audit_page import TABS
+from fiftyone_coco_audit.statistics.fields import OF_IMAGES, OF_OBJECTS
 
 ROOT = Path(__file__).parents[2]
+FIELDS = (ROOT / "docs" / "fields.md").read_text()
+PANEL = (ROOT / "docs" / "panel.md").read_text()
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
@@ -35,9 +40,21 @@ def test_codes_are_those_of_rules() -> None:
 
 
 def test_the_page_on_fields_lists_every_field() -> None:
-    page = (ROOT / "docs" / "fields.md").read_text()
-    for path in all_fields("{key}", "p", "g"):
-        assert f"`{path.rsplit('.', 1)[-1]}`" in page
+    fields = {path.rsplit(".", 1)[-1] for path in all_fields("{key}", "p", "g")}
+    fields |= {column.name for column in (*OF_IMAGES, *OF_OBJECTS)}
+    assert {name for name in fields if f"`{name}`" not in FIELDS} == set()
+
+
+def test_the_page_on_fields_explains_every_type_of_error() -> None:
+    row = re.compile(r"^\| `(\w+)` \| false (?:positive|negative): ", re.MULTILINE)
+    assert row.findall(FIELDS) == [*PREDICTION_ERRORS, "missed"]
+
+
+def test_the_page_on_the_panel_has_a_section_for_every_tab() -> None:
+    headings = re.findall(
+        r"^## (.*)", (ROOT / "docs" / "panel.md").read_text(), re.MULTILINE
+    )
+    assert [tab.title() for tab in TABS] == headings[: len(TABS)]
 
 
 def test_links_lead_somewhere() -> None:

@@ -14,22 +14,15 @@ from scipy.stats import spearmanr
 
 from fiftyone_coco_audit.objects import LabeledImages
 from fiftyone_coco_audit.panels.audit_controls import AuditControls
+from fiftyone_coco_audit.panels.audit_page import TABS
 from fiftyone_coco_audit.panels.blocks import Buttons, Card, Plot, Row, Tab, Text
 from fiftyone_coco_audit.panels.figures.figure import ORANGE
 from fiftyone_coco_audit.panels.session import LoadedField
-from fiftyone_coco_audit.panels.tabs import anchors, classes, findings, images, objects
 from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
 from fiftyone_coco_audit.statistics.anchors import AnchorMatches
 from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 from tests.labeled import labeled, statistics_of
 
-TABS = {
-    "findings": findings.build,
-    "images": images.build,
-    "objects": objects.build,
-    "classes": classes.build,
-    "anchors": anchors.build,
-}
 SIZES = [(640, 480), (480, 640), (640, 480), (4000, 3000), (1000, 200)]
 
 
