@@ -166,34 +166,17 @@ def _match_some(
     contested[pair_truth[~alone[candidate]]] = True
     apart = ~contested[pair_truth]
 
-    _match_uncontested(
-        candidate[apart],
-        pair_truth[apart],
-        pairs.overlap[apart],
-        crowd,
-        thresholds,
-        matched,
-        matched_overlap,
-    )
-    _match_contested(
-        candidate[~apart],
-        pair_truth[~apart],
-        pairs.overlap[~apart],
-        cells[candidates],
-        crowd,
-        ignored,
-        thresholds,
-        matched,
-        matched_overlap,
-    )
+    # From here on, positions among the candidates and among these objects
+    some = Pairs(candidate.astype(np.int32), pair_truth.astype(np.int32), pairs.overlap)
+    common = crowd, thresholds, matched, matched_overlap
+    _match_uncontested(some.where(apart), *common)
+    _match_contested(some.where(~apart), cells[candidates], ignored, *common)
     rows = np.r_[objects, UNMATCHED].astype(np.int32)
     return candidates.astype(np.int64), rows[matched], matched_overlap
 
 
 def _match_uncontested(
-    candidate: NDArray[np.int64],
-    truth: NDArray[np.int64],
-    overlap: NDArray[np.float64],
+    pairs: Pairs,
     crowd: NDArray[np.bool_],
     thresholds: NDArray[np.float64],
     matched: NDArray[np.int32],
@@ -203,8 +186,9 @@ def _match_uncontested(
 
     Each candidate has one object only, so area ranges change nothing.
     """
-    order = np.argsort(truth, kind="stable")
-    candidate, truth, overlap = candidate[order], truth[order], overlap[order]
+    order = np.argsort(pairs.truth, kind="stable")
+    candidate, truth = pairs.detection[order], pairs.truth[order]
+    overlap = pairs.overlap[order]
     for t, threshold in enumerate(thresholds):
         close = np.flatnonzero(overlap >= threshold)
         objects = truth[close]
@@ -215,12 +199,10 @@ def _match_uncontested(
 
 
 def _match_contested(
-    candidate: NDArray[np.int64],
-    truth: NDArray[np.int64],
-    overlap: NDArray[np.float64],
+    pairs: Pairs,
     cells: NDArray[np.int64],
-    crowd: NDArray[np.bool_],
     ignored: NDArray[np.bool_],
+    crowd: NDArray[np.bool_],
     thresholds: NDArray[np.float64],
     matched: NDArray[np.int32],
     matched_overlap: NDArray[np.float64],
@@ -230,7 +212,8 @@ def _match_contested(
     The order in which a candidate would take its objects does not depend on
     the threshold: counted before ignored, then by overlap, then the later one.
     """
-    contested, pair_candidate = np.unique(candidate, return_inverse=True)
+    truth, overlap = pairs.truth, pairs.overlap
+    contested, pair_candidate = np.unique(pairs.detection, return_inverse=True)
     if not len(contested):
         return
     rounds = rank_in_groups(cells[contested])
@@ -248,8 +231,8 @@ def _match_contested(
         taken = np.zeros((len(crowd), len(thresholds)), dtype=bool)
         result = np.full((len(contested), len(thresholds)), UNMATCHED, dtype=np.int32)
         result_overlap = np.zeros((len(contested), len(thresholds)))
-        for pairs in np.split(order, starts[1:]):
-            who, what, iou = pair_candidate[pairs], truth[pairs], overlap[pairs]
+        for rows in np.split(order, starts[1:]):
+            who, what, iou = pair_candidate[rows], truth[rows], overlap[rows]
             wins = (
                 (iou[:, None] >= thresholds)
                 & (result[who] == UNMATCHED)
@@ -258,7 +241,6 @@ def _match_contested(
             taken[what] |= wins
             result[who] = np.where(wins, what[:, None], result[who])
             result_overlap[who] = np.where(wins, iou[:, None], result_overlap[who])
-        rows = np.asarray(contested)
-        matched[a][:, rows] = result.T
+        matched[a][:, contested] = result.T
         if a == 0:
-            matched_overlap[:, rows] = result_overlap.T
+            matched_overlap[:, contested] = result_overlap.T
