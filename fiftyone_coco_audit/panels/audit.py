@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
 
 import fiftyone.operators as foo
 from fiftyone.operators import types
@@ -25,14 +24,9 @@ from fiftyone_coco_audit.panels.audit_page import (
 )
 from fiftyone_coco_audit.panels.base import keep
 from fiftyone_coco_audit.panels.blocks import Bar, Button, Buttons, Choice, Row, Text
-from fiftyone_coco_audit.panels.compact import NOT_WIDENED
 from fiftyone_coco_audit.panels.controls import set_control, set_controls
 from fiftyone_coco_audit.panels.drawing import Drawing, add_tabs
 from fiftyone_coco_audit.panels.figures.figure import stamp_of
-from fiftyone_coco_audit.panels.inputs import (
-    changed_control,
-    stateless_page,
-)
 from fiftyone_coco_audit.panels.opening import (
     Opened,
     go_back,
@@ -42,6 +36,7 @@ from fiftyone_coco_audit.panels.opening import (
     open_otherwise,
     shown_in_grid,
 )
+from fiftyone_coco_audit.panels.stateless import StatelessPanel
 from fiftyone_coco_audit.panels.tabs.shared import IMPORT
 from fiftyone_coco_audit.wording import counted, counted_objects
 
@@ -50,12 +45,8 @@ _CHANGED = (
 )
 
 
-class CocoAuditPanel(foo.Panel):
-    """What is in a dataset, what is wrong with it, and the samples that show it.
-
-    Every event draws the page anew from what :mod:`.base` keeps for the panel and the
-    dataset, and from what has been read before. Nothing is in the panel's state.
-    """
+class CocoAuditPanel(StatelessPanel):
+    """What is in a dataset, what is wrong with it, and the samples that show it."""
 
     @property
     def config(self) -> foo.PanelConfig:
@@ -70,29 +61,18 @@ class CocoAuditPanel(foo.Panel):
             "bar, a point or a cell to open exactly its samples or labels.",
         )
 
-    def execute(self, ctx: ExecutionContext) -> Any:
-        """Draws nothing if nothing has changed.
-
-        The App reports a change of the view several times, and a change of a line of
-        text when it first shows the line.
-        """
-        method = ctx.params.get("__method__")
-        if method == "on_change_view" and not (ctx.dataset and grid_has_changed(ctx)):
-            return None
-        if method == "change":
-            changed = changed_control(ctx)
-            if not set_control(ctx, *changed, lambda: shown_controls(ctx)):
-                return None
-        return super().execute(ctx)
+    def apply_event(self, event: str | None, ctx: ExecutionContext) -> bool:
+        """Sets the control that reports a value; returns whether the page changes."""
+        if event == "on_change_view":
+            return ctx.dataset is not None and grid_has_changed(ctx)
+        if event == "change":
+            return set_control(ctx, shown_controls)
+        return True
 
     def on_load(self, ctx: ExecutionContext) -> None:
         """Draws the page of the dataset, which may have been shown before."""
         if ctx.dataset is not None:
             grid_has_changed(ctx)
-
-    def on_change_dataset(self, ctx: ExecutionContext) -> None:
-        """Draws the page of another dataset."""
-        self.on_load(ctx)
 
     def on_change_view(self, ctx: ExecutionContext) -> None:
         """Draws the page anew: it says what the grid shows."""
@@ -178,29 +158,22 @@ class CocoAuditPanel(foo.Panel):
         """Has the App load the samples in the grid again, and draw their labels."""
         ctx.ops.reload_samples()
 
-    def render(self, ctx: ExecutionContext) -> types.Property:
-        """The panel as a form."""
-        panel = types.Object()
-        body = stateless_page(panel, gap=1, pad=2, componentsProps=NOT_WIDENED)
+    def draw(self, page: types.Object, ctx: ExecutionContext) -> None:
+        """Draws the page."""
         try:
-            page = make_page(ctx)
+            shown = make_page(ctx)
         except CocoAuditError as error:
-            body.view("message", types.Notice(label=str(error)))
-            Drawing(self).add_buttons(body, _ways_out(ctx))
-        else:
-            drawing = Drawing(self, page.revision, page.stamp)
-            drawing.add_blocks(body, "about", [_about(page), _grid(ctx)])
-            add_tabs(body, self, list(TABS), page.controls.tab)
-            fields = [(name, name) for name in page.fields]
-            field = Choice(
-                "label_field", "Label field", fields, page.controls.label_field
-            )
-            first = Row(ROWS[0], [field, *page.tab.controls])
-            drawing.add_blocks(body, page.controls.tab, [first, *page.tab.blocks])
-        return types.Property(
-            panel,
-            view=types.GridView(orientation="vertical", componentsProps=NOT_WIDENED),
-        )
+            page.view("message", types.Notice(label=str(error)))
+            Drawing(self).add_buttons(page, _ways_out(ctx))
+            return
+        drawing = Drawing(self, shown.revision, shown.stamp)
+        drawing.add_blocks(page, "about", [_about(shown), _grid(ctx)])
+        controls = shown.controls
+        add_tabs(page, self, list(TABS), controls.tab)
+        fields = [(name, name) for name in shown.fields]
+        field = Choice("label_field", "Label field", fields, controls.label_field)
+        first = Row(ROWS[0], [field, *shown.tab.controls])
+        drawing.add_blocks(page, controls.tab, [first, *shown.tab.blocks])
 
 
 def _page_of_click(ctx: ExecutionContext, stamp: str | None) -> Page | None:

@@ -12,6 +12,7 @@ from typing import Any
 from fiftyone.operators.executor import ExecutionContext
 
 from fiftyone_coco_audit.panels.base import keep, kept
+from fiftyone_coco_audit.panels.inputs import changed_control
 
 # Between the name of a control and its revision
 _AT = "__"
@@ -24,27 +25,23 @@ def set_controls(ctx: ExecutionContext, values: Mapping[str, Any]) -> None:
 
 
 def set_control(
-    ctx: ExecutionContext,
-    name: str,
-    value: Any,
-    shown: Callable[[], Mapping[str, Any]],
+    ctx: ExecutionContext, shown: Callable[[ExecutionContext], Mapping[str, Any]]
 ) -> bool:
-    """Sets a control as the user did.
+    """Sets the control that reports a value.
 
     Args:
         ctx: the context of the event
-        name: the name that the control was drawn under
-        value: its value, None where a line of text was emptied
         shown: returns what each control shows, with what is set by then
 
     Returns:
         whether that changed anything. A line of text reports its first value too.
     """
-    control, before = control_of(ctx, name), shown()
+    name, value = changed_control(ctx)
+    control, before = control_of(ctx, name), shown(ctx)
     if control is None or str(before.get(control, value)) == str(value):
         return False
     keep(ctx, controls={**kept(ctx, "controls", {}), control: value})
-    now = shown()[control]
+    now = shown(ctx)[control]
     if control != name and str(now) != str(value):
         # The line shows what is used, whatever was typed
         renew(ctx)

@@ -61,16 +61,6 @@ _FOUND = {
 }
 
 
-def stateless_page(panel: types.Object, **view: Any) -> types.Object:
-    """Adds the object that a panel is drawn into.
-
-    Args:
-        panel: the form of the panel
-        **view: options of the stack that it is
-    """
-    return panel.v_stack(STATELESS, **view)
-
-
 def changed_control(ctx: ExecutionContext) -> tuple[str, Any]:
     """The name of the control that reports a change, and its value."""
     return str(ctx.params["path"]).rpartition(".")[2], ctx.params.get("value")

@@ -22,7 +22,6 @@ from fiftyone_coco_audit.fiftyone_internals import stages_of
 from fiftyone_coco_audit.operators.pipeline_forms import form_of
 from fiftyone_coco_audit.panels.base import keep, kept
 from fiftyone_coco_audit.panels.blocks import Message
-from fiftyone_coco_audit.panels.compact import NOT_WIDENED
 from fiftyone_coco_audit.panels.controls import (
     control_of,
     revision_of,
@@ -30,7 +29,7 @@ from fiftyone_coco_audit.panels.controls import (
     set_controls,
 )
 from fiftyone_coco_audit.panels.drawing import Drawing
-from fiftyone_coco_audit.panels.inputs import changed_control, stateless_page
+from fiftyone_coco_audit.panels.inputs import changed_control
 from fiftyone_coco_audit.panels.preview_controls import (
     TEXT,
     controls_of,
@@ -41,16 +40,13 @@ from fiftyone_coco_audit.panels.preview_controls import (
     turn_to_pipeline,
 )
 from fiftyone_coco_audit.panels.preview_page import form_of_transform, page_blocks
+from fiftyone_coco_audit.panels.stateless import StatelessPanel
 
 _AUDIT = "@coco-audit/coco-audit/audit_augmentation"
 
 
-class AugmentationPreviewPanel(foo.Panel):
-    """What an augmentation pipeline does to a sample and its labels; writes nothing.
-
-    Every event draws the page anew from what :mod:`.base` keeps for the panel and the
-    dataset. Nothing is in the panel's state.
-    """
+class AugmentationPreviewPanel(StatelessPanel):
+    """What an augmentation pipeline does to a sample and its labels; writes nothing."""
 
     @property
     def config(self) -> foo.PanelConfig:
@@ -65,18 +61,11 @@ class AugmentationPreviewPanel(foo.Panel):
             "labels. Nothing is written.",
         )
 
-    def execute(self, ctx: ExecutionContext) -> Any:
-        """Draws nothing if nothing has changed.
-
-        The App reports a change of the view several times after each event of a panel,
-        and that of a line of text when it is first shown.
-        """
-        method = ctx.params.get("__method__")
-        if method == "on_change_view" and not _has_changed(ctx):
-            return None
-        if method in _SETTERS and not _SETTERS[method](ctx):
-            return None
-        return super().execute(ctx)
+    def apply_event(self, event: str | None, ctx: ExecutionContext) -> bool:
+        """Sets the control that reports a value; returns whether the page changes."""
+        if event == "on_change_view":
+            return _has_changed(ctx)
+        return event not in _SETTERS or _SETTERS[event](ctx)
 
     def on_load(self, ctx: ExecutionContext) -> None:
         """Shows what an audit has left to be looked at."""
@@ -85,10 +74,6 @@ class AugmentationPreviewPanel(foo.Panel):
         if kept(ctx, "view", None) is None:
             keep(ctx, view=_stages(ctx), selected=ctx.selected)
         _take_over(ctx)
-
-    def on_change_dataset(self, ctx: ExecutionContext) -> None:
-        """Draws the page of another dataset."""
-        self.on_load(ctx)
 
     def on_change_view(self, ctx: ExecutionContext) -> None:
         """Begins with the first sample of another view."""
@@ -159,28 +144,21 @@ class AugmentationPreviewPanel(foo.Panel):
             },
         )
 
-    def render(self, ctx: ExecutionContext) -> types.Property:
-        """The panel as a form."""
-        panel = types.Object()
-        # In the modal, the App draws its arrows over the edges of the panel
-        between = {"container": {"sx": {"paddingX": "52px"}}}
-        beside = between if ctx.current_sample else {}
-        style = {**NOT_WIDENED, **beside}
-        body = stateless_page(panel, gap=1, pad=2, componentsProps=style)
+    def style(self, ctx: ExecutionContext) -> dict[str, Any]:
+        """Room at the edges in the modal, where the App draws its arrows."""
+        return {"container": {"sx": {"paddingX": "52px"}}} if ctx.current_sample else {}
+
+    def draw(self, page: types.Object, ctx: ExecutionContext) -> None:
+        """Draws the page."""
         try:
             blocks = page_blocks(ctx)
         except CocoAuditError as error:
             blocks = [Message("message", str(error))]
-        Drawing(self, revision_of(ctx)).add_blocks(body, "preview", blocks)
-        return types.Property(
-            panel,
-            # As wide as the panel, not as its longest line
-            view=types.GridView(orientation="vertical", componentsProps=NOT_WIDENED),
-        )
+        Drawing(self, revision_of(ctx)).add_blocks(page, "preview", blocks)
 
 
 def _change(ctx: ExecutionContext) -> bool:
-    return set_control(ctx, *changed_control(ctx), lambda: shown_controls(ctx))
+    return set_control(ctx, shown_controls)
 
 
 def _choose_pipeline(ctx: ExecutionContext) -> bool:
