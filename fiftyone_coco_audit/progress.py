@@ -41,12 +41,18 @@ def staged(progress: Progress, stage: str) -> Progress:
 def drawn_alone(progress: Progress) -> Iterator[Progress]:
     """Gives the progress to show: none while another thread draws its bar.
 
+    A bar that is not drawn anyway hides no other.
+
     Args:
         progress: whether to show progress bars, or a function
     """
-    alone = _drawing.acquire(blocking=False)
+    import fiftyone as fo
+
+    shows = fo.config.show_progress_bars
+    is_drawn = progress if isinstance(progress, bool) else bool(shows)
+    alone = is_drawn and _drawing.acquire(blocking=False)
     try:
-        yield progress if alone else False
+        yield progress if alone or not is_drawn else False
     finally:
         if alone:
             _drawing.release()

@@ -3,6 +3,8 @@
 import sys
 import threading
 
+import fiftyone as fo
+
 from fiftyone_coco_audit.progress import drawn_alone, progress_bar
 
 
@@ -48,7 +50,7 @@ def test_a_bar_that_is_not_drawn_still_calls_the_function(capsys):
             bar.update(1)
             bar.update(3)
 
-    with progress_bar(False, total=1):
+    with drawn_alone(True):
         in_another_thread(draw)
     assert seen == [("Counting", 1, 0.25), ("Counting", 4, 1.0)]
     assert capsys.readouterr().out == ""
@@ -66,3 +68,20 @@ def test_one_thread_draws_at_a_time():
         in_another_thread(draw)
     in_another_thread(draw)
     assert shown == [False, True]
+
+
+def test_a_silent_bar_hides_no_other(monkeypatch):
+    shown = []
+
+    def draw():
+        with drawn_alone(True) as progress:
+            shown.append(progress)
+
+    with progress_bar(False, total=1):
+        in_another_thread(draw)
+    monkeypatch.setattr(fo.config, "show_progress_bars", False)
+    for progress in (None, print):
+        with drawn_alone(progress) as silent:
+            assert silent is progress
+            in_another_thread(draw)
+    assert shown == [True] * 3
