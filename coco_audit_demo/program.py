@@ -97,12 +97,7 @@ def _run(arguments: argparse.Namespace) -> int:
         import_coco,
         worst_first,
     )
-    from fiftyone_coco_audit.terminal import (
-        check_address,
-        serve,
-        worst_classes,
-        worst_images,
-    )
+    from fiftyone_coco_audit.terminal import check_address, print_results, serve
 
     if arguments.app:
         check_address(arguments.address, arguments.port)
@@ -142,12 +137,7 @@ def _run(arguments: argparse.Namespace) -> int:
     print(f"\nDataset {dataset.name!r}: {_describe(dataset, findings)}\n")
     print(findings.to_text(shutil.get_terminal_size((100, 24)).columns))
     print()
-    results.print_summary()
-    counting = f"tp, fp and fn at {results.counting}"
-    print(f"\nThe worst classes ({counting})")
-    print(worst_classes(results.per_class()))
-    print(f"\nThe worst images ({counting})")
-    print(worst_images(results.per_image(), paths.images))
+    print_results(results, paths.images)
     print(_NEXT.format(key=_EVAL_KEY, score=score, manifest=paths.manifest))
     if arguments.app:
         serve(

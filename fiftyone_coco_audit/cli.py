@@ -273,17 +273,12 @@ def _evaluate(
     """Evaluates and prints; returns what the App shows, and in which colors."""
     from fiftyone_coco_audit import color_by_outcome, evaluate, worst_first
     from fiftyone_coco_audit.evaluation.colors import LEGEND
-    from fiftyone_coco_audit.terminal import worst_classes, worst_images
+    from fiftyone_coco_audit.terminal import print_results
 
     print("\nEvaluating...")
     results = evaluate(dataset, iou_type=arguments.iou_type)
     reached.append(f"dataset {dataset.name!r} is imported, audited and evaluated")
-    results.print_summary()
-    counting = f"tp, fp and fn at {results.counting}"
-    print(f"\nThe worst classes ({counting})")
-    print(worst_classes(results.per_class()))
-    print(f"\nThe worst images ({counting})")
-    print(worst_images(results.per_image(), arguments.images_dir or NO_IMAGES))
+    print_results(results, arguments.images_dir or NO_IMAGES)
     colors = color_by_outcome(dataset, results.key)
     score = results.evaluation.settings.score_threshold
     samples = worst_first(dataset, results.key, min_score=score)

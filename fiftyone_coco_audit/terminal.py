@@ -21,10 +21,27 @@ if TYPE_CHECKING:
     import fiftyone as fo
     import pandas as pd
 
+    from fiftyone_coco_audit.evaluation.results import CocoResults
+
 _WIDEST_NAME = 50
 _WIDEST_CLASS = 30
 _COUNTS = "tp", "fp", "fn"
 _PATIENCE = 5.0  # seconds
+
+
+def print_results(results: CocoResults, images_dir: str | os.PathLike[str]) -> None:
+    """Prints the metrics of an evaluation, its worst classes and its worst images.
+
+    Args:
+        results: the evaluation
+        images_dir: the folder that file names are shown relative to
+    """
+    results.print_summary()
+    counting = f"tp, fp and fn at {results.counting}"
+    print(f"\nThe worst classes ({counting})")
+    print(worst_classes(results.per_class()))
+    print(f"\nThe worst images ({counting})")
+    print(worst_images(results.per_image(), images_dir))
 
 
 def worst_images(
@@ -42,12 +59,9 @@ def worst_images(
         lines of text; images without an AP are left out, and so are those with an AP
         of 1, which are not bad at all
     """
-    rated = scores.dropna(subset="ap")
-    worst = rated[rated["ap"] < 1].sort_values(
-        ["ap", "fn", "fp"], ascending=[True, False, False], kind="stable"
-    )[:count]
+    worst = _worst(scores, "ap", count)
     if not len(worst):
-        return "  No image has an AP below 1" if len(rated) else "  No image has an AP"
+        return _no_worst(scores["ap"], "image")
     folder = os.path.expanduser(images_dir)
     files = [_shorten(os.path.relpath(path, folder)) for path in worst["filepath"]]
     rows = zip(
@@ -71,12 +85,9 @@ def worst_classes(scores: pd.DataFrame, count: int = 10) -> str:
     Returns:
         lines of text; classes without an AP, or with one of 1, are left out
     """
-    rated = scores.dropna(subset="AP")
-    worst = rated[rated["AP"] < 1].sort_values(
-        ["AP", "fn", "fp"], ascending=[True, False, False], kind="stable"
-    )[:count]
+    worst = _worst(scores, "AP", count)
     if not len(worst):
-        return "  No class has an AP below 1" if len(rated) else "  No class has an AP"
+        return _no_worst(scores["AP"], "class")
     counts = "objects", "predictions", *_COUNTS
     rows = zip(
         (printable(" ".join(name.split()), _WIDEST_CLASS) for name in worst.index),
@@ -85,6 +96,17 @@ def worst_classes(scores: pd.DataFrame, count: int = 10) -> str:
         strict=True,
     )
     return _table([("class", "AP", *counts), *rows], texts=1)
+
+
+def _worst(scores: pd.DataFrame, ap: str, count: int) -> pd.DataFrame:
+    """The rows with the lowest AP below 1."""
+    by, ascending = [ap, "fn", "fp"], [True, False, False]
+    below_1 = scores[scores[ap] < 1]
+    return below_1.sort_values(by, ascending=ascending, kind="stable")[:count]
+
+
+def _no_worst(ap: pd.Series, what: str) -> str:
+    return f"  No {what} has an AP{' below 1' if ap.notna().any() else ''}"
 
 
 def _imperfect(ap: float) -> str:

@@ -153,13 +153,6 @@ class AugmentedSample(ShortRepr):
             mask[:] = False
         return mask if self.covered is None else mask & (self.covered == 0)
 
-    def unlabeled_mask(self, target: AugmentationTarget, row: int) -> NDArray[np.bool_]:
-        """``(H, W)`` where an object is seen outside all boxes that it has left."""
-        mask = self.object_mask(target, row)
-        for box in self.box[self.object == row].tolist():
-            mask[window(box, mask.shape)] = False
-        return mask
-
 
 def window(box: Sequence[float], shape: Sequence[int]) -> Place:
     """The pixels of a box, and one more on each side for rounding.

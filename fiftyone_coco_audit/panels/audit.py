@@ -16,13 +16,12 @@ from fiftyone_coco_audit.panels.audit_page import (
     DRAWN,
     TABS,
     Page,
-    audited_fields,
     has_images_in_slice,
     make_page,
     shown_controls,
     slice_of,
 )
-from fiftyone_coco_audit.panels.base import keep
+from fiftyone_coco_audit.panels.base import fields_to, keep
 from fiftyone_coco_audit.panels.blocks import Bar, Button, Buttons, Choice, Row, Text
 from fiftyone_coco_audit.panels.controls import set_control, set_controls
 from fiftyone_coco_audit.panels.drawing import Drawing, add_tabs
@@ -192,7 +191,7 @@ def _page_of_click(ctx: ExecutionContext, stamp: str | None) -> Page | None:
 def _fields_if_any(ctx: ExecutionContext) -> list[str]:
     """The fields to audit; none if the page shows a message instead."""
     try:
-        return audited_fields(ctx)
+        return fields_to("audit", ctx)
     except CocoAuditError:
         return []
 

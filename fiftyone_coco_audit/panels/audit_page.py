@@ -13,9 +13,8 @@ from fiftyone.operators.executor import ExecutionContext
 
 from fiftyone_coco_audit.auditing import audit_settings
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.operators.forms import detections_fields
 from fiftyone_coco_audit.panels.audit_controls import CONTROLS, AuditControls
-from fiftyone_coco_audit.panels.base import keep, kept, require_image_dataset
+from fiftyone_coco_audit.panels.base import fields_to, keep, kept
 from fiftyone_coco_audit.panels.blocks import Tab
 from fiftyone_coco_audit.panels.controls import revision_of, set_controls
 from fiftyone_coco_audit.panels.session import READINGS, LoadedField
@@ -97,7 +96,7 @@ def make_page(ctx: ExecutionContext, *, anew: bool = False) -> Page:
     Raises:
         CocoAuditError: if there is nothing to audit
     """
-    fields = audited_fields(ctx)
+    fields = fields_to("audit", ctx)
     while True:
         controls = shown = controls_of(ctx)
         if controls.label_field not in fields:
@@ -116,25 +115,6 @@ def make_page(ctx: ExecutionContext, *, anew: bool = False) -> Page:
             keep(ctx, shown=page.stamp)
             return page
         anew = False
-
-
-def audited_fields(ctx: ExecutionContext) -> list[str]:
-    """The label fields that can be audited.
-
-    Raises:
-        CocoAuditError: if there are none
-    """
-    if ctx.dataset is None:
-        raise CocoAuditError("No dataset is open: choose one above")
-    require_image_dataset(ctx.dataset, "audited")
-    fields = detections_fields(ctx.dataset)
-    if not fields:
-        raise CocoAuditError(
-            f"Dataset {ctx.dataset.name!r} has no field of detections to audit: add "
-            "one with the operator `COCO Audit: import a dataset`, or with your own "
-            "labels"
-        )
-    return fields
 
 
 def controls_of(ctx: ExecutionContext) -> AuditControls:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fiftyone.operators.executor import ExecutionContext
 
 from fiftyone_coco_audit.errors import CocoAuditError
-
-if TYPE_CHECKING:
-    import fiftyone as fo
+from fiftyone_coco_audit.operators.forms import detections_fields
 
 #: Props of a component that shares a row of a grid with others
 AS_WIDE_AS_NEEDED = {"item": {"sx": {"width": "auto"}}}
@@ -45,19 +43,29 @@ def dataset_name(ctx: ExecutionContext) -> str | None:
     return None if ctx.dataset is None else str(ctx.dataset.name)
 
 
-def require_image_dataset(dataset: fo.Dataset, purpose: str) -> None:
-    """Checks that a dataset may have images; groups may have some.
+def fields_to(verb: str, ctx: ExecutionContext) -> list[str]:
+    """The label fields that a panel can work on; groups may have some.
 
     Args:
-        dataset: the dataset of the App
-        purpose: what the panel does with images, such as ``"audited"``
+        verb: what the panel does with images, such as ``"audit"``
+        ctx: the context of an event
 
     Raises:
-        CocoAuditError: if it has none
+        CocoAuditError: if there are none
     """
+    dataset = ctx.dataset
+    if dataset is None:
+        raise CocoAuditError("No dataset is open: choose one above")
     if dataset.media_type not in (None, "image", "group"):
         raise CocoAuditError(
-            f"Only images can be {purpose}, and the samples of dataset "
+            f"Only images can be {verb}ed, and the samples of dataset "
             f"{dataset.name!r} are of type {dataset.media_type!r}: open a dataset of "
             "images above"
         )
+    fields = detections_fields(dataset)
+    if not fields:
+        raise CocoAuditError(
+            f"Dataset {dataset.name!r} has no field of detections to {verb}: add one "
+            "with the operator `COCO Audit: import a dataset`, or with your own labels"
+        )
+    return fields

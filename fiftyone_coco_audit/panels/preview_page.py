@@ -28,8 +28,7 @@ from fiftyone_coco_audit.augmentation.preview import (
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import markdown
 from fiftyone_coco_audit.fiftyone_internals import kind_of_view
-from fiftyone_coco_audit.operators.forms import detections_fields
-from fiftyone_coco_audit.panels.base import kept, require_image_dataset
+from fiftyone_coco_audit.panels.base import fields_to, kept
 from fiftyone_coco_audit.panels.blocks import (
     Bar,
     Block,
@@ -106,21 +105,12 @@ def page_blocks(ctx: ExecutionContext) -> list[Block]:
     Raises:
         CocoAuditError: if there is nothing to augment
     """
-    if ctx.dataset is None:
-        raise CocoAuditError("No dataset is open: choose one above")
-    require_image_dataset(ctx.dataset, "augmented")
-    if ctx.dataset.media_type == "group":
+    if ctx.dataset is not None and ctx.dataset.media_type == "group":
         raise CocoAuditError(
             f"Dataset {ctx.dataset.name!r} is grouped, and its samples cannot be "
             "augmented here: open a dataset of single images above"
         )
-    fields = detections_fields(ctx.dataset)
-    if not fields:
-        raise CocoAuditError(
-            f"Dataset {ctx.dataset.name!r} has no field of detections to augment: add "
-            "one with the operator `COCO Audit: import a dataset`, or with your own "
-            "labels"
-        )
+    fields = fields_to("augment", ctx)
     controls = controls_of(ctx)
     sample_id, blocks = _sample(ctx)
     pipeline, source = _pipeline(ctx, controls)

@@ -376,27 +376,10 @@ class ShapeStatistics(ShortRepr):
             objects with their center there; a center outside counts at the border
         """
         rows = self._rows(category)
-        column, row = self._cells(rows, bins)
+        cells = np.floor(self.center[rows].T * bins).astype(np.int64)
+        column, row = np.clip(cells, 0, bins - 1)
         counts = np.bincount(row * bins + column, minlength=bins * bins)
         return counts.reshape(bins, bins) / max(len(rows), 1)
-
-    def rows_centered_in(
-        self, row: int, column: int, category: int | None = None, bins: int = 32
-    ) -> NDArray[np.int64]:
-        """The objects of one cell of :meth:`center_map`.
-
-        Args:
-            row: of the map, from the top
-            column: of the map, from the left
-            category: position of the class; None for all objects
-            bins: as for the map
-
-        Returns:
-            rows of objects
-        """
-        rows = self._rows(category)
-        there = self._cells(rows, bins) == np.array([[column], [row]])
-        return rows[there.all(axis=0)]
 
     def rows_covering(
         self, row: int, column: int, category: int | None = None, bins: int = 32
@@ -423,10 +406,6 @@ class ShapeStatistics(ShortRepr):
         if category is None:
             return np.arange(len(self))
         return np.flatnonzero(self.labeled.objects.category == category)
-
-    def _cells(self, rows: NDArray[np.int64], bins: int) -> NDArray[np.int64]:
-        cells = np.floor(self.center[rows].T * bins).astype(np.int64)
-        return np.clip(cells, 0, bins - 1)
 
     def per_class(self) -> pd.DataFrame:
         """The objects of each class, in the dataset's order.

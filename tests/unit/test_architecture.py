@@ -15,7 +15,7 @@ LAYERS = """
 escaping
 errors wording
 areas boxes files fiftyone_internals interrupts memory names progress sidebar views
-database decoding display fields parallel terminal
+database decoding display fields parallel
 box_formats columns objects
 masks rle
 reading storage
@@ -28,7 +28,7 @@ rules
 auditing
 operators
 panels
-__init__
+__init__ terminal
 cli
 """
 LEVELS = {

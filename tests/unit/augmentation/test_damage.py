@@ -16,7 +16,7 @@ from fiftyone_coco_audit.augmentation.damage import (
 )
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.presets import PRESETS
-from fiftyone_coco_audit.augmentation.targets import make_target, run
+from fiftyone_coco_audit.augmentation.targets import make_target, run, window
 from tests.transforms import ONE_BOX_AT_A_TIME, like, made, transform
 
 HEIGHT, WIDTH = 480, 640
@@ -235,7 +235,9 @@ def test_mirrored_copies_without_a_box_are_unlabeled():
     assert table.pixels[0] == 2 * 40 * 30
     assert kinds(table) == {"unlabeled"}
     target = make_target(white(), np.array([[10, 50, 40, 30.0]]))
-    mask = drawn.unlabeled_mask(target, 0)
+    # Seen outside its box
+    mask = drawn.object_mask(target, 0)
+    mask[window(drawn.box[0].tolist(), mask.shape)] = False
     assert mask.sum() == 1200 and mask[50:80, 50:90].all()
     # Albumentations 2 makes a box for each copy
     table, _ = damage(made(A.Affine, **shift), [[10, 50, 40, 30]])
