@@ -45,13 +45,7 @@ class AddCocoPredictions(SdkOperator):
             description="A list of COCO results, matched by ids, or a COCO file with "
             "scores, matched by file and category names",
         )
-        prop = add_label_field(
-            inputs,
-            ctx,
-            "pred_field",
-            default="predictions",
-            label="Field for the predictions",
-        )
+        prop = add_label_field(inputs, ctx, "pred_field", "predictions", "predictions")
         if ctx.params.get("pred_field") in ctx.dataset.get_field_schema():
             inputs.bool("overwrite", default=False, label="Replace the field")
             if not ctx.params.get("overwrite"):

@@ -105,10 +105,11 @@ def path_of(ctx: ExecutionContext, name: str) -> str | None:
 
 
 def add_label_field(
-    inputs: types.Object, ctx: ExecutionContext, name: str, **kwargs: Any
+    inputs: types.Object, ctx: ExecutionContext, name: str, default: str, what: str
 ) -> types.Property:
-    """Adds the name of a new label field, and checks it."""
-    prop = inputs.str(name, **kwargs)
+    """Adds the name of a new label field for what it is to hold, and checks it."""
+    label, view = f"Field for the {what}", types.TextFieldView(space=HALF)
+    prop = inputs.str(name, default=default, label=label, view=view)
     field = ctx.params.get(name)
     if field:
         check(prop, lambda: check_label_field(field))

@@ -18,7 +18,6 @@ from fiftyone_coco_audit.coco.staging import check_dataset_name
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import (
-    HALF,
     add_label_field,
     add_path,
     check,
@@ -124,22 +123,8 @@ def _add_name(inputs: types.Object, ctx: ExecutionContext) -> None:
 
 
 def _add_fields(inputs: types.Object, ctx: ExecutionContext) -> None:
-    add_label_field(
-        inputs,
-        ctx,
-        "label_field",
-        default="ground_truth",
-        label="Field for the annotations",
-        view=types.TextFieldView(space=HALF),
-    )
-    prop = add_label_field(
-        inputs,
-        ctx,
-        "pred_field",
-        default="predictions",
-        label="Field for the predictions",
-        view=types.TextFieldView(space=HALF),
-    )
+    add_label_field(inputs, ctx, "label_field", "ground_truth", "annotations")
+    prop = add_label_field(inputs, ctx, "pred_field", "predictions", "predictions")
     fields = [ctx.params.get(name) for name in ("label_field", "pred_field")]
     if fields[0] == fields[1] is not None:
         refuse(prop, "Choose a different field from the annotations")
