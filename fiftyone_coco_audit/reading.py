@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +108,17 @@ def parent_classes(samples: fo.SampleCollection) -> list[str]:
     """The classes of a dataset that only group others, as its import has found."""
     info = root_dataset(samples).info.get("coco_audit", {})
     return list(info.get("parents", ()))
+
+
+def imported_categories(samples: fo.SampleCollection) -> list[dict[str, Any]] | None:
+    """The categories of the COCO file that a dataset is from, None if it is from none.
+
+    They are kept as text. FiftyOne walks through all that ``info`` holds whenever it
+    loads or saves a dataset, which takes seconds for thousands of records.
+    """
+    info = root_dataset(samples).info.get("coco_audit", {})
+    stored = info.get("categories")
+    return None if stored is None else json.loads(stored)
 
 
 def read_objects(

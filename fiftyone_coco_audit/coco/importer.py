@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -46,7 +47,11 @@ from fiftyone_coco_audit.fields import declare_fields
 from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.progress import progress_bar, staged
-from fiftyone_coco_audit.reading import ensure_sizes, parent_classes
+from fiftyone_coco_audit.reading import (
+    ensure_sizes,
+    imported_categories,
+    parent_classes,
+)
 from fiftyone_coco_audit.runs import save_run
 from fiftyone_coco_audit.storage.exclusive import up_to_date
 
@@ -144,7 +149,7 @@ def _save_report(
 ) -> None:
     dataset.classes = {label_field: categories.names}
     dataset.info["coco_audit"] = {
-        "categories": categories.records,
+        "categories": json.dumps(categories.records),
         "parents": categories.parents,
         "import": report.counts(),
     }
@@ -351,7 +356,7 @@ def _target_of(
             f"Dataset {dataset.name!r} has no samples, so there is nothing to add "
             "predictions to; add its images first"
         )
-    stored = dataset.info.get("coco_audit", {}).get("categories")
+    stored = imported_categories(dataset)
     ids: list[Id | None] = [None] * len(sample_ids)
     if dataset.has_field("coco_id"):
         ids, _ = read_ids(dataset.values("coco_id"))

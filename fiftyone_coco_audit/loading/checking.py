@@ -16,7 +16,6 @@ from fiftyone_coco_audit.columns import dataset_of, require_some
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_whole
 from fiftyone_coco_audit.fields import FieldSpec, check_paths_are_free
-from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.files import require_images, without_files
 from fiftyone_coco_audit.findings import make_finding, severest_first
 from fiftyone_coco_audit.loading.diagnosis import check_options
@@ -28,6 +27,7 @@ from fiftyone_coco_audit.loading.runner import run_pipeline
 from fiftyone_coco_audit.loading.stages import Decoding
 from fiftyone_coco_audit.parallel import check_workers
 from fiftyone_coco_audit.progress import Progress, progress_bar, staged
+from fiftyone_coco_audit.reading import imported_categories
 from fiftyone_coco_audit.rule_selection import (
     not_run_notes,
     run_elsewhere,
@@ -249,8 +249,7 @@ def _category_ids(
     samples: fo.SampleCollection, labeled: LabeledSamples
 ) -> list[int] | None:
     """The ids of the classes in the COCO file, where an import has kept them all."""
-    info = root_dataset(samples).info.get("coco_audit", {})
-    by_name = {c["name"]: c["id"] for c in info.get("categories", ())}
+    by_name = {c["name"]: c["id"] for c in imported_categories(samples) or ()}
     names = labeled.images.classes
     if not all(isinstance(by_name.get(name), int) for name in names):
         return None

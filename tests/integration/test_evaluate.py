@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import cProfile
 import json
 import os
+import pstats
 import subprocess
 import sys
 import textwrap
@@ -30,6 +32,7 @@ from fiftyone_coco_audit import (
     worst_first,
 )
 from fiftyone_coco_audit.evaluation.fields import additional_fields, all_fields
+from fiftyone_coco_audit.reading import imported_categories
 from tests.reference import REAL_FILES, run_cocoeval
 
 TOLERANCE = 1e-9
@@ -95,6 +98,28 @@ def test_curves_are_of_the_classes_that_occur(dataset: fo.Dataset) -> None:
     assert frame.loc["n7", ["objects", "predictions", "fp"]].tolist() == [0, 0, 0]
     assert results.mAP() == pytest.approx(results.summary()["AP"], abs=TOLERANCE)
     assert frame["AP"].mean() == pytest.approx(results.summary()["AP"], abs=TOLERANCE)
+
+
+def test_categories_that_do_not_occur_cost_little(tmp_path: Path) -> None:
+    """FiftyOne walks through all that it knows of a dataset whenever it loads it."""
+    calls = []
+    for count in (1_000, 6_000):
+        categories = [
+            {"id": n, "name": f"n{n}", "supercategory": "x"} for n in range(count)
+        ]
+        box = {"image_id": 1, "category_id": 7, "bbox": [10, 10, 20, 20]}
+        image = {"id": 1, "file_name": "a.png", "width": 100, "height": 100}
+        dataset = import_coco(
+            {"images": [image], "annotations": [box], "categories": categories},
+            predictions=[{**box, "score": 0.9}],
+            progress=False,
+        )
+
+        assert imported_categories(dataset) == categories
+        with cProfile.Profile() as profile:
+            assert evaluate(dataset).summary()["AP"] == pytest.approx(1)
+        calls.append(pstats.Stats(profile).total_calls)
+    assert calls[1] - calls[0] < 200 * 5_000, calls
 
 
 @pytest.mark.parametrize("num_classes", [2, 5_000])

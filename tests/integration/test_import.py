@@ -24,6 +24,7 @@ from fiftyone_coco_audit.coco.report import import_report
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.evaluation.evaluating import evaluate
 from fiftyone_coco_audit.names import kind_of
+from fiftyone_coco_audit.reading import imported_categories
 from fiftyone_coco_audit.storage.owners import at_work
 from tests.reference import run_cocoeval
 
@@ -133,7 +134,7 @@ def test_what_is_stored(images_dir):
     ]
     assert dataset.values("tags") == [[], [], []]
     assert dataset.classes == {"ground_truth": ["dog", "cat"]}
-    assert dataset.info["coco_audit"]["categories"] == coco()["categories"]
+    assert imported_categories(dataset) == coco()["categories"]
 
     crowd = dataset.first().ground_truth.detections[0]
     assert (crowd.label, crowd.coco_id, crowd.area, crowd.iscrowd) == ("dog", 5, 12, 1)
@@ -528,7 +529,7 @@ def test_half_characters_are_set_aside(parsed, images_dir, tmp_path):
     assert report.set_aside == {"CA104": 1, "CA108": 1}
     assert report.notes == {"CA132": 3}
     assert dataset.values("ground_truth.detections.fine") == [[None], ["é"]]
-    assert dataset.info["coco_audit"]["categories"] == [
+    assert imported_categories(dataset) == [
         {"id": 9, "name": "dog"},
         {"id": 0, "name": "cat"},
     ]

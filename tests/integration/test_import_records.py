@@ -279,11 +279,12 @@ def test_hostile_keys_leave_datasets_that_can_be_read(tmp_path: Path) -> None:
 
     # A new process sees the database only
     script = """
+import json
 import fiftyone as fo
 for name in sys.argv[1:]:
     dataset = fo.load_dataset(name)
     assert dataset.first().to_json()
-    print(dataset.info["coco_audit"]["categories"][0]["name"])
+    print(json.loads(dataset.info["coco_audit"]["categories"])[0]["name"])
 """
     done = subprocess.run(
         [sys.executable, "-c", f"import sys{script}", *names],
