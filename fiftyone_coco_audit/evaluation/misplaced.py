@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.boxes import box_iou
-from fiftyone_coco_audit.evaluation.overlaps import pairs_within_groups, parts_of_pairs
+from fiftyone_coco_audit.evaluation.grouping import pairs_in_parts
 from fiftyone_coco_audit.objects import Objects
 from fiftyone_coco_audit.wording import percent
 
@@ -106,10 +106,9 @@ def _share_on_objects(
         image: ``(M,)`` the image that is meant by each
     """
     meant, on_objects = image[predictions.image], 0
-    for part in parts_of_pairs(meant, truth.image):
-        rows, things = pairs_within_groups(meant[part], truth.image)
-        overlap = box_iou(
-            predictions.box[part][rows], truth.box[things], truth.crowd[things]
-        )
+    for _, rows, things in pairs_in_parts(
+        meant, truth.image, predictions.box, truth.box
+    ):
+        overlap = box_iou(predictions.box[rows], truth.box[things], truth.crowd[things])
         on_objects += len(np.unique(rows[overlap >= _OVERLAP]))
     return on_objects / len(predictions)

@@ -1,4 +1,4 @@
-"""Pairs of predicted and ground-truth objects, and how much they overlap."""
+"""How much predicted and ground-truth objects overlap."""
 
 from __future__ import annotations
 
@@ -9,58 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.boxes import box_iou
+from fiftyone_coco_audit.evaluation.grouping import pairs_in_parts
 from fiftyone_coco_audit.objects import RLE, Objects
-
-# Bounds the memory of pairs, as one image can have hundreds of millions of them; so
-# many stay in the processor's cache
-_PAIRS_AT_ONCE = 100_000
-
-
-def pairs_within_groups(
-    left: NDArray[np.int64], right: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """All pairs of a left and a right row that belong to the same group.
-
-    Args:
-        left: ``(N,)`` group of each left row
-        right: ``(M,)`` group of each right row, non-decreasing
-
-    Returns:
-        two ``(P,)`` arrays, the left and the right row of each pair, ordered by
-        left row, then by right row
-
-    Examples::
-
-        >>> pairs_within_groups(np.array([0, 7, 2]), np.array([0, 0, 2]))
-        (array([0, 0, 2]), array([0, 1, 2]))
-    """
-    first = np.searchsorted(right, left, side="left")
-    count = np.searchsorted(right, left, side="right") - first
-    left_rows = np.repeat(np.arange(len(left)), count)
-    ends = np.cumsum(count)
-    within = np.arange(len(left_rows)) - np.repeat(ends - count, count)
-    return left_rows, np.repeat(first, count) + within
-
-
-def parts_of_pairs(
-    left: NDArray[np.int64], right: NDArray[np.int64]
-) -> Iterator[slice]:
-    """Cuts left rows into parts whose pairs fit in memory.
-
-    Args:
-        left: as for :func:`pairs_within_groups`
-        right: as for :func:`pairs_within_groups`
-
-    Yields:
-        the rows of each part
-    """
-    first, last = (
-        np.searchsorted(right, left, side=side) for side in ("left", "right")
-    )
-    part = np.cumsum(last - first) // _PAIRS_AT_ONCE
-    bounds = np.flatnonzero(np.diff(part)) + 1
-    for start, stop in pairwise([0, *bounds.tolist(), len(left)]):
-        yield slice(start, stop)
 
 
 def overlaps_within_groups(
@@ -70,8 +20,11 @@ def overlaps_within_groups(
     right: tuple[NDArray[np.int64], NDArray[np.int64]],
     *,
     masks: bool,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """The overlaps of all predictions and true objects of the same group.
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
+    """The overlaps of predictions and true objects of the same group.
+
+    They come in parts that fit in memory. Of boxes, pairs with an overlap of 0 may be
+    left out.
 
     Args:
         predictions: the predictions
@@ -81,28 +34,30 @@ def overlaps_within_groups(
         right: ``(M,)`` rows of true objects, and their groups, non-decreasing
         masks: whether to compare masks, not boxes
 
-    Returns:
+    Yields:
         three ``(P,)`` arrays: the position in ``left``, the row of the true object, and
         the overlap
     """
     rows, groups = left
     truth_rows, truth_groups = right
-    position, place = pairs_within_groups(groups, truth_groups)
-    pair, pair_truth = rows[position], truth_rows[place]
-    if masks:
-        overlap = _paired_mask_iou(
-            predictions.encoded,
-            [truth.encoded[row] for row in truth_rows.tolist()],
-            truth.crowd[truth_rows],
-            pair,
-            place,
-            groups[position],
-        )
-    else:
-        overlap = box_iou(
-            predictions.box[pair], truth.box[pair_truth], truth.crowd[pair_truth]
-        )
-    return position, pair_truth, overlap
+    boxes = () if masks else (predictions.box[rows], truth.box[truth_rows])
+    encoded = [truth.encoded[row] for row in truth_rows.tolist()] if masks else []
+    for _, position, place in pairs_in_parts(groups, truth_groups, *boxes):
+        pair, pair_truth = rows[position], truth_rows[place]
+        if masks:
+            overlap = _paired_mask_iou(
+                predictions.encoded,
+                encoded,
+                truth.crowd[truth_rows],
+                pair,
+                place,
+                groups[position],
+            )
+        else:
+            overlap = box_iou(
+                predictions.box[pair], truth.box[pair_truth], truth.crowd[pair_truth]
+            )
+        yield position, pair_truth, overlap
 
 
 def _paired_mask_iou(
@@ -116,8 +71,8 @@ def _paired_mask_iou(
     """The overlap of the masks of each pair, by ``pycocotools.mask.iou``.
 
     pycocotools takes a block of predictions against a block of truths, so the
-    pairs must be all those of their groups, as :func:`pairs_within_groups`
-    gives them.
+    pairs must be all those of their groups, as :func:`pairs_in_parts` gives
+    them.
 
     Args:
         predicted: ``N`` run-length encodings

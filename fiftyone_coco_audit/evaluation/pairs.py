@@ -12,10 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.display import ShortRepr
-from fiftyone_coco_audit.evaluation.overlaps import (
-    overlaps_within_groups,
-    parts_of_pairs,
-)
+from fiftyone_coco_audit.evaluation.overlaps import overlaps_within_groups
 from fiftyone_coco_audit.objects import Objects
 
 #: The lowest overlap that is not background, TIDE's ``t_b``
@@ -65,25 +62,18 @@ def overlapping_pairs(
     Returns:
         a :class:`Pairs`
     """
-    image = predictions.image[evaluated]
-    first, last = (
-        np.searchsorted(truth.image, image, side=side) for side in ("left", "right")
-    )
     parts = []
-    for part in parts_of_pairs(image, truth.image):
-        some = evaluated[part]
-        objects = np.arange(*((first[part][0], last[part][-1]) if len(some) else (0,)))
-        detection, row, overlap = overlaps_within_groups(
-            predictions,
-            truth,
-            (some, image[part]),
-            (objects, truth.image[objects]),
-            masks=masks,
-        )
+    for detection, row, overlap in overlaps_within_groups(
+        predictions,
+        truth,
+        (evaluated, predictions.image[evaluated]),
+        (np.arange(len(truth)), truth.image),
+        masks=masks,
+    ):
         close = overlap >= at_least
         parts.append(
             Pairs(
-                (detection[close] + part.start).astype(np.int32),
+                detection[close].astype(np.int32),
                 row[close].astype(np.int32),
                 overlap[close],
             )

@@ -6,10 +6,9 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from fiftyone_coco_audit.evaluation import overlaps
+from fiftyone_coco_audit.evaluation import grouping
 from fiftyone_coco_audit.evaluation.error_types import classify_errors
 from fiftyone_coco_audit.evaluation.metrics import evaluate_objects
 from fiftyone_coco_audit.evaluation.settings import Settings
@@ -71,7 +70,7 @@ def test_counts_equal_tide(
     shared_data: Path, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What tidecv 1.0.1 counts, crowds left out since it errs on what they hold."""
-    monkeypatch.setattr(overlaps, "_PAIRS_AT_ONCE", at_once)
+    monkeypatch.setattr(grouping, "_PAIRS_AT_ONCE", at_once)
     folder = shared_data / "coco_mini"
     ground_truth = json.loads((folder / "annotations.json").read_text())
     ground_truth["annotations"] = [
@@ -99,14 +98,3 @@ def test_counts_equal_tide(
         "background": 495,
     }
     assert Counter(errors.truth.tolist()) == {"": 440, "missed": 179}
-
-
-def test_pairs_of_a_crowded_image_are_taken_in_parts() -> None:
-    """All at once they took more memory than there was."""
-    found, objects = np.zeros(8_750, np.int64), np.zeros(35_000, np.int64)
-    parts = list(overlaps.parts_of_pairs(found, objects))
-    rows = [row for part in parts for row in range(len(found))[part]]
-    assert rows == list(range(len(found)))
-    most = max(len(found[part]) for part in parts) * len(objects)
-    assert most <= overlaps._PAIRS_AT_ONCE + len(objects)
-    assert list(overlaps.parts_of_pairs(found[:0], objects)) == [slice(0, 0)]
