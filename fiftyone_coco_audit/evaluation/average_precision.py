@@ -105,6 +105,7 @@ def precision_recall_curves(
     true_positive: NDArray[np.bool_],
     counted: NDArray[np.bool_],
     num_positives: NDArray[np.int64],
+    weights: NDArray[np.int64] | None = None,
 ) -> Curves:
     """The interpolated precision-recall curves of ``COCOeval.accumulate``.
 
@@ -115,6 +116,8 @@ def precision_recall_curves(
         counted: ``(T, D)`` whether each is a true or a false positive, rather
             than ignored
         num_positives: ``(G,)`` number of objects to be found in each group
+        weights: ``(D,)`` how many times each detection occurs, once by default; the
+            objects to be found are counted likewise
 
     Returns:
         a :class:`Curves`
@@ -133,12 +136,22 @@ def precision_recall_curves(
         array([[0.835]])
     """
     num_groups = len(num_positives)
+    if weights is not None:
+        true_positive = true_positive & (weights > 0)
     threshold, detection = np.nonzero(true_positive)
     groups = group[detection]
     curve = threshold * num_groups + groups
-    found = rank_in_groups(curve) + 1
+    rank = rank_in_groups(curve)
+    if weights is None:
+        found = rank + 1
+    else:
+        total = np.cumsum(weights[detection])
+        starts = np.flatnonzero(rank == 0)
+        before = np.repeat(np.r_[0, total][starts], np.diff(np.r_[starts, len(rank)]))
+        found = total - before
 
-    counts = np.cumsum(counted, axis=1, dtype=np.int32)
+    weighted = counted if weights is None else counted * weights
+    counts = np.cumsum(weighted, axis=1, dtype=np.int32)
     group_start = np.searchsorted(group, np.arange(num_groups))
     start = group_start[groups]
     before = np.where(start > 0, counts[threshold, start - 1], 0)
@@ -147,7 +160,7 @@ def precision_recall_curves(
     recall = found / num_positives[groups]
     reached = np.searchsorted(RECALL_LEVELS, recall, side="right")
     levels = np.diff(reached, prepend=0)
-    levels = np.where(found == 1, reached, levels)
+    levels = np.where(rank == 0, reached, levels)
     return Curves(
         shape=(len(true_positive), num_groups),
         curve=curve,

@@ -13,10 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.display import ShortRepr
-from fiftyone_coco_audit.evaluation.average_precision import (
-    Curves,
-    precision_recall_curves,
-)
+from fiftyone_coco_audit.evaluation.average_precision import Curves
 from fiftyone_coco_audit.evaluation.matching import (
     UNMATCHED,
     Matches,
@@ -27,6 +24,12 @@ from fiftyone_coco_audit.evaluation.pairs import (
     BACKGROUND_IOU,
     Pairs,
     overlapping_pairs,
+)
+from fiftyone_coco_audit.evaluation.ranking import (
+    Ranking,
+    outcomes,
+    rank_predictions,
+    ranking_order,
 )
 from fiftyone_coco_audit.evaluation.settings import AREA_SUFFIXES, Settings
 from fiftyone_coco_audit.objects import Objects
@@ -181,6 +184,23 @@ class Evaluation(ShortRepr):
         scores[:, reached, 0] = highest[reached]
         return scores
 
+    def ranking(self, area: int = 0) -> Ranking:
+        """All evaluated predictions by class and score.
+
+        Args:
+            area: the position of the area range
+        """
+        return rank_predictions(
+            self.truth,
+            self.predictions,
+            self.matches,
+            ranking_order(self.predictions, self.matches),
+            area,
+            self.ignored[area],
+            self.in_range[area],
+            num_categories=self.num_categories,
+        )
+
     def outcomes(
         self, ranking: NDArray[np.int64] | None = None
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -233,7 +253,7 @@ def evaluate_objects(
         iou_thresholds=thresholds,
         ignored=ignored,
     )
-    return _accumulate(
+    return accumulate(
         truth,
         predictions,
         pairs,
@@ -245,7 +265,7 @@ def evaluate_objects(
     )
 
 
-def _accumulate(
+def accumulate(
     truth: Objects,
     predictions: Objects,
     pairs: Pairs,
@@ -258,24 +278,25 @@ def _accumulate(
 ) -> Evaluation:
     """The numbers of matches, as ``COCOeval.accumulate`` takes them together."""
     in_range = settings.in_area_ranges(predictions.area[matches.predictions])
-    category = predictions.category[matches.predictions]
-    score = predictions.scores[matches.predictions]
-    # Stable, so that equal scores keep the order of the images
-    ranking = np.lexsort((-score, category))
-    rank = matches.rank[ranking]
+    order = ranking_order(predictions, matches)
     limits = settings.max_detections
-
     ap, recall, curves = [], [], []
     for a in range(len(ignored)):
-        curve = precision_recall_curves(
-            category[ranking],
-            *outcomes(matches, a, ignored[a], in_range[a], ranking),
-            np.bincount(truth.category[~ignored[a]], minlength=num_categories),
+        ranking = rank_predictions(
+            truth,
+            predictions,
+            matches,
+            order,
+            a,
+            ignored[a],
+            in_range[a],
+            num_categories=num_categories,
         )
+        curve = ranking.curves()
         ap.append(curve.average_precision())
-        true_rank = rank[curve.detection]
+        true_rank = matches.rank[order[curve.detection]]
         recall.append(np.stack([curve.recall(true_rank < limit) for limit in limits]))
-        curves.append(curve)
+        curves.append((curve, ranking.score[curve.detection]))
     return Evaluation(
         settings=settings,
         truth=truth,
@@ -288,8 +309,8 @@ def _accumulate(
         in_range=in_range,
         ap=np.stack(ap),
         recall=np.stack(recall),
-        curves=curves[0],
-        curve_scores=score[ranking][curves[0].detection],
+        curves=curves[0][0],
+        curve_scores=curves[0][1],
     )
 
 
@@ -313,7 +334,7 @@ def without_matches(evaluation: Evaluation, objects: NDArray[np.bool_]) -> Evalu
         [objects & ~evaluation.ignored, np.zeros((len(matched), 1), bool)], axis=1
     )
     is_lost = np.stack([lost[a][matched[a]] for a in range(len(matched))])
-    return _accumulate(
+    return accumulate(
         evaluation.truth,
         evaluation.predictions,
         evaluation.pairs,
@@ -340,54 +361,5 @@ def average_precision_of(evaluation: Evaluation, images: NDArray[np.bool_]) -> f
         what COCOeval gives with ``params.imgIds`` of these images: -1 where there is
         nothing to be found
     """
-    truth, rows = evaluation.truth, evaluation.matches.predictions
-    some = np.flatnonzero(images[evaluation.predictions.image[rows]])
-    category = evaluation.predictions.category[rows[some]]
-    order = np.lexsort((-evaluation.predictions.scores[rows[some]], category))
-    true_positive, counted = evaluation.outcomes()
-    to_find = ~evaluation.ignored[0] & images[truth.image]
-    ap = precision_recall_curves(
-        category[order],
-        true_positive[:, some[order]],
-        counted[:, some[order]],
-        np.bincount(truth.category[to_find], minlength=evaluation.num_categories),
-    ).average_precision()
+    ap = evaluation.ranking().average_precision(images.astype(np.int64))
     return -1.0 if np.isnan(ap).all() else float(np.nanmean(ap))
-
-
-def outcomes(
-    matches: Matches,
-    area: int,
-    ignored: NDArray[np.bool_],
-    in_range: NDArray[np.bool_],
-    ranking: NDArray[np.int64],
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which evaluated predictions are true, and which count at all.
-
-    A prediction that matches an ignored object is ignored, and so is one that
-    matches nothing and whose area is out of the range.
-
-    Args:
-        matches: the matches
-        area: the position of the area range
-        ignored: ``(M,)`` whether each ground-truth object is ignored in it
-        in_range: ``(D,)`` whether the area of each evaluated prediction is in it
-        ranking: ``(D,)`` the order of the evaluated predictions in the result
-
-    Returns:
-        two ``(T, D)`` arrays: whether each prediction is a true positive, and
-        whether it is a true or a false positive
-    """
-    matched = matches.truth[area]
-    is_matched = matched != UNMATCHED
-    hit = is_matched & ~np.take(np.r_[ignored, True], matched)
-    place = np.empty_like(ranking)
-    place[ranking] = np.arange(len(ranking))
-    columns = place[matches.candidates]
-
-    shape = (len(matched), len(ranking))
-    true_positive = np.zeros(shape, dtype=bool)
-    true_positive[:, columns] = hit
-    counted = np.broadcast_to(in_range[ranking], shape).copy()
-    counted[:, columns] = np.where(is_matched, hit, in_range[matches.candidates])
-    return true_positive, counted

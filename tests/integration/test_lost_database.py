@@ -34,7 +34,7 @@ stage, printing = sys.argv.pop(1), sys.stdout.write
 
 def write(text):
     printed = printing(text)
-    if stage and text.startswith(stage):
+    if stage and stage in text:
         print(flush=True)
         sys.stdin.readline()
     return printed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from fiftyone_coco_audit.evaluation.metrics import (
 )
 from fiftyone_coco_audit.evaluation.per_image import score_images
 from fiftyone_coco_audit.evaluation.settings import Settings
+from fiftyone_coco_audit.evaluation.subsets import evaluation_of_images
 from tests.reference import REAL_FILES, columns, run_cocoeval
 
 pytestmark = pytest.mark.slow
@@ -295,6 +297,76 @@ def test_the_ap_of_some_images(objects: list, found: list, some: set[int]) -> No
         of_some = [ids[place] for place in sorted(some)]
         expected = run_cocoeval(ground_truth, predictions, image_ids=of_some).stats[0]
     assert ap == pytest.approx(expected, abs=TOLERANCE)
+
+
+@given(truths, detections, st.sets(images))
+@settings(max_examples=50, deadline=None)
+def test_an_evaluation_of_some_images(
+    objects: list, found: list, some: set[int]
+) -> None:
+    """It equals one of these images alone, with all that is derived from it."""
+    ground_truth, predictions = scene(objects, found)
+    chosen = np.isin(np.arange(3), list(some))
+    part = evaluation_of_images(evaluated(ground_truth, predictions), chosen)
+    ids = np.array(sorted(image["id"] for image in ground_truth["images"]))[chosen]
+    alone = evaluated(
+        ground_truth
+        | {
+            "images": [i for i in ground_truth["images"] if i["id"] in ids],
+            "annotations": [
+                a for a in ground_truth["annotations"] if a["image_id"] in ids
+            ],
+        },
+        [p for p in predictions if p["image_id"] in ids],
+    )
+    assert part.num_images == len(ids)
+    assert part.summary() == alone.summary()
+    for name in ("pairs", "matches", "truth", "predictions"):
+        for field in fields(getattr(part, name)):
+            np.testing.assert_array_equal(
+                getattr(getattr(part, name), field.name),
+                getattr(getattr(alone, name), field.name),
+            )
+
+
+@given(truths, detections, st.tuples(*[st.integers(0, 3)] * 3))
+@settings(max_examples=40, deadline=None)
+def test_weighted_images_equal_copies_of_them(
+    objects: list, found: list, weights: tuple[int, ...]
+) -> None:
+    ground_truth, predictions = scene(objects, found)
+    for n, prediction in enumerate(predictions):
+        prediction["score"] += n / 1000  # COCOeval ranks ties of copies by copy
+    ids = sorted(image["id"] for image in ground_truth["images"])
+    copies = [
+        (id_, 100 * id_ + n)
+        for id_, weight in zip(ids, weights, strict=True)
+        for n in range(weight)
+    ]
+    copied = {
+        "images": [{"id": new, "width": SIZE, "height": SIZE} for _, new in copies],
+        "categories": ground_truth["categories"],
+        "annotations": [
+            a | {"image_id": new, "id": 1000 * new + a["id"]}
+            for old, new in copies
+            for a in ground_truth["annotations"]
+            if a["image_id"] == old
+        ],
+    }
+    repeated = [
+        p | {"image_id": new}
+        for old, new in copies
+        for p in predictions
+        if p["image_id"] == old
+    ]
+    evaluation = evaluated(ground_truth, predictions)
+    for area, place in enumerate((0, 3, 4, 5)):
+        ap = evaluation.ranking(area).average_precision(np.array(weights))
+        value = -1.0 if np.isnan(ap).all() else np.nanmean(ap)
+        expected = -1.0
+        if copies:
+            expected = run_cocoeval(copied, repeated).stats[place]
+        assert value == pytest.approx(expected, abs=TOLERANCE)
 
 
 def test_nothing_at_all() -> None:
