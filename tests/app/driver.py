@@ -29,15 +29,14 @@ class Operators:
 
     def submit(self, button: str) -> Locator:
         """Submits the form, and returns the dialog that shows the results."""
-        # A click is lost where the App draws the form anew at that moment
-        for patience in (15_000, _PATIENCE):
-            self.form.get_by_role("button", name=button, exact=True).click()
-            try:
-                self.form.wait_for(state="detached", timeout=patience)
-                break
-            except TimeoutError:
-                if patience == _PATIENCE:
-                    raise
+        submit = self.form.get_by_role("button", name=button, exact=True)
+        submit.click()
+        try:
+            submit.wait_for(state="hidden", timeout=15_000)
+        except TimeoutError:
+            # A click is lost where the App draws the form anew at that moment
+            submit.click()
+        self.form.wait_for(state="detached", timeout=_PATIENCE)
         done = self.page.get_by_role("button", name="Done", exact=True)
         done.wait_for()
         dialog = self.page.get_by_role("dialog").filter(has=done)
