@@ -7,6 +7,7 @@ from pathlib import Path
 
 import fiftyone_coco_audit.coco.rules
 import fiftyone_coco_audit.rules  # noqa: F401  (fills the registry, as does the above)
+from fiftyone_coco_audit.augmentation.damage import KINDS
 from fiftyone_coco_audit.evaluation.error_types import PREDICTION_ERRORS
 from fiftyone_coco_audit.evaluation.fields import all_fields
 from fiftyone_coco_audit.findings import RULES, SEVERITIES
@@ -50,11 +51,14 @@ def test_the_page_on_fields_explains_every_type_of_error() -> None:
     assert row.findall(FIELDS) == [*PREDICTION_ERRORS, "missed"]
 
 
+def test_the_page_on_augmentation_explains_every_kind_of_damage() -> None:
+    page = (ROOT / "docs" / "augmentation.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| \[(CA\d+)\]", page, re.MULTILINE)
+    assert dict(rows) == {name: kind.code for name, kind in KINDS.items()}
+
+
 def test_the_page_on_the_panel_has_a_section_for_every_tab() -> None:
-    headings = re.findall(
-        r"^## (.*)", (ROOT / "docs" / "panel.md").read_text(), re.MULTILINE
-    )
-    assert [tab.title() for tab in TABS] == headings[: len(TABS)]
+    assert {tab for tab in TABS if f"\n## {tab.title()}\n" not in PANEL} == set()
 
 
 def test_links_lead_somewhere() -> None:
