@@ -45,8 +45,8 @@ def find_extras(
     for one in held:
         if one.boxes is None:
             continue
-        boxes, copies = _apart(one)
-        twice.append((one, max(copies - _copies(one.truth), 0)))
+        boxes, copies = _apart(one.boxes)
+        twice.append((one, max(copies - _apart(one.truth)[1], 0)))
         left = _unmatched(boxes, one)
         crowd = np.zeros(len(left), bool)
         if crowds is not None and len(crowds[one.sample.position]):
@@ -128,15 +128,10 @@ def _of_no_size(
         yield _mistake(rules.NO_SIZE, cases, len(held))
 
 
-def _apart(one: ComparedSample) -> tuple[Boxes, int]:
+def _apart(boxes: Boxes) -> tuple[Boxes, int]:
     """The boxes of a sample, each once, and how many are copies."""
-    assert one.boxes is not None
-    _, first = np.unique(one.boxes.round(6), axis=0, return_index=True)
-    return one.boxes[np.sort(first)], len(one.boxes) - len(first)
-
-
-def _copies(boxes: Boxes) -> int:
-    return len(boxes) - len(np.unique(boxes.round(6), axis=0))
+    _, first = np.unique(boxes.round(6), axis=0, return_index=True)
+    return boxes[np.sort(first)], len(boxes) - len(first)
 
 
 def _unmatched(boxes: Boxes, one: ComparedSample) -> Boxes:
