@@ -110,8 +110,8 @@ def generate(
     occupied = root.is_file() or (root.is_dir() and any(root.iterdir()))
     if occupied and paths.parameters() is None:
         raise CocoAuditError(
-            f"{root} holds files that are not a demo dataset and would be lost; name "
-            "an empty or a new folder"
+            f"{root} holds files that are not a demo dataset and would be lost; "
+            "choose an empty or a new folder"
         )
     work = DemoPaths(root.with_name(root.name + ".partial"))
     if work.root.exists():

@@ -157,7 +157,7 @@ def rare_with_commonest(draft: SceneDraft) -> PlantedFault:
     return _on_labels(
         "rare_class_with_commonest",
         f"Every image with a {composition.RARE}, the rarest class, also shows a "
-        f"{composition.COMMONEST}, the commonest, so oversampling the one inflates the "
+        f"{composition.COMMONEST}, the most common, so oversampling one inflates the "
         "other.",
         "warning",
         draft,
@@ -229,7 +229,7 @@ def boxes_outside(draft: SceneDraft) -> PlantedFault:
         records.append(record)
     return _on_labels(
         "box_outside_image",
-        "Boxes reach over the border of the image, to where the hidden part of the "
+        "Boxes extend beyond the border of the image, to where the hidden part of the "
         "object would be.",
         "error",
         draft,
@@ -301,7 +301,7 @@ def confused_pair(draft: SceneDraft) -> PlantedFault:
     plant = _on_images(
         "confused_pair",
         f"The detector takes a {composition.CONFUSED} for a "
-        f"{composition.MISTAKEN_FOR} nearly every second time; the reverse is rare.",
+        f"{composition.MISTAKEN_FOR} nearly half of the time; the reverse is rare.",
         "warning",
         (spec for spec in draft.specs if spec.id in concerned),
     )
@@ -314,8 +314,8 @@ def no_predictions(draft: SceneDraft) -> PlantedFault:
     """Images with objects in which the detector finds nothing, left out by it."""
     return _on_images(
         "no_predictions",
-        "The file of predictions has nothing for these images, though they show "
-        "labeled objects.",
+        "The file of predictions has none for these images, though they show labeled "
+        "objects.",
         "warning",
         draft.of_kind("silent"),
     )
@@ -325,7 +325,7 @@ def background_images(draft: SceneDraft) -> PlantedFault:
     """Images without objects, drawn as such."""
     return _on_images(
         "background_image",
-        "Images without any object or annotation; good to have if meant as negatives.",
+        "Images without any object or annotation; useful if meant as negatives.",
         "note",
         draft.of_kind("background", "black"),
     )
@@ -340,7 +340,7 @@ def unreadable_file(draft: SceneDraft) -> PlantedFault:
         path.write_bytes(content[: len(content) // 2])
     return _on_images(
         "unreadable_image",
-        "The file is cut off in the middle: its header is sound, its pixels are not.",
+        "The file is cut off in the middle: its header is intact, its pixels are not.",
         "error",
         specs,
     )
@@ -352,7 +352,7 @@ def black_image(draft: SceneDraft) -> PlantedFault:
     for spec in specs:
         black = Image.new("RGB", (spec.width, spec.height))
         black.save(draft.images_dir / spec.file_name, quality=92)
-    return _on_images("black_image", "The image is black all over.", "error", specs)
+    return _on_images("black_image", "The image is completely black.", "error", specs)
 
 
 def exif_rotation(draft: SceneDraft) -> PlantedFault:
@@ -369,7 +369,8 @@ def exif_rotation(draft: SceneDraft) -> PlantedFault:
         "exif_rotated",
         "The file stores 640 x 480 pixels and EXIF orientation 6, while the COCO "
         "record and its boxes describe the upright 480 x 640 picture that a viewer "
-        "shows, so a loader that ignores the tag trains on boxes a quarter turn off.",
+        "shows, so a loader that ignores the tag trains on boxes that are off by a "
+        "quarter turn.",
         "warning",
         specs,
     )

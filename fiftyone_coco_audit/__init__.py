@@ -59,8 +59,9 @@ def _warn_of_other_versions(plugin: PluginContext) -> None:
         if copy.version != used:
             warnings.warn(
                 f"{copy.directory} holds coco-audit {copy.version}, but the installed "
-                f"package fiftyone-coco-audit {used} is used: run `pip install "
-                f"{copy.directory}` to use the former, or delete that folder",
+                f"package fiftyone-coco-audit {used} is used instead: run `pip "
+                f"install {copy.directory}` to use the copy in that folder, or delete "
+                "the folder",
                 # The caller of register(): Python shows a warning once per caller,
                 # and this module is a new one at every call.
                 stacklevel=3,

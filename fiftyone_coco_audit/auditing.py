@@ -261,7 +261,9 @@ def _on_rules(
     left_out = _left_out(rules)
     of_all = f"of {counted(len(selected_rules()), 'rule')}"
     if len(run) < len(left_out):
-        told.append(f"Only {len(run):,} {of_all} run, by select: {listed(run)}.")
+        told.append(
+            f"Only {len(run):,} {of_all} run, because of select: {listed(run)}."
+        )
     elif left_out:
         told.append(f"{len(left_out):,} {of_all} left out: {listed(left_out)}.")
     changed = sorted(code for code, values in thresholds.items() if values)
@@ -304,7 +306,7 @@ def load_audit(dataset: fo.Dataset) -> Audit:
     run = load_run(dataset, RUN_KEY)
     if run is None:
         raise CocoAuditError(
-            f"Dataset {dataset.name!r} holds no audit: run audit(dataset) first"
+            f"Dataset {dataset.name!r} has no stored audit: run audit(dataset) first"
         )
     stored = run["audit"]
     del stored["dataset"]
@@ -405,8 +407,8 @@ def _checked_thresholds(
         isinstance(values, Mapping) for values in thresholds.values()
     ):
         raise CocoAuditError(
-            f"thresholds is {thresholds!r}, which is not like "
-            "{'few-objects': {'min_objects': 50}}"
+            f"thresholds is {thresholds!r}: it must be like {{'few-objects': "
+            "{'min_objects': 50}}"
         )
     for word, values in thresholds.items():
         for code in named_codes([word])[word]:
@@ -419,8 +421,8 @@ def _checked_thresholds(
             for name, value in values.items():
                 if not isinstance(value, (int, float)) or value != value:
                     raise CocoAuditError(
-                        f"Threshold {name!r} of rule {word} is {value!r}, which is no "
-                        "number"
+                        f"Threshold {name!r} of rule {word} is {value!r}, which is "
+                        "not a number"
                     )
                 if name not in known:
                     raise CocoAuditError(

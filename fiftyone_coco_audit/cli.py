@@ -186,8 +186,9 @@ def _check_database() -> None:
         fo.list_datasets()
     except FiftyOneConfigError as error:
         raise CocoAuditError(
-            "FiftyOne finds no MongoDB to store its datasets: install `mongod`, or set "
-            "FIFTYONE_DATABASE_URI to a server, such as mongodb://localhost:27017"
+            "FiftyOne cannot find MongoDB, where it stores its datasets: install "
+            "`mongod`, or set FIFTYONE_DATABASE_URI to a server, such as "
+            "mongodb://localhost:27017"
         ) from error
     except (ConnectionError, PyMongoError) as error:
         raise CocoAuditError(

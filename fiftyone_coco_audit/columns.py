@@ -127,8 +127,8 @@ def require_some(images: Sized, verb: str) -> None:
     """
     if not len(images):
         raise CocoAuditError(
-            f"There are no images to {verb}, since the dataset or view is empty: add "
-            "some, or widen the view"
+            f"There are no images to {verb}, because the dataset or view is empty: "
+            "add some, or widen the view"
         )
 
 
@@ -152,7 +152,7 @@ def require_detections(samples: fo.SampleCollection, field: str) -> None:
     kind = kind_of_view(samples)
     if kind == "dynamic_groups":
         raise CocoAuditError(
-            "This view groups samples: use its flatten(), or the dataset itself"
+            "This view groups samples: call its flatten(), or use the dataset itself"
         )
     if samples.media_type == "group":
         raise CocoAuditError(

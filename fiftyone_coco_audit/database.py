@@ -60,17 +60,18 @@ def explained(error: Exception) -> str:
 
     if isinstance(error, ConnectionFailure):
         return (
-            "The MongoDB does not answer any more, so this could not be finished: "
-            "start it again, with free space on its disk, then run this again"
+            "MongoDB no longer responds, so this could not be finished: restart it, "
+            "with free space on its disk, then run this again"
         )
     reason = " ".join(str(error).split())
     code = error.code if isinstance(error, OperationFailure) else None
     if code == _FULL or any(words in reason.lower() for words in _NO_SPACE):
         return (
-            "The MongoDB has no space left on its disk, so this could not be finished: "
-            "free some, for example by deleting datasets, then run this again"
+            "MongoDB has no disk space left, so this could not be finished: free "
+            "some, for example by deleting datasets, then run this again"
         )
     return (
-        f"The MongoDB refused something ({printable(reason, _LONGEST_REASON)}), so "
-        "this could not be finished: check its log and your rights, then run this again"
+        f"MongoDB refused an operation ({printable(reason, _LONGEST_REASON)}), so "
+        "this could not be finished: check its log and your permissions, then run "
+        "this again"
     )

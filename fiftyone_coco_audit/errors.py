@@ -32,7 +32,9 @@ def check_count(name: str, value: object) -> None:
         CocoAuditError: if it is not
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise CocoAuditError(f"{name} is {value!r}: it must be a whole number from 1")
+        raise CocoAuditError(
+            f"{name} is {value!r}: it must be a whole number of at least 1"
+        )
 
 
 def check_whole(name: str, value: object) -> None:

@@ -105,8 +105,8 @@ def check_paths_are_free(
     path = foreign_field(dataset, paths, function)
     if path is not None:
         raise CocoAuditError(
-            f"Dataset {dataset.name!r} has a field {path!r} already, which "
-            f"{function} would overwrite: rename that field first{instead}"
+            f"Dataset {dataset.name!r} already has a field {path!r}, which {function} "
+            f"would overwrite: rename that field first{instead}"
         )
 
 

@@ -26,7 +26,7 @@ def check_writable_path(path: str | os.PathLike[str]) -> Path:
         CocoAuditError: if it cannot
     """
     if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
-        raise CocoAuditError(f"{path!r} is no path of a file to write")
+        raise CocoAuditError(f"{path!r} is not a path that a file can be written to")
     found = Path(path).expanduser()
     if found.is_dir() or not found.parent.is_dir():
         reason = "it is a folder" if found.is_dir() else "its folder does not exist"
@@ -79,7 +79,7 @@ def why_no_file(path: str) -> str | None:
         if error.errno == errno.ELOOP:
             return "it is a symbolic link that leads back to itself"
         if error.errno == errno.ENOENT and os.path.islink(path):
-            return f"it is a symbolic link to {os.readlink(path)}, which is not there"
+            return f"it is a symbolic link to {os.readlink(path)}, which does not exist"
         return error.strerror or type(error).__name__
     except ValueError:  # such as a null character
         return "it cannot be a path"
@@ -155,5 +155,5 @@ def pointer(content: bytes) -> str | None:
         (b"outs:\n", "DVC", "dvc pull"),
     ):
         if content.startswith(beginning):
-            return f"is a pointer of {name} and not the file itself; run `{command}`"
+            return f"is a {name} pointer and not the file itself; run `{command}`"
     return None

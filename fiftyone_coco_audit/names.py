@@ -45,11 +45,11 @@ def check_field_name(name: Any, what: str) -> None:
     elif name.startswith("_"):
         problem = "begins with '_', which FiftyOne reserves for itself"
     elif "__" in name:
-        problem = "has '__' in it, where FiftyOne's database library splits names"
+        problem = "contains '__', where FiftyOne's database library splits names"
     elif "." in name:
-        problem = "has a '.' in it, which stands between a field and its attribute"
+        problem = "contains '.', which separates a field from its attribute"
     elif set(name) & set("$\0") or not is_storable(name):
-        problem = "has a character in it that no database takes in a name"
+        problem = "contains a character that no database accepts in a name"
     else:
         return
     raise CocoAuditError(f"The {what} {name!r} {problem}; choose another one")

@@ -61,8 +61,8 @@ def ensure_sizes(
     """
     if samples.media_type not in (None, "image"):
         raise CocoAuditError(
-            f"Dataset {root_dataset(samples).name!r} is one of {samples.media_type}: "
-            "only images can be audited"
+            f"Dataset {root_dataset(samples).name!r} has samples of type "
+            f"{samples.media_type}: only images can be audited"
         )
     # What is not there is not greater than 0 either
     sizes_known = {"metadata.width": {"$gt": 0}, "metadata.height": {"$gt": 0}}
@@ -86,10 +86,10 @@ def ensure_sizes(
         first = unknown.first().filepath
         reason = why_no_file(first) or "it is broken"
         raise CocoAuditError(
-            f"The size of {counted(len(still_unknown), 'image')} is not known, as the "
-            f"file cannot be read (the first is {first}: {reason}): put the "
-            "files there, set the width and height in the metadata of these samples, "
-            f"or leave them out with samples.match({sizes_known})"
+            f"The size of {counted(len(still_unknown), 'image')} is unknown, because "
+            f"the file cannot be read (the first is {first}: {reason}): put the files "
+            "in place, set the width and height in the metadata of these samples, or "
+            f"leave them out with samples.match({sizes_known})"
         )
 
 

@@ -105,7 +105,7 @@ def compress(
             if not ok:
                 results[i] = Broken("the text of its run lengths is malformed")
             elif total != area:
-                reason = f"its runs cover {total} pixels where the image has {area}"
+                reason = f"its runs cover {total} pixels, but the image has {area}"
                 results[i] = Broken(reason)
     return results
 
@@ -125,7 +125,7 @@ def _compress_one(segmentation: Any, width: int, height: int) -> str | Broken:
         or not all(isinstance(side, Real) for side in size)
         or list(size) != [height, width]
     ):
-        return Broken(f"its size is {size} where the image has {[height, width]}")
+        return Broken(f"its size is {size}, but the image has {[height, width]}")
     counts = segmentation.get("counts")
     if isinstance(counts, (bytes, bytearray, memoryview)):
         counts = bytes(counts).decode("latin-1")
@@ -152,7 +152,7 @@ def _compress_runs(
     total = int(runs.sum())
     if total != width * height:
         return Broken(
-            f"its runs cover {total} pixels where the image has {width * height}"
+            f"its runs cover {total} pixels, but the image has {width * height}"
         )
     uncompressed = {"size": [height, width], "counts": runs.astype(int).tolist()}
     text: str = coco_mask.frPyObjects(uncompressed, height, width)["counts"].decode()
@@ -188,7 +188,7 @@ def polygon_fault(polygon: Any) -> str | None:
     if len(polygon) % 2:
         return f"a polygon has {len(polygon)} numbers, an odd count"
     if len(polygon) < 6:
-        return f"a polygon has {counted(len(polygon) // 2, 'point')} where it needs 3"
+        return f"a polygon has {counted(len(polygon) // 2, 'point')} but needs 3"
     try:
         near = -_MAX_COORDINATE <= min(polygon) <= max(polygon) <= _MAX_COORDINATE
     except OverflowError:  # a number of NumPy held against one of any length

@@ -14,10 +14,10 @@ from fiftyone_coco_audit.wording import listed
 OF_DATASETS: tuple[Need, ...] = ("file", "dataset")
 
 _RUN_BY: dict[Need, str] = {
-    "file": "Rules of files need a whole dataset that import_coco made.",
-    "dataset": "audit(dataset) runs rules of datasets.",
-    "pipeline": "audit_augmentation(dataset, pipeline) runs rules of pipelines.",
-    "loader": "check_loader(dataset, loader) runs rules of loaders.",
+    "file": "Rules about files need a whole dataset that import_coco created.",
+    "dataset": "audit(dataset) runs rules about datasets.",
+    "pipeline": "audit_augmentation(dataset, pipeline) runs rules about pipelines.",
+    "loader": "check_loader(dataset, loader) runs rules about loaders.",
 }
 
 
@@ -87,8 +87,8 @@ def named_codes(words: Iterable[str]) -> dict[str, set[str]]:
         }
         if not word or not codes:
             raise CocoAuditError(
-                f"There is no rule {word!r}: name a code such as 'CA301', the "
-                "beginning of some such as 'CA3', or a rule's name"
+                f"There is no rule {word!r}: name a code such as 'CA301', the start "
+                "of a code such as 'CA3', or the name of a rule"
             )
         found[word] = codes
     return found

@@ -159,12 +159,16 @@ def check_address(address: str, port: int) -> None:
             probe.bind((address, port))
     except (OSError, OverflowError, UnicodeError) as error:
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            why = "another program, maybe an App, uses it; choose another with --port"
+            why = (
+                "another program, maybe an App, is using it; choose another with --port"
+            )
         elif isinstance(error, (OverflowError, PermissionError)):
             why = "choose one from 1024 to 65535 with --port"
         else:
             reason = getattr(error, "strerror", None) or error
-            why = f"the address is none of this machine ({reason}); change --address"
+            why = (
+                f"this machine does not have that address ({reason}); change --address"
+            )
         raise CocoAuditError(
             f"Port {port} of {address} cannot be used: {why}"
         ) from error

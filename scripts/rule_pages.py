@@ -30,8 +30,8 @@ SUBJECTS = {
 _MARK = "<!-- Written by scripts/rule_pages.py from the registry of rules. -->"
 
 _INTRODUCTION = """\
-All that COCO Audit looks for. A code never changes its meaning. The severity says how
-much a finding matters:
+Everything that COCO Audit checks. The meaning of a code never changes. The severity
+says how much a finding matters:
 
 - **error**: it is wrong, or cannot be used;
 - **warning**: it can be used, but is probably harmful;
@@ -44,7 +44,7 @@ much a finding matters:
   [`audit_augmentation(dataset, pipeline)`](../augmentation.md).
 - CA62 to CA66 are found by [`check_loader(dataset, loader)`](../augmentation.md).
 
-All of them take codes, beginnings of codes or names:
+All of them accept codes, the start of a code, or names:
 
 ```py
 from fiftyone_coco_audit import audit
@@ -58,8 +58,8 @@ audit(dataset, thresholds={"few-objects": {"min_objects": 50}})
 coco-audit annotations.json images/ --ignore CA2
 ```
 
-The page of a rule says when to ignore it, what it finds and what it does not, and why
-its thresholds are what they are. Every example is run as a test.
+The page of each rule says when to ignore it, what it finds and does not find, and the
+reason for each threshold. Every example is run as a test.
 
 In the examples of files (CA1), fields that are not shown are valid. The folder holds
 `a.jpg`, `b.jpg` and `cut.jpg`, which is broken. Predictions are for the images `a.jpg`
@@ -135,8 +135,8 @@ def main(argv: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
         write_pages(pages, folder)
     elif outdated := outdated_pages(pages, folder):
         print(
-            f"These pages of docs/rules are not current: {', '.join(outdated)}; write "
-            "them by `python scripts/rule_pages.py`",
+            f"These pages of docs/rules are out of date: {', '.join(outdated)}; write "
+            "them with `python scripts/rule_pages.py`",
             file=sys.stderr,
         )
         return 1

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 _FUNCTION = "apply_augmentation"
 _FIELDS = (
-    FieldSpec("augmented_from", "str", "The id of the sample that it was made of"),
-    FieldSpec("augmentation", "str", "The pipeline, as A.to_dict gives it, in JSON"),
+    FieldSpec("augmented_from", "str", "The id of the source sample"),
+    FieldSpec("augmentation", "str", "The pipeline, in the JSON format of A.to_dict"),
     FieldSpec("augmentation_seed", "int", "The seed of the whole run"),
     FieldSpec("augmentation_draw", "int", "The number of the draw, from 0"),
 )
@@ -131,7 +131,7 @@ def _checked_dataset(samples: fo.SampleCollection, label_field: str) -> fo.Datas
     if dataset.media_type == "group":
         raise CocoAuditError(
             f"Dataset {dataset.name!r} is grouped, and new samples would belong to no "
-            "group: clone the view of one slice as a dataset of its own"
+            "group: clone the view of one slice into a new dataset"
         )
     up_to_date(dataset)
     _check_fields(dataset, label_field)
@@ -164,7 +164,7 @@ class _Recipe:
     def __post_init__(self) -> None:
         check_whole("seed", self.seed)
         if not isinstance(self.tag, str) or not self.tag:
-            raise CocoAuditError(f"tag is {self.tag!r}: it must be a text")
+            raise CocoAuditError(f"tag is {self.tag!r}: it must be text")
         if self.image_format not in _FORMATS:
             raise CocoAuditError(
                 f"image_format is {self.image_format!r}: it must be 'png' or 'jpg'"

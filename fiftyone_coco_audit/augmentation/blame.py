@@ -77,13 +77,13 @@ class Cause:
     def __str__(self) -> str:
         images = counted(self.images, "image")
         if not self.together > 0:
-            return f"not seen again in the {images} that were searched for its cause"
+            return f"not reproduced in the search for its cause, on {images}"
         if self.transform is None:
             return (
-                f"due to no single transform: {percent(self.together)} with all, on "
-                f"{images}"
+                f"not due to a single transform: {percent(self.together)} with all, "
+                f"on {images}"
             )
-        without = "the others fail without"
+        without = "the others fail without it"
         alone = "it fails alone"
         if self.how:
             without = "the others fail without them"
@@ -91,17 +91,17 @@ class Cause:
         if self.without is not None:
             less = percent(self.without)
             without = {
-                "": f"{less} without",
+                "": f"{less} without it",
                 "either": f"{less} without all of them",
                 "both": f"{less} without one of them",
             }[self.how]
         if self.alone is not None:
             more = percent(self.alone)
-            alone = f"{more} by {'one of them' if self.how else 'it'} alone"
+            alone = f"{more} with {'one of them' if self.how else 'it'} alone"
         manner = {
             "": "",
-            "either": ", each of which does it",
-            "both": ", which do it together",
+            "either": ", each of which causes it",
+            "both": ", which cause it together",
         }[self.how]
         with_it = f"{percent(self.together)} with {'them' if self.how else 'it'}"
         return f"due to {self.who}{manner}: {with_it}, {without}, {alone}, on {images}"

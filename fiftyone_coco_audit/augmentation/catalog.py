@@ -73,8 +73,8 @@ class Parameter:
             ``"range"`` (a lowest and a highest number), or ``"other"``
         default: the default; None where there is none
         required: whether it has no default
-        minimum: the least number allowed, where there is a limit
-        maximum: the greatest number allowed, where there is a limit
+        minimum: the minimum number allowed, where there is a limit
+        maximum: the maximum number allowed, where there is a limit
         choices: what may be chosen, for ``"choice"``; what may be said instead of a
             number or a range, such as ``"random"``, for these
         is_range: whether it is two numbers, of which none is above the second
@@ -251,7 +251,7 @@ def _is_pair(annotation: Any) -> bool:
 
 
 def _limits(metadata: Iterable[Any]) -> tuple[float | None, float | None]:
-    """The least and the greatest value that a schema allows.
+    """The minimum and maximum value that a schema allows.
 
     They are said by pydantic's ``Ge`` and ``Le``, and by the validators of ranges that
     Albumentations makes of two limits.
@@ -408,7 +408,7 @@ def problem_of(cls: Any, params: Mapping[str, Any]) -> str | None:
     known = init_parameters(cls)
     for name in params:
         if name not in known:
-            return f"has no parameter {name!r}: it has {', '.join(known)}"
+            return f"has no parameter {name!r}: its parameters are {', '.join(known)}"
     missing = [
         name
         for name, parameter in known.items()
@@ -436,13 +436,13 @@ def problem_of(cls: Any, params: Mapping[str, Any]) -> str | None:
 def _schema_problem(error: Exception, params: Mapping[str, Any]) -> str:
     errors = getattr(error, "errors", None)
     if errors is None:
-        return f"is not possible so: {error}"
+        return f"is invalid: {error}"
     # The first error of a union's first type says as much as all of them
     first = errors()[0]
     message = first["msg"].removeprefix("Value error, ").rstrip(".")
     message = message[:1].lower() + message[1:]
     if not first["loc"]:
-        return f"is not possible so: {message}"
+        return f"is invalid: {message}"
     name = str(first["loc"][0])
     if name not in params:
         return f"needs other parameters: {message}"
@@ -468,8 +468,8 @@ def transform_class(name: str, where: str) -> Any:
     module, _, short = str(name).rpartition(".")
     if module and module.split(".")[0] != "albumentations":
         raise CocoAuditError(
-            f"{where} is {name!r}, which is not one of Albumentations: pass such a "
-            "pipeline as a Python object"
+            f"{where} is {name!r}, which is not a transform of Albumentations: pass "
+            "such a pipeline as a Python object"
         )
     cls: Any = getattr(A, short, None)
     if short == "ToTensorV2" and cls is None:
@@ -494,7 +494,7 @@ def _to_tensor(where: str) -> Any:
     except ImportError:
         raise CocoAuditError(
             f"{where}, ToTensorV2, needs PyTorch, which is not installed: leave it "
-            "out, as it does nothing to labels"
+            "out, because it does not change labels"
         ) from None
     return ToTensorV2
 

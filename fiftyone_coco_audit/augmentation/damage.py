@@ -30,19 +30,20 @@ if TYPE_CHECKING:
 class Thresholds:
     """The limits above which a measure is called damage.
 
-    The defaults are such that scaling and padding with a constant are no damage, and
-    that usual training augmentation is little.
+    With the defaults, scaling and padding with a constant are not damage, and usual
+    training augmentation does little.
 
     Attributes:
-        pixels: the least number of pixels that a whole object has in the output to be
+        pixels: the minimum number of pixels that a whole object has in the output to be
             checked, except for shrinking
         visible: the share of an object that must be visible for its box to be missed
-        unlabeled: the share of an object that is seen outside its boxes
+        unlabeled: the share of an object that is visible outside its boxes
         looseness: how many times larger a box is than the tight one
-        slack: how many pixels too wide a loose box must be, as a square of its area
+        slack: how many pixels wider than the tight box a loose box must be, with both as
+            squares of the same areas
         held: a box that holds less than this share of its object is empty
         truncated: the share of an object that was cut off
-        occluded: the share of what is in the image that a dropout has overwritten
+        occluded: the share of the visible part that a dropout has overwritten
         size: the square root of a box's area, in pixels, under which it is too small to
             be learned, if it was not before
         thin: boxes with a side under this many pixels are degenerate
@@ -250,15 +251,17 @@ def _dropped(table: DamageTable, limits: Thresholds) -> NDArray[np.bool_]:
 
 #: All kinds of damage by name
 KINDS: dict[str, Kind] = {
-    "dropped": Kind("CA601", "The object is still seen, but no box is left.", _dropped),
+    "dropped": Kind(
+        "CA601", "The object is still visible, but has lost its box.", _dropped
+    ),
     "gone": Kind(
         "CA607",
-        "Of the object next to nothing is left, and no box.",
+        "Almost nothing of the object is left, and it has lost its box.",
         lambda table, limits: (table.boxes == 0) & ~_dropped(table, limits),
     ),
     "unlabeled": Kind(
         "CA602",
-        "Parts or copies of the object are seen outside all boxes that it has left.",
+        "Parts or copies of the object are visible outside all of its boxes.",
         lambda table, limits: (
             (table.unlabeled >= limits.unlabeled * table.whole)
             & (table.unlabeled >= limits.pixels)
@@ -269,24 +272,24 @@ KINDS: dict[str, Kind] = {
     ),
     "loose": Kind(
         "CA604",
-        "The box is far larger than what is left of the object.",
+        "The box is much larger than what is left of the object.",
         lambda table, limits: (
             (table.looseness >= limits.looseness) & (table.slack >= limits.slack)
         ),
     ),
     "empty": Kind(
         "CA605",
-        "The box holds next to nothing of its object.",
+        "The box contains almost nothing of its object.",
         lambda table, limits: (table.boxes > 0) & (table.held < limits.held),
     ),
     "truncated": Kind(
         "CA606",
-        "Much of the object is cut off, and a box is around the rest.",
+        "Much of the object is cut off, and its box remains around the rest.",
         lambda table, limits: (table.boxes > 0) & (table.truncated >= limits.truncated),
     ),
     "shrunk": Kind(
         "CA608",
-        "The object is resized to next to nothing, and the box is left.",
+        "The object is shrunk to almost nothing, but keeps its box.",
         lambda table, limits: (
             (table.boxes > 0)
             & (table.size < limits.size)
@@ -296,7 +299,7 @@ KINDS: dict[str, Kind] = {
     ),
     "occluded": Kind(
         "CA609",
-        "A dropout has overwritten much of the object, and the box is left.",
+        "A dropout covers much of the object, but its box remains.",
         lambda table, limits: (table.boxes > 0) & (table.occluded >= limits.occluded),
     ),
     "swapped": Kind(
@@ -306,7 +309,7 @@ KINDS: dict[str, Kind] = {
     ),
     "degenerate": Kind(
         "CA611",
-        "The box is next to a line.",
+        "The box is almost a line.",
         lambda table, limits: table.thinnest < limits.thin,
     ),
 }

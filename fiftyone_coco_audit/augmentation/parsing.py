@@ -117,7 +117,7 @@ def _read_file(path: Path, name: str | None) -> dict[str, Any]:
     try:
         text = path.expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise CocoAuditError(
             f"The pipeline {str(path)!r} cannot be read: {reason}"
         ) from None
@@ -130,15 +130,15 @@ def _read_document(text: str, what: str, name: str) -> dict[str, Any]:
     load = _load_json if text.startswith(("{", "[")) else _load_yaml
     if _CODE.search(text) and load is _load_yaml:
         raise CocoAuditError(
-            f"{what} is Python code, which is not evaluated: give what "
-            "json.dumps(A.to_dict(transform)) makes of it"
+            f"{what} is Python code, which is never run: pass "
+            "json.dumps(A.to_dict(transform)) instead"
         )
     document = load(text, what)
     if isinstance(document, (Mapping, list)) and document:
         return _read(document, name)
     raise CocoAuditError(
-        f"{what} is {text[:40]!r}, which is neither JSON or YAML of A.to_dict, nor a "
-        f"list of transforms, nor one of the presets {', '.join(PRESETS)}"
+        f"{what} is {text[:40]!r}, which is neither the JSON or YAML of A.to_dict, "
+        f"nor a list of transforms, nor one of the presets {', '.join(PRESETS)}"
     )
 
 
@@ -147,12 +147,14 @@ def _load_json(text: str, what: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise CocoAuditError(
-            f"{what} is no valid JSON in line {error.lineno}, column {error.colno}: "
+            f"{what} is not valid JSON: line {error.lineno}, column {error.colno}: "
             f"{error.msg[:1].lower()}{error.msg[1:]}"
         ) from None
     except ValueError as error:
         # Such as numbers of thousands of digits
-        raise CocoAuditError(f"{what} is no valid JSON: {_first_part(error)}") from None
+        raise CocoAuditError(
+            f"{what} is not valid JSON: {_first_part(error)}"
+        ) from None
 
 
 def _first_part(error: Exception) -> str:
@@ -169,10 +171,12 @@ def _load_yaml(text: str, what: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "it cannot be read"
-        raise CocoAuditError(f"{what} is no valid YAML{place}: {problem}") from None
+        raise CocoAuditError(f"{what} is not valid YAML{place}: {problem}") from None
     except ValueError as error:
         # Such as days that no month has
-        raise CocoAuditError(f"{what} is no valid YAML: {_first_part(error)}") from None
+        raise CocoAuditError(
+            f"{what} is not valid YAML: {_first_part(error)}"
+        ) from None
 
 
 def _read_record(record: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -212,8 +216,8 @@ def _read_steps(entries: Sequence[Any], name: str) -> dict[str, Any]:
             {"transform", CLASS_KEY} & set(entry)
         ):
             raise CocoAuditError(
-                f"{where} of the list is {entry!r}, which is not like "
-                "{'transform': 'Rotate', 'params': {'limit': 10}}"
+                f"{where} of the list is {entry!r}: it must be like {{'transform': "
+                "'Rotate', 'params': {'limit': 10}}"
             )
         if CLASS_KEY in entry:
             transforms.append(build_transform(entry, where))
@@ -221,8 +225,8 @@ def _read_steps(entries: Sequence[Any], name: str) -> dict[str, Any]:
         params = entry.get("params") or {}
         if not isinstance(params, Mapping):
             raise CocoAuditError(
-                f"{where}, {entry['transform']}, has params {params!r}, which is no "
-                "dictionary of parameters by name"
+                f"{where}, {entry['transform']}, has params {params!r}, which is not "
+                "a dictionary of parameters"
             )
         transforms.append(
             build_transform({CLASS_KEY: entry["transform"], **params}, where)
@@ -246,8 +250,8 @@ def _read_object(source: Any, name: str) -> dict[str, Any]:
     for number, transform in enumerate(transforms, 1):
         if not isinstance(transform, (A.BasicTransform, A.BaseCompose)):
             raise CocoAuditError(
-                f"Transform {number} is {kind_of(transform)}, which is no transform of "
-                "Albumentations: replace it by one"
+                f"Transform {number} is {kind_of(transform)}, which is not a "
+                "transform of Albumentations: replace it with one"
             )
     # Copying recurses too
     _check_depth(transforms)
@@ -271,7 +275,7 @@ def _own_copy(transform: Any, number: int) -> Any:
     except Exception as error:
         raise CocoAuditError(
             f"Transform {number}, {type(transform).__name__}, cannot be copied "
-            f"({error}): let it hold nothing such as open files"
+            f"({error}): it must not contain things such as open files"
         ) from None
     # ReplayCompose has its transforms write down what they draw
     copied.set_deterministic(False)
@@ -280,8 +284,8 @@ def _own_copy(transform: Any, number: int) -> Any:
 
 def _too_deep() -> CocoAuditError:
     return CocoAuditError(
-        "The pipeline is nested too deep to be read, or holds itself: compositions "
-        f"may be nested {MOST_NESTED} deep"
+        "The pipeline is nested too deeply, or contains itself: compositions can be "
+        f"nested {MOST_NESTED} levels deep"
     )
 
 
@@ -308,5 +312,5 @@ def _probability(value: Any) -> float:
     if isinstance(value, (int, float)) and 0 <= value <= 1:
         return float(value)
     raise CocoAuditError(
-        f"The pipeline has the probability p={value!r}, which is not from 0 to 1"
+        f"The pipeline has the probability p={value!r}, which is not between 0 and 1"
     )

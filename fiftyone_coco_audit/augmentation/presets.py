@@ -54,8 +54,8 @@ PRESETS: dict[str, Preset] = {
         Preset(
             "minimal",
             "Minimal: letterbox",
-            "The least there is to do: the image is scaled to fit and padded with "
-            "black, so that no label is harmed.",
+            "The minimum: the image is scaled to fit and padded with black. No label "
+            "is harmed.",
             _letterbox(640),
         ),
         Preset(
@@ -94,8 +94,8 @@ PRESETS: dict[str, Preset] = {
         Preset(
             "rotation",
             "Bad: rotation by up to 45 degrees",
-            "A bad example: a box that is rotated with its corners "
-            "is far larger than its object.",
+            "A bad example: a box that is rotated with its corners is much larger "
+            "than its object.",
             [
                 *_letterbox(640),
                 (
@@ -113,8 +113,8 @@ PRESETS: dict[str, Preset] = {
         Preset(
             "cropping_rotation",
             "Bad: rotation that crops its border",
-            "A bad example: what the crop cuts off is lost, or keeps "
-            "a box around almost nothing.",
+            "A bad example: objects that the crop cuts off are lost, or keep a box "
+            "around almost nothing.",
             [
                 (
                     "Rotate",
@@ -133,9 +133,9 @@ PRESETS: dict[str, Preset] = {
         Preset(
             "ultralytics",
             "Ultralytics without mosaic",
-            "What YOLO of Ultralytics does by default but for the mosaic: colors, "
-            "scale by half and shift by a tenth on gray, a flip, and its filter of "
-            "boxes.",
+            "The default of Ultralytics YOLO without the mosaic: color changes, "
+            "scaling by up to half and shifts by up to a tenth on gray, a flip, and "
+            "its box filter.",
             [
                 *_letterbox(640, fill=114),
                 (
@@ -166,8 +166,8 @@ PRESETS: dict[str, Preset] = {
         Preset(
             "ssd",
             "SSD: crop that keeps boxes whole",
-            "After SSD: colors, a random crop that cuts no box, stretched to 300 x "
-            "300, and a flip.",
+            "Like SSD: color changes, a random crop that cuts no box, stretched to "
+            "300 x 300, and a flip.",
             [
                 (
                     "ColorJitter",
@@ -186,8 +186,8 @@ PRESETS: dict[str, Preset] = {
         Preset(
             "detectron2",
             "Detectron2: shortest side and flip",
-            "What detectron2 does by default: the shortest side becomes one of 640 to "
-            "800 pixels, and a flip; its limit of 1333 for the longest is left out.",
+            "The default of detectron2: the shortest side is resized to 640 to 800 "
+            "pixels, and a flip. Its limit of 1333 for the longest side is left out.",
             [
                 (
                     "SmallestMaxSize",

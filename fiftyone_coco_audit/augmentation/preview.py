@@ -52,8 +52,8 @@ _TOLD = {
     "truncated": "cut",
     "occluded": "covered",
     "shrunk": "too small",
-    "swapped": "changed hands",
-    "degenerate": "without width",
+    "swapped": "swapped",
+    "degenerate": "too thin",
 }
 
 
@@ -139,8 +139,8 @@ class PreviewImage(ShortRepr):
             "multiplied": [f"{boxes} boxes" for boxes in table.boxes],
             "truncated": [f"cut {percent(share)}" for share in table.truncated],
             "occluded": [f"covered {percent(share)}" for share in table.occluded],
-            "swapped": ["changed hands"] * len(table),
-            "degenerate": ["no width"] * len(table),
+            "swapped": ["swapped"] * len(table),
+            "degenerate": ["too thin"] * len(table),
         }
         return [
             ", ".join(text[row] for kind, text in told.items() if kinds[kind][row])
@@ -224,7 +224,7 @@ def summary(previews: Sequence[PreviewImage]) -> str:
     total = sum(int(preview.table.judged.sum()) for preview in previews)
     draws = counted(len(previews), "draw")
     if not total:
-        return "There are no labels that a pipeline could harm."
+        return "There are no labels for a pipeline to harm."
     found = counts(previews)
     if not found:
         return f"No label is harmed in {draws}."
@@ -327,8 +327,8 @@ def read_subject(
     objects = found.objects.rows(rows)
     if not masks and len(objects):
         notes.append(
-            "The labels have no masks: boxes are taken for the objects, so that "
-            "boxes called too large may be less so."
+            "The labels have no masks, so their boxes stand for the objects: boxes "
+            "marked as loose may be less loose."
         )
     keypoints = read_keypoints(view, size[0])
     target = make_target(

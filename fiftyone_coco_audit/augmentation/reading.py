@@ -35,7 +35,7 @@ def read_image(filepath: str, size: Sequence[float]) -> NDArray[np.uint8]:
     if not np.isnan(size).any() and tuple(size) != (width, height):
         raise CocoAuditError(
             f"The image has {width} x {height} pixels, but its sample says "
-            f"{size[0]:g} x {size[1]:g}, so its labels may be elsewhere: dry_run says "
-            "which of the two the boxes fit, and what to do"
+            f"{size[0]:g} x {size[1]:g}, so its labels may be misplaced: run dry_run "
+            "to see which of the two sizes the boxes fit, and what to do"
         )
     return image

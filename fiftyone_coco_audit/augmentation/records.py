@@ -62,8 +62,8 @@ def build_transform(record: Any, where: str) -> Any:
     """Makes a transform from its record."""
     if not isinstance(record, Mapping) or CLASS_KEY not in record:
         raise CocoAuditError(
-            f"{where} is {str(record)[:60]!r}, which names no transform as A.to_dict "
-            f"does in {CLASS_KEY!r}"
+            f"{where} is {str(record)[:60]!r}, which has no {CLASS_KEY!r} that names "
+            "a transform, as A.to_dict writes it"
         )
     cls = transform_class(str(record[CLASS_KEY]), where)
     named = f"{where}, {cls.__name__},"
@@ -71,7 +71,7 @@ def build_transform(record: Any, where: str) -> Any:
     children = params.pop("transforms", None)
     if children is not None:
         if not isinstance(children, list):
-            raise CocoAuditError(f"{named} has 'transforms' that are no list")
+            raise CocoAuditError(f"{named} has 'transforms' that are not a list")
         known = init_parameters(cls)
         params = {
             name: params[name]
@@ -98,7 +98,7 @@ def build_transform(record: Any, where: str) -> Any:
             return cls(**_tuples(params))
     except Exception as error:
         text = " ".join(str(error).split())
-        raise CocoAuditError(f"{named} cannot be made: {text}") from None
+        raise CocoAuditError(f"{named} cannot be created: {text}") from None
 
 
 _FITS: dict[str, Callable[[Any], bool]] = {
@@ -125,7 +125,7 @@ def params_of(cls_name: str, params: Any) -> dict[str, Any]:
         return {}
     cls = getattr(A, cls_name)
     if not isinstance(params, Mapping):
-        raise CocoAuditError(f"The pipeline's {cls_name} are no dictionary")
+        raise CocoAuditError(f"The pipeline's {cls_name} are not a dictionary")
     params = spelled(cls, params)
     known = init_parameters(cls)
     kept = {
@@ -136,8 +136,8 @@ def params_of(cls_name: str, params: Any) -> dict[str, Any]:
     unknown = [name for name in params if name not in known and params[name]]
     if unknown and not unknown[0].startswith("_"):
         raise CocoAuditError(
-            f"The pipeline's {cls_name} have no parameter {unknown[0]!r}: they have "
-            f"{', '.join(known)}"
+            f"The pipeline's {cls_name} have no parameter {unknown[0]!r}: their "
+            f"parameters are {', '.join(known)}"
         )
     for name, most in _LIMITS.items():
         value = kept.get(name, 0)
@@ -151,7 +151,9 @@ def params_of(cls_name: str, params: Any) -> dict[str, Any]:
         default = "coco" if cls_name == "BboxParams" else "xy"
         label_params(cls, **{"format": default, **kept})
     except Exception as error:
-        raise CocoAuditError(f"The pipeline's {cls_name} cannot be: {error}") from None
+        raise CocoAuditError(
+            f"The pipeline's {cls_name} are invalid: {error}"
+        ) from None
     return kept
 
 

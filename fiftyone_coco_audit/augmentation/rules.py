@@ -34,14 +34,12 @@ pipeline_rule(
     "that they are background.",
     advice="Lower `min_visibility` and `min_area` of the pipeline's bbox_params, or "
     "use a transform that keeps boxes, such as RandomSizedBBoxSafeCrop.",
-    ignore="If these objects are meant to be background from there on.",
+    ignore="If these objects are meant to become background.",
     reasons={
         "visible": (
             "A judgment: less than a tenth of an object does not show what it is."
         ),
-        "pixels": (
-            "The corner of a box of 4 x 4; one pixel more or less decides below that."
-        ),
+        "pixels": ("An object of 4 x 4 pixels; below that, single pixels decide."),
     },
     example=Example(
         "A crop with min_visibility=0.9 drops the box of an object that is half "
@@ -66,11 +64,9 @@ pipeline_rule(
     ignore="If the copies are too distorted to be recognized.",
     reasons={
         "unlabeled": (
-            "A judgment, as for the visible share: less than a tenth tells nothing."
+            "A judgment, as for the visible share: less than a tenth shows nothing."
         ),
-        "pixels": (
-            "The corner of a box of 4 x 4; one pixel more or less decides below that."
-        ),
+        "pixels": ("An object of 4 x 4 pixels; below that, single pixels decide."),
     },
     example=Example(
         "PadIfNeeded with reflection (border_mode=4) and min_visibility=0.5 drops the "
@@ -123,7 +119,7 @@ pipeline_rule(
         "slack": "Rounding on each side moves a box by up to two pixels.",
     },
     example=Example(
-        "Rotate by 45 degrees makes the box around a square twice as large.",
+        "Rotating by 45 degrees doubles the area of the box around a square.",
         pipeline=_transform("Rotate", limit=(45, 45)),
         box=(80, 80, 40, 40),
         mask="ellipse",
@@ -148,7 +144,7 @@ pipeline_rule(
         "held": "A judgment: a twentieth of an object shows nothing of its class.",
     },
     example=Example(
-        "A crop keeps the box of an object of which only the edge of its box is left.",
+        "A crop leaves only the edge of an object's box, and keeps that box.",
         pipeline=_CROP,
         box=(91, 91, 80, 80),
         mask="ellipse",
@@ -191,7 +187,7 @@ pipeline_rule(
     "object-gone",
     "note",
     explanation="Objects leave the image together with their boxes, which is correct, "
-    "but too many of them are examples that are lost.",
+    "but too many lost objects are lost training examples.",
     advice="Use a larger part of the image in crops, or rotate and shift by less.",
     ignore="If enough objects are left, as in most crops.",
     reasons={
@@ -223,12 +219,12 @@ pipeline_rule(
         "size": "Half a cell of stride 8, the finest of most detectors.",
     },
     example=Example(
-        "Resizing by a tenth turns objects of 30 px into 3 px.",
+        "Resizing to a tenth turns objects of 30 px into 3 px.",
         pipeline=_transform("Resize", height=20, width=20),
         box=(80, 80, 30, 30),
     ),
     counterexample=Example(
-        "Resizing to a half leaves 15 px of 30 px.",
+        "Resizing to a half turns objects of 30 px into 15 px.",
         pipeline=_transform("Resize", height=100, width=100),
         box=(80, 80, 30, 30),
     ),
@@ -251,7 +247,7 @@ pipeline_rule(
         box=(0, 0, 64, 64),
     ),
     counterexample=Example(
-        "CoarseDropout with a hole of 8 px on an object of 60 px.",
+        "CoarseDropout with a hole of 8 px covers little of an object of 60 px.",
         pipeline=_dropout(8),
         side=64,
         box=(2, 2, 60, 60),

@@ -292,7 +292,9 @@ class AugmentationAudit(WithFindings):
                 f"{self.pipeline.name}",
             ),
             FieldSpec(
-                path, "str", f"What the pipeline {self.pipeline.name} does to it most"
+                path,
+                "str",
+                f"The most frequent damage by the pipeline {self.pipeline.name}",
             ),
         ]
         try:
@@ -308,8 +310,8 @@ class AugmentationAudit(WithFindings):
             )
         except SamplesChanged as error:
             raise CocoAuditError(
-                f"The samples or the labels in {field!r} are not those that were "
-                "measured: run audit_augmentation again"
+                f"The samples or the labels in {field!r} have changed since the "
+                "measurement: run audit_augmentation again"
             ) from error
 
     @cached_property
@@ -354,11 +356,12 @@ class AugmentationAudit(WithFindings):
         commonest = np.argsort(-of_class, kind="stable")
         classes = [self.labeled.images.classes[c] for c in commonest if of_class[c] > 0]
         number = counted(len(objects), "object")
+        draws = (
+            "one draw" if self.num_draws == 1 else f"any of {self.num_draws:,} draws"
+        )
         evidence = Evidence(
-            f"{KINDS[kind].explanation.rstrip('.')}: {percent(share)} of all "
-            f"objects and draws, {number} of {self._num_judged:,} in "
-            f"{'the' if self.num_draws == 1 else 'any of'} "
-            f"{counted(self.num_draws, 'draw')}.",
+            f"{KINDS[kind].explanation.rstrip('.')}: {percent(share)} of all objects "
+            f"and draws, {number} of {self._num_judged:,} in {draws}.",
             objects=objects,
             classes=tuple(classes),
             figures={"share": share, "objects": len(objects)},
@@ -561,7 +564,10 @@ def _written(audit: AugmentationAudit, progress: Progress) -> AugmentationAudit:
     if audit.complete or part:
         audit.write_fields(progress=progress)
         return audit
-    note = "It was interrupted, so no fields were written: write_fields() does."
+    note = (
+        "It was interrupted, so no fields were written: call write_fields() to write "
+        "them."
+    )
     return replace(audit, notes=(*audit.notes, note))
 
 
@@ -571,8 +577,8 @@ def _notes(labeled: LabeledSamples, table: DamageTable) -> list[str]:
     objects = labeled.images.objects
     if objects.masks is None and len(objects):
         notes.append(
-            f"The labels in {labeled.label_field!r} have no masks: boxes are taken "
-            "for the objects, so looseness is an upper bound."
+            f"The labels in {labeled.label_field!r} have no masks: their boxes are "
+            "used instead, so looseness is an upper bound."
         )
     low = objects.box[:, :2]
     high, size = low + objects.box[:, 2:], labeled.images.image_size
@@ -581,14 +587,11 @@ def _notes(labeled: LabeledSamples, table: DamageTable) -> list[str]:
     outside = int((out.any(axis=1) & seen).sum())
     if outside:
         notes.append(
-            f"{counted(outside, 'box')} out of the image were clipped to it: "
-            "Albumentations refuses such boxes, unless BboxParams have clip=True."
+            f"Clipped {counted(outside, 'box')} to the image: Albumentations refuses "
+            "boxes that extend beyond it, unless BboxParams have clip=True."
         )
     first = table.draw == 0
     unseen = int(np.count_nonzero(first & ~table.judged))
     if unseen:
-        notes.append(
-            f"{counted(unseen, 'box')} without an area in the image "
-            f"{'takes' if unseen == 1 else 'take'} no part."
-        )
+        notes.append(f"Ignored {counted(unseen, 'box')} without an area in the image.")
     return notes

@@ -258,11 +258,10 @@ def _clip(
     moved = usable & (np.abs(inside - corners) > 1e-6).any(axis=1)
     notes = []
     if moved.any():
-        notes.append(f"{moved.sum()} boxes reach out of the image: they were clipped")
+        notes.append(f"{counted(int(moved.sum()), 'box')} clipped to the image")
     if not usable.all():
-        notes.append(
-            f"{(~usable).sum()} boxes have no area in the image: they were left out"
-        )
+        unseen = counted(int((~usable).sum()), "box")
+        notes.append(f"{unseen} without an area in the image left out")
     clipped = np.concatenate([inside[:, :2], size], axis=1)
     return np.where(usable[:, None], clipped, 0.0), usable, tuple(notes)
 
@@ -466,9 +465,9 @@ def _check_layer(found: Any, given: NDArray[Any], size: tuple[int, ...]) -> None
         if shape is not None:
             what = f"{found.dtype} of {' x '.join(map(str, shape))}"
         raise PipelineError(
-            f"The pipeline gives back masks that are {what}, where the image is "
-            f"{' x '.join(map(str, size))} and masks were {given.dtype}: one of its "
-            "transforms does not move images and masks alike"
+            f"The pipeline returns masks that are {what}, but the image is "
+            f"{' x '.join(map(str, size))} and the masks were {given.dtype}: one of "
+            "its transforms does not treat images and masks alike"
         )
 
 
@@ -488,18 +487,18 @@ def _left(result: Any, count: int) -> AugmentedSample:
             point_ids = np.asarray(result[KEYPOINT_IDS], np.int64)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise PipelineError(
-            f"The pipeline gives back what is no image with boxes: {error}"
+            f"The pipeline does not return an image with boxes: {error}"
         ) from error
     if len(corners) != len(ids) or len(classes) != len(ids):
         raise PipelineError(
-            f"The pipeline gives back {len(corners)} boxes but {len(ids)} ids, so that "
-            "labels change hands: a transform, or this version of Albumentations, does "
-            "not keep them together"
+            f"The pipeline returns {len(corners)} boxes but {len(ids)} ids, so labels "
+            "get mixed up: a transform, or this version of Albumentations, does not "
+            "keep them together"
         )
     if len(ids) and not (0 <= ids.min() and ids.max() < count):
-        raise PipelineError("The pipeline gives back ids that no label had")
+        raise PipelineError("The pipeline returns ids that no label had")
     if not (height and width):
-        raise PipelineError("The pipeline gives back an image without pixels")
+        raise PipelineError("The pipeline returns an image without pixels")
     corners[:, 2:] -= corners[:, :2]
     return AugmentedSample(
         image=image,

@@ -49,7 +49,7 @@ def check_field_is_free(
         return
     if not overwrite:
         raise CocoAuditError(
-            f"Dataset {dataset.name!r} has a field {pred_field!r} already; choose "
+            f"Dataset {dataset.name!r} already has a field {pred_field!r}; choose "
             "another pred_field, or pass overwrite=True to replace it"
         )
     check_writable(dataset, [pred_field], _FUNCTION)

@@ -60,7 +60,7 @@ def read_attributes(
                 types = f"{types} that no database can hold"
             why = f"holds {types} and"
         if not why and not is_attribute_name(name):
-            why = "can be the name of no attribute and"
+            why = "cannot be the name of an attribute and"
         if why:
             count = sum(present.values())
             reason = f"the key {key!r} {why} was not kept"
@@ -82,7 +82,7 @@ def _most_frequent(
     counts = Counter(chain.from_iterable(records)).most_common()
     rest = counts[_MOST_KEYS:]
     reason = (
-        f"there are {len(keys):,} keys, of which the {_MOST_KEYS:,} most frequent are "
+        f"there are {len(keys):,} keys, but only the {_MOST_KEYS:,} most frequent are "
         f"read; {rest[0][0]!r} is the first of the others"
     )
     log.note(rules.ATTRIBUTE_NOT_KEPT, kind, sum(n for _, n in rest), reason)

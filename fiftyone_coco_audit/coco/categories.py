@@ -75,7 +75,7 @@ def read_categories(
         if id_ in names:
             continue
         if id_ not in parents:
-            reason = f"category {owners[name]!r} is called {name!r} too"
+            reason = f"category {owners[name]!r} is also called {name!r}"
             add(rules.DUPLICATE_CATEGORY_NAME, reason)
         unique = name
         while unique in owners:  # one may be called "cat (id 7)" in the file

@@ -22,9 +22,9 @@ _BEGINNINGS: tuple[tuple[tuple[bytes, ...], str], ...] = (
     ),
     (
         tuple(bytes([0x80, protocol]) for protocol in range(2, 6)),
-        "is a pickle of Python; write its content as JSON",
+        "is a Python pickle; write its content as JSON",
     ),
-    ((b"\x93NUMPY",), "is an array of NumPy; write its content as JSON"),
+    ((b"\x93NUMPY",), "is a NumPy array; write its content as JSON"),
     ((b"PAR1",), "is a Parquet table; write its content as JSON"),
     (
         (b"{'", b"[{'"),
@@ -36,19 +36,19 @@ _YOLO = re.compile(rb"\d+( [-+\d.eE]+){4,}\s*(\n|$)")
 # The keys of files of other tools, and what to call these
 _KEYS: tuple[tuple[frozenset[str], str], ...] = (
     (frozenset({"image", "annotations"}), "the per-image file of Segment Anything"),
-    (frozenset({"shapes", "imagePath"}), "a file of LabelMe"),
-    (frozenset({"_via_img_metadata"}), "a project of VIA"),
-    (frozenset({"bboxes", "labels", "scores"}), "MMDetection's file of one image"),
+    (frozenset({"shapes", "imagePath"}), "a LabelMe file"),
+    (frozenset({"_via_img_metadata"}), "a VIA project"),
+    (frozenset({"bboxes", "labels", "scores"}), "an MMDetection file of one image"),
     (frozenset({"type", "features"}), "GeoJSON"),
-    (frozenset({"item", "annotations"}), "a file of Darwin or V7"),
-    (frozenset({"message"}), "an answer of a server and no file"),
+    (frozenset({"item", "annotations"}), "a Darwin or V7 file"),
+    (frozenset({"message"}), "a server's response and not a file"),
 )
 _RECORD_KEYS: tuple[tuple[frozenset[str], str], ...] = (
-    (frozenset({"data", "annotations"}), "an export of Label Studio"),
-    (frozenset({"image", "annotations"}), "a file of CreateML"),
-    (frozenset({"regions", "filename"}), "an export of VIA"),
-    (frozenset({"image_id", "instances"}), "the predictions of detectron2 by image"),
-    (frozenset({"file_name", "annotations"}), "a dataset of detectron2"),
+    (frozenset({"data", "annotations"}), "a Label Studio export"),
+    (frozenset({"image", "annotations"}), "a CreateML file"),
+    (frozenset({"regions", "filename"}), "a VIA export"),
+    (frozenset({"image_id", "instances"}), "detectron2's predictions by image"),
+    (frozenset({"file_name", "annotations"}), "a detectron2 dataset"),
 )
 
 
@@ -68,15 +68,15 @@ def name_of_content(content: bytes) -> str | None:
         if content.startswith(beginnings) or beginning.startswith(beginnings):
             return clause
     if _YOLO.match(content):
-        return "is text as YOLO writes it for one image; convert it to COCO first"
+        return "is a YOLO text file for one image; convert it to COCO first"
     if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content[:2]:
-        return "is in UTF-16, where JSON is in UTF-8; save it as UTF-8"
+        return "is in UTF-16, but JSON must be in UTF-8; save it as UTF-8"
     try:
         content.decode()
     except UnicodeDecodeError as no_text:
         return (
-            f"is not in UTF-8, as JSON is (byte {no_text.start:,} is "
-            f"0x{content[no_text.start]:02x}, maybe of Latin-1); save it as UTF-8"
+            f"is not in UTF-8, as JSON must be (byte {no_text.start:,} is "
+            f"0x{content[no_text.start]:02x}, maybe Latin-1); save it as UTF-8"
         )
     return None
 

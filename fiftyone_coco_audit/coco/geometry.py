@@ -123,7 +123,7 @@ def read_shapes(
         if has_mask[row]:
             return f"{shown}, and its mask is empty"
         if row in broken:
-            return f"{shown}, and its segmentation is no mask: {broken[row]}"
+            return f"{shown}, and its segmentation is not a mask: {broken[row]}"
         return shown
 
     fault.mark(rules.NO_BOX, ~is_four & ~has_mask, shown)

@@ -70,7 +70,7 @@ def read_images(
     for record, id_, file_name, add in _named_images(records, kept, log):
         place = locations.get(file_name)
         if place is None:
-            reason = f"its `file_name` {file_name!r} can be that of no file"
+            reason = f"its `file_name` {file_name!r} cannot be the name of a file"
             add(rules.IMAGE_WITHOUT_FILE_NAME, reason)
             continue
         size = _size(record.get("width"), record.get("height"))
@@ -102,7 +102,7 @@ def read_images(
     places = [place for place, _ in kept.values()]
     _note_guesses(locations, places, log)
     no_folder = isinstance(folder, NoImageFolder)
-    reason = "no folder was given; what needs pixels will say so"
+    reason = "no folder was given; steps that need pixels will say so"
     log.note(rules.NO_IMAGE_FILES, "image", len(kept) * no_folder, reason)
     return Images(
         ids=list(kept),
@@ -159,7 +159,7 @@ def read_image_names(
             continue
         if meaning.row in taken:
             reason = (
-                f"an earlier image means the same file as {name!r}, and has the "
+                f"an earlier image refers to the same file as {name!r}, and gets the "
                 "predictions of both"
             )
             positions[id_](rules.DUPLICATE_FILE_NAME, reason)

@@ -204,7 +204,7 @@ def _read_truth(
     images = read_images(coco.images, folder, log)
     if not images.ids:
         raise CocoAuditError(
-            f"{coco.name} has no image that can be used; the first is this: "
+            f"{coco.name} has no usable image; the first problem: "
             f"{describe(log.problems[0])}"
         )
     used = distinct_ids(column(dicts(coco.annotations), "category_id"))
@@ -292,8 +292,8 @@ def add_coco_predictions(
     up_to_date(dataset)
     if len(dataset) and dataset.media_type != "image":
         raise CocoAuditError(
-            f"Dataset {dataset.name!r} holds media of the type {dataset.media_type!r}, "
-            "but predictions are added to images only: choose a dataset of images"
+            f"Dataset {dataset.name!r} holds media of type {dataset.media_type!r}, "
+            "but predictions can only be added to images: choose a dataset of images"
         )
     check_field_is_free(dataset, pred_field, overwrite=overwrite)
 

@@ -132,7 +132,10 @@ def which(meaning: NamedFiles, target: PredictionTarget) -> str:
     """Says of a name that it names no image of a target, or which several ones."""
     paths = [target.filepaths[row] for row in meaning.rows]
     if meaning.taken:
-        return f"may only name {paths[0]} of {target.name}, which another name means"
+        return (
+            f"may refer to {paths[0]} of {target.name}, but another name refers to it "
+            "too"
+        )
     if not paths:
         return f"names no image of {target.name}"
     return f"names {len(paths):,} images of {target.name}, {listed(paths, 2)}"
@@ -213,8 +216,8 @@ def _file_names(
             rules.IMAGE_IDS_IN_DOUBT,
             "prediction",
             len(names) - names.count(None),
-            f"their `file_name`, such as {name!r}, names no image of {target.name}, so "
-            "`image_id` alone decides",
+            f"their `file_name`, such as {name!r}, names no image of {target.name}, "
+            "so only `image_id` is used",
         )
     return [None] * len(names), {}
 
@@ -241,7 +244,7 @@ def _with_file_names(
             rules.MATCHED_BY_FILE_STEM,
             "prediction",
             len(without),
-            "they have no `image_id`, so their `file_name` decides",
+            "they have no `image_id`, so their `file_name` is used",
         )
     changed = [place for place in changed if image_ids[place] is not None]
     for place in changed[:1]:
@@ -250,8 +253,8 @@ def _with_file_names(
             "prediction",
             len(changed),
             "their `image_id` is not that of the image that their `file_name` names, "
-            f"such as {image_ids[place]!r} beside {names[place]!r}; the file name "
-            "decides",
+            f"such as {image_ids[place]!r} beside {names[place]!r}; the file name is "
+            "used",
         )
     return decided
 
@@ -276,6 +279,6 @@ def _note_partial(
         rules.IMAGE_IDS_IN_DOUBT,
         "prediction",
         len(unknown),
-        f"{len(lost):,} of the {len(distinct):,} different values of `image_id` are "
-        f"those of no image of {target.name}{hint}",
+        f"{len(lost):,} of the {len(distinct):,} different values of `image_id` match "
+        f"no image of {target.name}{hint}",
     )

@@ -99,7 +99,7 @@ def mend(segmentation: Any, width: int, height: int) -> Mended | None:
     if isinstance(segmentation, str):
         with suppress(ValueError, RecursionError):
             segmentation = json.loads(segmentation)
-            remarks.append("it is JSON in a text")
+            remarks.append("it is JSON in a string")
     segmentation = _as_list(segmentation)
     if isinstance(segmentation, list) and len(segmentation) == 1:
         (only,) = segmentation
@@ -123,7 +123,7 @@ def _mend_runs(
     size, counts = _as_list(segmentation.get("size")), segmentation.get("counts")
     if size is None:
         size = [height, width]
-        remarks.append("it has no size, so that of the image was taken")
+        remarks.append("it has no size, so the image's size was used")
     elif _has_text(size):
         size = [_as_number(side) for side in size]
         remarks.append("its size is text")
@@ -135,7 +135,7 @@ def _mend_runs(
     elif isinstance(counts, str):
         if _BYTES_OF_PYTHON.fullmatch(counts):
             counts = counts[2:-1].replace("\\\\", "\\")
-            remarks.append("its counts are the text that Python shows of bytes, b'...'")
+            remarks.append("its counts are Python's text of bytes, b'...'")
         elif (decoded := _of_base64(counts, width * height)) is not None:
             counts = decoded
             remarks.append("its counts are in base64")

@@ -135,7 +135,7 @@ class ObjectReader:
         fault.mark(
             rules.DUPLICATE_ANNOTATION_ID,
             _copies(names, shapes, fault.none),
-            lambda row: "an earlier annotation is the same in all but further keys",
+            lambda row: "an earlier annotation is the same, except for extra keys",
         )
         fault.report(self.log, kind, names.ids)
         names = _numbered_anew(names, fault.none, self.log)
@@ -332,7 +332,7 @@ def _numbered_anew(names: _Names, usable: NDArray[np.bool_], log: ProblemLog) ->
         rules.NEW_ANNOTATION_ID,
         "annotation",
         len(changed),
-        f"in file order, the later ones got the free ids from {changed[0]} on",
+        f"in file order, the later ones got the free ids from {changed[0]} up",
     )
     ids = list(names.ids)
     for row, id_ in zip(rows.tolist(), new, strict=True):

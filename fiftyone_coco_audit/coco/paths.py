@@ -31,11 +31,9 @@ def absolute_path(value: Any, what: str) -> str:
     """
     path = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(path, str):
-        raise CocoAuditError(
-            f"The {what} is given as {kind_of(path)}, but must be given by its path"
-        )
+        raise CocoAuditError(f"The {what} must be a path, not {kind_of(path)}")
     if not path or "\0" in path:
-        raise CocoAuditError(f"The {what} cannot have the path {path!r}; check it")
+        raise CocoAuditError(f"The {what} has an invalid path, {path!r}; check it")
     if _URL.match(path):
         raise CocoAuditError(
             f"The {what} {path} is a URL: download it first, and give the path of the "
@@ -90,24 +88,24 @@ class ImageFolder:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = absolute_path(path, "folder of images")
+        self.path = absolute_path(path, "image folder")
         if not os.path.isdir(self.path):
             raise CocoAuditError(
-                f"There is no folder of images {self.path}; give the folder that the "
-                "file names of the annotations are relative to, or none to do without "
+                f"There is no image folder {self.path}; give the folder that the file "
+                "names in the annotations are relative to, or none to work without "
                 "images"
             )
         try:
             os.scandir(self.path).close()
         except OSError as error:
             raise CocoAuditError(
-                f"The folder of images {self.path} cannot be read ({error.strerror}); "
-                "check who may read it"
+                f"The image folder {self.path} cannot be read ({error.strerror}); "
+                "check its permissions"
             ) from error
         if not is_storable(self.path):
             raise CocoAuditError(
-                f"The folder of images {self.path!r} has a name that is not UTF-8, so "
-                "no database can hold it; rename the folder"
+                f"The image folder {self.path!r} has a name that is not UTF-8, so no "
+                "database can hold it; rename the folder"
             )
         self._prefix = os.path.join(self.path, "")
         self._listings: dict[str, set[str]] = {}
@@ -157,7 +155,7 @@ class ImageFolder:
         inside = self._inside(name)
         path = inside or os.path.join(self.path, tail(name))
         is_other = os.path.lexists(path) and why_no_file(path)
-        reason = f"the file {path} is not there: {is_other or holds}"
+        reason = f"the file {path} does not exist: {is_other or holds}"
         if inside is None:
             reason = (
                 f"its `file_name` {name!r} leads out of the image folder, and {holds}"
@@ -168,7 +166,9 @@ class ImageFolder:
         """Says what the folder holds where it does not hold one file of a name."""
         named = [os.path.relpath(files[row], self.path) for row in meaning.rows[:3]]
         if meaning.taken:
-            return f"the only file of that name, {named[0]}, may be another image's"
+            return (
+                f"the only file of that name, {named[0]}, may belong to another image"
+            )
         if named:
             named += [""] * (len(meaning.rows) - len(named))
             return f"the folder has {len(named):,} files of that name, {listed(named)}"

@@ -116,7 +116,7 @@ def _note_parents(
     called = listed([names[row] for row in parents])
     reason = (
         f"they are of {called}, which groups other categories and has no objects, so "
-        "that none can be right"
+        "none can be right"
     )
     log.note(rules.PREDICTION_OF_PARENT, "prediction", count, reason)
 
@@ -138,8 +138,9 @@ def _match_by_id(
         twice = counts.most_common(1)[0][0]
         raise CocoAuditError(
             f"{file.name} refers to images by their COCO ids, but {target.name} has "
-            f"several images of one `coco_id`, such as {twice!r}, as if it was made of "
-            f"several COCO files: import each as a dataset of its own, {_OR_BY_NAMES}"
+            f"several images with the same `coco_id`, such as {twice!r}, as if it "
+            "came from several COCO files: import each into its own dataset, "
+            f"{_OR_BY_NAMES}"
         )
     categories = target.categories
     if categories is None:
@@ -183,7 +184,7 @@ def _categories_of_info(file: ResultsFile, target: PredictionTarget) -> dict[Id,
     stored = target.info_categories
     if not stored or not isinstance(stored, list):
         raise CocoAuditError(
-            f"{needs}and which category has which id is not known of {target.name}: "
+            f"{needs}but {target.name} does not have the ids of its categories: "
             f"import its COCO file with import_coco, or {set_them}"
         )
     log = ProblemLog(f'the info["categories"] of {target.name}', "")
@@ -194,8 +195,8 @@ def _categories_of_info(file: ResultsFile, target: PredictionTarget) -> dict[Id,
     others = [sorted(set(classes) - known) for classes in target.label_classes]
     if others and all(others):
         raise CocoAuditError(
-            f'{needs}but the info["categories"] of {target.name} are not those of its '
-            f"labels, as {quoted(others[0][0])} is not among them: {set_them}"
+            f'{needs}but the info["categories"] of {target.name} do not cover its '
+            f"labels, such as {quoted(others[0][0])}: {set_them}"
         )
     return dict(zip(categories.ids, categories.names, strict=True))
 

@@ -75,7 +75,7 @@ def read_json(source: Source, role: str) -> tuple[Any, str]:
         data = None if name_of_content(content) else _read_lines(content, role, path)
         if data is None:
             reason = name_of_content(content) or (
-                f"is not JSON that can be read ({error}); export it again"
+                f"is not valid JSON ({error}); export it again"
             )
             raise CocoAuditError(f"The {role} file {path} {reason}") from error
     # The report holds the name, and a database holds only UTF-8
@@ -120,8 +120,8 @@ def _read_lines(content: bytes, role: str, path: str) -> list[Any] | None:
             if len(records) < 2:
                 return None
             raise CocoAuditError(
-                f"The {role} file {path} is JSON Lines, and line {number:,} is no JSON "
-                f"({error}); export it again"
+                f"The {role} file {path} is JSON Lines, and line {number:,} is not "
+                f"valid JSON ({error}); export it again"
             ) from error
         if not isinstance(records[-1], dict):
             return None
@@ -129,8 +129,8 @@ def _read_lines(content: bytes, role: str, path: str) -> list[Any] | None:
         return None
     if role != "predictions":
         raise CocoAuditError(
-            f"The {role} file {path} is JSON Lines, with a record on each line, where "
-            "a COCO file is one dict with `images`, `annotations` and `categories`; "
+            f"The {role} file {path} is JSON Lines, with a record on each line, but a "
+            "COCO file is one dict with `images`, `annotations` and `categories`; "
             "export it as COCO"
         )
     return records
@@ -158,9 +158,9 @@ def read_annotations(source: Source) -> CocoFile:
     if isinstance(data, list) or _results_in(data) is not None:
         what = "a list" if isinstance(data, list) else "only results"
         raise CocoAuditError(
-            f"{name} holds {what}, as files of predictions do, where annotations "
-            "are a dict with `images`, `annotations` and `categories`; give the "
-            "ground truth as `annotations` and this file as `predictions`"
+            f"{name} holds {what}, like a file of predictions, but annotations are a "
+            "dict with `images`, `annotations` and `categories`; give the ground "
+            "truth as `annotations` and this file as `predictions`"
         )
     coco = _coco_file(data, name, "annotations")
     if not coco.images:
@@ -232,7 +232,7 @@ def _coco_file(data: Any, name: str, role: str) -> CocoFile:
     """Checks the outer form of a COCO dict."""
     if not isinstance(data, dict):
         raise CocoAuditError(
-            f"{name} holds {json_kind(data)} where a COCO file is a dict with "
+            f"{name} holds {json_kind(data)}, but a COCO file is a dict with "
             "`images`, `annotations` and `categories`"
         )
     if "images" not in data:
@@ -247,8 +247,7 @@ def _coco_file(data: Any, name: str, role: str) -> CocoFile:
         records = data.get(key)
         if records is not None and not isinstance(records, list):
             raise CocoAuditError(
-                f"`{key}` of {name} is {json_kind(records)} where a COCO file "
-                "has a list"
+                f"`{key}` of {name} is {json_kind(records)}, but must be a list"
             )
         lists.append(records or [])
     images, annotations, categories = lists

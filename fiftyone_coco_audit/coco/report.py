@@ -139,7 +139,7 @@ class ImportReport(ShortRepr):
         return (
             f"of {counted(self.images, 'image')}, {counted(self.objects, 'object')}, "
             f"{counted(predictions, 'prediction')}, "
-            f"{counted(len(self.problems), 'remark')}"
+            f"{counted(len(self.problems), 'problem')}"
         )
 
     @property
@@ -259,8 +259,8 @@ def import_report(dataset: fo.Dataset) -> ImportReport:
     report = load_report(dataset)
     if report is None:
         raise CocoAuditError(
-            f"Dataset {dataset.name!r} holds no import report because it was not "
-            "made by import_coco; import its COCO file with import_coco"
+            f"Dataset {dataset.name!r} has no import report because it was not made "
+            "by import_coco; import its COCO file with import_coco"
         )
     return report
 

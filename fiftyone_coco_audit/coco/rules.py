@@ -40,7 +40,7 @@ IMAGE_WITHOUT_FILE_NAME = file_rule(
     "CA104",
     "image-without-file-name",
     "error",
-    explanation="An image has no usable `file_name`, so there is nothing to show.",
+    explanation="An image has no usable `file_name`, so there is no image to show.",
     advice="Write the path of the image file relative to the image folder.",
     ignore="If you do not need these images.",
     example=Example(images=[{"file_name": ""}]),
@@ -229,7 +229,7 @@ DUPLICATE_CATEGORY_NAME = file_rule(
     "duplicate-category-name",
     "warning",
     explanation="Two categories share a name; the first that has objects keeps it, and "
-    "the label of the other carries its id.",
+    "the label of the other includes its id.",
     advice="Give every category a name of its own, or merge the two.",
     ignore="If the two are different classes on purpose.",
     example=Example(categories=[{"name": "cat"}, {"name": "cat"}]),
@@ -279,8 +279,8 @@ IMAGE_IDS_IN_DOUBT = file_rule(
     "CA128",
     "image-ids-in-doubt",
     "warning",
-    explanation="Some ids or file names of predictions belong to no image, so the "
-    "others may belong to other images too, and an evaluation may be meaningless.",
+    explanation="Some ids or file names of predictions match no image, so the others "
+    "may belong to other images too, and an evaluation may be meaningless.",
     advice="Check that the predictions were made for these images, and that `image_id` "
     "is the id in the COCO file and not a position.",
     ignore="If the predictions were made for more images than these.",
@@ -402,8 +402,8 @@ FILE_FOUND_BY_NAME = file_rule(
     "CA140",
     "file-found-by-name",
     "note",
-    explanation="Image files are not where their records say, because the paths are of "
-    "another machine; each was found by its base name, which only one file has.",
+    explanation="Image files are not where their records say, because the paths are "
+    "from another machine; each was found by its base name, which only one file has.",
     advice="Check one of the images, and write `file_name` relative to the image "
     "folder.",
     ignore="If the files are the right ones.",

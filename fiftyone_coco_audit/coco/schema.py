@@ -20,7 +20,7 @@ _KINDS: dict[type, Kind] = {str: "str", int: "int", float: "float", bool: "bool"
 _DESCRIPTIONS = {
     "coco_id": "The id in the COCO file",
     "area": "The area in square pixels, as COCO's size classes use it",
-    "iscrowd": "Whether the object is a crowd (1) or a single thing (0)",
+    "iscrowd": "Whether the label is a crowd region (1) or a single object (0)",
     "rle": "The mask over the full image, as compressed COCO run lengths",
 }
 # What statistics, evaluations under the usual key and audits of augmentation write on

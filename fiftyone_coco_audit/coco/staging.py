@@ -40,8 +40,8 @@ def check_dataset_name(name: str, *, overwrite: bool) -> None:
             )
         if other != name and dataset_slug(other) == slug:
             raise CocoAuditError(
-                f"The name {name!r} is too like that of the dataset {other!r}, both "
-                f"being {slug!r} in the App's address; choose another name"
+                f"The name {name!r} is too similar to that of dataset {other!r}: both "
+                f"are {slug!r} in the App's address; choose another name"
             )
 
 

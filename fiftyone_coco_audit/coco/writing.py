@@ -70,7 +70,7 @@ def _raise_for_largest(
     labels = counted(count, "label")
     raise CocoAuditError(
         f"With {labels}, the image {quoted(document['filepath'])} takes "
-        f"{size / 2**20:.1f} MB, where MongoDB holds 16 MB for an image; cut the image "
+        f"{size / 2**20:.1f} MB, but MongoDB allows 16 MB per image; cut the image "
         "into tiles, or leave labels out"
     ) from refused
 
@@ -87,7 +87,7 @@ def check_categories_fit(categories: Categories, file: str) -> None:
     if size > _MOST_BYTES - _BYTES_FOR_THE_REST:
         raise CocoAuditError(
             f"The {len(categories.ids):,} categories of {file} take "
-            f"{size / 2**20:.1f} MB, where MongoDB holds 16 MB for them and all else "
-            "that describes a dataset; leave out keys other than `id` and `name`, or "
-            "categories that have no objects"
+            f"{size / 2**20:.1f} MB, but MongoDB allows 16 MB for them and everything "
+            "else that describes a dataset; leave out keys other than `id` and "
+            "`name`, or categories without objects"
         )

@@ -136,7 +136,7 @@ def restore_colors(dataset: fo.Dataset) -> None:
         if now is None or not is_outcome_colors(now):
             raise CocoAuditError(
                 f"The labels of dataset {fresh.name!r} are not colored by outcome, so "
-                "there is nothing to bring back"
+                "there is nothing to restore"
             )
         _restore(fresh)
 

@@ -294,8 +294,8 @@ def _areas(
     if change is not None:
         yield (
             f"`area` puts {change.objects:,} of "
-            f"{counted(int((~truth.crowd).sum()), 'object')} into another size class "
-            f"than the mask or box does (such as {change.most:,} from "
+            f"{counted(int((~truth.crowd).sum()), 'object')} into a different size "
+            f"class than the mask or box does (such as {change.most:,} from "
             f"{change.measured} to {change.given}). AP and AR by size follow `area`."
         )
 
@@ -312,9 +312,9 @@ def _annotation_id_0(
     if len(set(map(str, known))) < len(known):
         yield (
             "Several objects share an annotation id, and "
-            f"{counted(int(zeros.sum()), 'object')} of them have the id 0: pycocotools "
-            "2.0.11 takes the last object of an id for all of them and cannot match "
-            "one with id 0, so it prints other numbers."
+            f"{counted(int(zeros.sum()), 'object')} of them have the id 0: "
+            "pycocotools 2.0.11 uses the last object with an id for all of them and "
+            "cannot match one with id 0, so it prints other numbers."
         )
         return
     numbers = evaluation.summary()

@@ -149,8 +149,8 @@ def _check(
         require_detections(samples, field)
     if pred_field == gt_field:
         raise CocoAuditError(
-            f"pred_field and gt_field are both {gt_field!r}: nothing can be learned "
-            "from labels compared with themselves"
+            f"pred_field and gt_field are both {gt_field!r}: choose two different "
+            "fields"
         )
     check_names_are_free(dataset, eval_key, pred_field, gt_field)
     return run_ids(dataset, "evaluations").get(eval_key)
@@ -280,7 +280,7 @@ def _note_on_view(samples: fo.SampleCollection, pred_field: str) -> list[str]:
         return []
     return [
         f"The view hides predictions with a score below {score:g}, so they were not "
-        "evaluated: evaluate the dataset for the numbers of all predictions"
+        "evaluated: to include them, evaluate the dataset"
     ]
 
 

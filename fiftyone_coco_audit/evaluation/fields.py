@@ -21,8 +21,8 @@ _SAMPLE_FIELDS: dict[str, tuple[Kind, str]] = {
     "_ap75": ("float", "COCO AP75 of this image alone; null without ground truth"),
     "_ap_pooled": (
         "float",
-        "AP of this image with all classes ranked together, so that classes that "
-        "are not there cost; defined for every image",
+        "AP of this image with all classes ranked together, so that hallucinated "
+        "classes lower it; defined for every image",
     ),
     "_precision": ("float", "Precision of this image at score >= {score}"),
     "_recall": ("float", "Recall of this image at score >= {score}"),
@@ -36,7 +36,7 @@ _LABEL_FIELDS: dict[str, tuple[Kind, str]] = {
     "": ("str", "tp, fp or fn at IoU {iou}; null where COCO ignores the label"),
     "_id": ("str", "The label that this one was matched to"),
     "_iou": ("float", "The overlap with the label that this one was matched to"),
-    "_error": ("str", "The type of error, after TIDE"),
+    "_error": ("str", "The type of error, based on TIDE"),
 }
 
 # FiftyOne renames and deletes these by itself, as those of its own evaluations
@@ -103,7 +103,7 @@ def specs(
         pred_field: the field of the predictions
         gt_field: the field of the ground truth
         iou: the IoU threshold of true positives
-        score: the least score of precision, recall and F1
+        score: the minimum score of precision, recall and F1
     """
     return tuple(
         FieldSpec(path, kind, text.format(iou=f"{iou:g}", score=f"{score:g}"))
@@ -125,8 +125,8 @@ def check_names_are_free(
     for other in dataset.list_evaluations():
         if other != eval_key and _share_names(other, eval_key):
             raise CocoAuditError(
-                f"An evaluation under the key {eval_key!r} would have fields of the "
-                f"same names as the evaluation {other!r}: choose another eval_key"
+                f"An evaluation under the key {eval_key!r} would have fields with the "
+                f"same names as those of evaluation {other!r}: choose another eval_key"
             )
     paths = all_fields(eval_key, pred_field, gt_field)
     labels = pred_field, gt_field, *(f"{f}.detections" for f in (pred_field, gt_field))
@@ -137,9 +137,9 @@ def check_names_are_free(
     )
     if path is not None:
         raise CocoAuditError(
-            f"Dataset {dataset.name!r} has a field {path!r} already, which an "
-            f"evaluation under the key {eval_key!r} would overwrite: choose "
-            "another eval_key, or rename that field"
+            f"Dataset {dataset.name!r} already has a field {path!r}, which an "
+            f"evaluation under the key {eval_key!r} would overwrite: choose another "
+            "eval_key, or rename that field"
         )
 
 
@@ -157,8 +157,8 @@ def _check_key(eval_key: Any) -> None:
     if taken:
         name = min(taken)
         raise CocoAuditError(
-            f"The eval_key cannot be {eval_key!r}, since {name!r} has a meaning in "
-            "FiftyOne or this package already; choose another one"
+            f"The eval_key cannot be {eval_key!r}, because FiftyOne or this package "
+            f"already uses {name!r}; choose another one"
         )
 
 
@@ -185,8 +185,8 @@ def _fields_to_replace(dataset: fo.Dataset, eval_key: str) -> set[str]:
     config = dataset.get_evaluation_info(eval_key).config
     if not isinstance(config, DetectionEvaluationConfig):
         raise CocoAuditError(
-            f"The evaluation {eval_key!r} of dataset {dataset.name!r} is not one of "
-            "detections, so it is not replaced: choose another eval_key"
+            f"The evaluation {eval_key!r} of dataset {dataset.name!r} is not an "
+            "evaluation of detections, so it is not replaced: choose another eval_key"
         )
     stock_samples, stock_labels = _STOCK
     return {

@@ -46,7 +46,7 @@ def import_notes(
         for key in order
     ]
     if notes and not whole:
-        notes[-1] += " These counts are of the whole import, not of this view."
+        notes[-1] += " These counts cover the whole import, not only this view."
     return notes
 
 
@@ -76,8 +76,8 @@ def _set_aside(report: ImportReport, problems: list[Problem]) -> str:
     if kept is not None:
         said = f"{count:,} of {counted(count + kept, first.kind)}"
     return (
-        f"The import set aside {said} of {quoted(first.file)}, which no number "
-        f"includes. {_reasons(problems)}"
+        f"The import set aside {said} of {quoted(first.file)}, and the metrics do not "
+        f"include them. {_reasons(problems)}"
     )
 
 

@@ -139,8 +139,8 @@ def _image_order(
     ids: list[Any] = list(coco_id)
     if any(value is None for value in ids):
         notes.append(
-            "Not all samples have a coco_id: where predictions of two images have "
-            "the same score, the order of the samples decides."
+            "Not all samples have a coco_id: equal scores of predictions in different "
+            "images are ranked in the order of the samples."
         )
     elif all(isinstance(value, (int, float)) for value in ids):
         # By Python, which compares integers beyond 2^53 with floats exactly

@@ -65,7 +65,7 @@ def misplaced_predictions(
     best = max(shares, key=lambda meaning: shares[meaning])
     if shares[best] >= max(_LEAST_SHARE, _TIMES * now):
         yield (
-            f"Of the {most:,} best predictions {percent(now)} lie on an object of "
+            f"Of the {most:,} best predictions, {percent(now)} lie on an object of "
             f"their image, but {percent(shares[best])} would if each `image_id` meant "
             f"{best}: write the ids of the COCO file as `image_id`, and add the "
             "predictions again."

@@ -89,4 +89,4 @@ def _change(
                 return
         elif store.compare_and_set(_KEY, stored, changed):
             return
-    raise RuntimeError(f"the store {STORE_NAME} does not stop changing")
+    raise RuntimeError(f"the store {STORE_NAME} keeps changing")

@@ -32,7 +32,7 @@ class ImageScores:
             whatever their score
         false_positives: ``(N,)`` predictions matched to nothing
         false_negatives: ``(N,)`` objects that nothing was matched to
-        precision: ``(N,)`` of the predictions of the least score and above, the
+        precision: ``(N,)`` of the predictions of the minimum score and above, the
             share that is matched; NaN where there are none
         recall: ``(N,)`` share of the objects that these find; NaN without any
         f1: ``(N,)`` harmonic mean of the two, ``2 TP / (2 TP + FP + FN)``; NaN

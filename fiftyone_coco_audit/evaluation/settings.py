@@ -35,7 +35,7 @@ class Settings:
             last
         area_ranges: ranges of object area in square pixels by name; the first
             is ``"all"``, outside of which objects and predictions are ignored
-        score_threshold: the least score of a prediction for an image's
+        score_threshold: the minimum score of a prediction for an image's
             precision, recall and F1
     """
 
@@ -65,16 +65,16 @@ class Settings:
         """
         if iou_type not in ("bbox", "segm"):
             raise CocoAuditError(
-                f"iou_type is {iou_type!r}, but objects are compared by 'bbox' "
-                "(boxes) or 'segm' (masks)"
+                f"iou_type is {iou_type!r}, but must be 'bbox' (boxes) or 'segm' "
+                "(masks)"
             )
         thresholds = IOU_THRESHOLDS
         if iou_thresholds is not None:
             thresholds = _numbers(iou_thresholds)
         if not thresholds or not all(0 < t <= 1 for t in thresholds):
             raise CocoAuditError(
-                f"iou_thresholds is {iou_thresholds!r}, but an overlap lies between "
-                "0 and 1: give one or more numbers above 0, such as [0.5, 0.75]"
+                f"iou_thresholds is {iou_thresholds!r}, but must be one or more "
+                "numbers above 0 and up to 1, such as [0.5, 0.75]"
             )
         limits = _numbers(max_detections)
         if not limits or not all(0 < n < 2**53 and n == int(n) for n in limits):
@@ -85,8 +85,8 @@ class Settings:
         ranges = AREA_RANGES if area_ranges is None else area_ranges
         if not isinstance(ranges, Mapping):
             raise CocoAuditError(
-                f"area_ranges is {ranges!r}, but must give the bounds of areas by "
-                "name, such as {'tiny': (0, 256), 'rest': (256, 1e10)}"
+                f"area_ranges is {ranges!r}, but must map names to bounds of "
+                "areas, such as {'tiny': (0, 256), 'rest': (256, 1e10)}"
             )
         taken = {"", "50", "75", *(f"{limit:.0f}" for limit in limits)}
         taken.update(AREA_SUFFIXES[name] for name in AREA_SUFFIXES if name in ranges)
@@ -99,13 +99,13 @@ class Settings:
             if name in taken:
                 raise CocoAuditError(
                     f"area_ranges has the name {name!r}, but AP{name} or AR{name} is "
-                    "another number: choose another name, such as 'tiny'"
+                    "another metric: choose another name, such as 'tiny'"
                 )
             pair = _numbers(bounds, in_order=False)
             if len(pair) != 2 or not 0 <= pair[0] < pair[1]:
                 raise CocoAuditError(
-                    f"area_ranges[{name!r}] is {bounds!r}, but must be the least and "
-                    "the greatest area in square pixels, such as (0, 1024)"
+                    f"area_ranges[{name!r}] is {bounds!r}, but must be the minimum "
+                    "and maximum area in square pixels, such as (0, 1024)"
                 )
         if not any(map(isfinite, _numbers([score_threshold]))):
             raise CocoAuditError(

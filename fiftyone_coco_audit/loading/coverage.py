@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.loading import rules
 from fiftyone_coco_audit.loading.mistakes import Mistake
-from fiftyone_coco_audit.wording import counted
+from fiftyone_coco_audit.wording import counted, out_of, plural
 
 
 def find_coverage(
@@ -30,9 +30,8 @@ def find_coverage(
         number = int((times[again] - 1).sum())
         found.append(
             Mistake(
-                f"{counted(len(again), 'image')} of {len(times):,} "
-                f"{'comes' if len(again) == 1 else 'come'} more than once in an epoch: "
-                f"{counted(number, 'sample')} too many.",
+                f"{out_of(again, times, 'image')} {plural(again, 'is', 'are')} loaded "
+                f"more than once in an epoch: {counted(number, 'sample')} too many.",
                 again,
                 figures={"images": len(again), "samples": number},
                 rule=rules.REPEATED_SAMPLES,
@@ -46,8 +45,8 @@ def find_coverage(
     if len(missing) > excused:
         found.append(
             Mistake(
-                f"{len(missing):,} of {len(times):,} images never come, with "
-                f"{counted(int(labels[missing].sum()), 'label')}.",
+                f"{out_of(missing, times, 'image')} {plural(missing, 'is', 'are')} "
+                f"never loaded, with {counted(int(labels[missing].sum()), 'label')}.",
                 missing,
                 figures={"images": len(missing), "labels": int(labels[missing].sum())},
                 rule=rules.MISSING_SAMPLES,
@@ -55,5 +54,5 @@ def find_coverage(
             )
         )
     if empty and len(missing) + empty > excused:
-        return found, [f"{counted(empty, 'image')} without labels never come."]
+        return found, [f"Never loaded: {counted(empty, 'image')} without labels."]
     return found, []

@@ -67,8 +67,8 @@ _OF_DETR = ("class_labels", "torchvision")
 
 
 _BACKGROUND = (
-    "The labels count the classes from 0, which is the background for torchvision's "
-    "Faster R-CNN, Mask R-CNN and SSD: count from 1 for these."
+    "The labels number the classes from 0, which is the background for torchvision's "
+    "Faster R-CNN, Mask R-CNN and SSD: number them from 1 for these."
 )
 
 
@@ -109,8 +109,8 @@ class LoaderCheck(TextSummary):
             every = self.num_agreeing == self.num_compared
             which = "all" if every else f"{self.num_agreeing:,} of"
             said.append(
-                f"The targets of {which} {self.num_compared:,} samples that could be "
-                "compared with the labels agree with them."
+                f"The targets of {which} {counted(self.num_compared, 'sample')} that "
+                "could be compared with the labels agree with them."
             )
         return [*said, *self.notes]
 
@@ -240,7 +240,8 @@ class TargetChecker:
         if expected is not None and (expected.box_format, expected.space) == _DETR:
             notes.append(
                 "The boxes are relative to their images without the padding, as DETR "
-                "takes them with the mask of the padding; other models need it added."
+                "expects them, together with a mask of the padding; other models need "
+                "boxes that include it."
             )
         known = expected is not None and any(one.reading is not None for one in judged)
         return LoaderCheck(
@@ -376,8 +377,8 @@ class TargetChecker:
         images = np.unique(self.labeled.objects.image[gone])
         yield Mistake(
             f"{len(gone):,} of {total:,} labels ({percent(len(gone) / total)}) in "
-            f"{len(images):,} images are lost"
-            f"{self._what_is_lost(gone, stayed, whole)}.",
+            f"{counted(len(images), 'image')} are "
+            f"lost{self._what_is_lost(gone, stayed, whole)}.",
             images,
             gone,
             figures={"labels": len(gone), "empty_images": whole},
@@ -401,9 +402,9 @@ class TargetChecker:
         if len(stayed) and len(gone) > 1:
             limit = side[gone].max()
             if (side[stayed] <= limit).mean() < 0.02:
-                return f": all that are smaller than some {limit:.0f} px"
+                return f": all that are smaller than about {limit:.0f} px"
         if whole and whole >= 0.9 * len(np.unique(objects.image[gone])):
-            return ": those of whole images"
+            return ": all labels of some images"
         return ""
 
     def _classes(self, judged: Sequence[ComparedSample]) -> tuple[list[Mistake], str]:
@@ -443,7 +444,9 @@ class TargetChecker:
         broken = sum(not np.isfinite(one.sample.sample.boxes).all() for one in unknown)
         sentence = _disagreeing(len(unknown), self._count)
         if broken:
-            sentence += f" Those of {broken:,} hold numbers that are not finite."
+            sentence += (
+                f" In {broken:,} of them, boxes contain numbers that are not finite."
+            )
         yield Mistake(
             sentence,
             positions(unknown),
@@ -458,9 +461,10 @@ class TargetChecker:
         altered = sum(one.sample.pixels == "altered" for one in wrong)
         if altered:
             yield (
-                f"{altered:,} of {self._count:,} samples are changed at random by more "
-                "than flips, turns and resizing: their boxes cannot be held against "
-                "the labels; switch such augmentation off for this."
+                f"The images of {altered:,} of {counted(self._count, 'sample')} have "
+                "random changes other than flips, turns and resizing, so the boxes "
+                "cannot be compared with the labels: switch off such augmentation "
+                "for this check."
             )
         named = {one.rule for one in found}
         unexplained = sum(
@@ -470,12 +474,12 @@ class TargetChecker:
             yield _disagreeing(unexplained, self._count)
         if self._matcher.unknown_ids:
             yield (
-                f"{self._matcher.unknown_ids:,} samples have an image id that the "
-                "dataset does not have."
+                f"Not in the dataset: the image ids of "
+                f"{counted(self._matcher.unknown_ids, 'sample')}."
             )
         unplaced = self._count - len(self._held) - self._matcher.unknown_ids
         if unplaced > 0:
-            yield f"Nothing says which images {unplaced:,} samples are."
+            yield f"Nothing identifies the images of {counted(unplaced, 'sample')}."
 
 
 def _padded_in_batches(judged: Sequence[ComparedSample]) -> bool:
@@ -488,8 +492,8 @@ def _padded_in_batches(judged: Sequence[ComparedSample]) -> bool:
 
 def _disagreeing(number: int, count: int) -> str:
     return (
-        f"The boxes of {number:,} of {count:,} samples agree with the labels of their "
-        "images in no way that is known."
+        f"The boxes of {number:,} of {counted(count, 'sample')} do not match the "
+        "labels of their images in any known format."
     )
 
 

@@ -14,7 +14,7 @@ from fiftyone_coco_audit.loading.geometry import BoxInterpretation, overlaps
 from fiftyone_coco_audit.loading.interpretation import ComparedSample, positions
 from fiftyone_coco_audit.loading.matching import match_boxes
 from fiftyone_coco_audit.loading.mistakes import Mistake, is_more_than_few
-from fiftyone_coco_audit.wording import counted
+from fiftyone_coco_audit.wording import counted, out_of, plural
 
 Boxes = NDArray[np.float64]
 
@@ -87,7 +87,7 @@ def _mistake(
     return Mistake(
         _MESSAGES[rule].format(
             boxes=counted(number, "box"),
-            samples=f"{len(cases):,} of {total:,} samples",
+            samples=f"{len(cases):,} of {counted(total, 'sample')}",
             are="is" if one else "are",
             have="has" if one else "have",
         ),
@@ -102,8 +102,8 @@ def _of_no_shape(held: Sequence[ComparedSample]) -> Iterator[Mistake]:
     flat = [one for one in held if one.sample.sample.flat]
     if flat:
         yield Mistake(
-            f"{len(flat):,} of {len(held):,} samples have no objects and boxes of "
-            "shape (0,).",
+            f"{out_of(flat, held, 'sample')} {plural(flat, 'has', 'have')} no "
+            "objects, but boxes of shape (0,).",
             positions(flat),
             figures={"samples": len(flat)},
             rule=rules.FLAT_BOXES,

@@ -63,15 +63,16 @@ def last_failure(number: int, error: Exception) -> LoaderFailure:
     what = f"{what[:1].upper()}{what[1:]}"
     if _TIMED_OUT.search(what):
         why = (
-            "the batch took longer than the loader's `timeout`, which no loading goes "
-            "on after. Raise it, or see with num_workers=0 what takes so long"
+            "the batch took longer than the loader's `timeout`, and loading cannot "
+            "continue after that. Raise it, or use num_workers=0 to see what takes so "
+            "long"
         )
     else:
         why = (
-            "the process was killed or crashed, for lack of memory for example, and no "
-            "loading goes on after that. With num_workers=0 the reason is shown, or "
-            "Python itself ends with it; with fewer workers or smaller batches "
-            "less memory is needed"
+            "the process was killed or crashed, for example for lack of memory, and "
+            "loading cannot continue after that. Use num_workers=0 to see the reason "
+            "(Python itself may end with it), or fewer workers or smaller batches to "
+            "need less memory"
         )
     message = f"{what}: {why}"
     return LoaderFailure(number, None, "worker", type(error).__name__, message)

@@ -25,6 +25,7 @@ from fiftyone_coco_audit.loading.geometry import (
 )
 from fiftyone_coco_audit.loading.mistakes import Mistake
 from fiftyone_coco_audit.loading.sample_matching import MatchedSample
+from fiftyone_coco_audit.wording import counted
 
 #: Mean overlap from which boxes agree with the labels; small ones lose by rounding
 AGREES = 0.75
@@ -218,22 +219,22 @@ def _rules(
 
 _MESSAGES: Mapping[Rule, str] = {
     rules.BOX_FORMAT: (
-        "The boxes of {samples} are {found} where {expected} is expected."
+        "The boxes of {samples} are {found}, but {expected} is expected."
     ),
     rules.SWAPPED_XY: "The boxes of {samples} have y before x.",
     rules.SWAPPED_SIZE: (
         "In the boxes of {samples}, x is divided by the height and y by the width."
     ),
-    rules.BOX_UNIT: "The boxes of {samples} are {unit} where {meant} are expected.",
+    rules.BOX_UNIT: "The boxes of {samples} are {unit}, but {meant} are expected.",
     rules.PADDING_FORGOTTEN: (
-        "The boxes of {samples} are not moved by the padding of their images."
+        "The boxes of {samples} are not shifted by the padding of their images."
     ),
     rules.BOX_SCALE: (
         "The boxes of {samples} are {factor} times as large as in their images"
         "{because}."
     ),
     rules.EXIF_IGNORED: (
-        "{samples} are not turned as the EXIF orientation of their files says."
+        "{samples} are not turned according to the EXIF orientation of their files."
     ),
     rules.IMAGE_TURNED: "{samples} are flipped or turned, and their boxes are not.",
     rules.BOXES_TURNED: "The boxes of {samples} are flipped, and their images are not.",
@@ -244,7 +245,7 @@ _BECAUSE = {
     "scaled twice": ": they were resized twice",
     "normalized twice": ": they were divided by the size of the image twice",
     "pixels over the original size": (
-        ": they were divided by the size that the images had before"
+        ": they were divided by the size that the images had originally"
     ),
     "original pixels over the new size": (
         ": they were divided by the size that the images were resized to"
@@ -260,9 +261,9 @@ def _mistake(
 ) -> Mistake:
     share = len(cases) / total
     reading = cases[0][1]
-    samples = f"{len(cases):,} of {total:,} samples"
-    if rule in (rules.EXIF_IGNORED, rules.IMAGE_TURNED):
-        samples = f"{len(cases):,} of {total:,} images"
+    of_images = rule in (rules.EXIF_IGNORED, rules.IMAGE_TURNED)
+    noun = "image" if of_images else "sample"
+    samples = f"{len(cases):,} of {counted(total, noun)}"
     figures: dict[str, float | int | str] = {"samples": len(cases)}
     factor = ""
     if rule is rules.BOX_SCALE:

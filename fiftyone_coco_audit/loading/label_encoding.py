@@ -98,10 +98,13 @@ def diagnose_classes(
 def _of_shift(
     shift: int, base: str, first: int, name: str, images: NDArray[np.int64]
 ) -> Mistake:
-    by = "one more" if shift > 0 else "one less"
+    by = "one higher" if shift > 0 else "one lower"
     return _mistake(
         rules.SHIFTED_CLASSES,
-        f"All labels are {by} than meant ({base}): {quoted(name)} is {first + shift}.",
+        (
+            f"All labels are {by} than expected ({base}): {quoted(name)} is "
+            f"{first + shift}."
+        ),
         np.ones(len(images), bool),
         images,
         {"shift": shift},
@@ -113,8 +116,8 @@ def _of_no_order(
 ) -> Mistake:
     return _mistake(
         rules.MIXED_CLASSES,
-        f"{percent(wrong.mean())} of {whose} have the class of another object, in no "
-        "order.",
+        f"{percent(wrong.mean())} of {whose} have the class of another object, "
+        "without any pattern.",
         wrong,
         images,
         {},
@@ -134,8 +137,8 @@ def _of_two_kinds(is_name: NDArray[np.bool_], images: NDArray[np.int64]) -> Mist
     some, others = ("names", "numbers") if rarer is is_name else ("numbers", "names")
     return _mistake(
         rules.MIXED_LABEL_KINDS,
-        f"{percent(rarer.mean())} of the labels are {some}, the others {others}: the "
-        "classes cannot be held against those of the dataset.",
+        f"{percent(rarer.mean())} of the labels are {some}, the others {others}, so "
+        "the classes cannot be compared with those of the dataset.",
         rarer,
         images,
         {"names": int(is_name.sum()), "numbers": int((~is_name).sum())},
@@ -157,11 +160,11 @@ def _of_unknown_names(
     for (name, row), _ in pairs.most_common():
         meant.setdefault(name, classes[row])
     told = listed(
-        [f"{quoted(one)} where it is {quoted(other)}" for one, other in meant.items()]
+        [f"{quoted(one)} for {quoted(other)}" for one, other in meant.items()]
     )
     return _mistake(
         rules.UNKNOWN_CLASSES,
-        f"{percent(foreign.mean())} of the labels have names that are no classes of "
+        f"{percent(foreign.mean())} of the labels have names that are not classes of "
         f"the dataset: {told}.",
         foreign,
         images,
@@ -216,11 +219,12 @@ def _of_ids(
     shift: int,
 ) -> Mistake:
     worst = int(given.argmax())
-    less = ", less 1," if shift else ""
+    less = " minus 1" if shift else ""
     return _mistake(
         rules.CATEGORY_IDS,
-        f"The labels are the category ids of the file{less} where positions from "
-        f"{first_label} are meant: {quoted(classes[truth[worst]])} is {given[worst]}.",
+        f"The labels are the category ids of the file{less}, but positions from "
+        f"{first_label} are expected: {quoted(classes[truth[worst]])} is "
+        f"{given[worst]}.",
         np.ones(len(given), bool),
         images,
         {"largest_label": int(given[worst])},

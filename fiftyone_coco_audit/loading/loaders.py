@@ -97,7 +97,7 @@ class LoaderRun(WithFindings, TextSummary):
 
     def _speed(self) -> str:
         half = 1000 * float(np.median(self.batch_seconds))
-        workers = f"{self.workers} worker{'' if self.workers == 1 else 's'}"
+        workers = counted(self.workers, "worker")
         said = (
             f"With {workers} it loads {self.rate:.0f} samples a second, a batch in "
             f"{half:.0f} ms"
@@ -109,7 +109,10 @@ class LoaderRun(WithFindings, TextSummary):
         if enough > max(self.workers, 1):
             more = self.throughput.samples_per_second(enough)
             return f"{said}; {enough} workers would load some {more:.0f}."
-        return f"{said}; more would not be faster on {self.throughput.cores} cores."
+        return (
+            f"{said}; more would not be faster on "
+            f"{counted(self.throughput.cores, 'core')}."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, as JSON can hold it."""
@@ -245,7 +248,7 @@ def length_of(loader: Any) -> int | None:
     except Exception as error:
         raise CocoAuditError(
             f"len() of the {type(loader).__name__} raises {type(error).__name__}: "
-            f"{error}; mend its __len__, or leave it out where the length is not known"
+            f"{error}; fix its __len__, or leave it out if the length is unknown"
         ) from error
 
 
@@ -349,26 +352,26 @@ def _load(
             progress(record.number, total or 0)
         if in_a_row >= LAST_FAILURE:
             record.notes.append(
-                f"It was given up after {in_a_row} failures in a row: what comes after "
-                "was not loaded."
+                f"The check gave up after {in_a_row} failures in a row: the rest was "
+                "not loaded."
             )
             return
     if not record.number and not total:
         record.notes.append(
-            "The loader is empty: of a generator, which gives what it has once only, "
-            "make a new one."
+            "The loader is empty: a generator can be used only once, so create a new "
+            "one."
         )
         return
     things = counted(record.number, "sample" if single else "batch")
     if total is not None and record.number < total:
         record.notes.append(
-            f"The loader ended after {things}, though its length is {total:,}: what "
-            "comes after was not loaded."
+            f"The loader ended after {things}, though its length is {total:,}: the "
+            "rest was not loaded."
         )
     elif total is None and in_a_row:
         record.notes.append(
-            f"The loader ended after {things} with a failure: a generator that raises "
-            "cannot go on, and what comes after was not loaded."
+            f"The loader ended after {things} with a failure: a generator cannot "
+            "continue after an error, so the rest was not loaded."
         )
     else:
         record.ended = True

@@ -13,7 +13,7 @@ def match_boxes(
     truth: NDArray[np.float64],
     tolerance: NDArray[np.float64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Matches boxes to labels, one to one, for the greatest sum of overlaps.
+    """Matches boxes to labels, one to one, for the largest sum of overlaps.
 
     Args:
         boxes: ``(n, 4)`` ``[x1, y1, x2, y2]``

@@ -121,7 +121,7 @@ def _offset_of(one: ComparedSample, expected: BoxInterpretation) -> Iterator[_Of
 def _commonest(
     given: NDArray[np.float64], truth: NDArray[np.float64]
 ) -> tuple[int, NDArray[np.float64]] | None:
-    """How many boxes are off by the same pixels, and by which; the least of several."""
+    """How many boxes are off by the same pixels, and by which; the smallest of several."""
     same = _same_sizes(given, truth)
     ways = (given[:, None, :2] - truth[None, :, :2])[same]
     if not len(ways):

@@ -11,7 +11,7 @@ from fiftyone_coco_audit.loading.interpretation import ComparedSample, positions
 from fiftyone_coco_audit.loading.matching import match_boxes
 from fiftyone_coco_audit.loading.mistakes import Mistake, is_more_than_few
 from fiftyone_coco_audit.loading.values import odd_values
-from fiftyone_coco_audit.wording import percent
+from fiftyone_coco_audit.wording import counted, out_of, percent, plural
 
 #: The share of samples up to which strong dropouts and colors may make images unlike
 CHANCE = 0.1
@@ -71,14 +71,15 @@ def name_changed(changed: Sequence[ComparedSample], total: int) -> Iterator[Mist
     if len(ways):
         far = float(np.median(np.hypot(*ways.T)))
         figures["pixels"] = far
-        told.append(f"in {len(ways):,} it is {far:.0f} px away, in the median")
+        samples = counted(len(ways), "sample")
+        told.append(f"shifted by a median of {far:.0f} px in {samples}")
     if nowhere:
         figures["nowhere"] = nowhere
-        told.append(f"in {nowhere:,} it is not found there at all")
+        told.append(f"not found in {counted(nowhere, 'sample')}")
     yield Mistake(
-        f"In at least {len(changed):,} of {total:,} samples the image was moved, "
-        "rotated, cropped or replaced, and the boxes were not. Of what is seen in the "
-        f"file at a place, {' and '.join(told)}.",
+        f"In at least {len(changed):,} of {counted(total, 'sample')}, the image was "
+        "moved, rotated, cropped or replaced, and the boxes were not. The content of "
+        f"the files is {' and '.join(told)}.",
         positions(changed),
         figures=figures,
         rule=rules.IMAGE_CHANGED,
@@ -112,8 +113,8 @@ def _of_other_images(
         return
     first = other[0].sample
     yield Mistake(
-        f"{len(other):,} of {len(held):,} images are not those that their "
-        f"ids say: as {first.sample.image_id!r} comes {filepaths[first.other]} and not "
+        f"{out_of(other, held, 'image')} {plural(other, 'does', 'do')} not match the "
+        f"id: {first.sample.image_id!r} has {filepaths[first.other]} instead of "
         f"{filepaths[first.position]}.",
         positions(other),
         figures={"samples": len(other)},
@@ -127,8 +128,8 @@ def _blank(held: Sequence[ComparedSample]) -> Iterator[Mistake]:
     if not blank:
         return
     yield Mistake(
-        f"{len(blank):,} of {len(held):,} images are of one color, and "
-        "their files are not.",
+        f"{out_of(blank, held, 'image')} {plural(blank, 'has', 'have')} a single "
+        f"color, unlike the {plural(blank, 'file', 'files')}.",
         positions(blank),
         figures={"samples": len(blank)},
         rule=rules.BLANK_IMAGES,

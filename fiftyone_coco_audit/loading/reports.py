@@ -260,14 +260,16 @@ class DryRun(TextSummary):
         run = len(self) - counts["not run"]
         said = []
         if not self.complete:
-            said.append(f"It was interrupted after {run:,} of {len(self):,} samples.")
+            said.append(
+                f"It was interrupted after {run:,} of {counted(len(self), 'sample')}."
+            )
         if not run:
             return [*said, *self.notes]
         if counts["failed"]:
             worst = self.failures().iloc[0]
             said.append(
-                f"{counts['failed']:,} of {run:,} samples failed: the first is "
-                f"{worst['first']}: {worst['message']}"
+                f"{counts['failed']:,} of {counted(run, 'sample')} failed: the first "
+                f"is {worst['first']}: {worst['message']}"
             )
         else:
             all_of_them = "The sample" if run == 1 else f"All {run:,} samples"
@@ -275,14 +277,14 @@ class DryRun(TextSummary):
         if counts["suspicious"]:
             first = int(np.flatnonzero(self.status == "suspicious")[0])
             said.append(
-                f"{counts['suspicious']:,} of {run:,} samples are suspicious: the "
-                f"first is {self.filepaths[first]}: {self.error[first]}"
+                f"Suspicious: {counts['suspicious']:,} of {counted(run, 'sample')}; "
+                f"the first is {self.filepaths[first]}: {self.error[first]}"
             )
         if len(self.lost):
             share = len(self.lost) / self.num_objects
             said.append(
-                f"{len(self.lost):,} of {self.num_objects:,} objects "
-                f"({percent(share)}) went in and did not come out of the pipeline."
+                f"The pipeline loses {len(self.lost):,} of "
+                f"{counted(self.num_objects, 'object')} ({percent(share)})."
             )
         if self.bottleneck is not None:
             said.append(f"{self.bottleneck} {self.bottleneck.advice}")
@@ -301,7 +303,7 @@ class DryRun(TextSummary):
                 f"{said}; {enough} would do about {more:.0f}, and more than that "
                 "would not help."
             )
-        return f"{said}; more would not be faster on {self.cores} cores."
+        return f"{said}; more would not be faster on {counted(self.cores, 'core')}."
 
     def to_dict(self) -> dict[str, Any]:
         """The figures, without the samples' own, as JSON can hold them."""
@@ -334,5 +336,5 @@ _ADVICE = {
     "disk": "Put the files on a faster disk, or together in larger ones.",
     "decode": "Store the images at the size that training needs, or decode reduced.",
     "labels": "Look for labels that are converted or checked one by one.",
-    "transform": "Do `{}` after the image is made smaller, or give it to the GPU.",
+    "transform": "Apply `{}` after the image is shrunk, or run it on the GPU.",
 }

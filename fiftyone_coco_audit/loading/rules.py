@@ -20,12 +20,12 @@ BOX_FORMAT = loader_rule(
     "CA620",
     "box-format-mismatch",
     "error",
-    explanation="The boxes are in another format than the one that is expected, such "
-    "as [x, y, width, height] instead of corners.",
+    explanation="The boxes are in another format than expected, such as [x, y, width, "
+    "height] instead of corners.",
     advice="Convert the boxes, or pass the format that you use as `box_format`.",
     ignore="Never: pass `box_format` if the format is intended.",
     example=Example(
-        "Boxes are [x, y, width, height] where corners are expected.",
+        "Boxes are [x, y, width, height], but corners are expected.",
         boxes=lambda b, size: np.hstack([b[:, :2], b[:, 2:] - b[:, :2]]),
     ),
     counterexample=_NOTHING,
@@ -34,8 +34,8 @@ SWAPPED_XY = loader_rule(
     "CA621",
     "swapped-x-y",
     "error",
-    explanation="The boxes have y before x, so they are mirrored at the diagonal of "
-    "their image.",
+    explanation="The boxes have y before x, so they are mirrored across the diagonal "
+    "of their image.",
     advice="Swap the coordinates: array sizes are (height, width), points are (x, y).",
     ignore="Only if your model expects y before x, as some TensorFlow models do.",
     example=Example(
@@ -61,12 +61,12 @@ BOX_UNIT = loader_rule(
     "CA623",
     "wrong-box-unit",
     "error",
-    explanation="The boxes are fractions of the image where pixels are expected, or "
-    "the reverse.",
+    explanation="The boxes are fractions of the image, but pixels are expected, or the "
+    "reverse.",
     advice="Multiply or divide by the width and height of the image, once.",
     ignore="Never: pass `box_format` if the unit is intended.",
     example=Example(
-        "Boxes are from 0 to 1 where pixels are expected.",
+        "Boxes are from 0 to 1, but pixels are expected.",
         boxes=lambda b, size: b / np.tile(size, 2),
     ),
     counterexample=_NOTHING,
@@ -91,7 +91,7 @@ BOX_SCALE = loader_rule(
     "wrong-box-scale",
     "error",
     explanation="The boxes are larger or smaller than in their images by a constant "
-    "factor, mostly since only the image was resized.",
+    "factor, usually because only the image was resized.",
     advice="Scale the boxes by the same factor as the image, once.",
     ignore="Never: the boxes are not on their objects.",
     example=Example("Boxes are 3 times too large.", boxes=lambda b, size: 3 * b),
@@ -106,7 +106,9 @@ OFFSET = loader_rule(
     advice="Look for a border, a crop or padding that is counted on one side only, and "
     "for pixels that are numbered from 1.",
     ignore="If your framework numbers pixels from 1 and expects such boxes.",
-    example=Example("Boxes are 10 pixels too far right.", boxes=lambda b, _: b + 10),
+    example=Example(
+        "Boxes are 10 pixels too far to the right.", boxes=lambda b, _: b + 10
+    ),
     counterexample=Example(
         "Boxes are rounded to whole pixels.", boxes=lambda b, _: np.round(b + 0.3)
     ),
@@ -152,8 +154,8 @@ LOST_LABELS = loader_rule(
     "CA630",
     "lost-labels",
     "error",
-    explanation="Labels of the dataset have no box in what the loader delivers, so "
-    "their objects are taught as background.",
+    explanation="Labels of the dataset have no box in the loader's output, so the "
+    "network learns that their objects are background.",
     advice="Look for filters by class or size, and for boxes that are dropped or "
     "overwritten.",
     ignore="If you filter these labels on purpose and treat their objects as ignored.",
@@ -168,7 +170,9 @@ REPEATED_BOXES = loader_rule(
     "than once in the loss.",
     advice="Look for labels that are read, joined or appended twice.",
     ignore="If your training repeats boxes on purpose, as some DETR variants do.",
-    example=Example("Every box comes twice.", rows=lambda n: np.tile(np.arange(n), 2)),
+    example=Example(
+        "Every box is delivered twice.", rows=lambda n: np.tile(np.arange(n), 2)
+    ),
     counterexample=_NOTHING,
 )
 CROWDS_AS_OBJECTS = loader_rule(
@@ -196,8 +200,8 @@ NO_SIZE = loader_rule(
     "CA634",
     "boxes-without-size",
     "error",
-    explanation="Boxes have a width or height of 0, at which the detectors of "
-    "torchvision stop.",
+    explanation="Boxes have a width or height of 0, which torchvision's detectors "
+    "reject.",
     advice="Drop boxes without an area, and look for rounding to whole pixels.",
     ignore="If your loss accepts such boxes.",
     example=Example(
@@ -210,8 +214,8 @@ FLAT_BOXES = loader_rule(
     "CA635",
     "flat-boxes",
     "error",
-    explanation="Images without objects have boxes of shape (0,), at which the "
-    "detectors of torchvision stop.",
+    explanation="Images without objects have boxes of shape (0,), which torchvision's "
+    "detectors reject.",
     advice="Deliver boxes of shape (0, 4): boxes.reshape(-1, 4).",
     ignore="If your model accepts boxes of that shape.",
     example=Example("Images without objects have boxes of shape (0,).", empty=(0,)),
@@ -221,13 +225,13 @@ EXIF_IGNORED = loader_rule(
     "CA640",
     "exif-ignored",
     "error",
-    explanation="Images are not turned as the EXIF orientation of their files says, "
-    "and their boxes are for upright images.",
+    explanation="Images are not turned according to the EXIF orientation of their "
+    "files, but their boxes are for upright images.",
     advice="Turn images when they are read (ImageOps.exif_transpose, or cv2.imread "
     "without IMREAD_IGNORE_ORIENTATION), if the labels are for upright images.",
     ignore="Never: the boxes are not on their objects.",
     example=Example("Files with an orientation are read as stored.", exif="ignored"),
-    counterexample=Example("Such files are turned when they are read.", exif="used"),
+    counterexample=Example("Such images are turned when they are read.", exif="used"),
 )
 IMAGE_TURNED = loader_rule(
     "CA641",
@@ -260,7 +264,7 @@ SHUFFLED_IMAGES = loader_rule(
     "CA643",
     "shuffled-images",
     "error",
-    explanation="Images are not those that their ids name.",
+    explanation="Images do not match their ids.",
     advice="Take the image and its id from the same record.",
     ignore="Never: the network learns noise.",
     example=Example("The next image comes with the labels of this one.", image_of=1),
@@ -270,7 +274,7 @@ BLANK_IMAGES = loader_rule(
     "CA644",
     "blank-images",
     "error",
-    explanation="Images are of one color, and their files are not.",
+    explanation="Images have a single color, but their files do not.",
     advice="Look for images that are normalized twice, or converted to whole numbers "
     "after they were divided by 255.",
     ignore="Never: there is nothing to learn from.",
@@ -286,8 +290,9 @@ SWAPPED_CHANNELS = loader_rule(
     "warning",
     explanation="Red and blue are swapped, unlike in the images that a network was "
     "pretrained on.",
-    advice="Convert what OpenCV reads by cv2.cvtColor(image, cv2.COLOR_BGR2RGB).",
-    ignore="If your network takes the other order: pass `channels`.",
+    advice="Convert images that OpenCV reads with cv2.cvtColor(image, "
+    "cv2.COLOR_BGR2RGB).",
+    ignore="If your network expects the other order: pass `channels`.",
     example=Example(
         "Channels are in the order BGR.", image=lambda i: i[..., ::-1].copy()
     ),
@@ -301,7 +306,7 @@ DIVIDED_TWICE = loader_rule(
     "black.",
     advice="Leave out one division: ToTensor() and v2.ToDtype(scale=True) divide "
     "already.",
-    ignore="Never: the network sees next to no contrast.",
+    ignore="Never: the network sees almost no contrast.",
     example=Example("Pixels are divided by 255 twice.", image=lambda i: i / 255 / 255),
     counterexample=Example("Pixels are divided by 255.", image=lambda i: i / 255),
 )
@@ -309,8 +314,8 @@ UP_TO_255 = loader_rule(
     "CA647",
     "pixels-up-to-255",
     "warning",
-    explanation="Images are floats from 0 to 255, where most models, such as those of "
-    "torchvision, take 0 to 1.",
+    explanation="Images are floats from 0 to 255, but most models, such as those of "
+    "torchvision, expect 0 to 1.",
     advice="Divide by 255 once, unless your model does that itself.",
     ignore="If your model divides by 255 itself.",
     example=Example(
@@ -348,7 +353,7 @@ MIXED_CLASSES = loader_rule(
     "CA651",
     "mixed-classes",
     "error",
-    explanation="Objects have the classes of other objects, in no order.",
+    explanation="Objects have the classes of other objects, without any pattern.",
     advice="Look for boxes and labels that are filtered or sorted apart.",
     ignore="Never: the network learns noise.",
     example=Example(
@@ -363,7 +368,7 @@ MIXED_LABEL_KINDS = loader_rule(
     explanation="Some class labels are names and others are numbers, so they cannot be "
     "compared with the classes of the dataset.",
     advice="Deliver all of them as names, or all as numbers.",
-    ignore="Never: no loss takes both.",
+    ignore="Never: no loss accepts both.",
     example=Example(
         "Images with an even number of objects have names as labels.",
         labels=lambda k: [_CLASSES[n] for n in k] if len(k) % 2 == 0 else k,
@@ -384,12 +389,12 @@ CATEGORY_IDS = loader_rule(
     "CA654",
     "category-ids",
     "error",
-    explanation="Class labels are the category ids of the file where positions among "
-    "the classes are expected, so some may be beyond the number of classes.",
+    explanation="Class labels are the category ids of the file, but positions among "
+    "the classes are expected, so some may exceed the number of classes.",
     advice="Map each category id to its position among the classes.",
     ignore="If your model has an output for each id, as torchvision's COCO models do.",
     example=Example(
-        "Labels are ids such as 13 of 5 classes.",
+        "There are 5 classes, but labels are ids such as 13.",
         labels=lambda k: np.array([2, 5, 7, 11, 13])[k],
         options={"first_label": 0},
     ),
@@ -412,23 +417,25 @@ REPEATED_SAMPLES = loader_rule(
     "CA660",
     "repeated-samples",
     "warning",
-    explanation="Images come more than once in an epoch, so they count more than "
+    explanation="Images are loaded more than once in an epoch, so they count more than "
     "others.",
     advice="Look for lists that are joined twice, and for samplers that draw with "
     "replacement.",
     ignore="If the sampler repeats images on purpose, as for rare classes.",
-    example=Example("All images come twice.", order=[*range(20), *range(20)]),
-    counterexample=Example("Images come in another order.", order=range(19, -1, -1)),
+    example=Example("All images are loaded twice.", order=[*range(20), *range(20)]),
+    counterexample=Example(
+        "Images are loaded in another order.", order=range(19, -1, -1)
+    ),
 )
 MISSING_SAMPLES = loader_rule(
     "CA661",
     "missing-samples",
     "warning",
-    explanation="Images with labels never come, so nothing is learned from them.",
+    explanation="Images with labels are never loaded, so nothing is learned from them.",
     advice="Look for filters and splits, and pass the view that the loader reads.",
     ignore="If the loader leaves out these images on purpose.",
-    example=Example("The last 6 of 20 images never come.", order=range(14)),
-    counterexample=Example("All 20 images come.", order=range(20)),
+    example=Example("The last 6 of 20 images are never loaded.", order=range(14)),
+    counterexample=Example("All 20 images are loaded.", order=range(20)),
 )
 
 #: Codes of the rules that compare images with their files

@@ -86,33 +86,32 @@ def size_notes(found: Iterable[OtherSize], turned: bool) -> list[str]:
     notes = []
     if image_only:
         notes.append(
-            f"The boxes of {counted(image_only, 'image')} fit the image and not the "
+            f"The boxes of {counted(image_only, 'image')} fit the image, not the "
             "recorded size: correct width and height in the COCO file and import it "
             "again. compute_metadata(overwrite=True) would move the boxes, which "
             "FiftyOne stores relative to the recorded size."
         )
     if as_stored:
         advice = (
-            "read it without turning (cv2.IMREAD_IGNORE_ORIENTATION, Decoding(exif="
-            "False) here), or turn the boxes."
+            "read images without it (cv2.IMREAD_IGNORE_ORIENTATION, "
+            "Decoding(exif=False) here), or turn the boxes too."
             if turned
-            else "turn images as their EXIF data say when they are read."
+            else "apply the EXIF orientation of the images when you read them."
         )
         notes.append(
             f"The boxes of {counted(as_stored, 'image')} fit the recorded size, which "
-            "has width and height the other way round, as if EXIF data turned the "
-            f"image: {advice}"
+            f"has width and height swapped, as if EXIF data turned the image: {advice}"
         )
     if scaled:
         notes.append(
-            f"The boxes of {counted(scaled, 'image')} fit the recorded size and not "
-            "the image: use the images that were labeled, or scale width, height and "
+            f"The boxes of {counted(scaled, 'image')} fit the recorded size, not the "
+            "image: use the images that were labeled, or scale width, height and "
             "boxes in the COCO file and import it again."
         )
     if unclear:
         notes.append(
-            f"The boxes of {counted(unclear, 'image')} of another size than recorded "
-            "fit both sizes or neither: look at some before you change anything. "
-            "compute_metadata(overwrite=True) would move them."
+            f"The boxes of {counted(unclear, 'image')} with another size than "
+            "recorded fit both sizes or neither: look at some before you change "
+            "anything. compute_metadata(overwrite=True) would move them."
         )
     return notes

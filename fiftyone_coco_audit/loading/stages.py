@@ -343,8 +343,8 @@ def _over_border(boxes: NDArray[np.float64], image: Image) -> str:
     if not 0 < most <= OUTSIDE_TOLERANCE:
         return ""
     return (
-        f", over the border by up to {pixels(most)}: Albumentations stops at that "
-        "unless A.BboxParams has clip=True"
+        f", beyond the border by up to {pixels(most)}: Albumentations rejects such "
+        "boxes unless A.BboxParams has clip=True"
     )
 
 

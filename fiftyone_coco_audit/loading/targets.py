@@ -424,8 +424,8 @@ def _as_labels(labels: Any) -> NDArray[Any]:
 def _bad_label(label: Any, mixed: bool = False) -> CocoAuditError:
     what = "names and numbers" if mixed else repr(label)
     return CocoAuditError(
-        f"The loader yields {what} as labels of one image: the label of each box must "
-        "be a whole number, or of each a name"
+        f"The loader yields {what} as labels of one image: the labels must all be "
+        "whole numbers, or all names"
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.findings import Rule
 from fiftyone_coco_audit.loading import rules
 from fiftyone_coco_audit.loading.mistakes import Mistake, is_more_than_few
+from fiftyone_coco_audit.wording import out_of, plural
 
 #: Contrast, as a multiple of that of the file, under which floats were divided by 255
 #: more than once: once makes 0.004, and ImageNet's normalization some 0.017 of it
@@ -26,8 +27,8 @@ class Values:
 
     Attributes:
         kind: ``"f"`` for floats, else that of NumPy
-        low: the least
-        high: the greatest
+        low: the smallest
+        high: the largest
         contrast: how many times as far apart they are as in the file, from 0 to 255
     """
 
@@ -54,10 +55,10 @@ class Values:
 
 
 _MESSAGES = {
-    rules.DIVIDED_TWICE: "{number} of {total} images are floats that were divided by "
-    "255 twice: their largest value is {high:.2g}.",
-    rules.UP_TO_255: "{number} of {total} images are floats from 0 to 255.",
-    rules.CUT: "{number} of {total} images are whole numbers, none of them above 1.",
+    rules.DIVIDED_TWICE: "{images} {hold} floats that were divided by "
+    "255 twice: the largest value is {high:.2g}.",
+    rules.UP_TO_255: "{images} {hold} floats from 0 to 255.",
+    rules.CUT: "{images} {hold} whole numbers, none of them above 1.",
 }
 
 
@@ -80,7 +81,11 @@ def odd_values(
             continue
         high = float(np.median([one.high for one in values if one]))
         yield Mistake(
-            message.format(number=f"{len(rows):,}", total=f"{total:,}", high=high),
+            message.format(
+                images=out_of(rows, values, "image"),
+                hold=plural(rows, "holds", "hold"),
+                high=high,
+            ),
             np.unique(images[rows]),
             figures={"samples": len(rows), "largest_value": high},
             rule=rule,

@@ -93,7 +93,7 @@ class FindPartialLabels(SdkOperator):
         if len(gaps) > _MOST_ROWS:
             outputs.md(f"and {len(gaps) - _MOST_ROWS:,} more", name="more")
         outputs.md(
-            "In these images, a network learns that these classes are background. "
+            "From these images, a network learns that these classes are background. "
             "Label them, or leave these images out when training on the class.",
             name="advice",
         )

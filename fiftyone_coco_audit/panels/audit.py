@@ -39,9 +39,7 @@ from fiftyone_coco_audit.panels.stateless import StatelessPanel
 from fiftyone_coco_audit.panels.tabs.shared import IMPORT
 from fiftyone_coco_audit.wording import counted, counted_objects
 
-_CHANGED = (
-    "The panel has changed since that was drawn, and nothing was opened: click again"
-)
+_CHANGED = "The panel has changed since then, so nothing was opened: click again"
 
 
 class CocoAuditPanel(StatelessPanel):
@@ -128,7 +126,7 @@ class CocoAuditPanel(StatelessPanel):
         mark = tuple(index) if isinstance(index, list) else index
         selection = plot.pick(ctx.params["trace_idx"], mark)
         if len(selection) == 0:
-            ctx.ops.notify("There is nothing in this one", variant="info")
+            ctx.ops.notify("No samples or labels here", variant="info")
             return
         open_in_grid(ctx, Opened.of(selection, page.controls.tab, page.reading))
 

@@ -217,7 +217,7 @@ class Pictures:
     Args:
         name: a name that no other block has
         pictures: pairs of a URI and a caption in Markdown
-        width: the least width of each in pixels
+        width: the minimum width of each in pixels
     """
 
     name: str

@@ -107,7 +107,7 @@ def page_blocks(ctx: ExecutionContext) -> list[Block]:
     """
     if ctx.dataset is not None and ctx.dataset.media_type == "group":
         raise CocoAuditError(
-            f"Dataset {ctx.dataset.name!r} is grouped, and its samples cannot be "
+            f"Dataset {ctx.dataset.name!r} is grouped, and grouped samples cannot be "
             "augmented here: open a dataset of single images above"
         )
     fields = fields_to("augment", ctx)
@@ -135,7 +135,7 @@ def _sample(ctx: ExecutionContext) -> tuple[str, list[Block]]:
     selected = list(ctx.selected or ())
     total = len(selected) or len(ctx.view)
     if not total:
-        raise CocoAuditError("There is no sample in this view: choose another one")
+        raise CocoAuditError("This view has no samples: choose another view")
     position = kept(ctx, "position", 0) % total
     found = (
         selected[position]
@@ -218,14 +218,14 @@ def _builder(ctx: ExecutionContext, draft: PipelineDraft) -> list[Block]:
             params={"place": place},
             filled=place == opened,
         )
-        for place, title in enumerate([*titles, "Filter of boxes"])
+        for place, title in enumerate([*titles, "Box filter"])
     ]
     transforms = [(name, name) for name in transform_types()]
     presets = [(name, preset.label) for name, preset in PRESETS.items()]
     once = partial(Choice, value=None, width=_WIDE, grows=False, fixed=True)
     more = [
         once("add", "Add a transform", transforms, event="add_transform"),
-        once("begin", "Begin anew with", presets, event="begin_with"),
+        once("begin", "Start over with", presets, event="begin_with"),
     ]
     form = [_parameter(*one) for one in form_of_transform(draft, opened)]
     return [
@@ -251,10 +251,10 @@ def _moves(place: int, count: int) -> Bar:
 def _about(draft: PipelineDraft, place: int) -> str:
     """What is open, in a sentence."""
     if place == len(draft.names()):
-        return "**A.BboxParams**: boxes that fall short of one of these are dropped."
+        return "**A.BboxParams**: boxes below any of these limits are dropped."
     name, known = markdown(draft.names()[place]), draft.type_of(place)
     if known is None:
-        return f"**{name}** holds transforms of its own: paste one to change these."
+        return f"**{name}** contains other transforms: paste a pipeline to change them."
     return f"**{name}**: {markdown(known.summary)}."
 
 
@@ -272,7 +272,7 @@ def _allowed(parameter: Parameter) -> str:
         "integer": "a whole number",
         "number": "a number",
         "range": "lowest, highest",
-    }.get(parameter.kind, "as in Python")
+    }.get(parameter.kind, "a Python value")
     low, high = parameter.minimum, parameter.maximum
     if low is not None and high is not None:
         what += f" from {low:g} to {high:g}"

@@ -66,7 +66,7 @@ class WorstClasses:
             statistics: of the images
             affected: ``(N,)`` whether each object is concerned
             max_share: the share of the objects of a class that may be
-            min_objects: the least number of objects of a class to judge it by
+            min_objects: how many objects a class needs to be judged
         """
         category = statistics.labeled.objects.category
         num_classes = len(statistics.labeled.classes)

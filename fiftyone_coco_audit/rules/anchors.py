@@ -70,7 +70,7 @@ def anchors_unreachable(
     Args:
         statistics: of the images
         max_share: the share of the objects that may match no anchor
-        min_objects: the least number of objects to judge a set by
+        min_objects: how many objects a set needs to be judged
     """
     matches = statistics.anchor_matches
     found = np.flatnonzero(matches.status == UNREACHABLE)
@@ -102,8 +102,7 @@ def anchors_unreachable(
             "With 20 objects a share of a fifth is known to within 18 points."
         ),
         "min_times": (
-            "A class that is missed no more than the others is no finding about "
-            "classes."
+            "If a class is missed no more than the others, the class is not the cause."
         ),
     },
     example=Example(
@@ -136,7 +135,7 @@ def class_unreachable(
     Args:
         statistics: of the images
         max_share: the share of the objects of a class that may match no anchor
-        min_objects: the least number of objects of a class to judge it by
+        min_objects: how many objects a class needs to be judged
         min_times: how many times the share of all objects it must be, so that the
             finding is about the class
     """
@@ -201,7 +200,7 @@ def shape_unreachable(
     Args:
         statistics: of the images
         max_share: the share of the objects that may be too long
-        min_objects: the least number of objects that must be too long
+        min_objects: the minimum number of objects that must be too long
     """
     matches = statistics.anchor_matches
     sound = statistics.labeled.objects.box[:, 2:].min(axis=1) >= 1
@@ -214,8 +213,8 @@ def shape_unreachable(
     longest = (shapes.max(axis=1) / shapes.min(axis=1)).max()
     yield Evidence(
         f"{_share(found, matches)} are too long for the anchors of {_at(matches)} at "
-        f"any size: in the median {elongation:.1f}:1, where the anchors are "
-        f"{longest:.1f}:1 at most.",
+        f"any size: their median elongation is {elongation:.1f}:1, but the anchors "
+        f"are at most {longest:.1f}:1.",
         objects=found,
         figures={"objects": len(found), "median_ratio": float(elongation)},
         **_until_chosen(matches),
@@ -336,9 +335,9 @@ def unused_level(
     Args:
         statistics: of the images
         max_share: the share of the objects below which a level is unused
-        min_cost: the least share of all anchors that a level has to be worth leaving
+        min_cost: the minimum share of all anchors that a level has to be worth leaving
             out
-        min_objects: the least number of objects to judge a set by
+        min_objects: how many objects a set needs to be judged
     """
     matches = statistics.anchor_matches
     anchors = matches.anchors
@@ -397,7 +396,7 @@ def objects_share_a_cell(
     Args:
         statistics: of the images
         max_share: the share of the objects that may share their best anchor
-        min_objects: the least number of objects that must share theirs
+        min_objects: the minimum number of objects that must share theirs
     """
     matches = statistics.anchor_matches
     found = np.flatnonzero(matches.shares_anchor)
@@ -444,4 +443,4 @@ def _why(matches: AnchorMatches) -> str:
         return f"IoU under {assignment.negative:g}"
     if assignment.by == "ratio":
         return f"a side {1 / assignment.negative:g} times longer or shorter"
-    return "none that lies in their box is of a level for their size"
+    return "none in their box belongs to a level for their size"

@@ -108,14 +108,13 @@ def wrong_area(statistics: Statistics) -> Iterator[Evidence]:
         in_area_ranges(areas, AREA_RANGES.values()) for areas in (area, measured)
     )
     change = size_change(list(AREA_RANGES), given, true)
-    effect = "none of them changes its class of size"
+    effect = "none of them changes its size class"
     if change is not None:
         effect = (
             f"{counted(change.objects, 'object')} "
-            f"{'counts' if change.objects == 1 else 'count'} in the wrong class of "
-            f"size, such as {change.most:,} as {change.given} that "
-            f"{'is' if change.most == 1 else 'are'} {change.measured}, so AP by size "
-            "is off"
+            f"{'counts' if change.objects == 1 else 'count'} in the wrong size class, "
+            f"such as {change.most:,} {change.measured} as {change.given}, so AP by "
+            "size is wrong"
         )
     yield Evidence(
         f"The `area` of {out_of(found, shapes, 'object')} is far from that of the mask "
@@ -135,8 +134,9 @@ def wrong_area(statistics: Statistics) -> Iterator[Evidence]:
     "CA315",
     "box-barely-outside",
     "note",
-    explanation="Boxes end up to a pixel over the border, mostly by rounding, which is "
-    "harmless in training but makes Albumentations raise a ValueError.",
+    explanation="Boxes extend up to a pixel beyond the border, mostly because of "
+    "rounding, which is harmless in training but makes Albumentations raise a "
+    "ValueError.",
     advice="Pass clip=True to A.BboxParams, or clip the boxes to their images.",
     ignore="If you do not use Albumentations, or pass clip=True.",
     example=Example(
@@ -158,9 +158,9 @@ def box_barely_outside(statistics: Statistics) -> Iterator[Evidence]:
     if len(found):
         most = float(shapes.outside[found].max())
         yield Evidence(
-            f"{out_of(found, shapes, 'box')} {plural(found, 'reaches', 'reach')} over "
-            f"the border of the image by up to {pixels(most)}, where Albumentations "
-            "stops.",
+            f"{out_of(found, shapes, 'box')} {plural(found, 'extends', 'extend')} "
+            f"beyond the border of the image by up to {pixels(most)}, which "
+            "Albumentations rejects.",
             objects=found,
             figures={"objects": len(found), "most_px": most},
         )
@@ -200,7 +200,7 @@ def rotation_ignored(statistics: Statistics) -> Iterator[Evidence]:
     angle = np.abs((rotation[found] + 90) % 180 - 90)
     yield Evidence(
         f"{out_of(found, shapes, 'box')} {plural(found, 'has', 'have')} a `rotation` "
-        f"({np.median(angle):.0f}° in the median) that the box does not show.",
+        f"(median {np.median(angle):.0f}°) that the box does not show.",
         objects=found,
         figures={"objects": len(found), "median_degrees": float(np.median(angle))},
     )

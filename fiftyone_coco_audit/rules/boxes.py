@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     "CA301",
     "box-outside-image",
     "error",
-    explanation="A box that reaches over the border teaches the network to draw boxes "
-    "where there are no pixels, and some loaders clip it, drop it or stop.",
+    explanation="A box that extends beyond the border teaches the network to draw "
+    "boxes where there are no pixels, and some loaders clip it, drop it or stop.",
     advice="Clip the boxes to their images, and check that the labels belong to these "
-    "images and to their present size.",
+    "images at their current size.",
     ignore="If your loader clips boxes.",
     reasons={
         "tolerance": (
@@ -62,7 +62,7 @@ def box_outside_image(
 
     Args:
         statistics: of the images
-        tolerance: how far a box may reach over the border, in pixels
+        tolerance: how far a box may extend beyond the border, in pixels
     """
     shapes = statistics.shapes
     found = np.flatnonzero(shapes.outside > tolerance)
@@ -71,8 +71,8 @@ def box_outside_image(
     most = float(shapes.outside[found].max())
     gone = found[shapes.visible_share[found] == 0]
     yield Evidence(
-        f"{out_of(found, shapes, 'box')} {plural(found, 'reaches', 'reach')} over the "
-        f"border of the image, by up to {pixels(most)}"
+        f"{out_of(found, shapes, 'box')} {plural(found, 'extends', 'extend')} beyond "
+        f"the border of the image, by up to {pixels(most)}"
         + (
             f"; {len(gone):,} {plural(gone, 'lies', 'lie')} wholly outside"
             if len(gone)
@@ -175,8 +175,8 @@ def loose_box(
         statistics: of the images
         max_looseness: how many times the area of the box around its mask the median
             box of a class may have
-        min_objects: the least number of objects with masks of a class to judge it by
-        min_iou: the least IoU of a box and the box around its mask; see
+        min_objects: how many objects with masks a class needs to be judged
+        min_iou: the minimum IoU of a box and the box around its mask; see
             box-mask-mismatch for boxes with less
     """
     shapes = statistics.shapes
@@ -211,7 +211,7 @@ def loose_box(
     ignore="If you train on boxes only and have checked them.",
     reasons={
         "min_iou": (
-            "Half is COCO's loosest threshold; in 179 photos of COCO the least IoU is "
+            "Half is COCO's loosest threshold; in 179 photos of COCO the lowest IoU is "
             "0.82."
         ),
     },
@@ -233,7 +233,7 @@ def box_mask_mismatch(
 
     Args:
         statistics: of the images
-        min_iou: the least IoU of a box and the box around its mask
+        min_iou: the minimum IoU of a box and the box around its mask
     """
     shapes = statistics.shapes
     found = np.flatnonzero(shapes.mask_iou < min_iou)
@@ -241,7 +241,7 @@ def box_mask_mismatch(
         least = float(shapes.mask_iou[found].min())
         yield Evidence(
             f"{out_of(found, shapes, 'box')} {plural(found, 'has', 'have')} an IoU "
-            f"under {min_iou:g} with the box around the object's mask, the least being "
+            f"under {min_iou:g} with the box around the object's mask; the lowest is "
             f"{least:.2g}.",
             objects=found,
             figures={"objects": len(found), "least_iou": least},
@@ -284,7 +284,7 @@ def extreme_box_aspect_ratio(
         worst = found[shapes.elongation[found].argmax()]
         yield Evidence(
             f"{out_of(found, shapes, 'box')} {plural(found, 'has', 'have')} one side "
-            f"over {max_ratio:g} times as long as the other, the thinnest being "
+            f"over {max_ratio:g} times as long as the other; the thinnest is "
             f"{shapes.width[worst]:,.3g} x {shapes.height[worst]:,.3g} px.",
             objects=found,
             figures={
@@ -318,7 +318,7 @@ def degenerate_box(
 
     Args:
         statistics: of the images
-        min_side: the least width and height of a box, in pixels
+        min_side: the minimum width and height of a box, in pixels
     """
     shapes = statistics.shapes
     found = np.flatnonzero(np.minimum(shapes.width, shapes.height) < min_side)

@@ -47,8 +47,8 @@ def class_imbalance(
 
     Args:
         statistics: of the images
-        min_ratio: how many times as many objects the commonest class has as a rare
-            one, at least
+        min_ratio: how many times as many objects the most common class has as a
+            rare one, at least
     """
     classes = statistics.classes
     if classes.imbalance.ratio < min_ratio:
@@ -106,8 +106,8 @@ def long_tail(
 
     Args:
         statistics: of the images
-        max_head: the greatest share of the classes that hold half of all objects
-        min_classes: the least number of rare classes
+        max_head: the maximum share of the classes that hold half of all objects
+        min_classes: the minimum number of rare classes
     """
     classes = statistics.classes
     present = np.count_nonzero(classes.objects)
@@ -151,7 +151,7 @@ def few_objects(statistics: Statistics, *, min_objects: int = 10) -> Iterator[Ev
 
     Args:
         statistics: of the images
-        min_objects: the least number of objects that is enough for a class
+        min_objects: how many objects are enough for a class
     """
     classes = statistics.classes
     few = classes.by_count((classes.objects > 0) & (classes.objects < min_objects))
@@ -221,8 +221,8 @@ def class_without_objects(statistics: Statistics) -> Iterator[Evidence]:
     "CA405",
     "class-in-few-images",
     "warning",
-    explanation="Many objects of a class in few images are few scenes, cameras and "
-    "lights, so there is less to learn than the count suggests.",
+    explanation="Many objects of a class in few images come from few scenes, cameras "
+    "and lighting conditions, so there is less to learn than the count suggests.",
     advice="Add images of the class from other scenes, and keep the existing ones on "
     "one side of the split.",
     ignore="If the model will only see these scenes.",
@@ -252,9 +252,9 @@ def class_in_few_images(
 
     Args:
         statistics: of the images
-        min_objects: the least number of objects of a class to judge it by
-        max_images: the greatest number of images that still counts as few
-        max_share: the greatest share of all images that still counts as few
+        min_objects: how many objects a class needs to be judged
+        max_images: the maximum number of images that still counts as few
+        max_share: the maximum share of all images that still counts as few
     """
     classes = statistics.classes
     found = highest(
@@ -291,8 +291,8 @@ def class_in_few_images(
     reasons={
         "min_share": "More than half is more than all others together.",
         "min_times": (
-            "Of two classes one always has half; with 5 times the average of the "
-            "others, no equal sets are found."
+            "One of two classes always has at least half; 5 times the average of the "
+            "others excludes balanced sets."
         ),
     },
     example=Example(
@@ -342,10 +342,11 @@ def dominant_class(
     "the other.",
     advice="Collect images of the rare class without the common one, or weight the "
     "rare class in the loss instead of repeating its images.",
-    ignore="If the two classes always occur together in use, too.",
+    ignore="If the two classes always occur together in use as well.",
     reasons={
         "min_images": (
-            "Four images show a class that half of all images show in 6% of the cases."
+            "If half of all images show a class, four images all show it by chance in "
+            "6% of cases."
         ),
         "max_chance": (
             "A judgment: it is corrected for the number of rare classes, so a set of "
@@ -379,8 +380,8 @@ def rare_class_with_commonest(
 
     Args:
         statistics: of the images
-        min_images: the least number of images with a rare class to judge it by
-        max_chance: the greatest chance, corrected for the number of rare classes,
+        min_images: how many images a rare class needs to be judged
+        max_chance: the maximum chance, corrected for the number of rare classes,
             that all images of a class show the most common one by coincidence
     """
     classes = statistics.classes
@@ -400,8 +401,9 @@ def rare_class_with_commonest(
     images = int(classes.images[rare].sum())
     yield Evidence(
         f"{named(names)} {plural(names, 'is', 'are')} never seen without "
-        f"{named(commonest)}: all {images:,} images with {plural(names, 'it', 'them')} "
-        f"show {named(commonest)}, as {percent(common)} of all images do.",
+        f"{named(commonest)}: all {images:,} images with "
+        f"{plural(names, 'it', 'them')} show {named(commonest)}, like "
+        f"{percent(common)} of all images.",
         objects=classes.rows_of(rare),
         classes=(*names, *commonest),
         figures={

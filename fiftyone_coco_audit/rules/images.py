@@ -95,7 +95,7 @@ def huge_image(
 
     Args:
         statistics: of the images
-        min_pixels: the least number of pixels of a huge image, by default that of 4K
+        min_pixels: the minimum number of pixels of a huge image, by default that of 4K
             (3840 x 2160)
         factor: how many times the pixels of the median image it must have, at least
     """
@@ -148,7 +148,7 @@ def mixed_aspect_ratios(
 
     Args:
         statistics: of the images
-        min_saving: the least share of all pixels that grouping must save
+        min_saving: the minimum share of all pixels that grouping must save
     """
     images = statistics.images
     saving = images.rectangular_padding.saving
@@ -223,7 +223,8 @@ def heavy_padding(
     "warning",
     explanation="Strongly stretched objects look unlike those that the network was "
     "pretrained on, and anchors fit them worse.",
-    advice="Keep the aspect ratio by letterbox, or stretch to the shape of the images.",
+    advice="Keep the aspect ratio with a letterbox, or stretch to the shape of the "
+    "images.",
     ignore="If you deploy the model with the same distortion.",
     reasons={
         "factor": (
@@ -270,7 +271,7 @@ def distortion(
     ignore="If the larger input finds more of your small objects.",
     reasons={
         "factor": (
-            "The usual 800 x 1333 enlarges COCO 1.9 times in the median, measured on "
+            "The usual 800 x 1333 enlarges COCO by a median of 1.9 times, measured on "
             "179 photos."
         ),
         "min_share": "Half of the images is the typical image.",
@@ -366,7 +367,7 @@ def grouping_saves_padding(
 
     Args:
         statistics: of the images
-        min_saving: the least share of all pixels that grouping must save
+        min_saving: the minimum share of all pixels that grouping must save
     """
     images = statistics.images
     saving = images.batch_padding.saving
@@ -402,8 +403,8 @@ def _if_many(
         median = float(np.median(times[found]))
         yield Evidence(
             f"{percent(len(found) / len(times))} of the images are {changed} over "
-            f"{factor:g} times at {statistics.resize}, these in the median "
-            f"{median:.1f} times.",
+            f"{factor:g} times at {statistics.resize}, by a median of {median:.1f} "
+            "times.",
             images=found,
             figures={"images": len(found), "median_times": median},
         )

@@ -29,7 +29,7 @@ _SEPARATORS = re.compile(r"[\W_]+")
     "missing-in-source",
     "error",
     explanation="A class that other images often show is not labeled anywhere in a "
-    "whole folder or tag, so objects of it there would be taught as background.",
+    "whole folder or tag, so the network learns that its objects there are background.",
     advice="Look through the images of that source, and label the class there or leave "
     "these images out.",
     ignore="If that source cannot show the class.",
@@ -63,8 +63,8 @@ def missing_in_source(
 
     Args:
         statistics: of the images
-        alpha: the greatest probability that any source lacks any class by chance
-        min_coverage: the least share of all other images whose sources have the class
+        alpha: the maximum probability that any source lacks any class by chance
+        min_coverage: the minimum share of all other images whose sources have the class
     """
     labeled, presence = statistics.labeled, statistics.classes.presence
     reported: set[bytes] = set()
@@ -112,7 +112,7 @@ def missing_in_source(
     ignore="If you do not compare classes with each other.",
     reasons={
         "min_correlation": "Cohen calls 0.5 a large correlation.",
-        "max_p_value": "The usual level for a finding that nobody asked for.",
+        "max_p_value": "A strict level, because nobody asked for this test.",
         "min_classes": (
             "With fewer classes only correlations above 0.8 reach that p-value."
         ),
@@ -145,10 +145,10 @@ def size_count_correlation(
 
     Args:
         statistics: of the images
-        min_correlation: the least rank correlation (Spearman's) of the two, whether
+        min_correlation: the minimum rank correlation (Spearman's) of the two, whether
             positive or negative
-        max_p_value: the greatest p-value of that correlation
-        min_classes: the least number of classes with objects to judge by
+        max_p_value: the maximum p-value of that correlation
+        min_classes: how many classes with objects a set needs to be judged
     """
     found = statistics.classes.size_count_correlation
     if found.num_classes < min_classes or not (
@@ -207,7 +207,7 @@ def similar_class_names(statistics: Statistics) -> Iterator[Evidence]:
     "resampling-side-effect",
     "note",
     explanation="Repeating the images of rare classes would also repeat a common class "
-    "that is seen with them, which undoes part of the effect.",
+    "that appears with them, which undoes part of the effect.",
     advice="Lower the threshold or the exponent of resampling, or weight the rare "
     "classes in the loss instead.",
     ignore="If you do not resample.",
@@ -274,8 +274,8 @@ def resampling_side_effect(
     "CA412",
     "source-of-other-classes",
     "note",
-    explanation="A folder has no class in common with the others, so objects of the "
-    "others' classes in its images would be taught as background.",
+    explanation="A folder has no class in common with the others, so the network "
+    "learns that objects of the others' classes in its images are background.",
     advice="Check whether images of one folder show classes of another; if so, label "
     "them there or leave the folder's unlabeled classes out of its loss.",
     ignore="If the folders are about different things on purpose.",
@@ -300,7 +300,7 @@ def source_of_other_classes(
 
     Args:
         statistics: of the images
-        min_images: the least number of images in a folder to judge it by
+        min_images: how many images a folder needs to be judged
     """
     labeled, presence = statistics.labeled, statistics.classes.presence
     sources = folders(labeled.filepaths)
@@ -327,8 +327,8 @@ def source_of_other_classes(
     "CA413",
     "no-objects",
     "error",
-    explanation="There is no object in the whole set, so nothing can be learned from "
-    "it, and all other rules have nothing to look at.",
+    explanation="The whole set has no objects, so nothing can be learned from it, and "
+    "the other rules have nothing to check.",
     advice="Check whether this is the right file, label field or view.",
     ignore="Never: there is nothing to learn from.",
     example=Example("None of 3 images has an object.", shown=[[], [], []]),
@@ -342,14 +342,16 @@ def no_objects(statistics: Statistics) -> Iterator[Evidence]:
     message, advice = "There are no images.", None
     crowds = int(labeled.crowds.sum())
     if len(labeled):
-        message = f"None of {counted(len(labeled), 'image')} has an object."
+        message = f"None of {len(labeled):,} images has an object."
+    if len(labeled) == 1:
+        message = "The only image has no object."
     if crowds:
         message = (
             f"{message[:-1]}: {crowds:,} {'label is' if crowds == 1 else 'labels are'} "
             "marked as crowd regions (`iscrowd` 1), which training and evaluation "
             "ignore."
         )
-        advice = "Set `iscrowd` to 0 where a label is a single object."
+        advice = "Set `iscrowd` to 0 for labels of single objects."
     yield Evidence(
         message,
         images=np.arange(len(labeled)),

@@ -57,7 +57,7 @@ def tiny_object_at_input(
 
     Args:
         statistics: of the images
-        min_px: the least size of an object, the square root of its box's area, in
+        min_px: the minimum size of an object, the square root of its box's area, in
             pixels of the network's input
     """
     size = statistics.network_input.input_size
@@ -78,7 +78,7 @@ def tiny_object_at_input(
     "object-lost-at-input",
     "error",
     explanation="A box with a side of less than one pixel at the network's input is "
-    "dropped by some loaders, and with others it trains the network on nothing.",
+    "dropped by some loaders; with others, it trains the network on nothing.",
     advice="Train on a larger input or on tiles, or remove these labels.",
     ignore="If your loader drops such boxes and you do not need them.",
     reasons={
@@ -103,7 +103,7 @@ def object_lost_at_input(
 
     Args:
         statistics: of the images
-        min_side: the least width and height of a box, in pixels of the network's
+        min_side: the minimum width and height of a box, in pixels of the network's
             input
     """
     inputs, box = statistics.network_input, statistics.labeled.objects.box
@@ -166,7 +166,7 @@ def class_small_at_input(
         min_px: below what size an object is small: the square root of its box's area,
             in pixels of the network's input
         max_share: the share of the objects of a class that may be small
-        min_objects: the least number of objects of a class to judge it by
+        min_objects: how many objects a class needs to be judged
         wanted_share: the share of each such class that the proposed input brings to
             ``min_px``
     """
@@ -251,7 +251,7 @@ def most_objects_small(
         min_px: below what size an object is small: the square root of its box's area,
             in pixels of the network's input
         max_share: the share of all objects that may be small
-        min_objects: the least number of objects to judge a set by
+        min_objects: how many objects a set needs to be judged
     """
     size = statistics.network_input.input_size
     found = np.flatnonzero(size < min_px)
@@ -277,9 +277,9 @@ def most_objects_small(
     explanation="No common input size makes the small objects large enough, but tiles "
     "of the images at the present input size would.",
     advice="Cut the images into such tiles, in training and in inference (SAHI).",
-    ignore="If you cannot cut images in use.",
+    ignore="If you cannot use tiles in inference.",
     reasons={
-        "min_px": "The same as for class-small-at-input.",
+        "min_px": "As for class-small-at-input.",
         "max_small": "One in twenty is what a larger input would also leave.",
         "largest_input": (
             "A judgment: larger inputs have more than 6 times the pixels of 640."
@@ -319,8 +319,8 @@ def tiling_advised(
         max_small: the share of the objects that may be small
         largest_input: the largest side of an input that is tried before tiles are
             advised, in pixels
-        max_cut: the greatest share of the objects that tiles may cut
-        min_objects: the least number of objects to judge a set by
+        max_cut: the maximum share of the objects that tiles may cut
+        min_objects: how many objects a set needs to be judged
     """
     labeled, resize = statistics.labeled, statistics.resize
     size = statistics.network_input.input_size
@@ -342,8 +342,8 @@ def tiling_advised(
         f"{percent(len(small) / len(size))} of the objects are under {min_px:g} px "
         f"even at {largest}; tiles of {effect.plan.tile} px that overlap by "
         f"{effect.plan.overlap} px, at an input of {effect.input_side} px, leave "
-        f"{percent(effect.share_below(min_px))} so small, cut {effect.num_cut:,} of "
-        f"{counted(len(size), 'object')}, and are {tiles:.0f} per image.",
+        f"{percent(effect.share_below(min_px))} that small, cut {effect.num_cut:,} of "
+        f"{counted(len(size), 'object')}, and number {tiles:.0f} per image.",
         objects=small,
         figures={
             "tile": effect.plan.tile,
@@ -363,7 +363,7 @@ def tiling_advised(
     "note",
     explanation="Nearly all objects would still be large enough at half the input, "
     "which takes a quarter of the computation and memory.",
-    advice="Try the smaller input that is named, and compare AP and speed.",
+    advice="Try the smaller input named here, and compare AP and speed.",
     ignore="If training and inference are fast enough.",
     reasons={
         "min_px": "COCO's limit of small objects.",
@@ -399,10 +399,10 @@ def input_larger_than_needed(
         statistics: of the images
         min_px: the size that is good enough for an object: the square root of its
             box's area, in pixels of the network's input
-        wanted_share: the share of the objects of every class that are to be of that
-            size or larger
-        max_factor: the greatest side of the smaller input, as a share of the present
-        min_objects: the least number of objects to judge a set by
+        wanted_share: the share of the objects of every class that must have at
+            least that size
+        max_factor: the maximum side of the smaller input, as a share of the current
+        min_objects: how many objects a set needs to be judged
     """
     inputs, resize = statistics.network_input, statistics.resize
     smallest = inputs.smallest_input(min_px, wanted_share, LARGEST_INPUT)

@@ -83,7 +83,7 @@ def object_fills_image(
     "rarely sees a whole one.",
     advice="Add images that show the whole object, or check whether the images were "
     "cut into tiles that are too small.",
-    ignore="If objects are cut off in use, too, as at the edge of a conveyor.",
+    ignore="If objects are also cut off in use, such as at the edge of a conveyor.",
     reasons={
         "max_share": (
             "In COCO 16% of the objects touch the border, and 29% of the class with "
@@ -113,7 +113,7 @@ def many_truncated_objects(
     Args:
         statistics: of the images
         max_share: the share of the objects of a class that may touch the border
-        min_objects: the least number of objects of a class to judge it by
+        min_objects: how many objects a class needs to be judged
     """
     shapes = statistics.shapes
     truncated = shapes.truncated & (shapes.image_share <= FILLING)
@@ -173,7 +173,7 @@ def size_outlier(
         statistics: of the images
         max_deviation: how many standard deviations from the median of its class the
             logarithm of an object's size may be
-        min_objects: the least number of objects of a class to judge it by
+        min_objects: how many objects a class needs to be judged
     """
     shapes, objects = statistics.shapes, statistics.labeled.objects
     num_classes = len(statistics.labeled.classes)
@@ -260,10 +260,10 @@ def crowded_image(
     "position-bias",
     "note",
     explanation="A class is nearly always in the same place, so the network may learn "
-    "the place instead of the looks, and miss the class elsewhere.",
+    "the place instead of the appearance, and miss the class elsewhere.",
     advice="Add images with the class elsewhere, or use augmentations that move "
     "objects, such as crops, shifts or mosaic.",
-    ignore="If the camera and the objects have fixed places in use, too.",
+    ignore="If the camera and the objects also have fixed places in use.",
     reasons={
         "max_share": (
             "The objects of COCO's common classes spread over half of the image (179 "
@@ -293,7 +293,7 @@ def position_bias(
         statistics: of the images
         max_share: the share of the image that these centers must be spread over, at
             least
-        min_images: the least number of images with a class to judge it by
+        min_images: how many images a class needs to be judged
     """
     shapes, objects = statistics.shapes, statistics.labeled.objects
     window = shapes.central_window
@@ -325,21 +325,21 @@ def position_bias(
     "CA312",
     "wrong-box-format",
     "error",
-    explanation="Many boxes leave their images or have no size, but all fit in another "
-    "format, unit or scale, so none of them is where its object is.",
+    explanation="Many boxes extend beyond their images or have no size, but all fit in "
+    "another format, unit or scale, so none of them is where its object is.",
     advice="Convert all boxes to [x, y, width, height] in pixels and import the file "
     "again; do not clip, remove or redraw any.",
     ignore="If you have checked that the boxes are in COCO's format.",
     example=Example(
-        "20 boxes are [x1, y1, x2, y2], and many of them leave their images as [x, y, "
-        "width, height].",
+        "20 boxes are [x1, y1, x2, y2]; read as [x, y, width, height], many of them "
+        "extend beyond their images.",
         boxes=[
             ("cat", 200 + 15 * n, 150 + 8 * n, 300 + 15 * n, 230 + 8 * n)
             for n in range(20)
         ],
     ),
     counterexample=Example(
-        "One of 20 boxes leaves its image.",
+        "One of 20 boxes extends beyond its image.",
         boxes=[("cat", 25 * n, 15 * n, 80, 60) for n in range(19)]
         + [("cat", 600, 400, 80, 60)],
     ),
@@ -379,8 +379,8 @@ def wrong_box_format(statistics: Statistics) -> Iterator[Evidence]:
         f"{wrong:,} of {count:,} boxes ({percent(wrong / count)}) do not fit their "
         "images as [x, y, width, height] in pixels"
         if wrong >= 0.03 * count
-        else f"All {count:,} boxes keep to one corner of their images as "
-        "[x, y, width, height] in pixels"
+        else f"All {count:,} boxes lie in one corner of their images as [x, y, width, "
+        "height] in pixels"
     )
     yield Evidence(
         f"{as_read}, while {percent(misread.share)} fit as {misread.meaning}.",

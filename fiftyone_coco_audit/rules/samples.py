@@ -82,7 +82,7 @@ def image_without_objects(
         },
         severity="warning" if grave else None,
         advice="Annotate these images or leave them out of training and evaluation, "
-        "but for those that you know to show no object."
+        "except those that you know show no objects."
         if signs
         else None,
     )
@@ -97,15 +97,15 @@ def _signs_of_no_annotation(unlabeled: Unlabeled, statistics: Statistics) -> str
     alike = int(unlabeled.alike.sum())
     if 2 * alike >= count:
         signs.append(
-            f"{alike:,} are of one folder, size and kind of name with images that "
-            "have labels"
+            f"{alike:,} have the same folder, size and kind of name as images with "
+            "labels"
         )
     if 4 * unlabeled.longest_run >= count:
         signs.append(f"{unlabeled.longest_run:,} follow one another in the file")
     per_image = statistics.shapes.num_objects
     typical = float(np.median(per_image[per_image > 0]))
     if signs and typical >= 2:
-        signs.append(f"the others hold {typical:.0f} objects each in the median")
+        signs.append(f"the others have a median of {typical:.0f} objects")
     return f"; probably they were not annotated: {', '.join(signs)}" if signs else ""
 
 
@@ -113,11 +113,11 @@ def _signs_of_no_annotation(unlabeled: Unlabeled, statistics: Statistics) -> str
     "CA210",
     "few-images",
     "note",
-    explanation="Shares and quantiles of few images are rough estimates of the data "
+    explanation="Shares and quantiles of a few images are rough estimates of the data "
     "that the model will meet.",
     advice="Treat all shares as rough, and add images before you tune anything on "
     "them.",
-    ignore="If you have no more images and take shares as rough.",
+    ignore="If you have no more images and treat shares as rough.",
     reasons={
         "min_images": (
             "From 50 images a share of one half is known to within 13 points (Wilson's "
@@ -134,7 +134,7 @@ def few_images(
 
     Args:
         statistics: of the images
-        min_images: the least number of images that is enough
+        min_images: how many images are enough
     """
     number = len(statistics.images)
     if 0 < number < min_images:
@@ -226,8 +226,8 @@ def most_files_missing(
     advice = None
     if len(found) == len(labeled):
         advice = (
-            "Import again with the folder that the file names start from, or put the "
-            "files there."
+            "Import again with the folder that the file names are relative to, or put "
+            "the files there."
         )
     yield Evidence(
         f"The files of {out_of(found, labeled, 'image')} are missing; the first is "

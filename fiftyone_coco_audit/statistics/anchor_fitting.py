@@ -77,8 +77,8 @@ def fit_anchors(
     if not len(boxes) or number < 1:
         raise CocoAuditError(
             f"{number} anchors cannot be fitted to {len(boxes)} boxes of "
-            f"{LEAST_SIDE:g} x {LEAST_SIDE:g} pixels or more: there must be at least "
-            "one of each"
+            f"{LEAST_SIDE:g} x {LEAST_SIDE:g} pixels or more: at least one "
+            "anchor and one box are needed"
         )
     shapes = _k_means(boxes, number, rng)
     if method == "evolve":
@@ -186,7 +186,7 @@ class _Evolution:
 
     Args:
         score: the scores of all boxes and an anchor
-        positive: the least score that counts
+        positive: the minimum score that counts
         shapes: ``(A, 2)`` the anchors
     """
 
@@ -320,18 +320,18 @@ def propose_anchors(
     if large < LEAST_PER_ANCHOR * number or not len(unseen.objects):
         return keep(
             f"{counted(int(large), 'object')} {'is' if large == 1 else 'are'} too few "
-            f"to fit {counted(number, 'anchor')} to, which takes "
-            f"{LEAST_PER_ANCHOR * number:,}, and some to measure them on."
+            f"to fit {counted(number, 'anchor')}: this takes "
+            f"{LEAST_PER_ANCHOR * number:,}, and some more to measure them on."
         )
     fitted = refit_anchors(seen, seed=seed)
     after = Fit.of(AnchorMatches(unseen, resize, fitted))
     gains = (after.reach - before.reach, after.mean_iou - before.mean_iou)
     if min(gains) < 0 or max(gains) < LEAST_GAIN:
         return keep(
-            f"Keep the present anchors: fitted ones reach {percent(after.reach)} of "
-            f"the objects of {len(unseen):,} images held out, these "
-            f"{percent(before.reach)}, at a mean IoU of {after.mean_iou:.2f} and "
-            f"{before.mean_iou:.2f}."
+            f"Keep the current anchors: on {counted(len(unseen), 'held-out image')}, "
+            f"fitted anchors reach {percent(after.reach)} of the objects (mean IoU "
+            f"{after.mean_iou:.2f}), and the current ones {percent(before.reach)} "
+            f"({before.mean_iou:.2f})."
         )
     return Proposal(
         fitted,
@@ -339,7 +339,7 @@ def propose_anchors(
         after,
         len(unseen),
         len(unseen.objects),
-        f"The fitted anchors reach {percent(after.reach)} of the objects of "
-        f"{len(unseen):,} images held out, the present ones {percent(before.reach)}, "
-        f"at a mean IoU of {after.mean_iou:.2f} and {before.mean_iou:.2f}.",
+        f"On {counted(len(unseen), 'held-out image')}, the fitted anchors reach "
+        f"{percent(after.reach)} of the objects (mean IoU {after.mean_iou:.2f}), and "
+        f"the current ones {percent(before.reach)} ({before.mean_iou:.2f}).",
     )

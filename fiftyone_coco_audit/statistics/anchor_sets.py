@@ -40,7 +40,7 @@ class AnchorLevel:
     Args:
         stride: the distance of its cells in pixels of the network's input
         shapes: the anchors at each cell; none where there are only locations
-        reach: only where there are no anchors: the least and, exclusive, the greatest
+        reach: only where there are no anchors: the smallest and, exclusive, the largest
             distance in pixels of the network's input between a location and the
             farthest side of its object
     """
@@ -57,7 +57,7 @@ class Assignment:
     Each way is a score of an object and an anchor in [0, 1], and two limits for it.
 
     Args:
-        by: ``"iou"``, the IoU at the anchor's place; ``"ratio"``, the least of
+        by: ``"iou"``, the IoU at the anchor's place; ``"ratio"``, the lowest of
             ``w / aw``, ``aw / w``, ``h / ah`` and ``ah / h``, wherever the anchor is;
             ``"distance"``, 1 if a location of the object's level is in its box, else 0
         positive: an object is learned by anchors of this score and above; by ratio,
@@ -76,8 +76,9 @@ class Assignment:
         if not 0 < self.negative <= self.positive <= 1:
             raise CocoAuditError(
                 f"anchors are positive from {self.positive:g} and negative below "
-                f"{self.negative:g}, which cannot be: both must be above 0 and at most "
-                "1, the first no less than the second, as in 'iou .5,.4' or 'ratio 4'"
+                f"{self.negative:g}, which is impossible: both must be above 0 and at "
+                "most 1, and the first at least the second, as in 'iou .5,.4' or "
+                "'ratio 4'"
             )
 
     @classmethod
@@ -89,7 +90,7 @@ class Assignment:
         """
         if not limit >= 1:
             raise CocoAuditError(
-                f"anchors have a ratio of {limit:g}, which no object is within: give 1 "
+                f"anchors have a ratio of {limit:g}, which no object can meet: give 1 "
                 "or more, as in 'ratio 4'"
             )
         return cls("ratio", 1 / limit, 1 / limit)
@@ -143,16 +144,16 @@ class AnchorSet(ShortRepr):
         sides = self.shapes.ravel().tolist()
         if not strides or not all(0 < v < math.inf for v in [*strides, *sides]):
             raise CocoAuditError(
-                f"anchors {self.name!r} have a stride or a side that is no positive "
-                "number of pixels, or no stride at all: give something like 'sizes "
-                "32,64,128 ratios .5,1,2 strides 8,16,32'"
+                f"anchors {self.name!r} have a stride or a side that is not a "
+                "positive number of pixels, or no stride at all: give something like "
+                "'sizes 32,64,128 ratios .5,1,2 strides 8,16,32'"
             )
         by_distance = self.assignment.by == "distance"
         if any((level.reach is None) == by_distance for level in self.levels):
             raise CocoAuditError(
-                f"anchors {self.name!r} have ranges of distances, or none, where they "
-                f"are assigned by {self.assignment.by}: give ranges without sizes or "
-                "anchors, as in 'ranges 64,128 strides 8,16,32'"
+                f"anchors {self.name!r} have ranges of distances, or none, which does "
+                f"not fit their assignment by {self.assignment.by}: give ranges "
+                "without sizes or anchors, as in 'ranges 64,128 strides 8,16,32'"
             )
         if any(bool(level.shapes) == by_distance for level in self.levels):
             raise CocoAuditError(
@@ -162,7 +163,7 @@ class AnchorSet(ShortRepr):
         if not 0 <= self.offset < 1:
             raise CocoAuditError(
                 f"anchors {self.name!r} have an offset of {self.offset:g}, which is "
-                "outside of their cell: give 0 for its corner or .5 for its middle"
+                "outside their cell: give 0 for its corner or .5 for its middle"
             )
 
     @classmethod
@@ -182,7 +183,7 @@ class AnchorSet(ShortRepr):
                     a location the farthest side of an object may be; without the last
                     one, any distance
 
-                How they are assigned: ``iou .5,.4``, the least IoU of a positive, and
+                How they are assigned: ``iou .5,.4``, the minimum IoU of a positive, and
                 of one that is not negative, which is also the default; ``force`` if
                 the best one is positive anyway; or ``ratio 4``, as in YOLOv5. Where
                 they are: ``offset .5`` for the middle of the cell, in place of its
@@ -296,7 +297,7 @@ def levels_of_ranges(
 
     Args:
         strides: of the levels
-        ends: the greatest distance of each level, at which the next one begins; that
+        ends: the largest distance of each level, at which the next one begins; that
             of the last one may be left out
 
     Raises:
@@ -332,8 +333,8 @@ def _of_words(values: Mapping[str, Any]) -> AnchorSet:
         raise
     except (IndexError, TypeError, ValueError):
         raise CocoAuditError(
-            f"anchors {dict(values)!r} have a value that is not of the form it must "
-            f"be: give something like {EXAMPLE}"
+            f"anchors {dict(values)!r} have an invalid value: give something like "
+            f"{EXAMPLE}"
         ) from None
 
 

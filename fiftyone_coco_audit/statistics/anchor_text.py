@@ -100,7 +100,7 @@ def kind_of_words(values: Mapping[str, Any]) -> str:
         unknown += [word for word in ("iou", "force") if word in values]
     if unknown:
         raise CocoAuditError(
-            f"anchors have {unknown[0]!r}, which means nothing where there is "
+            f"anchors have {unknown[0]!r}, which has no meaning together with "
             f"{'ratio' if 'ratio' in values else kind}: leave it out, or give "
             f"something like {EXAMPLE}"
         )

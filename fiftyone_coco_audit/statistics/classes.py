@@ -83,7 +83,7 @@ class Imbalance:
     """How unequal the classes are, those without objects left aside.
 
     Attributes:
-        ratio: the greatest count divided by the least; 1 without objects
+        ratio: the largest count divided by the smallest; 1 without objects
         effective_classes: ``exp(H)`` of the entropy ``H`` of the shares: as many
             equal classes would be as unpredictable; 0 without objects
         inverse_simpson: ``1 / sum(share^2)``, which rare classes hardly move; 0

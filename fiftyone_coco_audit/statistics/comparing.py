@@ -66,7 +66,7 @@ def compare_sets(
         or not all(isinstance(name, str) for name in names)
     ):
         raise CocoAuditError(
-            f"names is {names!r}: it must be two texts, such as ('train', 'val')"
+            f"names is {names!r}: it must be two names, such as ('train', 'val')"
         )
     fields = label_field, second_label_field or label_field
     one, other = (
@@ -111,8 +111,8 @@ def find_partial_labels(
     check_number("alpha", alpha)
     if not 0 < alpha < 1:
         raise CocoAuditError(
-            f"alpha is {alpha!r}, but a level of significance is between 0 and 1, such "
-            "as 0.001"
+            f"alpha is {alpha!r}, but a significance level must be between 0 and 1, "
+            "such as 0.001"
         )
     labeled = read_labeled_images(samples, label_field, progress=progress)
     images = labeled.images
@@ -128,9 +128,9 @@ def find_partial_labels(
         few = "the same" if len(sources) or by == "folder" else "no"
         what = {"folder": "folder", "tags": "tag"}.get(by, f"value of {by!r}")
         raise CocoAuditError(
-            f"The images of {root_dataset(samples).name!r} have {few} {what}, so there "
-            "are no two sources to compare: set `by` to 'folder', 'tags' or a field "
-            "that tells sources apart"
+            f"The images of {root_dataset(samples).name!r} have {few} {what}, so "
+            "there are not two sources to compare: set `by` to 'folder', 'tags' or a "
+            "field that tells sources apart"
         )
     presence = ClassStatistics(images).presence
     return SourceGaps(presence, sources).to_frame(images.classes, alpha)

@@ -64,7 +64,7 @@ class KolmogorovSmirnov(ShortRepr):
     """Two-sample Kolmogorov-Smirnov tests, one a group.
 
     Attributes:
-        statistic: ``(G,)`` the greatest difference of the two cumulative
+        statistic: ``(G,)`` the largest difference of the two cumulative
             distributions, from 0 to 1; NaN for groups without values on a side
         p_value: ``(G,)`` its chance if both sides were of one distribution; NaN alike
         counts: ``(2, G)`` values on each side
@@ -85,7 +85,7 @@ def kolmogorov_smirnov(
     """Compares two samples, group by group, all groups at once.
 
     The p-value is that of Kolmogorov's distribution with the correction of Stephens,
-    "Use of the Kolmogorov-Smirnov, Cramer-Von Mises and Related Statistics Without
+    "Use of the Kolmogorov-Smirnov, Cramér-Von Mises and Related Statistics Without
     Extensive Tables", 1970: close to the exact one from some ten values a side, and
     too great where many values are equal.
 
@@ -133,11 +133,11 @@ def kolmogorov_smirnov(
 
 
 def cramers_v(table: ArrayLike, *, bias_corrected: bool = True) -> float:
-    """Cramer's V of a table of counts: 0 if rows and columns are independent, up to 1.
+    """Cramér's V of a table of counts: 0 if rows and columns are independent, up to 1.
 
     Without correction two samples of one distribution have a V well above 0 where
     classes are many and objects few; the correction is that of Bergsma, "A
-    bias-correction for Cramer's V and Tschuprow's T", 2013.
+    bias-correction for Cramér's V and Tschuprow's T", 2013.
 
     Args:
         table: ``(R, C)`` counts; rows and columns without any are left out
@@ -216,7 +216,7 @@ class Comparison(TextSummary):
         return f"of {first} and {second}"
 
     def __str__(self) -> str:
-        nothing = "Nothing differs by more than may be chance"
+        nothing = "No difference beyond chance"
         return super().__str__() if self.sentences() else f"{nothing}: {self!r}"
 
     def __post_init__(self) -> None:
@@ -270,7 +270,7 @@ class Comparison(TextSummary):
 
     @cached_property
     def class_drift(self) -> float:
-        """Cramer's V, bias-corrected, of set and class over all objects.
+        """Cramér's V, bias-corrected, of set and class over all objects.
 
         Objects of an image are not independent, so it is the size of an effect and
         no test; below 0.1 is little.
@@ -327,11 +327,11 @@ class Comparison(TextSummary):
         """The drift of each property of objects within each class.
 
         Args:
-            min_objects: the least number of objects of a class in each set
+            min_objects: the minimum number of objects of a class in each set
 
         Returns:
             a frame with the index ``class``, ``property`` and columns ``statistic``
-            and ``p_value``, the greatest statistic first
+            and ``p_value``, the largest statistic first
         """
         import pandas as pd
 
@@ -418,8 +418,8 @@ class Comparison(TextSummary):
             )
         if {"left", "right"} & set(self.names):
             raise CocoAuditError(
-                f"The sets are called {self.names}, as the edges of bins are: name "
-                "them otherwise"
+                f"The sets are called {self.names}, which are also the names of the "
+                "columns of bins: choose other names"
             )
         values = [_defined(value) for value in self.values[name]]
         edges = _edges(np.concatenate(values), bins, whole=name == "num_objects")
@@ -439,9 +439,9 @@ class Comparison(TextSummary):
         """Sentences on what differs by more than chance.
 
         Args:
-            min_statistic: the least Kolmogorov-Smirnov statistic of a property
-            min_class_drift: the least Cramer's V
-            max_p_value: the greatest chance of so great a difference, corrected for
+            min_statistic: the minimum Kolmogorov-Smirnov statistic of a property
+            min_class_drift: the minimum Cramér's V
+            max_p_value: the maximum chance of such a difference, corrected for
                 the number of classes, and of properties (Bonferroni)
 
         Returns:
@@ -494,9 +494,10 @@ class Comparison(TextSummary):
         row = int(change.argmax())
         before, after = self.share[:, row]
         yield (
-            f"Classes are distributed differently (Cramer's V {self.class_drift:.2f}): "
-            f"{quoted(self.classes[row])} has {100 * before:.1f}% of the "
-            f"objects in {self.names[0]} and {100 * after:.1f}% in {self.names[1]}."
+            "Classes are distributed differently (Cramér's V "
+            f"{self.class_drift:.2f}): {quoted(self.classes[row])} has "
+            f"{100 * before:.1f}% of the objects in {self.names[0]} and "
+            f"{100 * after:.1f}% in {self.names[1]}."
         )
 
     def _drifted_properties(self, least: float, max_p_value: float) -> Iterator[str]:
@@ -514,8 +515,8 @@ class Comparison(TextSummary):
             else:
                 yield (
                     f"{_SAYINGS[row.Index][after < before]} in {self.names[1]}: the "
-                    f"median is {after:.3g} against {before:.3g} ({unit}; "
-                    f"KS {row.statistic:.2f})."
+                    f"median is {after:.3g}, compared with {before:.3g} in "
+                    f"{self.names[0]} ({unit}; KS {row.statistic:.2f})."
                 )
 
     def _widest_gap(self, name: str, statistic: float) -> str:
@@ -527,9 +528,9 @@ class Comparison(TextSummary):
         if name != "num_objects" or value > 0:
             having = _AT_MOST[name].format(value).replace(" 1 objects", " 1 object")
         return (
-            f"{percent(after)} of the {what} in {self.names[1]} {having}, against "
-            f"{percent(before)} in {self.names[0]}; the medians are alike "
-            f"(KS {statistic:.2f})."
+            f"{percent(after)} of the {what} in {self.names[1]} {having}, compared "
+            f"with {percent(before)} in {self.names[0]}; the medians are about the "
+            f"same (KS {statistic:.2f})."
         )
 
 

@@ -71,13 +71,13 @@ OF_IMAGES = (
     Column(
         "num_objects",
         "int",
-        "Objects in {label_field}, crowd regions aside",
+        "Objects in {label_field}, without crowd regions",
         lambda s: s.shapes.num_objects,
     ),
     Column(
         "num_classes",
         "int",
-        "Classes in {label_field}, crowd regions aside",
+        "Classes in {label_field}, without crowd regions",
         lambda s: s.shapes.num_classes,
     ),
 )
@@ -91,7 +91,7 @@ OF_OBJECTS = (
     Column(
         "relative_area",
         "float",
-        "Area as a share of the image's",
+        "Area as a share of the image",
         lambda s: s.shapes.relative_area,
     ),
     Column(

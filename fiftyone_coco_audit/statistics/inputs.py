@@ -66,7 +66,7 @@ class LabeledSamples(ShortRepr):
             return []
         return [
             f"{counted(count, 'label')} in {self.label_field!r} with no class or no "
-            f"box {'takes' if count == 1 else 'take'} no part."
+            f"box {'is' if count == 1 else 'are'} ignored."
         ]
 
     def sample_ids(self, images: NDArray[np.int64]) -> list[str]:

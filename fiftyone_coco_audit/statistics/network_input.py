@@ -18,7 +18,7 @@ from fiftyone_coco_audit.statistics.shapes import quantiles_per_class
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Sizes in pixels that matter; the least strides of detectors are 4 and 8, and
+#: Sizes in pixels that matter; the smallest strides of detectors are 4 and 8, and
 #: COCO calls less than 32 small
 SIZES = (4, 8, 16, 32)
 
@@ -34,7 +34,7 @@ def up_to_multiple(
 
     Args:
         pixels: sizes; NaN stays NaN
-        multiple: by default the greatest common stride
+        multiple: by default the largest common stride
     """
     # An excess by floating-point error is not rounded up
     number = np.ceil(np.asarray(pixels) / multiple - 1e-9)

@@ -104,21 +104,21 @@ class Statistics(TextSummary):
         classes = counted(int(np.count_nonzero(self.classes.objects)), "class")
         balanced = f"{classes} has objects."
         if classes != "1 class" and balance.ratio == 1:
-            balanced = f"{classes} have objects, all of them as many."
+            balanced = f"{classes} have objects, the same number each."
         elif classes != "1 class":
             balanced = (
-                f"{classes} have objects; the commonest has {balance.ratio:,.0f} times "
-                "as many as the rarest, and all together are as diverse as "
+                f"{classes} have objects; the most common has {balance.ratio:,.0f} "
+                "times as many as the rarest, and all together are as diverse as "
                 f"{balance.effective_classes:.1f} equally common classes."
             )
         return [
             self.images.kind.reason,
             *(
-                [f"There are {numbers}; all figures are of the objects."]
+                [f"There are {numbers}; all figures are about the objects."]
                 if crowds
                 else []
             ),
-            f"Objects by COCO's classes of area: {listed(shares)}.",
+            f"Objects by COCO's size classes: {listed(shares)}.",
             f"At the network's input ({self.resize}) the median object is {median:.0f} "
             f"px across; {percent(below[16])} of the objects are under 16 px and "
             f"{percent(below[32])} under 32 px.",

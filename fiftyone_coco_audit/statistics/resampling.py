@@ -40,7 +40,7 @@ class RepeatFactors(ShortRepr):
 
     Attributes:
         category: ``(K,)`` the factor of each class
-        image: ``(M,)`` the factor of each image, the greatest of its classes
+        image: ``(M,)`` the factor of each image, the largest of its classes
         source: ``(M,)`` the class that the image is repeated for, the first of equal
             ones; :data:`NO_CLASS` where it is not
     """
@@ -56,7 +56,7 @@ def repeat_factors(
     """How often classes and images are to be repeated.
 
     With ``f(c)`` the share of images that show class ``c``, its factor is
-    ``max(1, (threshold / f(c)) ** exponent)``, and an image's is the greatest of its
+    ``max(1, (threshold / f(c)) ** exponent)``, and an image's is the largest of its
     classes'; images without objects, and classes without images, have 1.
 
     Args:
@@ -88,7 +88,7 @@ def repeat_factors(
     """
     if not 0 <= threshold <= 1:
         raise CocoAuditError(
-            f"The threshold of resampling is {threshold:g}, which is no share of "
+            f"The threshold of resampling is {threshold:g}, which is not a share of "
             "images; give one between 0 and 1, such as 0.01"
         )
     if not 0 <= exponent < np.inf:
@@ -283,15 +283,16 @@ class ResamplingEffect(TextSummary):
         """What it does to an epoch, and to classes that are not rare."""
         if self.epoch_growth == 1:
             return [
-                f"No image is repeated at a threshold of {percent(self.threshold)}: no "
-                "class is in so few images."
+                f"No image is repeated at a threshold of {percent(self.threshold)}: "
+                "no class is that rare."
             ]
         before, after = self.classes.imbalance.ratio, self.imbalance_after.ratio
         return [
-            f"Repeating images of classes in fewer than {percent(self.threshold)} of "
-            f"them makes an epoch {self.epoch_growth:.2f} times as long; the commonest "
-            f"class has {before:.3g} times the objects of the rarest before, and "
-            f"{after:.3g} times after.",
+            "Repeating images of classes that appear in fewer than "
+            f"{percent(self.threshold)} of all images makes an epoch "
+            f"{self.epoch_growth:.2f} times as long; the most common class has "
+            f"{before:.3g} times the objects of the rarest before, and {after:.3g} "
+            "times after.",
             *(f"As a side effect, {effect}." for effect in self.side_effects()[:5]),
         ]
 
@@ -302,7 +303,7 @@ class ResamplingEffect(TextSummary):
             min_gain: by what the images of a class must be multiplied to count
 
         Returns:
-            positions, the greatest gain first
+            positions, the largest gain first
         """
         rows = np.flatnonzero(
             (self.factors.category == 1)
@@ -318,7 +319,7 @@ class ResamplingEffect(TextSummary):
             min_gain: by what the images of a class must be multiplied to count
 
         Returns:
-            a list, the greatest gain first
+            a list, the largest gain first
         """
         rows = self.raised(min_gain)
         through = self.raised_through[rows]
@@ -456,7 +457,7 @@ def save_sampler_weights(
     if values.shape != (len(filepaths),):
         raise CocoAuditError(
             f"There are {values.size} weights for {len(filepaths)} images; give one "
-            "weight an image"
+            "weight per image"
         )
     if not (np.isfinite(values).all() and (values >= 0).all() and values.any()):
         raise CocoAuditError(

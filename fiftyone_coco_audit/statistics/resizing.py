@@ -56,11 +56,15 @@ class ResizePolicy:
     def __post_init__(self) -> None:
         if self.mode not in get_args(ResizeMode):
             known = ", ".join(get_args(ResizeMode))
-            raise CocoAuditError(f"Resize mode {self.mode!r} is none of {known}")
+            raise CocoAuditError(
+                f"Resize mode {self.mode!r} is unknown; the modes are {known}"
+            )
         if (self.width > 0) == (self.mode == "none") or self.height < 0:
             needs = "has no size" if self.mode == "none" else "needs a size in pixels"
             example = self.mode if self.mode == "none" else f"{self.mode} 640"
-            raise CocoAuditError(f"Resize mode {self.mode!r} {needs}: say {example!r}")
+            raise CocoAuditError(
+                f"Resize mode {self.mode!r} {needs}: write {example!r}"
+            )
         if max(self.width, self.height, self.max_side or 0) > _LARGEST:
             raise CocoAuditError(
                 f"Resize {str(self)[:40]!r} is larger than {_LARGEST:,} pixels"
@@ -68,7 +72,7 @@ class ResizePolicy:
         fills = self.mode in ("letterbox", "stretch")
         if self.height and not fills:
             raise CocoAuditError(
-                f"Resize mode {self.mode!r} takes one size, not width x height: say "
+                f"Resize mode {self.mode!r} takes one size, not width x height: write "
                 f"'{self.mode} {self.width}', or 'letterbox "
                 f"{self.width}x{self.height}'"
             )
@@ -80,7 +84,7 @@ class ResizePolicy:
         if self.max_side is not None and self.max_side < self.width:
             raise CocoAuditError(
                 f"Resize 'shortest_side {self.width} max {self.max_side}' allows the "
-                "longest side less than the shortest: say a max of at least "
+                "longest side to be less than the shortest: give a max of at least "
                 f"{self.width}"
             )
         if fills and not self.height:
@@ -105,9 +109,8 @@ class ResizePolicy:
         found = _TEXT.fullmatch(str(text))
         if found is None:
             raise CocoAuditError(
-                f"resize is {text!r}, which is not like 'letterbox 640', "
-                "'stretch 300x200', 'longest_side 1024' or "
-                "'shortest_side 800 max 1333'"
+                f"resize is {text!r}: it must be like 'letterbox 640', 'stretch "
+                "300x200', 'longest_side 1024' or 'shortest_side 800 max 1333'"
             )
         mode, width, height, max_side = found.groups()
         return cls(
@@ -282,7 +285,7 @@ def propose_sizes(
 
     Proposed are a square letterbox; a letterbox, and a stretch, to the shape that
     most images have; and the shortest side, with a limit that some 95% of the images
-    keep by themselves. All sides are multiples of 32, the greatest common stride.
+    keep by themselves. All sides are multiples of 32, the largest common stride.
 
     Args:
         size: ``(M, 2)`` widths and heights in pixels

@@ -214,11 +214,11 @@ class SourceGaps(ShortRepr):
         one that has none is of other things, or holds backgrounds.
 
         Args:
-            alpha: the greatest adjusted p-value
-            coverage: the least :attr:`coverage`
+            alpha: the maximum adjusted p-value
+            coverage: the minimum :attr:`coverage`
 
         Returns:
-            ``(G, 2)`` positions of source and class, the least p-value first
+            ``(G, 2)`` positions of source and class, the lowest p-value first
         """
         return self._gaps(
             (self.found == 0)
@@ -234,11 +234,11 @@ class SourceGaps(ShortRepr):
         rarer there.
 
         Args:
-            alpha: the greatest adjusted p-value
-            ratio: the greatest share of the expected images that are found
+            alpha: the maximum adjusted p-value
+            ratio: the maximum share of the expected images that are found
 
         Returns:
-            ``(G, 2)`` positions of source and class, the least p-value first
+            ``(G, 2)`` positions of source and class, the lowest p-value first
         """
         return self._gaps(
             (self.found > 0)

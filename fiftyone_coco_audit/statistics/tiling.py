@@ -210,8 +210,8 @@ def propose_tiling(
 
     The tile is the largest multiple of 32 that makes 95% of the objects at least
     ``target_px`` large at the input that the policy has, but not so small that it
-    would be enlarged more than twice. The overlap is the least multiple of 32 that the
-    longer sides of 95% of the objects do not exceed, so that these lie whole in some
+    would be enlarged more than twice. The overlap is the smallest multiple of 32 that
+    holds the longer sides of 95% of the objects, so that each of these fits into some
     tile, but at most half of the tile.
 
     Args:
@@ -220,7 +220,7 @@ def propose_tiling(
         target_px: the size in pixels of the network's input that is large enough
 
     Returns:
-        the :class:`TilingEffect`, or None where tiles are of no use: without objects,
+        the :class:`TilingEffect`, or None if tiles do not help: without objects,
         if no image is larger than a tile, and for the policy "none"
     """
     if resize.mode == "none" or not len(labeled.objects):

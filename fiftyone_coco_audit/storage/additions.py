@@ -31,7 +31,7 @@ def check_file_is_new(path: Path) -> None:
     """
     if path.exists():
         raise CocoAuditError(
-            f"{quoted(str(path))} is there already: choose another output_dir or "
+            f"{quoted(str(path))} already exists: choose another output_dir or "
             "another seed"
         )
 
@@ -65,9 +65,9 @@ def check_addition(
         other = sample_collection(dataset).find_one(paths, ["filepath"])
         if other is not None:
             raise CocoAuditError(
-                f"Dataset {dataset.name!r} has a sample of "
-                f"{quoted(other['filepath'])} already, whose file is gone: delete "
-                "that sample, or choose another output_dir or another seed"
+                f"Dataset {dataset.name!r} already has a sample for "
+                f"{quoted(other['filepath'])}, whose file is missing: delete that "
+                "sample, or choose another output_dir or another seed"
             )
 
 

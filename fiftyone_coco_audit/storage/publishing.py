@@ -82,7 +82,7 @@ def publish_values(
     if len(set(columns.ids)) < len(columns):
         raise CocoAuditError(
             f"The view of dataset {dataset.name!r} holds a sample more than once, so "
-            "there is no one value to write to it: use a view that holds each once"
+            "it has no single value to write: use a view that holds each once"
         )
     with prepared(dataset) as write:
         insert_values(
@@ -211,5 +211,5 @@ def _check_unchanged(
     if now.digest != columns.digest:
         raise SamplesChanged(
             f"The labels of {counted(changed, 'sample')} of dataset {dataset.name!r} "
-            "were changed by someone else while they were being worked on: run it again"
+            "were changed by someone else during this run: run it again"
         )

@@ -110,7 +110,7 @@ def no_room(samples: Collection, values: dict[str, Any], size: int) -> CocoAudit
     sample = samples.find_one({"_id": values["_id"]}, ["filepath"]) or {}
     return CocoAuditError(
         f"With {what}, the image {quoted(str(sample.get('filepath')))} takes "
-        f"{size / 2**20:.1f} MB, where MongoDB holds 16 MB for an image; cut the image "
+        f"{size / 2**20:.1f} MB, but MongoDB allows 16 MB per image; cut the image "
         "into tiles, or leave labels out. Nothing was written"
     )
 

@@ -102,7 +102,7 @@ def test_a_finding(panel: AuditPanel, demo_files: DemoPaths):
     planted = next(p for p in plants if p["key"] == "box_outside_image")
     panel.open_from_grid()
     page = panel.page
-    expect(page.get_by_text("boxes reach over the border")).to_be_visible()
+    expect(page.get_by_text("boxes extend beyond the border")).to_be_visible()
     button = page.get_by_role("button", name="Open 8 labels").first
     opened = panel.opened_by(button.click)
     expected = planted["annotation_ids"]
@@ -233,7 +233,7 @@ def test_controls_redraw_and_stay(panel: AuditPanel):
     pixels.fill("a lot")
     pixels.press("Tab")
     panel.settle()
-    expect(page.get_by_text("which is not like 'letterbox 640'")).to_be_visible()
+    expect(page.get_by_text("it must be like 'letterbox 640'")).to_be_visible()
 
     panel.tab("Anchors")
     page.get_by_role("textbox").last.fill("640")

@@ -93,7 +93,7 @@ def test_a_notice_says_that_a_view_can_hold_no_more_labels(
     for finding, card in zip(opened, session.cards(), strict=True):
         session.send("open_finding", **card)
         count = len(finding.label_ids)
-        cut = f"The view shows the first 1 of {count} labels, as it can hold no more"
+        cut = f"The view shows the first 1 of {count} labels, the most that it can hold"
         assert (session.notices == [cut]) == (count > 1)
     session.turn_to("classes")
     assert len(session.click("classes.counts", 0)) == 1

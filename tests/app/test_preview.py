@@ -243,10 +243,10 @@ def test_a_list_without_transforms(demo_dataset: fo.Dataset):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is no valid JSON in line 1"),
-        ("- a: [", "is no valid YAML"),
+        ("{", "is not valid JSON: line 1"),
+        ("- a: [", "is not valid YAML"),
         ('[{"transform": "Rotatte"}]', "did you mean 'Rotate'"),
-        ("", "neither JSON or YAML"),
+        ("", "neither the JSON or YAML"),
         ('[{"transform": "Rotate", "params": {"p": 2}}]', "cannot have p=2"),
     ],
 )
@@ -415,7 +415,7 @@ def test_an_image_that_cannot_be_read(demo_dataset: fo.Dataset, tmp_path: Path):
 
 def test_nothing_to_show(demo_dataset: fo.Dataset):
     empty = Session(demo_dataset, view=demo_dataset.limit(1).match({"coco_id": -1}))
-    assert "There is no sample in this view" in empty.shown
+    assert "This view has no samples" in empty.shown
     bare = fo.Dataset()
     bare.add_sample(fo.Sample(filepath="/images/none.jpg"))
     assert "has no field of detections to augment" in Session(bare).shown
@@ -428,7 +428,7 @@ def test_nothing_to_show(demo_dataset: fo.Dataset):
     groups.add_group_field("group", default="left")
     sample = fo.Sample(filepath="/images/none.jpg", group=fo.Group().element("left"))
     groups.add_sample(sample)
-    assert "is grouped, and its samples cannot be augmented" in Session(groups).shown
+    assert "and grouped samples cannot be augmented" in Session(groups).shown
     groups.delete()
 
 
@@ -437,7 +437,7 @@ def test_a_sample_without_labels(demo_dataset: fo.Dataset):
     sample["ground_truth"] = None
     sample.save()
     session = Session(demo_dataset)
-    assert "There are no labels that a pipeline could harm" in session.shown
+    assert "There are no labels for a pipeline to harm" in session.shown
     assert len(session.pictures()) == 9
 
 
@@ -602,7 +602,7 @@ def test_in_the_modal(
     panel.choose("Pipeline", "Paste one")
     box = page.locator("textarea:visible").first
     panel.write(box, '{"transform": ')
-    expect(page.get_by_text("is no valid JSON in line 1")).to_be_visible()
+    expect(page.get_by_text("is not valid JSON: line 1")).to_be_visible()
     screenshot("invalid")
 
 
@@ -616,7 +616,7 @@ def test_paste_build_and_copy(panel: PreviewPanel, screenshot: Screenshot) -> No
     assert first == preset("ultralytics").to_dict()
     before = box.bounding_box()
     for text, message in (
-        ('[{"transform": "Rotate",]', "is no valid JSON in line 1, column"),
+        ('[{"transform": "Rotate",]', "is not valid JSON: line 1, column"),
         ('[{"transform": "Rotatte"}]', "did you mean 'Rotate'?"),
     ):
         panel.write(box, text)

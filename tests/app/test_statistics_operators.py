@@ -37,7 +37,7 @@ def test_audit(
     button = form.get_by_role("button", name="Audit", exact=True)
     resize = form.get_by_role("combobox").nth(1)
     resize.fill("bigger")
-    expect(form).to_contain_text("Resize mode 'bigger' is none of")
+    expect(form).to_contain_text("Resize mode 'bigger' is unknown")
     expect(button).to_be_disabled()
     screenshot("refused")
     resize.fill("")

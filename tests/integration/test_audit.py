@@ -159,7 +159,7 @@ def test_rules_are_selected_ignored_and_tuned(dataset):
         ({"select": [None]}, "no rule None"),
         ({"ignore": ["CA"]}, "No rule is left"),
         ({"thresholds": {"CA501": {"size": 1}}}, "no threshold 'size'"),
-        ({"thresholds": {"CA501": {"min_px": "1"}}}, "'1', which is no number"),
+        ({"thresholds": {"CA501": {"min_px": "1"}}}, "'1', which is not a number"),
         ({"thresholds": {"CA501": {"min_px": float("nan")}}}, "no number"),
         ({"thresholds": {"CA501": 1}}, "not like"),
         ({"thresholds": {"CA601": {"visible": 0.5}}}, "here. audit_augmentation"),
@@ -288,7 +288,7 @@ def test_text(dataset):
         "200 images, 1,746 objects and 4 crowd regions: 3 errors, 5 warnings, 3 notes"
     )
     assert max(map(len, lines)) <= 120
-    assert "8 of 1,746 boxes reach over the border" in str(found)
+    assert "8 of 1,746 boxes extend beyond the border" in str(found)
     assert (
         audit(dataset, select=["CA110"])
         .to_text()
@@ -499,7 +499,7 @@ def test_what_cannot_run_is_refused_or_listed(dataset):
         (dataset, ["CA6"], "'CA6' selects no rule that can run here. audit_augm"),
         (dataset, ["CA301", "CA601"], "'CA601' selects no rule"),
         (view, ["CA1"], "No rule can run. Not run: CA101, .* need a whole dataset"),
-        (foreign, ["CA1"], "a whole dataset that import_coco made"),
+        (foreign, ["CA1"], "a whole dataset that import_coco created"),
         (dataset.limit(3), ["CA401"], "3 of 200 images, too few to say"),
     ):
         with pytest.raises(CocoAuditError, match=words):

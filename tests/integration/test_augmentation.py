@@ -294,7 +294,7 @@ def test_labels_that_take_no_part_are_told(dataset):
     sample = dataset.first()
     sample.ground_truth.detections[0].bounding_box = [float("nan"), 0.1, 0.2, 0.2]
     sample.save()
-    told = "1 label in 'ground_truth' with no class or no box takes no part."
+    told = "1 label in 'ground_truth' with no class or no box is ignored."
     assert told in dry_run(dataset, "minimal", workers=1).sentences()
     assert told in audit_augmentation(dataset, "minimal", workers=1).notes
 
@@ -543,7 +543,7 @@ def test_fields_are_written_as_often_as_wanted(dataset):
     sample = dataset.first()
     sample.ground_truth.detections = sample.ground_truth.detections[1:]
     sample.save()
-    with pytest.raises(CocoAuditError, match="not those that were measured"):
+    with pytest.raises(CocoAuditError, match="changed since the measurement"):
         other.write_fields()
 
 
@@ -553,7 +553,7 @@ def test_boxes_without_an_area_in_the_image_are_told(dataset):
     sample.ground_truth.detections[1].bounding_box = [0.1, 0.1, 0, 0.4]
     sample.save()
     found = audit_augmentation(dataset, "minimal", num_draws=2, workers=1)
-    assert found.notes == ("2 boxes without an area in the image take no part.",)
+    assert found.notes == ("Ignored 2 boxes without an area in the image.",)
     assert found.shares()["count"].sum() == 0
 
 
@@ -617,7 +617,7 @@ def test_boxes_out_of_the_image_are_told(dataset):
     sample.ground_truth.detections[0].bounding_box = [-0.1, 0.1, 0.2, 0.4]
     sample.save()
     (note,) = audit_augmentation(dataset, "minimal", num_draws=1, workers=1).notes
-    assert note.startswith("1 box out of the image")
+    assert note.startswith("Clipped 1 box to the image")
 
 
 @pytest.mark.parametrize(
@@ -678,7 +678,7 @@ def test_other_limits_of_boxes_than_those_of_the_pipeline(dataset):
     assert [f.code for f in as_it_is.findings] == ["CA606"]
     for limits in ({"min_visibility": 0.3}, {"min_area": 300}):
         found = audit_augmentation(dataset, cut, num_draws=1, workers=1, **limits)
-        # The strip is still seen, but no box is left
+        # The strip is still visible, but has lost its box
         assert [f.code for f in found.findings] == ["CA601", "CA602"], limits
         ((name, value),) = limits.items()
         assert found.pipeline.name == f"pipeline with {name}={value}"

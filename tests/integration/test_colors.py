@@ -88,7 +88,7 @@ class TestColors:
         scheme = dataset.app_config.color_scheme
         assert (scheme.color_pool == ["#123456"]) if own else scheme is None
         assert "coco_audit_colors" not in dataset.info
-        with pytest.raises(CocoAuditError, match="nothing to bring back"):
+        with pytest.raises(CocoAuditError, match="nothing to restore"):
             restore_colors(dataset)
 
     def test_those_that_a_user_made_later_stay(self, dataset):
@@ -96,7 +96,7 @@ class TestColors:
         color_by_outcome(dataset)
         dataset.app_config.color_scheme = own_scheme()
         dataset.save()
-        with pytest.raises(CocoAuditError, match="nothing to bring back"):
+        with pytest.raises(CocoAuditError, match="nothing to restore"):
             restore_colors(dataset)
         dataset.delete_evaluation("eval")
         assert dataset.app_config.color_scheme.color_pool == ["#123456"]

@@ -457,7 +457,7 @@ def test_keys_whose_fields_would_collide(
 ) -> None:
     evaluate(dataset, eval_key=first)
     before = [dataset.values(path) for path in all_fields(first, *FIELDS)]
-    with pytest.raises(CocoAuditError, match=f"same names as the evaluation '{first}'"):
+    with pytest.raises(CocoAuditError, match=f"names as those of evaluation '{first}'"):
         evaluate(dataset, eval_key=second)
     assert [dataset.values(path) for path in all_fields(first, *FIELDS)] == before
     evaluate(dataset, eval_key=f"{first}_ap")
@@ -523,7 +523,7 @@ def test_the_key_of_an_evaluation_of_another_kind(dataset: fo.Dataset) -> None:
     for name in ("truth", "guess"):
         dataset.set_values(name, [fo.Classification(label="cat")] * 4)
     dataset.evaluate_classifications("guess", "truth", eval_key="eval")
-    with pytest.raises(CocoAuditError, match="is not one of detections"):
+    with pytest.raises(CocoAuditError, match="is not an evaluation of detections"):
         evaluate(dataset)
     assert dataset.values("eval") == [True] * 4
 
@@ -599,7 +599,7 @@ def test_labels_without_class_box_or_confidence(dataset: fo.Dataset) -> None:
         ({"pred_field": "filepath"}, "does not hold Detections"),
         ({"pred_field": "ground_truth"}, "are both 'ground_truth'"),
         ({"eval_key": "not a name"}, "must be a valid Python name"),
-        ({"eval_key": "taken"}, "has a field 'taken_ap' already"),
+        ({"eval_key": "taken"}, "already has a field 'taken_ap'"),
         ({"iou_type": "boxes"}, "iou_type is 'boxes'"),
     ],
 )

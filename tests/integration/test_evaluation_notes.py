@@ -216,7 +216,7 @@ def test_notes_are_on_the_fields_that_are_evaluated(tmp_path: Path) -> None:
     assert "1 of 22 predictions" in note
     # A part of the dataset does not have all that was set aside
     notes = evaluate(dataset[:6], "other", eval_key="third").notes
-    assert "These counts are of the whole import, not of this view." in " ".join(notes)
+    assert "These counts cover the whole import, not only this view." in " ".join(notes)
 
 
 def test_predictions_in_two_files_of_one_field(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_areas_are_held_against_masks_where_there_are_any(
     dataset = imported(tmp_path, coco, predictions)
     for iou_type in ("bbox", "segm"):
         notes = " ".join(evaluate(dataset, iou_type=iou_type).notes)
-        said = "`area` puts 24 of 24 objects into another size class"
+        said = "`area` puts 24 of 24 objects into a different size class"
         assert (said in notes) == masks
 
 
@@ -277,7 +277,7 @@ def test_the_audit_and_the_evaluation_judge_areas_alike(tmp_path: Path) -> None:
     changes = finding.figures["size_class_changes"]
     for iou_type in ("bbox", "segm"):
         notes = " ".join(evaluate(dataset, iou_type=iou_type).notes)
-        assert f"`area` puts {changes} of 24 objects into another size class" in notes
+        assert f"`area` puts {changes} of 24 objects into a different size" in notes
     assert 0 < changes < finding.figures["objects"] < 24
 
 

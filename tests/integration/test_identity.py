@@ -274,7 +274,7 @@ def test_a_dry_run_says_of_all_images_which_size_their_labels_fit(tmp_path):
     assert run.counts()["failed"] == 2  # the boxes are outside the turned image
     assert "decodes to 100 x 200, but its labels are for 200 x 100" in run.error[0]
     assert any("The boxes of 2 images fit the recorded size" in n for n in run.notes)
-    assert "read it without turning" in str(run.sentences())
+    assert "read images without it" in str(run.sentences())
 
 
 def test_positions_for_ids_do_not_give_an_ap_of_0_in_silence():

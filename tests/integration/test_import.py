@@ -422,7 +422,7 @@ def test_a_warning_is_no_reason_to_raise(images_dir):
     ("kwargs", "message"),
     [
         ({"name": "taken"}, "Dataset 'taken' already exists"),
-        ({"name": "Taken!"}, "too like that of the dataset 'taken'"),
+        ({"name": "Taken!"}, "too similar to that of dataset 'taken'"),
         ({"name": "???"}, "at least one of A-Z, a-z and 0-9"),
         ({"name": "日本"}, "at least one of A-Z, a-z and 0-9"),
         ({"name": "\ud800x"}, "choose another dataset name"),
@@ -431,41 +431,41 @@ def test_a_warning_is_no_reason_to_raise(images_dir):
         ({"overwrite": "no"}, "overwrite must be True or False"),
         ({"label_field": "coco_id"}, "cannot be called 'coco_id'"),
         ({"label_field": "metadata"}, "cannot be called 'metadata'"),
-        ({"label_field": "a.b"}, "'a.b' has a '.' in it"),
+        ({"label_field": "a.b"}, "'a.b' contains '.'"),
         ({"label_field": "_x"}, "'_x' begins with '_'"),
         ({"label_field": "a__b"}, "'a__b' has '__' in it"),
-        ({"label_field": "a\0b"}, "has a character in it"),
-        ({"label_field": "a$b"}, "has a character in it"),
-        ({"label_field": "\ud800"}, "has a character in it"),
+        ({"label_field": "a\0b"}, "contains a character"),
+        ({"label_field": "a$b"}, "contains a character"),
+        ({"label_field": "\ud800"}, "contains a character"),
         ({"label_field": ""}, "is empty"),
         ({"label_field": []}, "must be text"),
-        ({"pred_field": "a\0b", "predictions": []}, "has a character in it"),
+        ({"pred_field": "a\0b", "predictions": []}, "contains a character"),
         ({"pred_field": "tags", "predictions": []}, "cannot be called 'tags'"),
         ({"pred_field": "ground_truth", "predictions": []}, "cannot both go"),
         ({"invalid": "stop"}, "'skip' or 'raise'"),
-        ({"images_dir": "/no/such/folder"}, "no folder of images"),
-        ({"images_dir": "~nouser/x"}, "no folder of images"),
-        ({"images_dir": ""}, "cannot have the path ''"),
-        ({"images_dir": "a\0b"}, "cannot have the path"),
-        ({"images_dir": 3}, "folder of images is given as a number"),
-        ({"images_dir": []}, "folder of images is given as a list"),
-        ({"images_dir": b"/tmp"}, "folder of images is given as .* bytes"),
+        ({"images_dir": "/no/such/folder"}, "no image folder"),
+        ({"images_dir": "~nouser/x"}, "no image folder"),
+        ({"images_dir": ""}, "has an invalid path ''"),
+        ({"images_dir": "a\0b"}, "has an invalid path"),
+        ({"images_dir": 3}, "image folder must be a path, not a number"),
+        ({"images_dir": []}, "image folder must be a path, not a list"),
+        ({"images_dir": b"/tmp"}, "image folder must be a path, not .* bytes"),
         *(
-            ({role: value}, f"{role} file is given as {kind_of(value)}")
+            ({role: value}, f"{role} file must be a path, not {kind_of(value)}")
             for role in ("annotations", "predictions")
             for value in (3, True, b"x.json", ({},))
         ),
-        ({"annotations": None}, "annotations file is given as None"),
+        ({"annotations": None}, "annotations file must be a path, not None"),
         ({"annotations": "~nouser/x.json"}, "No such file"),
-        ({"annotations": "a\0b"}, "cannot have the path"),
-        ({"predictions": "a\0b"}, "cannot have the path"),
+        ({"annotations": "a\0b"}, "has an invalid path"),
+        ({"predictions": "a\0b"}, "has an invalid path"),
         ({"annotations": "/no/such/file.json"}, "No such file"),
         ({"annotations": "/"}, "cannot be read"),
         ({"annotations": results()}, "as `predictions`"),
         ({"annotations": {}}, "no list `images`"),
         ({"annotations": {"images": {}}}, "`images` of .* is an object"),
         ({"annotations": {"images": []}}, "lists no images, .*: give a COCO file"),
-        ({"annotations": {"images": [{}]}}, "no image that can be used.*CA102"),
+        ({"annotations": {"images": [{}]}}, "no usable image.*CA102"),
         ({"annotations": coco(categories=None)}, "has no `categories`"),
         ({"predictions": coco()}, "looks like ground truth"),
         ({"predictions": {"a": 1}}, "no list `images`"),
@@ -494,10 +494,10 @@ def test_input_that_cannot_be_used(kwargs, message, images_dir, new_datasets):
     [
         (b"", "empty"),
         (b"\n", "empty"),
-        (b'{"images": [', "not JSON that can be read"),
-        (b"nul", "not JSON that can be read"),
-        (b'{"a": "\\udce9"', "not JSON that can be read .*surrogate"),
-        (b'{"a": "\\ud800x"' + b"[" * 10**6, "not JSON that can be read"),
+        (b'{"images": [', "not valid JSON"),
+        (b"nul", "not valid JSON"),
+        (b'{"a": "\\udce9"', "not valid JSON .*surrogate"),
+        (b'{"a": "\\ud800x"' + b"[" * 10**6, "not valid JSON"),
         (gzip.compress(b"{}", mtime=0), "compressed; unpack it first"),
         (b"\xff\xfe{}", "in UTF-16"),
         ("{}".encode("utf-16-le"), "in UTF-16"),
@@ -619,7 +619,7 @@ def test_a_read_only_field_is_not_replaced(images_dir):
 
 def test_predictions_are_needed(images_dir):
     dataset = import_quietly(coco(), images_dir)
-    with pytest.raises(CocoAuditError, match="predictions file is given as None"):
+    with pytest.raises(CocoAuditError, match="predictions .*path, not None"):
         add_quietly(dataset, None)
     with pytest.raises(CocoAuditError, match="has '__' in it"):
         add_quietly(dataset, results(), pred_field="a__b")
@@ -799,7 +799,7 @@ def test_adding_predictions(images_dir):
     assert field.info == {"coco_audit": {"function": "add_coco_predictions"}}
     assert dataset.get_field("predictions.detections.rle").description
 
-    with pytest.raises(CocoAuditError, match="has a field 'predictions' already"):
+    with pytest.raises(CocoAuditError, match="already has a field 'predictions'"):
         add_quietly(dataset, results())
     add_quietly(dataset, results()[:1], overwrite=True)
     add_quietly(dataset, results()[:2], pred_field="more")
@@ -830,7 +830,7 @@ def test_predictions_are_added_to_datasets_of_images(images_dir):
     for what, said in [
         (dataset.limit(1), f"not to a view: pass the dataset {dataset.name!r} itself"),
         (fo.Dataset(), "has no samples, so there is nothing to add predictions to"),
-        (videos, "holds media of the type 'video', but predictions are added to im"),
+        (videos, "holds media of type 'video', but predictions can only be"),
         (dataset.name, "Expected a FiftyOne dataset or view, not text"),
         (None, "Expected a FiftyOne dataset or view, not None"),
     ]:
@@ -994,7 +994,7 @@ def test_categories_that_are_not_known_are_asked_for(images_dir, tmp_path):
     stock = stock_dataset(images_dir, tmp_path)
     categories = stock.info.pop("categories")
     stock.save()
-    with pytest.raises(CocoAuditError, match="which category has which id is not"):
+    with pytest.raises(CocoAuditError, match="does not have the ids of its categories"):
         add_coco_predictions(stock, RESULTS)
     # What the sentence says is enough
     stock.info["categories"] = categories
@@ -1009,7 +1009,7 @@ def test_categories_that_are_not_known_are_asked_for(images_dir, tmp_path):
         ([{"id": 0, "name": "cat"}, {"id": 0, "name": "dog"}], "CA109"),
         ([{"id": 0, "name": "cat"}, {"id": 1, "name": "cat"}], "CA123"),
         ([{"id": 0}], "category .* its `name` is missing"),
-        ([{"id": 0, "name": "cat"}], "`dog` is not among them"),
+        ([{"id": 0, "name": "cat"}], "such as `dog`"),
         (["cat", "dog"], "category"),
     ],
 )
@@ -1030,7 +1030,7 @@ def test_images_without_an_id_or_with_that_of_another(images_dir, tmp_path):
     first = stock.first()
     first["coco_id"] = stock.last()["coco_id"]
     first.save()
-    with pytest.raises(CocoAuditError, match="several images of one `coco_id`"):
+    with pytest.raises(CocoAuditError, match="several images with the same `coco_id`"):
         add_coco_predictions(stock, RESULTS)
     stock.delete_sample_field("coco_id")
     with pytest.raises(CocoAuditError, match="no `coco_id`: .* include_id=True"):

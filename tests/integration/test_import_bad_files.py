@@ -33,7 +33,7 @@ WARNED = {"poly_lt3pts": {"CA115": 1}}
 REFUSED = {
     "captions_not_instances": "it looks like a file of captions",
     "sam_json_not_coco": "no list `images`.*Segment Anything",
-    "truncated_18_bytes": "is not JSON that can be read",
+    "truncated_18_bytes": "is not valid JSON",
     "zero_bytes": "is empty",
 }
 # File, ground truth: predictions, records set aside by code, notes by code.

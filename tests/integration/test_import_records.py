@@ -330,7 +330,7 @@ def test_labels_of_an_image_that_are_too_many_for_the_database(tmp_path: Path) -
     before = fo.list_datasets()
     truth = coco([{}] + [{"image_id": 2}] * 90_000, images=3)
     expected = (
-        r"90,000 labels, the image `.*2\.png` takes 1\d\.\d MB, where MongoDB holds"
+        r"90,000 labels, the image `.*2\.png` takes 1\d\.\d MB, but MongoDB allows"
     )
     with pytest.raises(CocoAuditError, match=expected):
         import_coco(truth, tmp_path, progress=False)

@@ -77,7 +77,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
     dataset = crowded(tmp_path, 60_000, 15_000)
     before = megabytes(dataset)
     fields = sorted(dataset.get_field_schema(flat=True))
-    said = r"takes 18\.\d MB, where MongoDB holds 16 MB for an image.*Nothing was"
+    said = r"takes 18\.\d MB, but MongoDB allows 16 MB per image.*Nothing was"
     with pytest.raises(ca.CocoAuditError, match=said):
         ca.evaluate(dataset, progress=False)
     assert megabytes(dataset) == before

@@ -17,11 +17,11 @@ from mongodb import find_server, running
 from tests.small_coco import SmallCoco, write_small_coco
 
 LOST = (
-    "The MongoDB does not answer any more, so this could not be finished: start it "
-    "again, with free space on its disk, then run this again"
+    "MongoDB no longer responds, so this could not be finished: restart it, "
+    "with free space on its disk, then run this again"
 )
 FULL = (
-    "The MongoDB has no space left on its disk, so this could not be finished: free "
+    "MongoDB has no disk space left, so this could not be finished: free "
     "some, for example by deleting datasets, then run this again"
 )
 

@@ -172,7 +172,7 @@ class TestExecuteOperator:
         with pytest.raises(ExecutionError, match="valid Python name"):
             execute("evaluate", {"dataset": dataset}, eval_key="not a name")
         dataset.clone_sample_field("coco_id", "eval_ap")
-        with pytest.raises(ExecutionError, match="has a field 'eval_ap' already"):
+        with pytest.raises(ExecutionError, match="already has a field 'eval_ap'"):
             execute("evaluate", {"dataset": dataset})
 
 
@@ -258,7 +258,7 @@ class TestDelegated:
         assert len(fo.load_dataset("small")) == 4
 
     def test_parsed_content_is_not_scheduled(self, coco):
-        with pytest.raises(CocoAuditError, match="annotations is given as an object"):
+        with pytest.raises(CocoAuditError, match="must be a path, not an object"):
             operator("import_coco")({"images": []}, coco.images_dir, delegate=True)
 
     def test_a_failure_is_one(self, dataset):
@@ -321,7 +321,7 @@ class TestApp:
         dataset.reload()
         assert dataset.app_config.color_scheme is None
         ((_, shown),) = ask_as_app("restore_colors", {}, **request)
-        assert "nothing to bring back" in shown["results"]["error"]
+        assert "nothing to restore" in shown["results"]["error"]
 
     def test_evaluate_hides_low_scores_and_evaluates_them_all_the_same(self, dataset):
         scores = [[0.3] * len(one) for one in dataset.values("predictions.detections")]
@@ -506,7 +506,7 @@ class TestForms:
             ("max_detections", "nan", "whole numbers above 0"),
             ("max_detections", "inf", "whole numbers above 0"),
             ("iou_thresholds", "nan", "between 0 and 1"),
-            ("eval_key", "instance", "has a meaning in FiftyOne"),
+            ("eval_key", "instance", "already uses"),
         ],
     )
     def test_evaluate_refuses(self, dataset, name, value, message):

@@ -260,7 +260,7 @@ def test_a_field_that_somebody_made_meanwhile_is_not_overwritten(
         try:
             pair[0].run(WRITERS[writer])
         except WorkerFailed as error:
-            assert f"has a field {path!r} already" in str(error)
+            assert f"already has a field {path!r}" in str(error)
             refused += 1
     assert refused == 1, value
     dataset.reload()
@@ -274,7 +274,7 @@ def test_predictions_that_another_process_has_added_are_not_replaced(
     a, b = pair
     load(files, a, b)
     b.run("add_coco_predictions(ds, predictions, pred_field='p2')")
-    with pytest.raises(WorkerFailed, match="has a field 'p2' already"):
+    with pytest.raises(WorkerFailed, match="already has a field 'p2'"):
         a.run(
             """
             some = [dict(image_id=0, category_id=1, bbox=[1, 1, 5, 5], score=0.5)]
@@ -742,7 +742,7 @@ def test_augmented_samples_of_two_processes_at_once(
             worker.result()
         except WorkerFailed as error:
             failed.append(str(error))
-    assert len(failed) == 1 and "is there already: choose another" in failed[0]
+    assert len(failed) == 1 and "already exists: choose another" in failed[0]
     dataset.reload()
     new = dataset.match_tags("augmented")
     assert len(new) == 4 and len(dataset) == 8

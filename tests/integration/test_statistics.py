@@ -265,8 +265,8 @@ def test_resampling(dataset, tmp_path):
         (find_partial_labels, {"by": 5}, "has no field 5 that could tell"),
         (find_partial_labels, {"by": None}, "has no field None that could tell"),
         (find_partial_labels, {"alpha": "a"}, "alpha is 'a': it must be a number"),
-        (find_partial_labels, {"alpha": 5}, "alpha is 5, but a level of significance"),
-        (find_partial_labels, {"alpha": 0}, "alpha is 0, but a level of significance"),
+        (find_partial_labels, {"alpha": 5}, "alpha is 5, but a significance level"),
+        (find_partial_labels, {"alpha": 0}, "alpha is 0, but a significance level"),
     ],
 )
 def test_arguments_of_another_kind_are_told(dataset, function, arguments, message):
@@ -291,7 +291,7 @@ def test_an_empty_set_is_not_like_any_other(dataset):
 
 @pytest.mark.parametrize("names", [5, "ab", ("a",), ("a", "b", "c"), ("a", 1)])
 def test_two_sets_have_two_names(dataset, names):
-    with pytest.raises(CocoAuditError, match="names is .*: it must be two texts"):
+    with pytest.raises(CocoAuditError, match="names is .*: it must be two names"):
         compare_sets(dataset, dataset, names=names)
 
 
@@ -362,7 +362,7 @@ def test_partial_labels_by_folder_tag_and_field():
     one = dataset.match_tags("second")
     many.add_sample_field("lens", fo.StringField)
     for samples, by, said in [
-        (one, "folder", "have the same folder, so there are no two sources"),
+        (one, "folder", "have the same folder, so there are not two sources"),
         (one, "tags", "have the same tag, so"),
         (one, "camera", "have the same value of 'camera', so"),
         (many, "lens", "have no value of 'lens', so"),

@@ -134,7 +134,7 @@ def test_notes_say_how_many_and_which():
     _, noted = match([of(n, file_name=f"{n}.jpg") for n in (0, 1, 2, 0)], images)
 
     assert noted[NAME].records == 3
-    assert "such as 0 beside '0.jpg'; the file name decides" in noted[NAME].reason
+    assert "such as 0 beside '0.jpg'; the file name is used" in noted[NAME].reason
 
 
 def test_a_name_of_two_images_is_said_to_name_two():
@@ -172,7 +172,7 @@ def test_ids_that_overlap_only_partly_are_said_to_do_so():
 
     assert noted[DOUBT].severity == "warning"
     assert noted[DOUBT].reason == (
-        "1 of the 20 different values of `image_id` are those of no image of a.json, "
+        "1 of the 20 different values of `image_id` match no image of a.json, "
         "as if the ids were positions counted from 0"
     )
 

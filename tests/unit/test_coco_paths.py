@@ -160,12 +160,12 @@ def test_of_several_files_the_folders_above_decide(tmp_path):
         (
             ["train/a.png"],
             ["train/a.png", "val/a.png"],
-            "the only file of that name, train/a.png, may be another image's",
+            "the only file of that name, train/a.png, may belong to another image",
         ),
         (
             ["a.png"],
             ["C:\\a.png", "D:\\a.png"],
-            "the only file of that name, a.png, may be another image's",
+            "the only file of that name, a.png, may belong to another image",
         ),
     ],
 )
@@ -209,7 +209,7 @@ def make_socket(path):
 
 SPECIAL = {
     "loop": (make_loop, "it is a symbolic link that leads back to itself"),
-    "dangling": (make_dangling, "it is a symbolic link to nowhere.png, which is not"),
+    "dangling": (make_dangling, "it is a symbolic link to nowhere.png, which does not"),
     "pipe": (os.mkfifo, "it is a named pipe, not a file"),
     "device": (lambda path: path.symlink_to("/dev/zero"), "it is a device, not a file"),
     "socket": (make_socket, "it is a socket, not a file"),

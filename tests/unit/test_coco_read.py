@@ -18,22 +18,22 @@ LFS = (
 )
 
 FOREIGN = {
-    "lfs": (LFS, "is a pointer of Git LFS and not the file itself; run `git lfs pull`"),
-    "annex": (b"/annex/objects/MD5E-s5--a.json\n", "pointer of git-annex.*annex get"),
-    "dvc": (b"outs:\n- md5: a\n  path: a.json\n", "is a pointer of DVC .*`dvc pull`"),
+    "lfs": (LFS, "is a Git LFS pointer and not the file itself; run `git lfs pull`"),
+    "annex": (b"/annex/objects/MD5E-s5--a.json\n", "is a git-annex pointer.*annex get"),
+    "dvc": (b"outs:\n- md5: a\n  path: a.json\n", "is a DVC pointer .*`dvc pull`"),
     "web": (b"<!DOCTYPE html>\n<html><head>", "is a web page"),
     "web-bare": (b"\n <html lang='en'>", "is a web page"),
     "voc": (b"<annotation><folder>", "is XML, as Pascal VOC"),
     "cvat": (b'<?xml version="1.0"?>', "is XML, as Pascal VOC and CVAT"),
-    "yolo": (b"0 0.5 0.5 0.1 0.2\n1 0.1 0.1 0.1 0.1\n", "as YOLO writes it"),
-    "pickle": (b"\x80\x04\x95\x10\0", "is a pickle"),
-    "numpy": (b"\x93NUMPY\x01\0v\0", "is an array of NumPy"),
+    "yolo": (b"0 0.5 0.5 0.1 0.2\n1 0.1 0.1 0.1 0.1\n", "is a YOLO text file"),
+    "pickle": (b"\x80\x04\x95\x10\0", "is a Python pickle"),
+    "numpy": (b"\x93NUMPY\x01\0v\0", "is a NumPy array"),
     "zip": (b"PK\x03\x04\x14\0", "is compressed"),
     "python": (b"{'images': [], 'annotations': []}", "is text of Python"),
     "utf-16": ("{}".encode("utf-16"), "is in UTF-16"),
     "latin": (b'{"a": "\xe9"}', "is not in UTF-8"),
-    "cut": (b'{"images": [{"id": 1}, {"i', "is not JSON that can be read"),
-    "cut-lines": (b'{"a": 1}\n{"a": 2}\n{"a"', "is JSON Lines, and line 3 is no JSON"),
+    "cut": (b'{"images": [{"id": 1}, {"i', "is not valid JSON"),
+    "cut-lines": (b'{"a": 1}\n{"a": 2}\n{"a"', "is JSON Lines, and line 3 is not"),
 }
 
 
@@ -61,7 +61,7 @@ def test_what_is_no_regular_file_is_not_read(tmp_path):
         ]:
             with pytest.raises(CocoAuditError, match=said):
                 read(source)
-    with pytest.raises(CocoAuditError, match="folder of images http:/.* is a URL"):
+    with pytest.raises(CocoAuditError, match="image folder http:/.* is a URL"):
         ImageFolder(Path("http://host/images"))
 
 
@@ -99,14 +99,14 @@ def test_two_lists_of_results_are_not_chosen_from():
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ({"shapes": [], "imagePath": "a.jpg"}, "looks like a file of LabelMe"),
-        ({"_via_img_metadata": {}}, "looks like a project of VIA"),
-        ({"a.jpg5": {"filename": "a.jpg", "regions": []}}, "an export of VIA"),
+        ({"shapes": [], "imagePath": "a.jpg"}, "looks like a LabelMe file"),
+        ({"_via_img_metadata": {}}, "looks like a VIA project"),
+        ({"a.jpg5": {"filename": "a.jpg", "regions": []}}, "a VIA export"),
         ({"type": "FeatureCollection", "features": []}, "looks like GeoJSON"),
         ({"image": {}, "annotations": []}, "Segment Anything"),
-        ({"message": "Not Found"}, "an answer of a server"),
-        ([{"data": {"image": "a"}, "annotations": []}], "an export of Label Studio"),
-        ([{"image": "a.jpg", "annotations": []}], "a file of CreateML"),
+        ({"message": "Not Found"}, "a server's response"),
+        ([{"data": {"image": "a"}, "annotations": []}], "a Label Studio export"),
+        ([{"image": "a.jpg", "annotations": []}], "a CreateML file"),
     ],
 )
 def test_files_of_other_tools(source, message):
@@ -117,5 +117,5 @@ def test_files_of_other_tools(source, message):
 def test_detectron2_by_image_is_called_that():
     source = [{"image_id": 1, "instances": [RESULT]}]
 
-    with pytest.raises(CocoAuditError, match="the predictions of detectron2 by image"):
+    with pytest.raises(CocoAuditError, match="detectron2's predictions by image"):
         read_predictions(source)

@@ -431,7 +431,7 @@ def test_different_annotations_of_one_id_are_all_kept(other, log):
         (rules.DUPLICATE_ANNOTATION_ID.code, 1),
         (rules.NEW_ANNOTATION_ID.code, 2),
     ]
-    assert "from 6 on" in log.problems[-1].reason
+    assert "from 6 up" in log.problems[-1].reason
 
 
 @pytest.mark.parametrize(
@@ -675,14 +675,14 @@ UNUSUAL = [
     ([POLYGON], "nested too deep"),
     ([[PAIRS]], "pairs"),
     ([[str(number) for number in POLYGON[0]]], "coordinates are numbers as text"),
-    (json.dumps(POLYGON), "JSON in a text"),
-    (json.dumps(PAIRS), "JSON in a text and its points are pairs"),
+    (json.dumps(POLYGON), "JSON in a string"),
+    (json.dumps(PAIRS), "JSON in a string and its points are pairs"),
     (np.array(POLYGON), "not a plain list"),
     ([*POLYGON, [10, 10, 60, 50]], "1 of 2 polygons was left out: .* has 2 points"),
-    ([[1, 1], *POLYGON, []], "2 of 3 polygons were left out: .* has 1 point where"),
+    ([[1, 1], *POLYGON, []], "2 of 3 polygons were left out: .* has 1 point but"),
     ([*POLYGON, [1, 1, 9, 1, 9, math.inf]], "1 of 2 polygons was left out: .* finite"),
     ([*POLYGON, [1, 1, 9, 1, 9]], "1 of 2 polygons was left out: .* odd"),
-    ({"size": [48, 64], "counts": str(COMPRESSED)}, r"Python shows of bytes"),
+    ({"size": [48, 64], "counts": str(COMPRESSED)}, r"Python's text of bytes"),
     ({"size": [48, 64], "counts": b64encode(COMPRESSED).decode()}, "base64"),
     ({"size": [48, 64], "counts": b64encode(COMPRESSED).decode().strip("=")}, "base64"),
     (
@@ -876,7 +876,7 @@ def test_extra_keys_that_cannot_be_kept_are_noted(values, log):
     [
         ({"track": 2**70}, "holds int that no database can hold"),
         ({"half": "\ud800"}, "holds str that no database can hold"),
-        ({"a.b": 1}, "can be the name of no attribute"),
+        ({"a.b": 1}, "cannot be the name of an attribute"),
         ({"a.b": {}}, "holds dict"),
     ],
 )

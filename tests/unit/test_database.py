@@ -17,9 +17,9 @@ import fiftyone_coco_audit
 from fiftyone_coco_audit import CocoAuditError
 from fiftyone_coco_audit.database import database_errors_explained
 
-LOST = "does not answer any more.*start it again"
-FULL = "no space left on its disk.*free some"
-REFUSED = "refused something .*check its log"
+LOST = "no longer responds.*restart it"
+FULL = "no disk space left.*free some"
+REFUSED = "refused an operation .*check its log"
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_a_selection_that_cannot_run_is_refused():
         ("CA601", ["dataset"], "audit_augmentation"),
         ("CA3, object-gone", ["dataset"], "'object-gone' selects no rule"),
         ("CA3", ["pipeline"], r"audit\(dataset\) runs"),
-        ("CA1", ["dataset"], "a whole dataset that import_coco made"),
+        ("CA1", ["dataset"], "a whole dataset that import_coco created"),
     ):
         with pytest.raises(CocoAuditError, match=words):
             selected_rules(select, needs=needs)

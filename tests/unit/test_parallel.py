@@ -197,7 +197,7 @@ def test_what_a_worker_cannot_unpickle_is_said():
 
 
 def test_no_workers_are_a_mistake():
-    with pytest.raises(CocoAuditError, match="whole number from 1"):
+    with pytest.raises(CocoAuditError, match="whole number of at least 1"):
         list(map_items(square, range(4), workers=0))
 
 

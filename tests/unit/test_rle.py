@@ -156,8 +156,8 @@ def test_sound_text_stays_as_it_is(kind):
 @pytest.mark.parametrize(
     ("segmentation", "reason"),
     [
-        ([[]], "0 points where it needs 3"),
-        ([[1, 1, 4, 4]], "2 points where it needs 3"),
+        ([[]], "0 points but needs 3"),
+        ([[1, 1, 4, 4]], "2 points but needs 3"),
         ([SQUARE, [1, 1, 4, 1, 4]], "5 numbers, an odd count"),
         ([[1, 1, 4, 1, 4, math.nan]], "not finite"),
         ([[1, 1, 4, 1, math.inf, 2]], "not finite"),
@@ -171,7 +171,7 @@ def test_sound_text_stays_as_it_is(kind):
         (5, "it is a number"),
         ({"counts": [80]}, "its size is None"),
         ({"size": [10, 8], "counts": [80]}, "its size is [10, 8]"),
-        ({"size": [8, 10], "counts": [79]}, "cover 79 pixels where the image has 80"),
+        ({"size": [8, 10], "counts": [79]}, "cover 79 pixels, but the image has 80"),
         ({"size": [8, 10], "counts": [81, -1]}, "whole numbers"),
         ({"size": [8, 10], "counts": [79.5, 0.5]}, "whole numbers"),
         ({"size": [8, 10], "counts": [math.nan, 80]}, "whole numbers"),

@@ -185,6 +185,6 @@ def test_checking_says_what_is_not_current_and_writes_nothing(
     (tmp_path / "CA102.md").unlink()
     assert main(["--check"], tmp_path) == 1
     said = capsys.readouterr().err
-    assert "not current: CA101.md, CA102.md; write" in said
+    assert "out of date: CA101.md, CA102.md; write" in said
     assert said.count("\n") == 1
     assert (tmp_path / "CA101.md").read_text() == "old"

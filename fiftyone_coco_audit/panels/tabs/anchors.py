@@ -255,8 +255,8 @@ def _score(matches: AnchorMatches) -> Plot:
     if not by_ratio:
         grid = float((matches.best_shape_iou - matches.best_iou).mean())
         advice = (
-            f"With the centers aligned it would be {number(round(grid, 3))} more on "
-            "average; that is what the grid costs."
+            f"With the centers aligned it would be {number(round(grid, 3))} higher on "
+            "average: this is the cost of the grid."
         )
     return Plot(
         "score",
@@ -284,11 +284,15 @@ def _sides(matches: AnchorMatches) -> Plot:
     figure, cell = sides_map(across, down, len(matches), "at the input", height=420)
     best = np.bincount(matches.best_anchor, minlength=len(shapes))
     told = [
-        f"anchor {width:.0f} x {height:.0f} px<br>best of {counted(n, 'object')}"
+        f"anchor {width:.0f} x {height:.0f} px<br>best for {counted(n, 'object')}"
         for (width, height), n in zip(shapes.tolist(), best.tolist(), strict=True)
     ]
     unused = int((best == 0).sum())
-    used = f"{unused:,} of them are the best of none" if unused else "each is of use"
+    used = (
+        f"{unused:,} of them {'is' if unused == 1 else 'are'} the best for no object"
+        if unused
+        else "each is the best for some object"
+    )
 
     def pick(trace: int, mark: tuple[int, int] | int) -> Selection:
         if isinstance(mark, tuple):
@@ -358,7 +362,7 @@ def _by_level(matches: AnchorMatches) -> Plot:
     names = [f"stride {number(stride)}" for stride in frame.index]
     return Plot(
         "by_level",
-        f"{percent(float(share[most]))} of the objects are of the level of "
+        f"{percent(float(share[most]))} of the objects belong to the level of "
         f"{names[most]}, which has {percent(float(cost[most]))} of all {what}.",
         columns(
             names,

@@ -66,7 +66,7 @@ def build(reading: LoadedField, controls: AuditControls) -> Tab:
         "list_classes",
         "Classes",
         [
-            ("first", f"{MOST_CLASSES} commonest"),
+            ("first", f"{MOST_CLASSES} most common"),
             ("all", f"All {len(order):,}"),
         ],
         controls.list_classes,
@@ -136,7 +136,7 @@ def _counts(
     # All others together would make the bars of single classes invisible
     longest = 1.05 * float(objects.max()) if len(rest) else None
     if len(rest):
-        names.append(f"{len(rest):,} other classes")
+        names.append(counted(len(rest), "other class"))
         presence = statistics.presence
         others = presence.image[np.isin(presence.category, rest)]
         objects = np.append(objects, statistics.objects[rest].sum())
@@ -162,7 +162,7 @@ def _counts(
             longest=longest,
         ),
         pick,
-        f"The bars of the {len(rest):,} other classes reach to "
+        f"The bars of the {counted(len(rest), 'other class')} extend to "
         f"{counted(int(objects[-1]), 'object')} and "
         f"{counted(int(images[-1]), 'image')}."
         if len(rest)
@@ -175,7 +175,11 @@ def _balance(statistics: ClassStatistics) -> str:
     counts = statistics.objects[present]
     first, last = present[counts.argmax()], present[counts.argmin()]
     absent = len(statistics.objects) - len(present)
-    missing = f" {counted(absent, 'class')} without any object." if absent else ""
+    missing = (
+        f" {counted(absent, 'class')} {'has' if absent == 1 else 'have'} no objects."
+        if absent
+        else ""
+    )
     commonest, rarest = map(quoted, statistics.names_of([first, last]))
     if len(present) == 1:
         return f"All objects are {commonest}.{missing}"
@@ -204,7 +208,9 @@ def _areas(statistics: ClassStatistics, present: NDArray[np.int64]) -> Plot:
     elif np.isfinite(correlation.p_value):
         headline = f"No clear relation of size and number of objects: {figures}."
     else:
-        headline = "Too few classes differ to relate their size to their number."
+        headline = (
+            "Too few classes differ in size and number of objects to relate the two."
+        )
     area, objects = statistics.mean_area[present], statistics.objects[present]
     hover = [
         f"{name}<br>{counted(n, 'object')}<br>mean area {number(mean)} px²"
@@ -254,7 +260,7 @@ def _together(
     listed = int((statistics.objects > 0).sum())
     return Plot(
         "together",
-        _dependence(statistics) + hidden_classes(len(shown), listed, "commonest"),
+        _dependence(statistics) + hidden_classes(len(shown), listed, "most common"),
         heat_map(
             values,
             names,
@@ -275,7 +281,9 @@ def _dependence(statistics: ClassStatistics) -> str:
         more = len(np.unique(tied[:, 0])) - 1
         are = "is" if more == 1 else "are"
         others = (
-            f" {counted(more, 'more class')} {are} tied to another." if more else ""
+            f" {counted(more, 'more class')} {are} never seen without another."
+            if more
+            else ""
         )
         images = counted(int(statistics.images[row]), "image")
         return (
@@ -284,13 +292,13 @@ def _dependence(statistics: ClassStatistics) -> str:
         )
     pairs = statistics.pairs
     if not len(pairs):
-        return "No two classes are ever seen in one image."
+        return "No two classes appear in the same image."
     most = int(pairs.images.argmax())
     pair = [pairs.first[most], pairs.second[most]]
     images = counted(int(pairs.images[most]), "image")
     lift = float(statistics.lift_among(pair)[0, 1])
     return (
-        f"{named(statistics.names_of(pair))} meet most often: in {images}, "
+        f"{named(statistics.names_of(pair))} appear together most often: in {images}, "
         f"{number(lift)} times as often as by chance."
     )
 
@@ -300,11 +308,12 @@ def _resampled(effect: ResamplingEffect, rarest_first: NDArray[np.int64]) -> Plo
     present = rarest_first[statistics.objects[rarest_first] > 0]
     shown = present[:MOST_CLASSES]
     headline = (
-        f"Repeating images of classes in fewer than {percent(effect.threshold)} of "
-        f"them makes an epoch {effect.epoch_growth:.2f} times as long and the "
-        f"imbalance {number(statistics.imbalance.ratio)} to 1 become "
-        f"{number(effect.imbalance_after.ratio)} to 1."
-        f"{hidden_classes(len(shown), len(present), 'rarest')}"
+        "Repeating images of classes that appear in fewer than "
+        f"{percent(effect.threshold)} of all images makes an epoch "
+        f"{effect.epoch_growth:.2f} times as long, and changes the imbalance from "
+        f"{number(statistics.imbalance.ratio)} to 1 to "
+        f"{number(effect.imbalance_after.ratio)} to "
+        f"1.{hidden_classes(len(shown), len(present), 'rarest')}"
     )
     hover = [
         f"repeated {factor:.2f}x, seen {gain:.2f}x"
@@ -336,7 +345,7 @@ def _side_effects(effect: ResamplingEffect) -> str:
     """The classes that are raised although they are not rare, in one sentence."""
     found = effect.side_effects()
     if not found:
-        return "It raises no class that is not rare itself."
+        return "It raises only classes that are rare themselves."
     told = list(map(str, found[:_MOST_SIDE_EFFECTS]))
     more = len(found) - len(told)
     if more:

@@ -81,7 +81,7 @@ def _sizes(statistics: ImageStatistics) -> Plot:
     hidden = ""
     shown = np.argsort(-counts, kind="stable")[:_MOST_SIZES]
     if len(shown) < len(sizes):
-        hidden = f" The {len(shown):,} commonest sizes are shown."
+        hidden = f" The {len(shown):,} most common sizes are shown."
     width, height = sizes[shown].T
     large = width * height >= PIXELS_4K
     most = statistics.common_sizes().iloc[0]
@@ -147,8 +147,8 @@ def _magnification(statistics: ImageStatistics) -> Plot:
 def _padding(statistics: ImageStatistics) -> Plot:
     return image_histogram(
         "padding",
-        f"{percent(statistics.padding.mean())} of what `{statistics.resize}` gives the "
-        "network is padding.",
+        f"With `{statistics.resize}`, {percent(statistics.padding.mean())} of the "
+        "network's input is padding.",
         Bins.of(100 * statistics.padding),
         "padding of the image",
         unit="%",
@@ -163,7 +163,7 @@ def _distortion(statistics: ImageStatistics) -> Plot:
         f"{number(float(np.median(statistics.distortion)))} times more in one "
         f"direction than in the other, and {number(worst)} times at most.",
         Bins.of(statistics.distortion),
-        "stretch of one side over the other",
+        "ratio of the two sides' scale factors",
     )
 
 
@@ -215,7 +215,7 @@ def _proposals(statistics: ImageStatistics) -> Text:
 
 
 def _least_padding(frame: pd.DataFrame, present: str) -> str:
-    """Which of the sizes that keep the shapes of all images wastes the least."""
+    """Which of the sizes that keep the shapes of all images has the least padding."""
     keeping = frame[[not policy.startswith("stretch") for policy in frame.index]]
     padding = 1 - (1 - keeping["padding"]) * (1 - keeping["batch_padding"])
     best = padding.idxmin()

@@ -122,7 +122,7 @@ def _input_size(chosen: _Chosen) -> Plot:
             notable=bins.edges[1:] <= SMALL_INPUT,
         ),
         chosen.pick(bins.index, rows),
-        f"Under {listed([str(pixels) for pixels in SIZES], len(SIZES))} px there are "
+        f"Objects under {listed([str(pixels) for pixels in SIZES], len(SIZES))} px: "
         f"{listed([f'{(size < pixels).sum():,}' for pixels in SIZES], len(SIZES))}.",
     )
 
@@ -130,7 +130,7 @@ def _input_size(chosen: _Chosen) -> Plot:
 def _alternatives(statistics: Statistics) -> Text:
     """What a larger input or tiles would make of the small objects."""
     small = float((statistics.network_input.input_size < SMALL_INPUT).mean())
-    rows = [["As it is", f"`{statistics.resize}`", "1", percent(small), "0"]]
+    rows = [["Current", f"`{statistics.resize}`", "1", percent(small), "0"]]
     told = []
     policy = statistics.network_input.smallest_input_of_all(
         SMALL_INPUT, largest=LARGEST_INPUT
@@ -138,9 +138,10 @@ def _alternatives(statistics: Statistics) -> Text:
     if policy is not None:
         larger = statistics.resized(policy).network_input.input_size
         left = float((larger < SMALL_INPUT * _ROUNDED).mean())
-        rows.append(["The least for 95%", f"`{policy}`", "1", percent(left), "0"])
+        rows.append(["Smallest for 95%", f"`{policy}`", "1", percent(left), "0"])
         told.append(
-            f"From `{policy}` on, 95% of the objects have {SMALL_INPUT} px or more."
+            f"With `{policy}` or larger, 95% of the objects have {SMALL_INPUT} px or "
+            "more."
         )
     tiles = propose_tiling(statistics.labeled, statistics.resize, SMALL_INPUT)
     if tiles is not None:
@@ -156,9 +157,12 @@ def _alternatives(statistics: Statistics) -> Text:
             ]
         )
         if left < small:
-            told.append(f"Tiles of {plan.tile} px leave {percent(left)} below that.")
+            told.append(
+                f"With tiles of {plan.tile} px, {percent(left)} remain below "
+                f"{SMALL_INPUT} px."
+            )
     headline = " ".join(told) or "Neither a larger input nor tiles would help."
-    head = ["", "Input", "Tiles an image", f"Under {SMALL_INPUT} px", "Objects cut"]
+    head = ["", "Input", "Tiles per image", f"Under {SMALL_INPUT} px", "Objects cut"]
     return Text("alternatives", f"**{headline}**\n\n{markdown_table(head, rows)}")
 
 
@@ -194,7 +198,7 @@ def _smallest_input(statistics: Statistics) -> Plot | None:
             {"px": np.minimum(side[shown], largest)},
             "side of the input that the class needs (px)",
             hover=[
-                f"its {counted(n, 'smallest object')} decide"
+                f"decided by its {counted(n, 'smallest object')}"
                 for n in deciding[shown].tolist()
             ],
         ),
@@ -323,7 +327,7 @@ def _place(chosen: _Chosen) -> Plot:
     covered = shapes.heat_map(chosen.category, _POSITION_BINS)
     middle = slice(_POSITION_BINS // 4, _POSITION_BINS - _POSITION_BINS // 4)
     total = float(covered.sum())
-    headline = f"The {chosen.name} cover nothing of the image."
+    headline = f"The {chosen.name} cover no part of the image."
     if total:
         share = float(covered[middle, middle].sum()) / total
         headline = (
@@ -338,7 +342,7 @@ def _place(chosen: _Chosen) -> Plot:
             None,
             None,
             [
-                [f"{percent(value)} of them are here" for value in line]
+                [f"{percent(value)} of them cover this place" for value in line]
                 for line in covered.tolist()
             ],
             "from left to right",
@@ -361,8 +365,8 @@ def _border(chosen: _Chosen) -> Plot:
     counts = np.bincount(group, minlength=3)
     return Plot(
         "border",
-        f"{percent(float(truncated.mean()))} of the {chosen.name} reach the border of "
-        f"the image, {counts[2]:,} beyond it.",
+        f"{percent(float(truncated.mean()))} of the {chosen.name} touch the border of "
+        f"the image; {counts[2]:,} extend beyond it.",
         columns(
             ["inside", "at the border", "beyond the border"],
             counts,
@@ -412,7 +416,7 @@ def _whole_numbers(
             np.bincount(numbers),
             title,
             "images",
-            hover=[f"{n} {title}" for n in names],
+            hover=[f"{title}: {n}" for n in names],
         ),
         lambda trace, mark: Selection.of_images(numbers == mark),
     )

@@ -20,7 +20,7 @@ from fiftyone_coco_audit.statistics.drift import (
     PROPERTIES,
     Comparison,
 )
-from fiftyone_coco_audit.wording import quoted
+from fiftyone_coco_audit.wording import counted, quoted
 
 _NO_SETS = (
     "**There are no two sets to compare.** Tag the images for training and for "
@@ -59,7 +59,7 @@ def blocks(reading: LoadedField, controls: AuditControls) -> list[Block]:
         empty = compared.names[0 if not len(compared.images[0]) else 1]
         return [
             row,
-            Text("no_sets", f"**None of these images is of {markdown(empty)}.**"),
+            Text("no_sets", f"**None of these images are in {markdown(empty)}.**"),
         ]
     return [
         row,
@@ -103,7 +103,7 @@ class _Compared:
         sentences = self._comparison.sentences()
         first, second = self.names
         if not sentences:
-            told = f"{first} and {second} are alike in all that is compared."
+            told = f"{first} and {second} are alike in everything that is compared."
             return f"**{markdown(told)}**"
         return markdown_list(sentences)
 
@@ -139,7 +139,7 @@ class _Compared:
                 "share of the objects of the set (%)",
                 colors=_COLORS,
                 hover=[
-                    f"{n:,} and {m:,} objects"
+                    f"{n:,} and {counted(m, 'object')}"
                     for n, m in comparison.objects[:, shown].T.tolist()
                 ],
                 number_format=".1f",

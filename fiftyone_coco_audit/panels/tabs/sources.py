@@ -15,7 +15,7 @@ from fiftyone_coco_audit.statistics.sources import SourceGaps, folders, tagged
 from fiftyone_coco_audit.wording import counted, named, percent
 
 _NO_SOURCES = (
-    "**Where the images are from cannot be told**, as they are in one folder and have "
+    "**The sources of the images are unknown**: all images are in one folder and have "
     "no tags. Tag the images of each camera, site or set, to see here which classes "
     "are not labeled in all of them."
 )
@@ -88,7 +88,7 @@ def _headline(
     kind: str,
 ) -> str:
     if not len(missing):
-        return f"No class is missing from a whole {kind}, as far as can be told."
+        return f"No class is clearly missing from a whole {kind}."
     source, category = missing[0].tolist()
     images, expected = gaps.images[source], gaps.expected[source, category]
     more = len(missing) - 1

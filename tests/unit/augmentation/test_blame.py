@@ -53,11 +53,11 @@ def test_the_transform_that_does_the_damage_is_blamed():
         loose.loc[2, ["together", "without", "alone"]]
     )
     assert str(cause) == (
-        f"due to 2. Rotate: {percent(cause.together)} with it, 0% without, "
-        f"{percent(cause.alone)} by it alone, on 1 image"
+        f"due to 2. Rotate: {percent(cause.together)} with it, 0% without it, "
+        f"{percent(cause.alone)} with it alone, on 1 image"
     )
     assert str(blame.cause("multiplied")) == (
-        "not seen again in the 1 image that were searched for its cause"
+        "not reproduced in the search for its cause, on 1 image"
     )
 
 
@@ -73,8 +73,8 @@ def test_two_transforms_that_do_the_same_damage_are_named_together():
     assert (cause.transform, cause.name, cause.partners) == (2, "Crop", ["3. Crop"])
     assert (cause.how, cause.without) == ("either", 0)
     assert str(cause) == (
-        "due to 2. Crop and 3. Crop, each of which does it: 67% with them, 0% "
-        "without all of them, 67% by one of them alone, on 1 image"
+        "due to 2. Crop and 3. Crop, each of which causes it: 67% with them, 0% "
+        "without all of them, 67% with one of them alone, on 1 image"
     )
     assert blame.worst("gone") == 2
 
@@ -141,8 +141,8 @@ def test_two_that_do_damage_only_together_are_named_together():
     assert (cause.who, cause.how) == ("1. Affine and 3. Affine", "both")
     assert (cause.together, cause.without, cause.alone) == (1, 0, 0)
     assert str(cause) == (
-        "due to 1. Affine and 3. Affine, which do it together: 100% with them, 0% "
-        "without one of them, 0% by one of them alone, on 1 image"
+        "due to 1. Affine and 3. Affine, which cause it together: 100% with them, 0% "
+        "without one of them, 0% with one of them alone, on 1 image"
     )
 
 
@@ -240,6 +240,7 @@ def test_nothing_is_blamed_for_what_fails_without_it():
     cause = apportion(pipeline, together, measure_some).cause("loose")
     assert (cause.transform, cause.without, cause.alone) == (1, None, 1)
     assert str(cause) == (
-        "due to 1. Blur: 50% with it, the others fail without, 100% by it alone, on "
+        "due to 1. Blur: 50% with it, the others fail without it, 100% with it alone, "
+        "on "
         "2 images"
     )

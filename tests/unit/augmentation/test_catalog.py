@@ -131,7 +131,7 @@ class Sized:
 
 def test_a_problem_of_several_parameters_is_told():
     assert problem_of(Sized, {"size": 3}) is None
-    assert problem_of(Sized, {}) == "is not possible so: give size or factor"
+    assert problem_of(Sized, {}) == "is invalid: give size or factor"
 
 
 @pytest.mark.parametrize("value", [3, 0.5, "a", None, True, [1, [2]], {"a": [1]}])

@@ -181,7 +181,7 @@ def test_pipelines_that_are_nested_too_deep_are_refused(depth, wrap, as_text):
                 "transforms": [inner],
             }
         source = {"transform": {"__class_fullname__": "Compose", "transforms": [inner]}}
-    with pytest.raises(CocoAuditError, match="nested too deep .* nested 20 deep"):
+    with pytest.raises(CocoAuditError, match="nested too deeply.* 20 levels deep"):
         Pipeline.parse(source)
 
 
@@ -189,7 +189,7 @@ def test_a_pipeline_that_holds_itself_is_refused():
     composed = A.Sequential([A.HorizontalFlip(p=1)])
     pipeline = A.Compose([composed])
     composed.transforms = [*composed.transforms, composed]
-    with pytest.raises(CocoAuditError, match="or holds itself"):
+    with pytest.raises(CocoAuditError, match="or contains itself"):
         Pipeline.parse(pipeline)
 
 
@@ -205,22 +205,22 @@ def test_the_deepest_pipelines_run_and_can_be_sent():
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ('{"transform": ', "is no valid JSON in line 1, column 14: expecting value"),
-        ("a: b: c", "is no valid YAML in line 1, column 5"),
-        ("[" * 50_000, "is nested too deep to be read"),
-        ("&a\n__class_fullname__: Compose\ntransforms: [*a]", "or holds itself"),
-        ("[" + 5_000 * "9" + "]", "is no valid JSON: exceeds the limit"),
-        ("a: 2024-99-99", "is no valid YAML: month must be in 1..12"),
-        ("!!python/object/apply:os.system [echo]", "is no valid YAML in line 1"),
-        ("A.Compose([A.Blur()])", "is Python code, which is not evaluated"),
-        ("import albumentations as A\nA", "is Python code, which is not evaluated"),
+        ('{"transform": ', "is not valid JSON: line 1, column 14: expecting value"),
+        ("a: b: c", "is not valid YAML in line 1, column 5"),
+        ("[" * 50_000, "is nested too deeply"),
+        ("&a\n__class_fullname__: Compose\ntransforms: [*a]", "or contains itself"),
+        ("[" + 5_000 * "9" + "]", "is not valid JSON: exceeds the limit"),
+        ("a: 2024-99-99", "is not valid YAML: month must be in 1..12"),
+        ("!!python/object/apply:os.system [echo]", "is not valid YAML in line 1"),
+        ("A.Compose([A.Blur()])", "is Python code, which is never run"),
+        ("import albumentations as A\nA", "is Python code, which is never run"),
         ([{"transform": "DualTransform"}], "1 is 'DualTransform', which the installed"),
-        ("foo", "'foo', which is neither JSON or YAML .* presets minimal, final"),
-        ("", "which is neither JSON"),
+        ("foo", "'foo', which is neither the JSON or YAML .* presets minimal, final"),
+        ("", "which is neither the JSON"),
         ("none.json", "'none.json' cannot be read: No such file"),
         ({"a": 1}, "without 'transform' as A.to_dict"),
         (3, "The pipeline is a number: pass an"),
-        ([A.Blur(), 3], "Transform 2 is a number, which is no transform"),
+        ([A.Blur(), 3], "Transform 2 is a number, which is not a transform"),
         ([FLIP, {"transfrom": "Rotate"}], "Transform 2 of the list"),
         ([FLIP, {"transform": "Rotat"}], "2 is 'Rotat'.* did you mean 'Rotate'"),
         ([{"transform": "Lambda"}], "1 is 'Lambda', which the installed"),
@@ -235,7 +235,7 @@ def test_the_deepest_pipelines_run_and_can_be_sent():
         ),
         (
             [{"transform": "Rotate", "params": {"limt": 3}}],
-            "1, Rotate has no parameter 'limt': it has (limit|angle_range), ",
+            "1, Rotate has no parameter 'limt': .* are (limit|angle_range), ",
         ),
         (
             [{"transform": "Rotate", "params": {"limit": "a"}}],
@@ -249,10 +249,10 @@ def test_the_deepest_pipelines_run_and_can_be_sent():
             [{"transform": "CoarseDropout", "params": {"num_holes_range": [5, 1]}}],
             r"1, CoarseDropout (cannot have num_holes_range=|is not .*)\[5, 1\]",
         ),
-        ([{"transform": "Rotate", "params": [3]}], "params .* no dictionary"),
+        ([{"transform": "Rotate", "params": [3]}], "params .* not a dictionary"),
         (
             {"transform": {"__class_fullname__": "Compose", "p": 3, "transforms": []}},
-            "p=3, which is not from 0 to 1",
+            "p=3, which is not between 0 and 1",
         ),
         (
             {
@@ -279,7 +279,7 @@ def test_no_class_but_those_of_albumentations_is_made(name, nested):
     if nested:
         record = {"__class_fullname__": "OneOf", "transforms": [record]}
     source = {"transform": {"__class_fullname__": "Compose", "transforms": [record]}}
-    with pytest.raises(CocoAuditError, match="is not one of Albumentations"):
+    with pytest.raises(CocoAuditError, match="is not a transform of Albumentations"):
         Pipeline.parse(source)
 
 
@@ -440,8 +440,8 @@ def test_nonsense_that_comes_back_is_refused():
             return like(bboxes, np.array(bboxes) + [0, 0, 0, 0, 7, 7])
 
     for transform, message in (
-        (Nonsense(p=1), "^The pipeline (gives back|failed)"),
-        (Multiplied(p=1), "^The pipeline gives back ids that no label had"),
+        (Nonsense(p=1), "^The pipeline (returns|does not return|failed)"),
+        (Multiplied(p=1), "^The pipeline returns ids that no label had"),
     ):
         with pytest.raises(PipelineError, match=message):
             run(Pipeline.parse([transform]), target())

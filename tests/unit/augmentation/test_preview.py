@@ -152,7 +152,7 @@ def test_a_sample_without_objects():
     sample = subject()
     shots = preview_draws(preset("rotation"), sample, seed=0, num_draws=2)
     assert shots[0].figures() == "no objects"
-    assert summary(shots) == "There are no labels that a pipeline could harm."
+    assert summary(shots) == "There are no labels for a pipeline to harm."
     assert len(pictures(sample, shots, fates(shots), width=90)) == 3
     steps = preview_steps(preset("rotation"), sample, seed=0, draw=0)
     assert fates_by_step(steps) == []

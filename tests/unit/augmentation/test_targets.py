@@ -95,8 +95,8 @@ def test_boxes_that_albumentations_refuses_are_clipped_or_left_out():
         target.box[target.usable], [[0, 10, 15, 10], [60, 40, 4, 8], [5, 5, 10, 10]]
     )
     assert target.notes == (
-        "2 boxes reach out of the image: they were clipped",
-        "3 boxes have no area in the image: they were left out",
+        "2 boxes clipped to the image",
+        "3 boxes without an area in the image left out",
     )
     drawn = run(Pipeline.parse(A.VerticalFlip(p=1)), target)
     assert drawn.object.tolist() == [0, 1, 5]

@@ -211,7 +211,7 @@ def test_one_of_each_is_worded_as_one() -> None:
         "1 of 7 predictions is of classes without objects (`cow`), which AP leaves out."
     )
     assert notes[1].startswith("1 of 12 images has no objects but 2 predictions, all")
-    assert notes[3].startswith("`area` puts 1 of 22 objects into another size class")
+    assert notes[3].startswith("`area` puts 1 of 22 objects into a different size")
     assert "(such as 1 from medium to small)" in notes[3]
 
 
@@ -229,12 +229,12 @@ def test_images_without_predictions() -> None:
 @pytest.mark.parametrize(
     ("factor", "mask_share", "words"),
     [
-        (0, None, "`area` puts 24 of 24 objects into another size class"),
+        (0, None, "`area` puts 24 of 24 objects into a different size class"),
         # Of the box in shares of the image: less than a line through the box
         (1e-4, None, "(such as 24 from medium to small)"),
         (16, None, "(such as 24 from medium to large)"),
         (0.3, 0.9, "(such as 24 from medium to small)"),
-        (0.4, 1, "`area` puts 12 of 24 objects into another size class"),
+        (0.4, 1, "`area` puts 12 of 24 objects into a different size class"),
         (1, 0.3, "(such as 24 from small to medium)"),
     ],
 )

@@ -200,7 +200,7 @@ def test_ids_of_classes_less_one_are_named(labels):
 
     (found,) = check(Reader(labels, pack=pack)).mistakes
     assert found.name == "shifted-classes"
-    assert found.message.startswith("All labels are one less than meant (category ids)")
+    assert found.message.startswith("All labels are one lower than expected")
 
 
 def test_without_ids_images_are_recognized_in_any_order(labels):
@@ -227,7 +227,7 @@ def test_random_crops_cannot_be_held_and_this_is_said(labels):
     found = check(Reader(labels, mistake=crop))
     assert names(found) == []
     assert len(found.notes) == 1
-    assert "switch such augmentation off" in found.notes[0]
+    assert "switch off such augmentation" in found.notes[0]
 
 
 def test_targets_without_images_are_held_too(labels):
@@ -388,7 +388,7 @@ def test_boxes_without_the_padding_of_batches_are_those_of_detr(labels):
     assert names(found) == []
     assert found.num_agreeing == len(labels)
     assert found.box_format == "cxcywh normalized without padding"
-    assert "as DETR takes them with the mask" in found.notes[0]
+    assert "as DETR expects them" in found.notes[0]
 
     # Padding at the left is none of DETR's
     def centered(scene):

@@ -118,7 +118,7 @@ def test_an_interrupt_leaves_what_was_measured(labels, ids):
 def test_a_loader_that_never_recovers_is_given_up(labels):
     run = run_loader(labels, Broken(range(1000), bad=range(1000)))
     assert len(run.failures) == 100
-    assert "given up after 100 failures in a row" in run.sentences()[1]
+    assert "gave up after 100 failures in a row" in run.sentences()[1]
 
 
 class Unsized:
@@ -201,8 +201,8 @@ def test_a_loader_that_is_shorter_than_its_length_is_told(labels, ids):
     loader = Short(list(batched(Reader(labels), 4)))
     run = run_loader(labels, loader, image_ids=ids)
     assert run.notes == (
-        "The loader ended after 3 batches, though its length is 10: what comes after "
-        "was not loaded.",
+        "The loader ended after 3 batches, though its length is 10: the rest was "
+        "not loaded.",
     )
 
 
@@ -278,7 +278,7 @@ def test_a_dead_worker_is_one_failure_and_the_end(labels, ids, message, asynchro
     (failure,) = run.failures
     assert (failure.number, failure.sample, failure.stage) == (1, None, "worker")
     assert failure.message.startswith("DataLoader worker (pid")
-    assert "With num_workers=0 the reason is shown" in failure.message
+    assert "Use num_workers=0 to see the reason" in failure.message
     # Once for the time, where that fails, else once again
     assert loader.fetched == (4 if asynchronous else 2)
     assert run.check.num_samples == (4 if asynchronous else 0)
@@ -354,8 +354,7 @@ def test_what_is_no_loader_is_refused(labels, loader):
 def test_no_batches(labels):
     run = run_loader(labels, [])
     assert run.sentences() == [
-        "The loader is empty: of a generator, which gives what it has once only, make "
-        "a new one."
+        "The loader is empty: a generator can be used only once, so create a new one."
     ]
     assert len(run.batch_seconds) == 0
     json.dumps(run.to_dict(), allow_nan=False)

@@ -286,7 +286,7 @@ def test_images_without_labels_may_be_left_out(labels):
     reader = Reader(replace(labels, objects=some))
     found = check(reader, [[reader[n]] for n in range(15)])
     assert names(found) == []
-    assert found.notes == ("5 images without labels never come.",)
+    assert found.notes == ("Never loaded: 5 images without labels.",)
 
 
 def test_samples_that_fail_are_not_missing(labels):
@@ -330,7 +330,7 @@ def test_torchvisions_background_is_noted(labels, ids):
     found = check(Reader(labels, pack=pack), category_ids=ids)
     assert names(found) == []
     (note,) = found.notes
-    assert "background" in note and "count from 1" in note
+    assert "background" in note and "number them from 1" in note
     # Other targets may count from 0
     assert check(Reader(labels, pack=scenes.dictionary)).notes == ()
 
@@ -349,7 +349,7 @@ def test_category_ids_for_positions_are_called_that(labels, ids, first, shift):
         assert names(found) == []
         return
     assert names(found) == ["category-ids"]
-    assert f"where positions from {first} are meant" in found.mistakes[0].message
+    assert f"but positions from {first} are expected" in found.mistakes[0].message
 
 
 def test_category_ids_of_yolo_are_called_that(labels):

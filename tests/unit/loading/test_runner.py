@@ -236,8 +236,8 @@ def test_a_label_over_the_border_by_rounding_costs_a_word(labels, over, told):
     run = run_pipeline(labels, pipeline(A.HorizontalFlip(p=1)), workers=1)
     assert run.status[4] == "failed"
     assert run.error[4].endswith(
-        f", over the border by up to {told}: Albumentations stops at that unless "
-        "A.BboxParams has clip=True."
+        f", beyond the border by up to {told}: Albumentations rejects such boxes "
+        "unless A.BboxParams has clip=True."
     )
     clipped = pipeline(A.HorizontalFlip(p=1), clip=True)
     assert run_pipeline(labels, clipped, workers=1).status[4] == "ok"

@@ -39,8 +39,8 @@ def test_which_size_boxes_fit(recorded, image, boxes, expected):
     [
         (OtherSize(True, False, True), True, "correct width and height in the COCO"),
         (OtherSize(False, False, True), True, "correct width and height in the COCO"),
-        (OtherSize(True, True, False), True, "read it without turning"),
-        (OtherSize(True, True, False), False, "turn images as their EXIF data say"),
+        (OtherSize(True, True, False), True, "read images without it"),
+        (OtherSize(True, True, False), False, "apply the EXIF orientation"),
         (OtherSize(False, True, False), True, "use the images that were labeled"),
         (OtherSize(True, True, True), True, "look at some before you change anything"),
     ],
@@ -95,7 +95,7 @@ def test_a_dry_run_says_which_size_the_labels_fit(tmp_path):
         (lambda path: path.symlink_to(path), "symbolic link that leads back to itself"),
         (
             lambda path: path.symlink_to("no.jpg"),
-            "link to no.jpg, which is not there",
+            "link to no.jpg, which does not exist",
         ),
     ],
 )
@@ -116,4 +116,4 @@ def test_a_pointer_is_called_one(tmp_path):
 
     passage = run(path)
     assert passage.stage == "decode"
-    assert "is a pointer of Git LFS" in passage.message
+    assert "is a Git LFS pointer" in passage.message

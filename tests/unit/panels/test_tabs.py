@@ -91,7 +91,7 @@ def test_a_table_of_all_pairs_is_never_made():
     assert used < 500e6, f"{used / 1e6:.0f} MB"
     assert plot(tab, "together").headline == (
         f"`{names[3]}` is never seen without `{names[9]}` (in 1 image). 1 more class "
-        "is tied to another."
+        "is never seen without another."
     )
 
 
@@ -261,7 +261,7 @@ def test_headline_of_small_objects_is_that_of_the_orange_bars():
 def test_the_small_objects_are_counted_by_size():
     rows = [(0, "cat", [0, 0, side, side]) for side in (2, 5, 9, 15, 16, 31, 32, 90)]
     shown = plot(build("objects", labeled([(640, 640)], rows)), "input_size")
-    assert shown.advice == "Under 4, 8, 16 and 32 px there are 1, 2, 4 and 6."
+    assert shown.advice == "Objects under 4, 8, 16 and 32 px: 1, 2, 4 and 6."
 
 
 def test_images_that_keep_their_size_are_not_marked_as_enlarged():
@@ -300,7 +300,7 @@ def test_pairs_and_resampling_say_which_classes_are_shown(
 ):
     tab = build("classes", of)
     present = len(np.unique(of.objects.category))
-    for name, which in (("together", "commonest"), ("resampled", "rarest")):
+    for name, which in (("together", "most common"), ("resampled", "rarest")):
         told = f" The 30 {which} of {present:,} classes are shown."
         assert plot(tab, name).headline.endswith(told) == says
 
@@ -343,8 +343,8 @@ def test_a_cell_of_the_places_opens_the_boxes_that_cover_it():
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        ("ab", "(in 1 image). 1 more class is tied to another."),
-        ("abc", "(in 1 image). 2 more classes are tied to another."),
+        ("ab", "(in 1 image). 1 more class is never seen without another."),
+        ("abc", "(in 1 image). 2 more classes are never seen without another."),
     ],
 )
 def test_classes_that_are_tied_to_another_are_counted(names: str, told: str):
@@ -493,7 +493,7 @@ def test_side_effects_are_named():
         f"raising `ant` {factor:.2g}x raises `cat` {(factor + 1) / 2:.2g}x."
     )
     tab = build("classes", labeled([(640, 480)] * 90, rows), threshold="0")
-    assert "raises no class" in plot(tab, "resampled").advice
+    assert "raises only classes that are rare" in plot(tab, "resampled").advice
 
 
 def test_the_threshold_that_is_shown_is_the_proposed_one():
@@ -648,7 +648,7 @@ def test_folders_are_sources():
     tab = build("classes", of)
     assert row(tab, "sources").controls[0].value == "folder"
     shown = plot(tab, "source_gaps")
-    assert shown.headline.startswith("No class is missing from a whole folder")
+    assert shown.headline.startswith("No class is clearly missing from a whole folder")
     assert shown.figure.layout["shapes"] == []
     assert shown.pick(0, (1, 0)).images.tolist() == list(range(1, 60, 2))
     by_tag = build("classes", of, source_by="tag")
@@ -767,8 +767,8 @@ def test_a_larger_input_and_tiles_are_held_against_each_other():
     rows = [(n, "ab"[n % 2], [100 + 5 * n, 200, 20, 20]) for n in range(100)]
     tab = build("objects", labeled([(1280, 1280)] * 100, rows))
     present, larger, tiles = cells(tab, "alternatives")[1:]
-    assert present == ["As it is", "`letterbox 640`", "1", "100%", "0"]
-    assert larger == ["The least for 95%", "`letterbox 1024`", "1", "0%", "0"]
+    assert present == ["Current", "`letterbox 640`", "1", "100%", "0"]
+    assert larger == ["Smallest for 95%", "`letterbox 1024`", "1", "0%", "0"]
     assert tiles[0] == "Tiles of 800 px that share 32 px"
     assert tiles[2:] == ["4", "0%", "0 (0%)"]
     shown = plot(tab, "smallest_input")

@@ -61,7 +61,7 @@ def test_anchors_that_do_not_reach():
     ("anchors", "sides", "says"),
     [
         ("yolov5", (2, 2), "anchor of yolov5 at letterbox 640 (a side 4 times longer"),
-        ("fcos", (3, 3), "location of fcos at letterbox 640 (none that lies in their"),
+        ("fcos", (3, 3), "location of fcos at letterbox 640 (none in their"),
     ],
 )
 def test_other_ways_not_to_be_reached(anchors, sides, says):
@@ -97,8 +97,8 @@ def test_shapes_that_no_anchor_has():
     assert evidence.objects.tolist() == list(range(30))
     assert evidence.message == (
         "10% of the objects (30 of 300) are too long for the anchors of retinanet at "
-        "letterbox 640 at any size: in the median 10.0:1, where the anchors are 2.0:1 "
-        "at most."
+        "letterbox 640 at any size: their median elongation is 10.0:1, but the anchors "
+        "are at most 2.0:1."
     )
     assert not found(rule, objects((30, "cat", (20, 80)), (270, "cat", COMMON)))
     assert not found(rule, objects((19, "cat", (20, 200)), (81, "cat", COMMON)))

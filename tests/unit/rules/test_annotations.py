@@ -42,8 +42,8 @@ def test_areas_of_zero():
     evidence = area(0, 1500)
     assert evidence.message == (
         "The `area` of 1 object is far from that of the mask or box (1 are 0); 1 "
-        "object counts in the wrong class of size, such as 1 as small that is medium, "
-        "so AP by size is off."
+        "object counts in the wrong size class, such as 1 medium as small, so AP by "
+        "size is wrong."
     ).replace("1 are 0", "1 is 0")
     assert evidence.severity is None
     assert area(0, None).figures["zero"] == 1
@@ -62,8 +62,8 @@ def test_areas_of_the_box_where_there_are_masks():
     assert evidence.objects.tolist() == [0, 1, 3]
     assert evidence.message == (
         "The `area` of 3 of 4 objects is far from that of the mask or box (3 are those "
-        "of the box); 2 objects count in the wrong class of size, such as 2 as medium "
-        "that are small, so AP by size is off."
+        "of the box); 2 objects count in the wrong size class, such as 2 small as "
+        "medium, so AP by size is wrong."
     )
     assert evidence.figures["size_class_changes"] == 2
 
@@ -79,7 +79,7 @@ def test_areas_that_may_be_right(given, mask):
 
 def test_areas_far_beyond_the_box():
     evidence = area(200_000, None)
-    assert "1 as large that is medium" in evidence.message
+    assert "1 medium as large" in evidence.message
     assert area(1e-3, 1500)
 
 
@@ -111,8 +111,8 @@ def test_boxes_over_the_border_by_rounding(box, outside):
 
 def test_how_far_boxes_reach_is_said():
     assert found("CA315", [B, [150.5, 10, 50, 40]]).message == (
-        "1 of 2 boxes reaches over the border of the image by up to 0.5 px, where "
-        "Albumentations stops."
+        "1 of 2 boxes extends beyond the border of the image by up to 0.5 px, which "
+        "Albumentations rejects."
     )
 
 
@@ -121,7 +121,7 @@ def test_rotations_that_boxes_do_not_show():
     evidence = found("CA316", [B] * 7, rotation=rotation)
     assert evidence.objects.tolist() == [1, 2, 6]
     assert evidence.message == (
-        "3 of 7 boxes have a `rotation` (30° in the median) that the box does not show."
+        "3 of 7 boxes have a `rotation` (median 30°) that the box does not show."
     )
     assert not found("CA316", [B])
     assert not found("CA316", [B], rotation=np.array([0.0]))

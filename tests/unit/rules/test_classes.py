@@ -153,8 +153,8 @@ def test_rare_class_with_commonest():
     evidence = found("CA407", made)
     assert evidence.classes == ("ladybug", "leaf")
     assert evidence.message == (
-        "`ladybug` is never seen without `leaf`: all 10 images with it show `leaf`, as "
-        "50% of all images do."
+        "`ladybug` is never seen without `leaf`: all 10 images with it show `leaf`, "
+        "like 50% of all images."
     )
     assert names_of(made, evidence.objects) == ["ladybug"] * 10
     assert found("CA407", ladybugs(alone=1)) is None
@@ -367,7 +367,7 @@ def test_no_objects():
         "None of 3 images has an object: 3 labels are marked as crowd regions "
         "(`iscrowd` 1), which training and evaluation ignore."
     )
-    assert crowds.advice == "Set `iscrowd` to 0 where a label is a single object."
+    assert crowds.advice == "Set `iscrowd` to 0 for labels of single objects."
     none = evidence_of(rule, statistics_of(labeled([])))
     assert none.message == "There are no images."
     one = labeled([(640, 480)] * 3, [(1, "cat", [1, 1, 9, 9])])

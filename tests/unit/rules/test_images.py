@@ -105,8 +105,8 @@ def test_distortion_is_beyond_photographs_made_square():
     evidence = found(rule, [HD] * 6 + [VGA] * 4, "stretch 640")
     assert evidence.images.tolist() == list(range(6))
     assert evidence.message == (
-        "60% of the images are distorted over 1.6 times at stretch 640, these in the "
-        "median 1.8 times."
+        "60% of the images are distorted over 1.6 times at stretch 640, by a median "
+        "of 1.8 times."
     )
     assert silent(rule, [VGA] * 10, "stretch 640")
     assert silent(rule, [(640, 426)] * 10, "stretch 640")
@@ -120,8 +120,8 @@ def test_images_enlarged_are_most():
     evidence = found(rule, [(240, 180)] * 3 + [VGA] * 2)
     assert evidence.images.tolist() == [0, 1, 2]
     assert evidence.message == (
-        "60% of the images are enlarged over 2 times at letterbox 640, these in the "
-        "median 2.7 times."
+        "60% of the images are enlarged over 2 times at letterbox 640, by a median "
+        "of 2.7 times."
     )
     assert silent(rule, [VGA] * 5, "shortest_side 800 max 1333")
     assert silent(rule, [(240, 180)] * 2 + [VGA] * 2)
@@ -132,8 +132,8 @@ def test_images_shrunk_much_are_most():
     evidence = found(rule, [(4000, 3000)] * 3 + [VGA] * 2)
     assert evidence.images.tolist() == [0, 1, 2]
     assert evidence.message == (
-        "60% of the images are shrunk over 4 times at letterbox 640, these in the "
-        "median 6.2 times."
+        "60% of the images are shrunk over 4 times at letterbox 640, by a median "
+        "of 6.2 times."
     )
     assert silent(rule, [HD] * 5)
     assert silent(rule, [(2560, 1440)] * 5)
@@ -179,9 +179,9 @@ def test_a_third_without_labels_among_images_alike_is_a_warning():
     assert evidence.severity == "warning"
     assert evidence.message == (
         "74 of 201 images (37%) have neither objects nor crowd regions; probably they "
-        "were not annotated: 74 are of one folder, size and kind of name with images "
-        "that have labels, 74 follow one another in the file, the others hold 3 "
-        "objects each in the median."
+        "were not annotated: 74 have the same folder, size and kind of name as images "
+        "with labels, 74 follow one another in the file, the others have a median of 3 "
+        "objects."
     )
     assert evidence.advice.startswith("Annotate these images or leave them out")
     assert evidence.images.tolist() == list(range(127, 201))
@@ -191,7 +191,7 @@ def test_a_third_of_a_small_set_without_labels_is_a_warning():
     evidence = unlabeled(FRAMES[:12], range(4))
     assert evidence.severity == "warning"
     assert evidence.message.startswith("4 of 12 images (33%) have neither objects")
-    assert "4 are of one folder" in evidence.message
+    assert "4 have the same folder" in evidence.message
 
 
 def test_a_few_without_labels_are_a_note():

@@ -129,8 +129,8 @@ def test_tiling_is_advised():
     assert (figures["share_before"], figures["share_after"]) == (1, 0)
     assert evidence.message == (
         "100% of the objects are under 16 px even at letterbox 1536; tiles of 800 px "
-        "that overlap by 32 px, at an input of 640 px, leave 0% so small, cut 0 of "
-        "100 objects, and are 24 per image."
+        "that overlap by 32 px, at an input of 640 px, leave 0% that small, cut 0 of "
+        "100 objects, and number 24 per image."
     )
 
 

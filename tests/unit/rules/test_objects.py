@@ -39,11 +39,11 @@ def test_boxes_outside_their_image():
     )
     assert evidence.objects.tolist() == [1, 2, 3]
     assert evidence.message == (
-        "3 of 4 boxes reach over the border of the image, by up to 70 px; 1 lies "
+        "3 of 4 boxes extend beyond the border of the image, by up to 70 px; 1 lies "
         "wholly outside."
     )
     assert found(rule, one_image([630, 10, 50, 50])).message == (
-        "1 box reaches over the border of the image, by up to 40 px."
+        "1 box extends beyond the border of the image, by up to 40 px."
     )
     assert not found(rule, one_image([590.5, -0.9, 50, 50], [0, 0, *VGA]))
     for over, told in [(1.3, "1.3 px"), (2, "2 px"), (1.04, "1 px"), (12.4, "12 px")]:
@@ -111,8 +111,8 @@ def test_box_and_mask_of_different_places():
     evidence = found(rule, made)
     assert evidence.objects.tolist() == [1, 2]
     assert evidence.message == (
-        "2 of 3 boxes have an IoU under 0.5 with the box around the object's mask, the "
-        "least being 0.14."
+        "2 of 3 boxes have an IoU under 0.5 with the box around the object's mask; the "
+        "lowest is 0.14."
     )
     assert not found(rule, with_masks(["cat"] * 20, [1.3] * 20))
     # What differs so much is not called loose as well
@@ -127,8 +127,8 @@ def test_extreme_box_aspect_ratios():
     )
     assert evidence.objects.tolist() == [0, 2]
     assert evidence.message == (
-        "2 of 4 boxes have one side over 20 times as long as the other, the thinnest "
-        "being 10 x 400 px."
+        "2 of 4 boxes have one side over 20 times as long as the other; the thinnest "
+        "is 10 x 400 px."
     )
     assert not found(rule, one_image([0, 0, 190, 10]))
     assert not found(rule, one_image([0, 0, 190, 0.5]))

@@ -103,7 +103,7 @@ def test_fewer_boxes_than_anchors():
     ("sides", "number"), [([[1.9, 50]], 3), (np.zeros((0, 2)), 3), ([[9, 9]], 0)]
 )
 def test_there_must_be_something_to_fit(sides, number):
-    with pytest.raises(CocoAuditError, match="there must be at least one of each"):
+    with pytest.raises(CocoAuditError, match="at least one anchor and one box"):
         fit_anchors(np.array(sides, float), number)
 
 
@@ -154,7 +154,7 @@ def test_small_objects_get_small_anchors():
     others = made(rng.uniform(12, 24, (1200, 2)), images=40, seed=9)
     again = Fit.of(AnchorMatches(others, LETTERBOX, proposal.anchors))
     assert again.reach == pytest.approx(proposal.after.reach, abs=0.03)
-    assert "of 12 images held out" in proposal.reason
+    assert "On 12 held-out images" in proposal.reason
 
 
 def test_what_is_measured_was_not_fitted_to():
@@ -181,7 +181,7 @@ def test_perfect_anchors_are_kept():
     assert not proposal.is_better
     assert proposal.anchors is present
     assert proposal.before == proposal.after == Fit(1, 1, 1)
-    assert proposal.reason.startswith("Keep the present anchors: fitted ones reach")
+    assert proposal.reason.startswith("Keep the current anchors: on ")
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -209,13 +209,13 @@ def test_too_little_to_fit_to():
     few = propose_anchors(made([[32, 32]] * 40), LETTERBOX, DEFAULT_ANCHORS)
     assert not few.is_better
     assert few.reason == (
-        "28 objects are too few to fit 45 anchors to, which takes 225, and some to "
+        "28 objects are too few to fit 45 anchors: this takes 225, and some more to "
         "measure them on."
     )
     tiny = propose_anchors(made([[1, 50]] * 900), LETTERBOX, DEFAULT_ANCHORS)
     assert tiny.reason.startswith("0 objects are too few")
     one = propose_anchors(made([[32, 32]] * 3), LETTERBOX, AnchorSet.parse("yolov3"))
-    assert one.reason.startswith("1 object is too few to fit 9 anchors to")
+    assert one.reason.startswith("1 object is too few to fit 9 anchors: ")
     one_image = made([[32, 32]] * 900, images=1)
     assert not propose_anchors(one_image, LETTERBOX, DEFAULT_ANCHORS).is_better
 

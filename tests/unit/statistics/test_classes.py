@@ -283,7 +283,7 @@ def test_equal_classes_are_said_to_be_equal():
 
     rows = [(0, name, [10, 10, 50, 50]) for name in ("cat", "dog")]
     said = statistics_of(labeled([(640, 480)], rows)).sentences()[-1]
-    assert said == "2 classes have objects, all of them as many."
+    assert said == "2 classes have objects, the same number each."
     rows.append((0, "cat", [70, 70, 50, 50]))
     said = statistics_of(labeled([(640, 480)], rows)).sentences()[-1]
-    assert "the commonest has 2 times as many as the rarest" in said
+    assert "the most common has 2 times as many as the rarest" in said

@@ -96,7 +96,7 @@ def test_values_that_differ_by_rounding_only_are_one_bin():
 
 def test_sets_are_not_called_as_the_edges_of_bins():
     found = Comparison(random_set(0), random_set(1), ("left", "right"))
-    with pytest.raises(CocoAuditError, match="name them otherwise"):
+    with pytest.raises(CocoAuditError, match="choose other names"):
         found.distribution("aspect_ratio")
 
 
@@ -288,10 +288,10 @@ def test_sentences_say_what_differs():
     said = Comparison(first, second, ("train", "val")).sentences()
     objects = (first.objects.category == 3).sum()
     assert said[0] == f"`d` has {objects} objects in train and none in val."
-    assert said[1].startswith("Classes are distributed differently (Cramer's V 0.")
+    assert said[1].startswith("Classes are distributed differently (Cramér's V 0.")
     one, other = (np.median(reference_values(s)["size"]) for s in (first, second))
-    sentence = f"Objects are larger in val: the median is {other:.3g} against {one:.3g}"
-    assert sentence in "".join(said)
+    medians = f"the median is {other:.3g}, compared with {one:.3g} in train"
+    assert f"Objects are larger in val: {medians}" in "".join(said)
     assert "KS" in said[-1] and "% " in said[1]
     back = Comparison(second, first, ("train", "val")).sentences()
     assert back[0] == f"`d` has {objects} objects in val and none in train."
@@ -318,8 +318,8 @@ def test_where_medians_are_alike_the_share_that_differs_is_named():
         [(9, 9)] * 90, [(n, "a", [0, 0, s, s]) for n, s in enumerate(sides.tolist())]
     )
     assert (
-        "33% of the objects in second are at most 4 px across, against 0% in first; "
-        "the medians are alike (KS 0.33)."
+        "33% of the objects in second are at most 4 px across, compared with 0% in "
+        "first; the medians are about the same (KS 0.33)."
     ) in Comparison(narrow, wide).sentences()
 
 
@@ -337,8 +337,8 @@ def test_images_without_objects_are_named_where_medians_are_alike():
     second = with_counts((37, 0), (54, 1), (9, 2))
     (said,) = Comparison(first, second, ("train", "val")).sentences()
     assert said == (
-        "37% of the images in val have no objects, against 9% in train; the medians "
-        "are alike (KS 0.28)."
+        "37% of the images in val have no objects, compared with 9% in train; the "
+        "medians are about the same (KS 0.28)."
     )
 
 
@@ -347,14 +347,14 @@ def test_many_objects_are_named_where_medians_are_alike():
     second = with_counts((60, 2), (10, 3), (30, 9))
     (said,) = Comparison(first, second, ("train", "val")).sentences()
     assert said.startswith(
-        "70% of the images in val have at most 3 objects, against 100% in train"
+        "70% of the images in val have at most 3 objects, compared with 100% in train"
     )
 
 
 def test_one_object_is_named_in_the_singular():
     first, second = with_counts((100, 1)), with_counts((60, 1), (40, 3))
     (said,) = Comparison(first, second, ("train", "val")).sentences()
-    assert said.startswith("60% of the images in val have at most 1 object, against")
+    assert said.startswith("60% of the images in val have at most 1 object, compared")
 
 
 def test_shapes_are_named_where_medians_are_alike():
@@ -366,8 +366,8 @@ def test_shapes_are_named_where_medians_are_alike():
     mixed = boxes((40, 10), (20, 20), (10, 40))
     said = Comparison(square, mixed, ("train", "val")).sentences()
     assert said == [
-        "33% of the objects in val are at most 0.25 times as wide as high, against 0% "
-        "in train; the medians are alike (KS 0.33)."
+        "33% of the objects in val are at most 0.25 times as wide as high, compared "
+        "with 0% in train; the medians are about the same (KS 0.33)."
     ]
 
 

@@ -92,9 +92,9 @@ def test_first_of_equally_rare_classes_is_the_source():
 @pytest.mark.parametrize(
     ("threshold", "exponent", "words"),
     [
-        (1.5, 0.5, "no share of images"),
-        (-0.1, 0.5, "no share of images"),
-        (np.nan, 0.5, "no share of images"),
+        (1.5, 0.5, "not a share of images"),
+        (-0.1, 0.5, "not a share of images"),
+        (np.nan, 0.5, "not a share of images"),
         (0.1, -1, "favor common"),
         (0.1, np.inf, "favor common"),
     ],
