@@ -23,7 +23,7 @@ __version__ = "0.1.0"
 
 _PACKAGE = "fiftyone_coco_audit"
 
-# What is public stands in __init__.pyi alone
+# __init__.pyi alone lists what is public
 __getattr__, __dir__, _public = lazy_loader.attach_stub(_PACKAGE, __file__)
 __all__ = ["__version__", *_public]
 

@@ -1,4 +1,4 @@
-"""Which areas of objects are wrong, and which classes of size they put objects into."""
+"""Wrong areas of objects, and the size classes that they put objects into."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-#: COCO's ranges of object area in square pixels, bounds included
+#: COCO's ranges of object area in square pixels, including their bounds
 AREA_RANGES = {
     "small": (0.0, 32.0**2),
     "medium": (32.0**2, 96.0**2),
@@ -83,7 +83,7 @@ def wrong_areas(
 
 
 class SizeChange(NamedTuple):
-    """Objects whose area puts them into another class of size.
+    """Objects whose area puts them into another size class.
 
     Attributes:
         objects: how many they are
@@ -101,7 +101,7 @@ class SizeChange(NamedTuple):
 def size_change(
     names: Sequence[str], given: NDArray[np.bool_], measured: NDArray[np.bool_]
 ) -> SizeChange | None:
-    """What areas do to the classes of size of objects.
+    """What areas do to the size classes of objects.
 
     Args:
         names: what the ``A`` classes are called

@@ -332,7 +332,7 @@ def load_audit(dataset: fo.Dataset) -> Audit:
 
 @dataclass(frozen=True)
 class AuditSettings:
-    """What an audit was made with.
+    """The settings of an audit.
 
     Args:
         label_field: the field of the ground truth
@@ -352,7 +352,7 @@ class AuditSettings:
 
 
 def audit_settings(dataset: fo.Dataset) -> AuditSettings | None:
-    """What the last audit of a dataset was made with, without reading its findings.
+    """The settings of the last audit of a dataset, without reading its findings.
 
     Args:
         dataset: the dataset
@@ -366,7 +366,7 @@ def audit_settings(dataset: fo.Dataset) -> AuditSettings | None:
     settings = {name: run.config[name] for name in _SETTINGS}
     return AuditSettings(
         created=run.config["created"],
-        # Audits that were stored before have neither
+        # Audits stored by earlier versions have neither
         left_out=tuple(run.config.get("left_out") or ()),
         thresholds=run.config.get("thresholds") or {},
         **settings,

@@ -14,28 +14,28 @@ from numpy.typing import NDArray
 
 FORMATS = ("xyxy", "xywh", "cxcywh")
 
-#: How far a box may reach over the border of its image, in pixels
+#: How far a box may extend beyond the border of its image, in pixels
 OVER_BORDER = 1.0
-#: A box with a shorter side, in pixels, holds nothing
+#: A box with a shorter side, in pixels, is empty
 LEAST_SIDE = 1.0
 
-# Misfits and fits from which on the cause may be one for all: fewer misfits are enough
-# where all boxes fit otherwise
+# How many misfits and fits suggest a common cause: fewer misfits are enough
+# if all boxes fit in another format
 _SIGNS = ((0.1, 0.95), (0.03, 0.99))
 _FITS = _SIGNS[0][1]
-# Meanings that fit about as many are told apart by being simpler
+# Among formats that fit about equally many boxes, the simpler one wins
 _AS_MANY = 0.01
-# Fewer boxes fit anything by chance
+# Fewer boxes may fit any format by chance
 _LEAST_BOXES, _LEAST_WRONG = 10, 3
-# Boxes that a border cut off end there, to this share of the side
+# Boxes cut off by a border end within this share of the side of it
 _AT_BORDER = 0.01
-# Numbers of a unit come at least this near to its largest
+# The largest number in a unit must be at least this share of its limit
 _NEAR_MOST = 0.9
-# How much a scale has to differ from 1 before it can be told from sets without objects
-# at the right and lower border
+# How much a scale must differ from 1 to be distinguishable from a set without objects
+# near the right and lower borders
 _LARGER, _SMALLER = 1.1, 0.7
 
-# What the largest number is in each unit; pixels have no largest
+# The largest number in each unit; pixels have none
 _UNITS = {
     "pixels": None,
     "normalized": 1.0,
@@ -76,7 +76,7 @@ def corners(
 
 @dataclass(frozen=True)
 class BoxEncoding:
-    """What four numbers of a box may mean.
+    """A possible meaning of the four numbers of a box.
 
     Attributes:
         box_format: of :data:`FORMATS`
@@ -111,7 +111,7 @@ class BoxEncoding:
 
     @property
     def may_be_swapped_size(self) -> bool:
-        """Whether boxes fit so, too, where width and height of images are swapped."""
+        """Whether boxes also fit if the width and height of images are swapped."""
         return self.swapped and self.box_format == "xywh" and self.unit == "pixels"
 
     def in_pixels(
@@ -147,7 +147,7 @@ class BoxEncoding:
         made = self.in_pixels(raw, size)
         low, high = made[:, :2], made[:, 2:]
         inside = (low >= -OVER_BORDER) & (high <= size + OVER_BORDER)
-        # Boxes in pixels may be a bit thinner after they were divided
+        # Boxes in pixels may be slightly thinner after division
         least = LEAST_SIDE / np.maximum(self.scale, 1)
         return np.all(inside & (high - low >= least), axis=1)
 
@@ -170,7 +170,7 @@ EXPECTED = BoxEncoding()
 
 @dataclass(frozen=True)
 class FormatMismatch:
-    """Boxes that are meant otherwise than they are read.
+    """Boxes whose format is not the one that they are read in.
 
     Attributes:
         meaning: what fits
@@ -186,7 +186,7 @@ class FormatMismatch:
 def find_format_mismatch(
     raw: NDArray[np.float64], size: NDArray[np.float64]
 ) -> FormatMismatch | None:
-    """Finds what boxes mean that do not fit their images as they are read.
+    """Finds the format of boxes that do not fit their images.
 
     Sets of sound boxes are never found: all boxes but a tenth have to fit them as they
     are, unless none of many reaches beyond a fraction of its image.
@@ -215,7 +215,7 @@ def _best(
     raw: NDArray[np.float64],
     size: NDArray[np.float64],
 ) -> tuple[BoxEncoding, float] | None:
-    """The simplest of the meanings that fit about as many boxes, and their share."""
+    """The simplest of the formats that fit about as many boxes, and their share."""
     shares = {
         option: float(option.fits(raw, size).mean())
         for option in options
@@ -286,7 +286,7 @@ def _scaled(raw: NDArray[np.float64], size: NDArray[np.float64]) -> BoxEncoding 
         return None
     if not _is_spread(np.hstack([raw[:, :2] / size, share]) / np.tile(scale, 2)):
         return None
-    # The very border is where most of those boxes end
+    # Most of those boxes end exactly at the border
     x, y = (
         float(np.median(share[near, axis])) for axis, near in enumerate(at_border.T)
     )

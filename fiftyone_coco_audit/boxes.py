@@ -57,7 +57,7 @@ def corner_iou(
 
 
 def corner_area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The areas of boxes ``[x1, y1, x2, y2]``; 0 where these are the wrong way round.
+    """The areas of boxes ``[x1, y1, x2, y2]``; 0 if their corners are swapped.
 
     Args:
         boxes: ``(..., 4)``

@@ -61,7 +61,7 @@ class LabelColumns(ShortRepr):
         return len(self.ids)
 
     def without_values(self) -> LabelColumns:
-        """The same labels, without what large sets need memory for."""
+        """The same labels, without the columns that take much memory."""
         return replace(self, label=[], box=self.box[:0], numbers={}, texts={})
 
 
@@ -106,7 +106,7 @@ def require_samples(samples: Any) -> None:
             f"Expected a FiftyOne dataset or view, not {kind_of(samples)}: load the "
             "dataset with fiftyone.load_dataset(name) and pass that"
         )
-    # All else of a deleted dataset raises FiftyOne's own error, without advice
+    # Everything else on a deleted dataset raises FiftyOne's own error, without advice
     dataset = own_dataset(samples)
     if dataset.deleted:
         raise CocoAuditError(
@@ -222,7 +222,7 @@ def read_columns(
     for f, (field, attributes) in enumerate(fields.items()):
         for name in ("_id", "label", "bounding_box", *attributes):
             project[f"f{f}_{name}"] = f"${field}.detections.{name}"
-            # MongoDB leaves out what a label has not, which would shift the
+            # MongoDB leaves out attributes that a label lacks, which would shift the
             # column: ask for an explicit null
             if name != "_id":
                 project[f"f{f}_{name}"] = {
@@ -243,7 +243,7 @@ def read_columns(
         garbage_collection_paused(),
         progress_bar(progress, total=len(samples), stage="Reading labels") as bar,
     ):
-        # No samples at all are columns of no rows
+        # Without samples, the columns have no rows
         for documents in chain(batches(cursor, _DOCUMENTS_AT_ONCE), [[]]):
             for f, (field, attributes) in enumerate(fields.items()):
                 parts[field].append(
@@ -303,7 +303,7 @@ def _digest(
     coco_ids: Sequence[int | str | None],
     labels: Mapping[str, LabelColumns],
 ) -> str:
-    """A short text that tells whether what was read later is the same."""
+    """A short text that shows whether data read later are the same."""
     made = blake2b(digest_size=16)
     made.update(b"".join(id_.binary for id_ in ids))
     made.update(size.tobytes())
@@ -347,7 +347,7 @@ def _label_columns(
     return LabelColumns(
         sample=np.repeat(np.arange(len(documents)) + first_sample, counts),
         ids=np.array([str(label_id) for label_id in ids], dtype=object),
-        # One text a class, not one a label
+        # One string per class, not per label
         label=[names.setdefault(name, name) for name in column("label")],
         box=_boxes(list(column("bounding_box"))),
         numbers={name: numbers(name) for name, of in attributes.items() if of is float},

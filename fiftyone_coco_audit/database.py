@@ -33,7 +33,7 @@ def database_errors_explained() -> Iterator[None]:
 
 
 def leave_lost_database(error: BaseException) -> None:
-    """Has FiftyOne not tidy up a database as Python ends, if that was lost.
+    """Keeps FiftyOne from cleaning up a lost database when Python ends.
 
     It would print a traceback.
 
@@ -48,7 +48,7 @@ def leave_lost_database(error: BaseException) -> None:
 
 
 def explained(error: Exception) -> str:
-    """What an error of the database means, and what to do about it.
+    """The meaning of a database error, and what to do about it.
 
     Args:
         error: an error of pymongo, or of the library that FiftyOne puts before it

@@ -41,7 +41,7 @@ def is_safe_for_opencv(data: bytes) -> bool:
 
 
 def decode(data: bytes, *, exif: bool = True, reduction: int = 1) -> NDArray[np.uint8]:
-    """Decodes an image file, whatever it holds, without a crash.
+    """Decodes an image file without a crash, whatever it contains.
 
     Args:
         data: the bytes of the file
@@ -63,7 +63,7 @@ def decode(data: bytes, *, exif: bool = True, reduction: int = 1) -> NDArray[np.
 def decode_opencv(
     data: bytes, *, exif: bool = True, reduction: int = 1
 ) -> NDArray[np.uint8]:
-    """Decodes an image with OpenCV, which some files make crash.
+    """Decodes an image with OpenCV, which crashes on some files.
 
     Args:
         data: the bytes of the file
@@ -94,7 +94,7 @@ def decode_opencv(
 
 
 def decode_pillow(data: bytes, *, exif: bool = True) -> NDArray[np.uint8]:
-    """Decodes an image with Pillow; of an animation the first picture.
+    """Decodes an image with Pillow, or the first picture of an animation.
 
     Args:
         data: the bytes of the file

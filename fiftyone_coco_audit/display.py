@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class ShortRepr:
-    """Holds ids or arrays by the thousand, and is shown as one line.
+    """Shows results with thousands of ids or arrays as one line.
 
     Its dataclasses need ``repr=False``, because the ``repr`` of a dataclass shows all
     that it holds.
     """
 
     def _about(self) -> str:
-        """What it is of, such as ``"of 200 images"``."""
+        """What the result is about, such as ``"of 200 images"``."""
         return f"of {counted(len(self), 'row')}" if isinstance(self, Sized) else ""
 
     def __repr__(self) -> str:
@@ -32,7 +32,7 @@ class TextSummary(ShortRepr):
     """Prints as sentences."""
 
     def sentences(self) -> list[str]:
-        """What there is to know."""
+        """The sentences to print."""
         raise NotImplementedError
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ def of_samples(samples: fo.SampleCollection) -> str:
     """Which dataset or view something is of, such as ``"of 'street'"``."""
     import fiftyone as fo
 
-    # Of a deleted dataset nothing can be asked but its name
+    # Only the name of a deleted dataset is available
     whole = isinstance(samples, fo.Dataset)
     dataset = samples if whole else root_dataset(samples)
     return f"of {'' if whole else 'a view of '}{shortened(dataset.name, 40)!r}"

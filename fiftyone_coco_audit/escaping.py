@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-#: The most characters of a message. Longer ones lose their middle.
+#: The maximum length of a message, in characters. Longer ones lose their middle.
 LONGEST_MESSAGE = 2_000
 
-# These join letters, emoji and words, and do nothing else
+# These only join letters, emoji and words
 _JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}\N{WORD JOINER}"
 _SPACES = "\t\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}"
 
@@ -153,7 +153,7 @@ def plot_text(text: str) -> str:
 
 
 def hover_text(text: str) -> str:
-    """Returns the same for a text whose lines are parted by ``<br>``.
+    """Returns the same for a text whose lines are separated by ``<br>``.
 
     Args:
         text: the text

@@ -39,7 +39,7 @@ def field_info(function: str) -> dict[str, Any]:
 def declare_fields(
     dataset: fo.Dataset, fields: Sequence[FieldSpec], function: str
 ) -> None:
-    """Declares fields on a dataset's schema; those that are there are renewed.
+    """Declares fields on a dataset's schema; existing ones are updated.
 
     Args:
         dataset: the dataset
@@ -69,7 +69,7 @@ def declare_fields(
             old.description = spec.description
             old.info = info
             old.save()
-    # One change of the schema for all fields: each costs a rewrite of it
+    # One schema change for all fields: each change rewrites the schema
     if new:
         dataset.add_dynamic_sample_fields(new)
 
@@ -77,7 +77,7 @@ def declare_fields(
 def foreign_field(
     dataset: fo.Dataset, paths: Iterable[str], function: str
 ) -> str | None:
-    """The first of some fields that is there and that another than a function wrote."""
+    """The first of some fields that exists and was not written by the function."""
     for path in paths:
         field = dataset.get_field(path)
         if field is not None and field.info != field_info(function):

@@ -1,4 +1,4 @@
-"""All that this package uses of FiftyOne's private parts.
+"""All private parts of FiftyOne that this package uses.
 
 FiftyOne may change them with any release. No other module uses them, and
 ``tests/integration/test_fiftyone_internals.py`` holds each function to what the package
@@ -72,7 +72,7 @@ def own_dataset(samples: fo.SampleCollection) -> fo.Dataset:
     """
     import fiftyone as fo
 
-    # A deleted dataset cannot be asked
+    # A deleted dataset cannot be queried
     return samples if isinstance(samples, fo.Dataset) else samples._dataset
 
 
@@ -143,7 +143,7 @@ def kind_of_view(samples: fo.SampleCollection) -> str:
 def aggregate(
     samples: fo.SampleCollection, pipeline: Sequence[dict[str, Any]]
 ) -> CommandCursor:
-    """What an aggregation of MongoDB gives for the samples of a dataset or view."""
+    """The result of a MongoDB aggregation on the samples of a dataset or view."""
     return samples._aggregate(post_pipeline=list(pipeline))
 
 
@@ -206,7 +206,7 @@ def leave_database_at_exit() -> None:
 
 @_private
 def loaded_anew(name: str) -> fo.Dataset:
-    """A dataset as another object, which no other thread knows of."""
+    """A dataset as a new object, which no other thread uses."""
     import fiftyone as fo
 
     return fo.Dataset._make_instance(name=name, _create=False, _virtual=True)
@@ -228,7 +228,7 @@ def reload_samples(dataset: fo.Dataset) -> None:
 
 @_private
 def rename_loaded(dataset: fo.Dataset, name: str) -> None:
-    """Gives a loaded dataset the name that it has in the database by now."""
+    """Gives a loaded dataset its current name in the database."""
     import fiftyone as fo
 
     if fo.Dataset._instances.get(dataset.name) is dataset:

@@ -1,4 +1,4 @@
-"""Files that are written whole, or not at all, and read only if they are files."""
+"""Files that are written completely or not at all, and read only if regular."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import BinaryIO
 
 from fiftyone_coco_audit.errors import CocoAuditError
 
-#: Stands for the folder of images where none was given; there is no such folder
+#: Stands for the image folder if none was given; this folder does not exist
 NO_IMAGES = os.path.join(os.path.abspath(os.sep), "no-folder-of-images-was-given")
 
 
 def check_writable_path(path: str | os.PathLike[str]) -> Path:
-    """Checks that a file can be written, as far as its name and folder tell.
+    """Checks that a file can be written, by its name and folder.
 
     Returns:
         the path
@@ -37,7 +37,7 @@ def check_writable_path(path: str | os.PathLike[str]) -> Path:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
-    """Writes a text file; one that is there is replaced as a whole, or left as it is.
+    """Writes a text file; an existing one is replaced completely, or left unchanged.
 
     Args:
         path: of the file
@@ -63,7 +63,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
 
 
 def why_no_file(path: str) -> str | None:
-    """Says why a path is not that of a regular file, which alone is safe to open.
+    """Says why a path is not a regular file; only regular files are safe to open.
 
     Links are followed. A named pipe would keep whoever opens it waiting, a device may
     never end.
@@ -110,7 +110,7 @@ def open_file(path: str | os.PathLike[str]) -> BinaryIO:
         reason = why_no_file(os.fspath(path))
         raise OSError(errno.EINVAL, reason, os.fspath(path))
     if not status.st_size:
-        # Linux shows streams as empty files, such as /proc/kmsg, which may never end
+        # Linux shows streams such as /proc/kmsg, which may never end, as empty files
         return BytesIO()
     return open(path, "rb")
 
@@ -141,7 +141,7 @@ def require_images(filepaths: Sequence[str]) -> None:
 
 
 def pointer(content: bytes) -> str | None:
-    """Says that a file stands for another one, which has yet to be downloaded.
+    """Says that a file is a pointer to one that has not been downloaded yet.
 
     Args:
         content: how the file begins

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
-#: What a rule examines. An audit has a dataset, and mostly the file of its import
+#: What a rule examines. An audit has a dataset, and usually the file of its import
 Need = Literal["file", "dataset", "pipeline", "loader"]
 
 #: Where the pages of our own rules are
@@ -102,7 +102,7 @@ class Rule(ShortRepr):
         limits: the thresholds of a rule without a check, as attributes
         check: a function of :class:`.statistics.overview.Statistics` that yields
             the :class:`Evidence`; its keyword-only parameters are the thresholds
-        implies: codes, or beginnings of codes, of rules whose findings follow from
+        implies: codes, or starts of codes, of rules whose findings follow from
             one of this, and are left out beside it
         needs_whole: whether a view of a few images cannot answer it
         changes_numbers: whether evaluations mention it, or only those of masks; by

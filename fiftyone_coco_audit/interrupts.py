@@ -1,4 +1,4 @@
-"""Ctrl-C at a bad moment."""
+"""Delays Ctrl-C until a critical block ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Lets a block end before Ctrl-C interrupts, for what must not be left half-done.
+    """Lets a block end before Ctrl-C interrupts, so that no work is left half-done.
 
     Only the main thread is ever interrupted; in another one nothing is done.
     """

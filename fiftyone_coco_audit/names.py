@@ -24,7 +24,7 @@ def is_storable(text: str) -> bool:
 
 def kind_of(value: Any) -> str:
     """What a value is that should be something else, for messages."""
-    # In JSON's words, but for what only Python has
+    # JSON's names for types, except for those that only Python has
     return "None" if value is None else json_kind(value)
 
 

@@ -1,4 +1,4 @@
-"""Labeled objects of a set of images as columns: the currency of pure functions."""
+"""Labeled objects of a set of images as columns: the input of pure functions."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Objects(ShortRepr):
 class LabeledImages(ShortRepr):
     """A set of images with their ground-truth objects: what statistics are about.
 
-    Crowd regions are no single objects and are not among them, as detectors are not
+    Crowd regions are not single objects and are not included, because detectors are not
     trained on them either; they are only counted.
 
     Attributes:
@@ -111,10 +111,10 @@ class LabeledImages(ShortRepr):
             pixels; NaN where an object has no mask; None where masks were not read
         mask_area: ``(N,)`` pixels of the masks inside the images; NaN where an object
             has no mask; None where masks were not read
-        rotation: ``(N,)`` degrees by which the objects are said to be turned; NaN
-            where nothing is said; None where it is said of none
-        whole: images of the dataset, where these are a part of it that was asked for
-        parents: names of classes that are no classes, as they only group others
+        rotation: ``(N,)`` degrees by which the objects are turned; NaN where the file
+            does not say; None if it never does
+        whole: images of the whole dataset, if these are only a part of it
+        parents: names of classes that only group others
     """
 
     size: NDArray[np.float64]

@@ -28,7 +28,7 @@ from fiftyone_coco_audit.interrupts import interrupts_deferred
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: Batches are so small that a worker's last one does not keep the others waiting
+#: Batches are small, so that the last one does not keep the other workers waiting
 LARGEST_BATCH = 16
 BATCHES_PER_WORKER = 8
 #: Batches handed out for each worker, so that none waits for the next. loky queues no
@@ -68,7 +68,7 @@ def check_workers(executor: Executor | None, workers: int | None) -> None:
     """
     if workers is not None:
         check_count("workers", workers)
-    # Not all executors are of the class that Python has for them
+    # Not all executors derive from Python's class
     able = callable(getattr(executor, "submit", None))
     if executor is not None and (isinstance(executor, type) or not able):
         raise CocoAuditError(
@@ -207,12 +207,13 @@ class _Processes(Generic[Item, Result]):
         return self._submit(_run_pickled, self._pickled, batch)
 
     def _start(self) -> None:
-        # It takes a third of a second to import, which work in this process can spare
+        # Importing it takes a third of a second, which work in this process can do
+        # without
         from joblib import wrap_non_picklable_objects
         from joblib.externals.loky import ProcessPoolExecutor
 
         try:
-            # By value, where a notebook or a script has defined it
+            # By value, if a notebook or a script has defined it
             portable = wrap_non_picklable_objects(self.function, keep_wrapper=False)
             self._pickled = pickle.dumps(portable)
         except Exception as error:
@@ -245,7 +246,8 @@ class _Processes(Generic[Item, Result]):
             return
         with interrupts_deferred():
             with suppress(BrokenExecutor):
-                # What loky has not yet taken up raises a KeyError in its thread when
+                # Items that loky has not yet started raise a KeyError in its thread
+                # when
                 # it drops it, so let it come to the end of its queue
                 last = self._submit(os.getpid)
                 while not (last.running() or last.done()):
@@ -390,7 +392,7 @@ def _as_completed(
                 elif runner.survives(error):
                     suspects.append(start)
                     if isinstance(error, BrokenExecutor):
-                        # All that ran in the pool went with it
+                        # Everything that ran in the pool is lost with it
                         suspects.extend(running.values())
                         running.clear()
                         break

@@ -1,4 +1,4 @@
-"""What every job takes from a label field: objects in columns, and what was assumed."""
+"""Reads a label field for every job: objects in columns, and the assumptions made."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def ensure_sizes(
             f"Dataset {root_dataset(samples).name!r} has samples of type "
             f"{samples.media_type}: only images can be audited"
         )
-    # What is not there is not greater than 0 either
+    # A missing value is not greater than 0 either
     sizes_known = {"metadata.width": {"$gt": 0}, "metadata.height": {"$gt": 0}}
     unknown = samples.match({"$nor": [sizes_known]})
     if not len(unknown):
@@ -78,7 +78,7 @@ def ensure_sizes(
         with drawn_alone(staged(progress, "Reading sizes of images")) as shown:
             files.compute_metadata(overwrite=True, progress=shown, skip_failures=True)
     still_unknown = unknown.values("id")
-    # FiftyOne takes away what there was of files that cannot be read
+    # FiftyOne removes the metadata of files that cannot be read
     lost = {id_: before[id_] for id_ in still_unknown if before.get(id_) is not None}
     if lost:
         root_dataset(samples).set_values("metadata", lost, key_field="id")
@@ -227,5 +227,5 @@ def _scores(
 
 
 def _labels(count: int, field: str, noun: str = "label") -> str:
-    """So many labels of a field, and that they have something."""
+    """The number of labels of a field, as the start of a sentence."""
     return f"{counted(count, noun)} in {field!r} {'has' if count == 1 else 'have'}"

@@ -41,7 +41,7 @@ _CHARACTERS_AT_ONCE = 2**17  # the arrays of a portion stay in the processor's c
 
 
 class Broken(NamedTuple):
-    """A segmentation that is no mask, and why."""
+    """A segmentation that is not a mask, and why."""
 
     reason: str
 
@@ -76,7 +76,7 @@ def compress(
     """Turns segmentations of any COCO kind into compressed run lengths.
 
     Polygons and lists of runs become what ``pycocotools.coco.COCO.annToRLE`` makes
-    of them; text that is sound stays as it is.
+    of them; valid text stays unchanged.
 
     Args:
         segmentations: ``N`` lists of polygons, or dicts of ``size`` and ``counts``
@@ -180,7 +180,7 @@ def _compress_polygons(polygons: list[Any], width: int, height: int) -> str | Br
 
 
 def polygon_fault(polygon: Any) -> str | None:
-    """Returns why a value is no polygon that can be drawn, ``None`` if it is one."""
+    """Returns why a value is not a polygon that can be drawn, ``None`` if it is one."""
     if not isinstance(polygon, (list, tuple)) or not all(
         issubclass(t, Real) and not issubclass(t, bool) for t in set(map(type, polygon))
     ):
@@ -221,7 +221,7 @@ def decode(texts: Sequence[str]) -> RunLengths:
 
 
 def _decode(texts: Sequence[str]) -> Iterator[tuple[RunLengths, NDArray[np.bool_]]]:
-    """Decodes in portions, with whether each text is sound."""
+    """Decodes in portions, and says whether each text is valid."""
     start, characters = 0, 0
     for stop, text in enumerate(texts, 1):
         characters += len(text)
@@ -276,7 +276,7 @@ def _undo_differences(runs: RunLengths) -> NDArray[np.int64]:
 
 
 def masks_of(texts: Iterable[str | None], sizes: NDArray[Any]) -> list[RLE]:
-    """Masks as pycocotools takes them.
+    """Masks in the form that pycocotools accepts.
 
     Args:
         texts: ``N`` compressed run lengths that :func:`compress` has passed

@@ -34,7 +34,7 @@ def selected_rules(
     """The selected rules.
 
     Args:
-        select: codes, beginnings of codes or names; by default all rules that can run
+        select: codes, starts of codes or names; by default all rules that can run
         ignore: rules to leave out, in the same forms
         needs: what there is for rules to look at
 
@@ -68,7 +68,7 @@ def named_codes(words: Iterable[str]) -> dict[str, set[str]]:
     """The codes of the rules that words name.
 
     Args:
-        words: codes, beginnings of codes or names; also as one text, with commas
+        words: codes, starts of codes or names; also as one text, with commas
 
     Raises:
         CocoAuditError: if there is no such rule

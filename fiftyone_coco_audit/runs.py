@@ -1,4 +1,4 @@
-"""What is stored with a dataset beside its samples.
+"""Results that are stored with a dataset, besides its samples.
 
 It is kept as the results of a custom run, which FiftyOne keeps outside the dataset's
 document, so that its size has no limit and it follows the dataset when that is renamed

@@ -221,7 +221,7 @@ def serve(
 
 
 def _close(session: fo.Session) -> None:
-    """Ends the App, also where somebody still looks at it.
+    """Ends the App, even if somebody is still looking at it.
 
     With Python 3.12 and later FiftyOne's server would wait for the last browser to
     leave, and FiftyOne for its server.

@@ -1,4 +1,4 @@
-"""Numbers, shares and names as a sentence says them."""
+"""Numbers, shares and names, formatted for sentences."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def percent(share: float) -> str:
 
 
 def pixels(length: float) -> str:
-    """A length with the digits that it means: one decimal below 10 pixels.
+    """A length with its significant digits: one decimal below 10 pixels.
 
     Examples::
 
@@ -57,7 +57,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def counted_objects(objects: int, crowds: int) -> str:
-    """A number of objects, and of crowd regions beside them if there are any.
+    """A number of objects, and of crowd regions if there are any.
 
     Examples::
 
@@ -83,7 +83,7 @@ def listed(items: Sequence[str], most: int = 3) -> str:
 
 
 def quoted(name: str) -> str:
-    r"""A name of any length and any characters, as a sentence or a card can hold it.
+    r"""A name of any length and any characters, made safe for a sentence or a card.
 
     Backticks would end the quotation, and line breaks the paragraph.
 
@@ -138,7 +138,7 @@ def out_of(found: Sized, things: Sized, noun: str) -> str:
 
 
 def none_of(things: Sized, noun: str, source: str, verb: str) -> str:
-    """The beginning of a sentence on things of which not one is as it should be.
+    """The start of a sentence on things that all have a problem.
 
     Examples::
 
@@ -154,7 +154,7 @@ def none_of(things: Sized, noun: str, source: str, verb: str) -> str:
 
 
 def plural(things: Sized, one: str, many: str) -> str:
-    """The words for one thing, or for any other number.
+    """The singular or the plural of a word, by the number of things.
 
     Examples::
 

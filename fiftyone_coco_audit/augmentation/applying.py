@@ -1,4 +1,4 @@
-"""Augmented samples as new samples of a dataset, for those who want to keep some."""
+"""Augmented samples as new samples of a dataset."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _check_fields(dataset: fo.Dataset, label_field: str) -> None:
 
 @dataclass(frozen=True)
 class _Recipe:
-    """How samples are made.
+    """How new samples are created.
 
     Args:
         pipeline: the pipeline
@@ -169,7 +169,7 @@ class _Recipe:
             raise CocoAuditError(
                 f"image_format is {self.image_format!r}: it must be 'png' or 'jpg'"
             )
-        # Fails now rather than after all images are written
+        # Fail now rather than after all images are written
         self.pipeline.to_json()
 
     def make(
@@ -231,7 +231,7 @@ def _labels(
 def _detection(
     source: fo.Detection, subject: Subject, drawn: AugmentedSample, place: int, row: int
 ) -> fo.Detection:
-    """One of the boxes that are left, as a label."""
+    """One of the remaining boxes, as a label."""
     import fiftyone as fo
 
     height, width = drawn.image.shape[:2]
@@ -266,7 +266,7 @@ def _write_image(path: Path, image: NDArray[np.uint8]) -> int:
 
 @contextmanager
 def _staging(output_dir: str | os.PathLike[str]) -> Iterator[tuple[Path, Path]]:
-    """A folder, and one in it whose files are to be moved to the first.
+    """A folder, and a staging folder in it, whose files are moved to the first.
 
     Where that fails, the second is deleted, and the first too, if it is new.
     """
@@ -288,10 +288,10 @@ def _staging(output_dir: str | os.PathLike[str]) -> Iterator[tuple[Path, Path]]:
         try:
             yield folder, staging
         except BaseException as error:
-            # Once published, or taken back, it is gone
+            # It is gone once it is published or removed
             if staging.exists():
                 shutil.rmtree(staging)
-            # Another process may have begun to use it
+            # Another process may have started to use it
             if is_new and not any(folder.iterdir()):
                 folder.rmdir()
             if isinstance(error, OSError):

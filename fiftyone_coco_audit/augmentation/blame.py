@@ -1,4 +1,4 @@
-"""Which transform of a pipeline does the damage."""
+"""Which transform of a pipeline causes the damage."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Cause:
     Attributes:
         kind: the kind of damage
         transform: the number of the transform, the first of several; None where it is
-            due to none, or where there is no such damage
+            due to none, or if there is no such damage
         name: the name of the transform; empty where there is none
         together: the share of objects and draws with that damage, of 1, by the whole
             pipeline
@@ -68,7 +68,7 @@ class Cause:
 
     @property
     def who(self) -> str:
-        """The guilty, such as ``"1. CenterCrop and 3. CenterCrop"``."""
+        """The guilty transforms, such as ``"1. CenterCrop and 3. CenterCrop"``."""
         if self.transform is None:
             return ""
         *most, last = [f"{self.transform}. {self.name}", *self.partners]
@@ -109,7 +109,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class _Guilty:
-    """The numbers of transforms, how they are guilty, and what is without them."""
+    """The numbers of transforms, how they are guilty, and the damage without them."""
 
     numbers: tuple[int, ...]
     how: str = ""
@@ -163,7 +163,7 @@ class Blame(TextSummary):
         for step in self.pipeline.steps:
             without, alone = self.without[step.number], self.alone[step.number]
             both = np.intersect1d(self.together.sample, without.sample)
-            # Else there is nothing to compare with
+            # Otherwise there is nothing to compare with
             base = both if len(both) else self.together.sample
             whole = _shares(self.together.of_samples(base), thresholds)
             less = _shares(without.of_samples(base), thresholds)
@@ -237,7 +237,7 @@ class Blame(TextSummary):
         )
 
     def _guilty(self, kind: str, thresholds: Thresholds) -> _Guilty | None:
-        """Who a kind of damage is due to: one, several, or nobody."""
+        """The cause of a kind of damage: one transform, several, or none."""
         frame = self.to_frame(thresholds)
         total = _shares(self.together, thresholds)[kind]
         if not len(frame) or not total > 0:
@@ -249,7 +249,7 @@ class Blame(TextSummary):
             return _with_accomplices(blame, alone)
         group = self._best_group(kind, thresholds)
         if group is not None:
-            # What its members do is more than what each of them adds
+            # Its members do more together than the sum of their parts
             gain = group.together - group.without
             parts = blame.loc[list(group.numbers)].clip(lower=0).sum()
             if gain >= EXPLAINS * group.together and gain > 1.5 * max(parts, best):
@@ -261,7 +261,7 @@ class Blame(TextSummary):
         return None
 
     def _best_group(self, kind: str, thresholds: Thresholds) -> _Guilty | None:
-        """The several without which there is least; the fewest that explain it."""
+        """The smallest group whose removal explains the damage."""
         found = []
         for numbers, table in self.without_several.items():
             both = np.intersect1d(self.together.sample, table.sample)
@@ -279,7 +279,7 @@ class Blame(TextSummary):
         return min(found, key=rank, default=None)
 
     def _suspects(self, thresholds: Thresholds) -> list[tuple[int, ...]]:
-        """Which transforms to leave out together, for damage that none explains.
+        """Which transforms to leave out together if no single one explains the damage.
 
         They are those that do it alone, and those that fail alone, two at a time, and
         all at once: what several do, none of them adds.
@@ -315,10 +315,10 @@ def _known(share: float) -> float | None:
 
 
 def _with_accomplices(blame: pd.Series, alone: pd.Series) -> _Guilty:
-    """The most guilty, and those without which it does little."""
+    """The most guilty transform, and those that it depends on."""
     first = int(blame.idxmax())
     most = blame[first]
-    # What fails alone may do it all the same
+    # A transform that fails alone may still cause the damage
     if not alone[first] < EXPLAINS * most:
         return _Guilty((first,))
     others = (blame >= EXPLAINS * most) & (alone < EXPLAINS * most)

@@ -1,4 +1,4 @@
-"""A pipeline in the making: transforms added, moved and set one at a time, as text."""
+"""A pipeline under construction: transforms are added, moved and set one at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fiftyone_coco_audit.augmentation.catalog import (
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 
 _CLASS = "__class_fullname__"
-# What parameters begin with that have no default, or none that is enough
+# First values of parameters that have no default, or no sufficient one
 _FIRST = {"integer": 512, "range": [256, 512], "number": 1.0}
 _FIRST_OF = {
     "magnitude": 10,
@@ -26,7 +26,7 @@ _FIRST_OF = {
     "percent": 0.1,
     "size": [512, 512],
 }
-# Transforms that by default do nothing, or cannot be
+# Transforms that do nothing by default, or are invalid without parameters
 _FIRST_OF_TRANSFORM = {
     "XYMasking": {
         "num_masks_x": [1, 1],
@@ -35,7 +35,7 @@ _FIRST_OF_TRANSFORM = {
         "mask_y_length": [16, 32],
     }
 }
-# OpenCV's numbers, by what they number
+# OpenCV's constants, by parameter
 _NUMBERED = {
     "border_mode": ("constant", "replicate", "reflect", "wrap", "reflect_101"),
     "interpolation": (
@@ -55,7 +55,7 @@ class PipelineDraft:
     """A pipeline that is being built, and may not be valid at the moment.
 
     Attributes:
-        document: what ``A.to_dict`` gives of it
+        document: the result of ``A.to_dict`` of it
     """
 
     document: Mapping[str, Any]
@@ -88,7 +88,7 @@ class PipelineDraft:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """The transforms, as ``A.to_dict`` gives them."""
+        """The transforms, in the format of ``A.to_dict``."""
         return [dict(record) for record in self.document["transform"]["transforms"]]
 
     def names(self) -> list[str]:
@@ -96,11 +96,11 @@ class PipelineDraft:
         return [str(record[_CLASS]).rpartition(".")[2] for record in self.records]
 
     def type_of(self, place: int) -> TransformType | None:
-        """What is known of a transform; None of a composition, such as ``OneOf``."""
+        """The definition of a transform; None for a composition, such as ``OneOf``."""
         return transform_types().get(self.names()[place])
 
     def add(self, name: str) -> PipelineDraft:
-        """With a transform more, at the end, that is always applied."""
+        """With one more transform at the end, which is always applied."""
         values = {
             one.name: _FIRST_OF.get(one.name, _FIRST.get(one.kind))
             for one in transform_types()[name].parameters
@@ -133,7 +133,7 @@ class PipelineDraft:
     def set_box_param(self, name: str, value: Any) -> PipelineDraft:
         """With another value of a parameter of ``A.BboxParams``; None for its default.
 
-        It decides on which boxes are kept.
+        It decides which boxes are kept.
         """
         params = dict(self.document["transform"].get("bbox_params") or {})
         params.pop(name, None)

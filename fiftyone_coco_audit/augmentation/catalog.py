@@ -26,7 +26,7 @@ _ABSTRACT = {
     "ImageOnlyTransform",
     "Transform3D",
 }
-#: Abstract bases, the needs of other data than images and their labels, files
+#: Abstract bases, and transforms that need files or data other than images and labels
 _NOT_OFFERED = {
     *_ABSTRACT,
     "Lambda",
@@ -39,7 +39,7 @@ _NOT_OFFERED = {
     "TextImage",
     "ToTensorV2",
 }
-#: Parameters that no form can fill in
+#: Parameters that a form cannot offer
 _NOT_ASKED = {"always_apply", "p", "strict"}
 
 # What one parameter was called earlier, and which two it took the place of: versions
@@ -77,7 +77,7 @@ class Parameter:
         maximum: the maximum number allowed, where there is a limit
         choices: what may be chosen, for ``"choice"``; what may be said instead of a
             number or a range, such as ``"random"``, for these
-        is_range: whether it is two numbers, of which none is above the second
+        is_range: whether it is two numbers, the first not above the second
         whole: whether its numbers are integers
     """
 
@@ -94,7 +94,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class TransformType:
-    """A transform that Albumentations has.
+    """A transform of Albumentations.
 
     Attributes:
         name: its name
@@ -113,7 +113,7 @@ class TransformType:
 
 @cache
 def transform_types() -> dict[str, TransformType]:
-    """All transforms of images and boxes that the installed Albumentations has.
+    """All transforms of images and boxes in the installed Albumentations.
 
     Left out are those of volumes, those that need other data than the image and its
     labels, such as further images, and those that are written in Python by the user.
@@ -151,7 +151,7 @@ def _left_out(cls: Any) -> bool:
     parameters = init_parameters(cls)
     if {"reference_images", "metadata_key"} & set(parameters) or "p" not in parameters:
         return True
-    # Such as one that holds an image, which no text can
+    # Such as one that holds an image, which text cannot express
     if not cls.is_serializable():
         return True
     return issubclass(cls, A.DualTransform) and not _knows_boxes(cls)
@@ -272,7 +272,7 @@ def _limits(metadata: Iterable[Any]) -> tuple[float | None, float | None]:
 
 
 def plain(value: Any) -> Any:
-    """A value in Python's own types, as JSON can hold it."""
+    """A value in Python's own types, which JSON can represent."""
     import enum
 
     if isinstance(value, enum.Enum):
@@ -298,8 +298,8 @@ def spelled(cls: type, params: Mapping[str, Any]) -> dict[str, Any]:
         params: values by name
 
     Returns:
-        the same values, by the names that ``cls`` has; names that nobody ever gave
-        stay as they are
+        the same values, by the names that ``cls`` uses; unknown names
+        stay unchanged
     """
     known = init_parameters(cls)
     result = dict(params)
@@ -327,7 +327,7 @@ def _other_names(name: str) -> Iterator[str]:
     for new, olds in _RENAMED.items():
         if name in (new, *olds):
             yield from (new, *olds)
-    # The successor calls all ranges so
+    # The successor names all ranges this way
     for ending in ("", "_x", "_y"):
         if name.endswith(ending):
             stem = name.removesuffix(ending)
@@ -338,7 +338,7 @@ def _other_names(name: str) -> Iterator[str]:
 
 
 def _as_range(name: str, other: str, value: Any) -> Any:
-    """One number was short for a range around 0 for what is a range only."""
+    """A single number once stood for a range around 0."""
     symmetric = name.split("_")[-1] == "limit" and "blur" not in name
     if symmetric and other.endswith("_range") and isinstance(value, (int, float)):
         return [-abs(value), abs(value)]
@@ -346,7 +346,7 @@ def _as_range(name: str, other: str, value: Any) -> Any:
 
 
 def label_params(cls: Any, **params: Any) -> Any:
-    """``A.BboxParams`` or ``A.KeypointParams`` as the installed version takes them.
+    """``A.BboxParams`` or ``A.KeypointParams`` for the installed version.
 
     Args:
         cls: one of the two classes
@@ -366,7 +366,7 @@ def compose(
     keypoint_params: Mapping[str, Any] | None = None,
     **params: Any,
 ) -> Any:
-    """``A.Compose`` as the installed version takes it.
+    """``A.Compose`` for the installed version.
 
     Args:
         transforms: the transforms
@@ -379,9 +379,9 @@ def compose(
     if "telemetry" in init_parameters(A.Compose):
         params["telemetry"] = False
     with warnings.catch_warnings():
-        # Without a transform that moves boxes there is no use for their processor
+        # Without a transform that moves boxes, their processor is not used
         warnings.filterwarnings("ignore", "Got processor for")
-        # Ours are ids, which are not to be swapped
+        # Ours are ids, which must not be swapped
         warnings.filterwarnings("ignore", "label_fields are set but label_mapping")
         return A.Compose(
             list(transforms),

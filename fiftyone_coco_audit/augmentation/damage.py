@@ -39,8 +39,8 @@ class Thresholds:
         visible: the share of an object that must be visible for its box to be missed
         unlabeled: the share of an object that is visible outside its boxes
         looseness: how many times larger a box is than the tight one
-        slack: how many pixels wider than the tight box a loose box must be, with both as
-            squares of the same areas
+        slack: how many pixels wider than the tight box a loose box must be, as squares
+            of the same areas
         held: a box that holds less than this share of its object is empty
         truncated: the share of an object that was cut off
         occluded: the share of the visible part that a dropout has overwritten
@@ -66,7 +66,7 @@ DEFAULT_THRESHOLDS = Thresholds()
 
 @dataclass(frozen=True, repr=False)
 class DamageTable(ShortRepr):
-    """Measures of objects, one row an object and draw.
+    """Measures of objects, one row per object and draw.
 
     "Whole" below is the number of pixels that the object would have in the output if
     nothing of it were cut off: its pixels in the source times the magnification. That
@@ -350,7 +350,7 @@ def measure(
         unlabeled = _counts([layer * uncovered for layer in found.rest], target)
     pixels, visible = found.inside + outside, found.shown + unlabeled
 
-    # If nothing of the source is left, its size is unknown
+    # If nothing remains of the source, its size is unknown
     magnification = found.magnification
     magnification[np.isnan(magnification)] = 1.0
     whole = target.pixels * magnification

@@ -1,4 +1,4 @@
-"""Pictures of a sample before and after a pipeline, with what became of its labels."""
+"""Pictures of a sample before and after a pipeline, with the fate of its labels."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 Picture = NDArray[np.uint8]
 Color = tuple[int, int, int]
 
-#: The color of all that went wrong, whatever the colors of labels are
+#: The color of everything that went wrong, whatever the colors of labels are
 HARM: Color = (229, 56, 59)
 _WHITE: Color = (255, 255, 255)
 _BLACK: Color = (0, 0, 0)
-# Like the App's, but that stripes and the image must be seen through it
+# Like the App's, but more transparent: stripes and the image must be visible through it
 _MASK_OPACITY = 0.35
 _QUALITY = 88
-# In pixels of the page
+# In pixels on the page
 _LETTERS = 10.5
 
 
@@ -151,7 +151,7 @@ def picture_after(
 
 
 def as_rgb(image: NDArray[Any]) -> Picture:
-    """An image of whatever kind a pipeline gives back, as one that can be shown.
+    """Converts any image that a pipeline returns to one that can be shown.
 
     Args:
         image: ``(H, W)``, ``(H, W, 1)`` or ``(H, W, 3)``, of bytes, or of numbers from
@@ -170,7 +170,7 @@ def as_rgb(image: NDArray[Any]) -> Picture:
 
 
 def data_uri(picture: Picture) -> str:
-    """A picture as text that a browser shows in place of an address."""
+    """A picture as a ``data:`` URI."""
     _, data = cv2.imencode(
         ".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
     )
@@ -192,7 +192,7 @@ def _resized(image: Picture, width: int) -> Picture:
     height = max(round(image.shape[0] * width / image.shape[1]), 1)
     smaller = width < image.shape[1]
     how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    # A copy in any case: it is drawn on
+    # Always a copy, because it is drawn on
     return np.array(cv2.resize(image, (width, height), interpolation=how), np.uint8)
 
 
@@ -229,7 +229,7 @@ def _unlabeled(
     maps: Sequence[Map],
     scale: float,
 ) -> NDArray[np.bool_]:
-    """Where objects are seen outside all of their own boxes."""
+    """Where objects are visible outside all of their own boxes."""
     rest = [layer.copy() for layer in maps]
     for row, box in zip(drawn.object.tolist(), drawn.box.tolist(), strict=True):
         layer = rest[target.map_of[row]]
@@ -245,7 +245,7 @@ def _unlabeled(
 
 
 def _stripe(image: Picture, where: NDArray[np.bool_], zoom: float) -> None:
-    """Stripes that are seen on light and on dark, within a line."""
+    """Stripes that are visible on light and dark images, within an outline."""
     if not where.any():
         return
     period = max(round(8 * zoom), 4)
@@ -267,7 +267,7 @@ def _outline(
     taken: list[tuple[int, int, int, int]] = []
     for outline in outlines:
         _draw_box(image, outline, scale, zoom)
-    # What is wrong takes its place first
+    # Flagged boxes get their places first
     for outline in sorted(outlines, key=lambda one: not one.flagged):
         _draw_name(image, outline, scale, zoom, taken)
 
@@ -275,7 +275,7 @@ def _outline(
 def _dot(
     image: Picture, points: NDArray[np.float64], scale: float, zoom: float
 ) -> None:
-    """Draws points, white in black, to be seen on anything."""
+    """Draws white points with black edges, which are visible on any image."""
     for x, y in np.rint(points * scale).astype(int).tolist():
         for radius, color in ((3.5, _BLACK), (2.5, _WHITE)):
             cv2.circle(image, (x, y), round(radius * zoom), color, -1, cv2.LINE_AA)
@@ -295,7 +295,7 @@ def _draw_box(image: Picture, outline: Outline, scale: float, zoom: float) -> No
     edge = np.zeros(image.shape[:2], np.uint8)
     cv2.rectangle(edge, (left, top), (right, bottom), 1, thick)
     rows, columns = np.nonzero(edge)
-    # White between the dashes, to be seen on anything
+    # White between the dashes, so that they are visible on any image
     is_dash = (rows + columns) // max(round(6 * zoom), 2) % 2 == 0
     image[rows, columns] = np.where(is_dash[:, None], outline.color, _WHITE)
 
@@ -309,7 +309,7 @@ def _draw_name(
 ) -> None:
     """Writes the name above its box, or elsewhere at it where there is no room.
 
-    A name for which there is no place without covering another is left out.
+    A name without room beside the others is left out.
     """
     if not outline.text:
         return
@@ -343,7 +343,7 @@ def _overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool
 
 
 def _luminance(color: Color) -> float:
-    """The relative luminance of WCAG 2, by which letters are white or black."""
+    """The relative luminance of WCAG 2, which decides on white or black letters."""
     linear = (np.asarray(color) / 255) ** 2.2
     return float(linear @ [0.2126, 0.7152, 0.0722])
 

@@ -45,13 +45,13 @@ class DropoutMarker(A.BaseCompose):
 
     @classmethod
     def is_serializable(cls) -> bool:
-        """Whether it can be written to a file; never, as it is not of the pipeline."""
+        """Whether it can be written to a file: never, as it is not in the pipeline."""
         return False
 
     def __call__(
         self, *args: Any, force_apply: bool = False, **data: Any
     ) -> dict[str, Any]:
-        """Applies the dropout to all but the pixels of labels."""
+        """Applies the dropout to everything except the pixels of labels."""
         (dropout,) = self.transforms
         return _spared(partial(dropout, *args, force_apply=force_apply), data)
 
@@ -64,7 +64,7 @@ class DropoutMarker(A.BaseCompose):
 
 
 def _spared(apply: Callable[..., Any], data: dict[str, Any]) -> dict[str, Any]:
-    """Applies something to all but the pixels of labels."""
+    """Applies something to everything except the pixels of labels."""
     names = [name for name in data if name == MASK or name.startswith(LAYER)]
     layers = {name: data.pop(name) for name in names}
     return {**apply(**data), **layers}

@@ -40,7 +40,7 @@ class SampleKeypoints(ShortRepr):
         return np.flatnonzero(np.isfinite(self.points).all(axis=1))
 
     def after(self, drawn: AugmentedSample) -> dict[str, fo.Keypoints]:
-        """What a pipeline has left of the labels.
+        """What remains of the labels after a pipeline.
 
         Points keep their places, and those that are lost become NaN, as points that
         are not there are written in FiftyOne. Labels without any point left are gone.

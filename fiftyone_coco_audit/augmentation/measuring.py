@@ -26,7 +26,7 @@ from fiftyone_coco_audit.parallel import WorkerDied, map_items
 from fiftyone_coco_audit.progress import Progress, progress_bar
 from fiftyone_coco_audit.statistics.inputs import LabeledSamples
 
-#: What was measured of some pipelines, or why not, by the positions of samples
+#: Measurements of some pipelines, or the reason for none, by position of the sample
 Found = dict[int, list[DamageTable | str]]
 
 

@@ -24,10 +24,10 @@ from fiftyone_coco_audit.names import kind_of
 
 _WITH_BOX_PARAMS = ("Compose", "ReplayCompose")
 _COMPOSE = (*_WITH_BOX_PARAMS, "Sequential")
-#: How deep compositions may be nested; each level takes Python several calls
+#: How deep compositions may be nested; each level takes several Python calls
 MOST_NESTED = 20
 _FILES = (".json", ".yaml", ".yml")
-# How Python code of pipelines begins, which users paste instead of their JSON
+# The start of Python code, which users paste instead of JSON
 _CODE = re.compile(
     r"\b(A|albumentations)\.[A-Z]\w*\(|^\s*(import|from) albumentations\b"
 )
@@ -151,7 +151,7 @@ def _load_json(text: str, what: str) -> Any:
             f"{error.msg[:1].lower()}{error.msg[1:]}"
         ) from None
     except ValueError as error:
-        # Such as numbers of thousands of digits
+        # Such as numbers with thousands of digits
         raise CocoAuditError(
             f"{what} is not valid JSON: {_first_part(error)}"
         ) from None
@@ -173,7 +173,7 @@ def _load_yaml(text: str, what: str) -> Any:
         problem = getattr(error, "problem", None) or "it cannot be read"
         raise CocoAuditError(f"{what} is not valid YAML{place}: {problem}") from None
     except ValueError as error:
-        # Such as days that no month has
+        # Such as impossible dates
         raise CocoAuditError(
             f"{what} is not valid YAML: {_first_part(error)}"
         ) from None
@@ -253,7 +253,7 @@ def _read_object(source: Any, name: str) -> dict[str, Any]:
                 f"Transform {number} is {kind_of(transform)}, which is not a "
                 "transform of Albumentations: replace it with one"
             )
-    # Copying recurses too
+    # Copying is recursive too
     _check_depth(transforms)
     processors = source.processors if one else {}
     params = {key: vars(processor.params) for key, processor in processors.items()}
@@ -269,7 +269,7 @@ def _read_object(source: Any, name: str) -> dict[str, Any]:
 
 
 def _own_copy(transform: Any, number: int) -> Any:
-    """A copy, so that changes of the original and of ours stay apart."""
+    """A copy, so that changes to the original do not affect ours."""
     try:
         copied = copy.deepcopy(transform)
     except Exception as error:
@@ -277,7 +277,7 @@ def _own_copy(transform: Any, number: int) -> Any:
             f"Transform {number}, {type(transform).__name__}, cannot be copied "
             f"({error}): it must not contain things such as open files"
         ) from None
-    # ReplayCompose has its transforms write down what they draw
+    # ReplayCompose makes its transforms record what they draw
     copied.set_deterministic(False)
     return copied
 

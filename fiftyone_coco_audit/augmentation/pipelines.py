@@ -35,7 +35,7 @@ from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import shortened
 from fiftyone_coco_audit.wording import counted
 
-#: They turn pixels into a network's numbers: no label and no picture needs them
+#: They turn pixels into a network's input, which neither labels nor pictures need
 _NUMBERS_ONLY = {"FromFloat", "Normalize", "ToFloat", "ToTensorV2"}
 #: Names of the label fields that carry ids and classes through the pipeline
 IDS, CLASSES, KEYPOINT_IDS = "label_ids", "label_classes", "keypoint_ids"
@@ -95,7 +95,7 @@ class Pipeline(ShortRepr):
 
         Args:
             source: an Albumentations transform, composition, or list of transforms;
-                what ``A.to_dict`` gives, or its text in JSON or YAML; the path of a
+                the result of ``A.to_dict``, or its text in JSON or YAML; the path of a
                 file that ``A.save`` wrote; the name of a preset; or a list of
                 ``{"transform": "Rotate", "params": {"limit": 10, "p": 1}}``
             name: a name for reports
@@ -223,7 +223,7 @@ class Pipeline(ShortRepr):
         return {name: value for name, value in self.__dict__.items() if name[0] != "_"}
 
     def __call__(self, seed: int, sample: str, draw: int, **data: Any) -> Any:
-        """Applies the pipeline, by random numbers of its own.
+        """Applies the pipeline, with its own random numbers.
 
         They depend on the three arguments and on the place of each transform alone:
         not on what ran before, in which process, nor on which other transforms there
@@ -348,7 +348,7 @@ def _number(text: str) -> int:
 
 @contextmanager
 def _seeded(drawing: Sequence[tuple[str, Any]], prefix: str) -> Iterator[None]:
-    """Gives everything that draws random numbers a source of its own."""
+    """Gives everything that draws random numbers its own source."""
     if hasattr(drawing[0][1], "set_random_state"):
         for key, node in drawing:
             number = _number(prefix + key)
@@ -356,7 +356,7 @@ def _seeded(drawing: Sequence[tuple[str, Any]], prefix: str) -> Iterator[None]:
                 np.random.Generator(np.random.Philox(key=number)),
                 random.Random(number),
             )
-    # Where Albumentations before 1.4.21 drew from, and a user's own transform may
+    # The source of Albumentations before 1.4.21, and perhaps of a user's own transform
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
         random.seed(_number(prefix))

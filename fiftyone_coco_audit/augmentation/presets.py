@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-# OpenCV's numbers of how an image goes on outside
+# OpenCV's border modes
 _CONSTANT, _REFLECT = 0, 4
 
 _Transform = tuple[str, Mapping[str, Any]]

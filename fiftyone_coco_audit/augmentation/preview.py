@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import fiftyone as fo
 
 _ATTRIBUTES: dict[str, type] = {"area": float, "iscrowd": float, "rle": str}
-# The kinds of damage that are listed with what was kept and lost, in this order
+# The kinds of damage listed beside kept and lost objects, in this order
 _TOLD = {
     "unlabeled": "unlabeled",
     "loose": "loose",
@@ -234,7 +234,7 @@ def summary(previews: Sequence[PreviewImage]) -> str:
 
 
 def fates(previews: Sequence[PreviewImage]) -> list[str]:
-    """What to say of each object that loses its box in a draw; else an empty text."""
+    """What to say about each object that loses its box in a draw, if anything."""
     lost = np.sum([preview.lost for preview in previews], axis=0)
     if len(previews) == 1:
         return ["lost" if number else "" for number in lost]
@@ -316,7 +316,7 @@ def read_subject(
     except CocoAuditError as error:
         raise CocoAuditError(f"{filepath}: {error}") from error
     size = np.array([[image.shape[1], image.shape[0]]], np.float64)
-    # If the size was unknown, it is not written either
+    # An unknown size is not written either
     columns = replace(columns, size=size)
     notes: list[str] = []
     labels = columns.labels[label_field]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fiftyone.operators.store import ExecutionStore
 
 _STORE, _KEY = "coco_audit", "augmentation_preview"
-# An older request would only surprise
+# An old request would surprise the user
 _SECONDS = 600
 
 

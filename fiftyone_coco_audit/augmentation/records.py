@@ -20,7 +20,7 @@ from fiftyone_coco_audit.errors import CocoAuditError
 #: The key of a record that names its class
 CLASS_KEY = "__class_fullname__"
 _COMPOSITION_PARAMS = ("p", "n", "replace", "channels")
-# The greatest values of the parameters by which boxes are dropped
+# The maximum values of the parameters that drop boxes
 _LIMITS = {"min_visibility": 1, "min_area": inf, "min_width": inf, "min_height": inf}
 
 
@@ -54,7 +54,7 @@ def is_composition(transform: Any) -> bool:
     """Whether a transform consists of others."""
     import albumentations as A
 
-    # ColorJitter calls something else transforms
+    # ColorJitter uses `transforms` for something else
     return isinstance(transform, A.BaseCompose)
 
 
@@ -108,7 +108,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
 
 
 def _tuples(params: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has no tuples, and older versions take nothing else for a range."""
+    """JSON has no tuples, but older versions accept only tuples as ranges."""
     return {
         name: tuple(value)
         if isinstance(value, list) and all(isinstance(v, (int, float)) for v in value)

@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FUNCTION = "audit_augmentation"
-# For rounding of boxes that touch the border, in pixels
+# Tolerates rounding of boxes that touch the border, in pixels
 _TOLERANCE = 0.01
 #: The name of the field of samples and of the attribute of labels
 FIELD = "augmentation_damage"
@@ -170,7 +170,7 @@ class AugmentationAudit(WithFindings):
         Returns:
             a :class:`.blame.Blame`
         """
-        # What fails with the whole pipeline cannot be compared
+        # Samples on which the whole pipeline fails cannot be compared
         positions = np.array(
             [n for n in range(len(self.labeled.images)) if n not in self.failures],
             np.int64,
@@ -242,7 +242,7 @@ class AugmentationAudit(WithFindings):
             each kind: the number of objects with that damage
 
         Raises:
-            CocoAuditError: if ``count`` is no whole number from 1
+            CocoAuditError: if ``count`` is not a whole number of at least 1
         """
         import pandas as pd
 

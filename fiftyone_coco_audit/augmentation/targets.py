@@ -35,11 +35,11 @@ Map = NDArray[np.uint8]
 #: Rows and columns of an image
 Place = tuple[slice, slice]
 
-# The numbers of a map are bytes, which every transform of masks can move; 0 is nothing
+# A map holds bytes, which every transform of masks can move; 0 is background
 _PER_MAP = 255
-# How far apart points are between which the magnification is taken, in pixels
+# The distance in pixels between the points that measure the magnification
 _RULE = 64
-# The whole numbers that single precision holds
+# Single precision represents whole numbers up to this exactly
 _COUNTABLE = 2**24
 
 
@@ -85,7 +85,7 @@ class AugmentationTarget(ShortRepr):
 
 @dataclass(frozen=True, repr=False)
 class Magnification(ShortRepr):
-    """How many times larger than in the source the area of things is, where.
+    """By how much areas are magnified, at each place.
 
     Attributes:
         overall: for the whole image; NaN where nothing of the source is left
@@ -101,7 +101,7 @@ class Magnification(ShortRepr):
     offset: float = 0.0
 
     def around(self, x: float, y: float, width: float, height: float) -> float:
-        """The magnification of what lies in a box, in pixels of the output."""
+        """The magnification inside a box, in pixels of the output."""
         if self.grid is None:
             return self.overall
         low = [max(int((v - self.offset) / self.spacing), 0) for v in (x, y)]
@@ -202,7 +202,7 @@ def make_target(
     """Makes a sample ready to go through pipelines.
 
     Boxes are clipped to the image, since Albumentations refuses others. A mask is
-    clipped to its box: what an annotation leaves outside is no harm of a pipeline.
+    clipped to its box: mask pixels outside of it are not the pipeline's fault.
 
     Args:
         image: ``(H, W, 3)`` the image
@@ -267,7 +267,7 @@ def _clip(
 
 
 class _Packing:
-    """Lays objects into as few maps as their overlaps allow, first fit."""
+    """Puts objects into as few maps as their overlaps allow, by first fit."""
 
     def __init__(self, height: int, width: int):
         self.size = height, width
@@ -325,7 +325,7 @@ def _shapes(
     places: Sequence[Place],
     size: tuple[int, int],
 ) -> list[Map | None]:
-    """What of each mask lies in its window, 1 where it is; None where there is none."""
+    """The part of each mask in its window, 1 inside the mask; None without a mask."""
     encoded = {
         row: cast(str | bytes, mask["counts"])
         for row, mask in enumerate(masks)
@@ -353,7 +353,7 @@ def _shapes(
 
 @lru_cache(maxsize=4)
 def _places(height: int, width: int) -> NDArray[np.float32]:
-    """A map that says of each pixel where it is, counted in rows from 1.
+    """A map of the position of each pixel, counted row by row from 1.
 
     Single precision is what all transforms of masks take, and counts so far exactly.
     """
@@ -376,7 +376,7 @@ def _columns(width: int, cell: int) -> int:
 
 
 def draw_name(filepath: str) -> str:
-    """What decides on the draws of a sample: the end of the path of its image.
+    """The key of a sample's draws: the end of the path of its image.
 
     The id of the sample would be another one after each import, the whole path on each
     machine; and the names of files alone may be all the same.
@@ -413,7 +413,7 @@ def run(
         an :class:`AugmentedSample`; always the same for the same arguments
 
     Raises:
-        PipelineError: if a transform fails, or gives back what is no image with boxes
+        PipelineError: if a transform fails, or does not return an image with boxes
     """
     from fiftyone_coco_audit.augmentation.dropouts import COVERED, LAYER, MASK
 
@@ -424,7 +424,7 @@ def run(
     data: dict[str, Any] = {
         "image": target.image,
         "bboxes": corners,
-        # Some versions take only Python's numbers for numbers
+        # Some versions accept only Python's own number types
         IDS: rows.tolist(),
         CLASSES: target.category[rows].tolist(),
     }
@@ -458,7 +458,7 @@ def run(
 
 
 def _check_layer(found: Any, given: NDArray[Any], size: tuple[int, ...]) -> None:
-    """Checks that what moves with the image has come out like it."""
+    """Checks that a layer that moves with the image has come out like it."""
     shape = getattr(found, "shape", None)
     if shape != size or found.dtype != given.dtype:
         what = kind_of(found)
@@ -513,7 +513,7 @@ def _left(result: Any, count: int) -> AugmentedSample:
 def _magnification(
     places: NDArray[np.float32], height: int, width: int
 ) -> Magnification:
-    """Measures how much larger areas have become, by where pixels come from.
+    """Measures how much areas were magnified, from the origin of each pixel.
 
     Two steps of some pixels in the output, one to the right and one down, are two
     vectors in the source, whose cross product is the area that the square between them
@@ -524,7 +524,8 @@ def _magnification(
     place[place < 0] = np.nan
     known = ~np.isnan(place)
     shortest = min(known.any(axis=0).sum(), known.any(axis=1).sum())
-    # Further apart, points would often lie in different copies of the source
+    # If they were farther apart, points would often lie in different copies of the
+    # source
     reach = min(_RULE, min(height, width) // 4) // stride
     apart = max(min(reach, int(shortest) // 3), 1)
     distance = apart * stride
@@ -540,10 +541,10 @@ def _magnification(
         return Magnification(float("nan"))
     middle = float(np.median(seen))
     if middle == distance**2 and np.mean(seen == middle) >= 0.5:
-        # Nothing was resized, whatever is seen where copies meet
+        # Nothing was resized, despite what is measured where copies meet
         return Magnification(1.0)
     like = seen[np.abs(seen - middle) <= 0.1 * middle]
-    # Between two that differ, the median is like none
+    # The median of two different values would equal neither
     overall = float(distance**2 / (like.mean() if len(like) else middle))
     if len(like) >= 0.7 * len(seen):
         return Magnification(overall)

@@ -16,7 +16,7 @@ from fiftyone_coco_audit.coco.records import (
 )
 from fiftyone_coco_audit.coco.report import ProblemLog
 
-# Each is a field of the dataset, and a value or none of every label
+# Each is a field of the dataset, with a value or None for every label
 _MOST_KEYS = 1000
 
 
@@ -43,7 +43,7 @@ def read_attributes(
         if not present:
             continue
         name = key
-        # Two keys never share a name: `tags` may stand beside `coco_tags`
+        # Two keys never share a name: a file may have both `tags` and `coco_tags`
         while name in reserved or name in attributes or name != key and name in columns:
             name = f"coco_{name}"
         why = ""
@@ -55,7 +55,7 @@ def read_attributes(
             and all(is_plain(v) for v in values)
         ):
             types = " and ".join(sorted(t.__name__ for t in present))
-            # Of one type that is kept otherwise, it is a value that is at fault
+            # If the type is usually kept, the value is the problem
             if len(present) == 1 and set(present) <= {str, int}:
                 types = f"{types} that no database can hold"
             why = f"holds {types} and"

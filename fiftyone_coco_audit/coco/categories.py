@@ -19,7 +19,7 @@ from fiftyone_coco_audit.coco.report import ProblemLog
 from fiftyone_coco_audit.names import is_storable
 from fiftyone_coco_audit.wording import listed
 
-_MAX_DEPTH = 10  # of lists in lists, such as a skeleton; a database has a limit too
+_MAX_DEPTH = 10  # nested lists, such as a skeleton; databases have a limit too
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which file a name means, however the machine that wrote it spells paths."""
+"""Which file a name means, whatever machine wrote the path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from unicodedata import normalize
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-#: Instead of the row of a file: there is none, or one of several is meant
+#: In place of the row of a file: there is none, or several fit
 NONE, SEVERAL = -1, -2
 
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -23,7 +23,7 @@ class NamedFiles(NamedTuple):
 
     Attributes:
         rows: positions of the files; exactly one where the meaning is clear
-        certain: whether the name says so itself, and it is no guess
+        certain: whether the name itself says so, without guessing
         taken: whether the only file it may mean is that of another name
     """
 
@@ -45,7 +45,7 @@ class NamedFiles(NamedTuple):
 
 
 def tail(name: str) -> str:
-    r"""A path without what leads to another machine or out of a folder.
+    r"""A path without parts that lead to another machine or out of a folder.
 
     Args:
         name: a path or a URL
@@ -83,7 +83,7 @@ def meanings(
     Args:
         names: paths as any machine spells them, or URLs
         paths: the paths of the files, with ``/``
-        certain: whether it is no guess that a name means the file whose path ends with
+        certain: whether a name surely means the file whose path ends with
             it exactly
         least_deep: whether it then means, of several, the one that lies least deep
         claimed: positions of files that no guess may give to a name

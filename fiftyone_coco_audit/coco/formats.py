@@ -1,4 +1,4 @@
-"""What a file is that is no COCO file: named, so that a user knows what to do."""
+"""Names files that are not COCO files, so that a user knows what to do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from fiftyone_coco_audit.files import pointer
 
-# How compressed files begin: gzip, zip, bzip2, xz, Zstandard
+# The first bytes of compressed files: gzip, zip, bzip2, xz, Zstandard
 _COMPRESSED = b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"
 _BEGINNINGS: tuple[tuple[tuple[bytes, ...], str], ...] = (
     (_COMPRESSED, "is compressed; unpack it first"),
@@ -33,7 +33,7 @@ _BEGINNINGS: tuple[tuple[tuple[bytes, ...], str], ...] = (
 )
 _YOLO = re.compile(rb"\d+( [-+\d.eE]+){4,}\s*(\n|$)")
 
-# The keys of files of other tools, and what to call these
+# The keys of files from other tools, and the names of those files
 _KEYS: tuple[tuple[frozenset[str], str], ...] = (
     (frozenset({"image", "annotations"}), "the per-image file of Segment Anything"),
     (frozenset({"shapes", "imagePath"}), "a LabelMe file"),
@@ -53,7 +53,7 @@ _RECORD_KEYS: tuple[tuple[frozenset[str], str], ...] = (
 
 
 def name_of_content(content: bytes) -> str | None:
-    """Says what a file is that is not JSON, and what to do.
+    """Names the format of a file that is not JSON, and says what to do.
 
     Args:
         content: the bytes of the file

@@ -149,7 +149,7 @@ def read_areas(
     sizes: NDArray[np.int64],
     log: ProblemLog,
 ) -> NDArray[np.float64]:
-    """The areas of the file, else of the masks, else of the boxes."""
+    """The areas in the file, or else those of the masks, or else of the boxes."""
     areas = read_numbers(column(records, "area"))
     absent = ~np.isfinite(areas) | (areas < 0)
     log.note(rules.NO_AREA, "annotation", int(absent.sum()), "their area was computed")
@@ -175,7 +175,7 @@ def read_crowds(records: list[dict[str, Any]], log: ProblemLog) -> NDArray[np.in
 
 
 def _is_crowd(value: Any) -> bool:
-    """Whether an ``iscrowd`` says so, also where it is text such as ``"0"``."""
+    """Whether an ``iscrowd`` is true, even if it is text such as ``"0"``."""
     if isinstance(value, str):
         return value.strip().lower() not in ("", "0", "0.0", "false", "no", "none")
     return bool(value.tolist() if isinstance(value, np.ndarray) else value)

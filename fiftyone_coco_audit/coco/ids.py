@@ -63,7 +63,7 @@ def fits(value: int) -> bool:
 def numbered_anew(
     ids: Sequence[Id | None], taken: Iterable[Id | None]
 ) -> list[Id | None]:
-    """Gives ids that an earlier one equals the next free number each.
+    """Replaces ids that occurred before by the next free numbers.
 
     The numbers go on from the largest one that is taken, or fill the gaps from 1 where
     a database holds none that is larger.

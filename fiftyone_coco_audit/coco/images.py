@@ -192,7 +192,7 @@ def _named_images(
 
 
 def _file_name(record: Any) -> str | None:
-    """The name of an image's file; that of its URL where there is no other, as in LVIS.
+    """The name of an image's file, or else that in its URL, as in LVIS.
 
     Returns:
         the name, ``None`` if there is none that a database can hold

@@ -129,7 +129,7 @@ def match_images(
 
 
 def which(meaning: NamedFiles, target: PredictionTarget) -> str:
-    """Says of a name that it names no image of a target, or which several ones."""
+    """Says that a name matches no image of a target, or several."""
     paths = [target.filepaths[row] for row in meaning.rows]
     if meaning.taken:
         return (
@@ -164,7 +164,7 @@ def positions_hint(ids: Iterable[Id | None], count: int) -> str:
 def _by_name(
     ids: set[Id], as_text: bool, target: PredictionTarget
 ) -> dict[Id, NamedFiles]:
-    """What ids mean that are no ids of images, but may be names of files."""
+    """The images of ids that are not ids of images, but may be names of files."""
     unknown = ids - target.rows.keys()
     if not unknown:
         return {}
@@ -229,7 +229,7 @@ def _with_file_names(
     named: Mapping[str, NamedFiles],
     log: ProblemLog,
 ) -> NDArray[np.int64]:
-    """The rows of images by file names, where these name others than the ids."""
+    """The rows of images by file names, which take precedence over the ids."""
     decided = rows.copy()
     if not named:
         return decided
@@ -237,7 +237,7 @@ def _with_file_names(
         if name is not None and row not in named[name].rows:
             decided[place] = named[name].row_or_code
     changed = np.flatnonzero((decided != rows) & (decided >= 0)).tolist()
-    # Without an id there is nothing that the name could contradict
+    # Without an id, the name cannot contradict it
     without = [place for place in changed if image_ids[place] is None]
     if without:
         log.note(
@@ -266,7 +266,7 @@ def _note_partial(
     target: PredictionTarget,
     log: ProblemLog,
 ) -> None:
-    """Notes that some ids are those of images, and others are not."""
+    """Notes that only some ids are those of images."""
     unknown = np.flatnonzero(by_id & (rows == NONE)).tolist()
     if not unknown:
         return

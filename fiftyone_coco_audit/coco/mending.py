@@ -1,4 +1,4 @@
-"""Segmentations that are not in COCO's form, read as what they mean.
+"""Segmentations that are not in COCO's format, read as their most likely meaning.
 
 Exporters write polygons flat or as pairs of coordinates, and run lengths as the text
 that Python shows of bytes, or in base64. What cannot be read is left out, a polygon at
@@ -32,7 +32,7 @@ class Masks(NamedTuple):
 
     Attributes:
         rle: ``N`` compressed run lengths, ``None`` where there is no mask
-        broken: the reason for each segmentation that is no mask, by row
+        broken: the reason for each segmentation that is not a mask, by row
         remarks: how each that is not in COCO's form was read, by row
     """
 
@@ -143,7 +143,7 @@ def _mend_runs(
 
 
 def _of_base64(text: str, pixels: int) -> str | None:
-    """What base64 stands for, unpacked where it is packed, as that of Open Images."""
+    """Decodes base64, and unpacks it if it is compressed, as in Open Images."""
     with suppress(ValueError, zlib.error):
         content = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
         if content.startswith(_PACKED):
@@ -177,7 +177,7 @@ def _mend_polygons(parts: list[Any], remarks: list[str]) -> list[list[float]] | 
 def _polygons(value: Any, depth: int = 1) -> Iterator[tuple[Any, str]]:
     """Yields each polygon of nested lists as one list of coordinates, and its form.
 
-    The form is empty where it is COCO's. What is no polygon is yielded too.
+    The form is empty where it is COCO's. Invalid polygons are yielded too.
     """
     value = _as_list(value)
     if not isinstance(value, list) or depth > _MAX_DEPTH:

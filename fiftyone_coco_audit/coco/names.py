@@ -11,7 +11,7 @@ from fiftyone_coco_audit.coco.paths import absolute_path
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.names import is_storable
 
-# What COCO files are called whatever they are about
+# Common names of COCO files, which say nothing about the dataset
 _SAYS_NOTHING = {"annotation", "annotations", "coco", "instances", "labels", "results"}
 
 
@@ -71,14 +71,14 @@ def name_of_file(annotations: Any) -> str:
 
 
 def _slugs() -> dict[str, str]:
-    """The names of all datasets by what the App's address has of them."""
+    """The names of all datasets by their slug in the App's address."""
     import fiftyone as fo
 
     return {dataset_slug(name): name for name in fo.list_datasets()}
 
 
 def _says_something(name: str) -> bool:
-    """Whether a dataset can be called that, and it tells what is in it."""
+    """Whether a dataset can have this name, and the name is meaningful."""
     with suppress(CocoAuditError):
         return dataset_slug(name) not in _SAYS_NOTHING
     return False

@@ -186,7 +186,7 @@ class ObjectReader:
     def _read(
         self, records: list[Any], kind: _Kind
     ) -> tuple[list[dict[str, Any]], _Names, Shapes, Faults]:
-        """What all records have, and the faults of these."""
+        """The keys that all records have, and their faults."""
         fault = Faults(records)
         raw = dicts(records)
         names = _read_names(raw, self.references, kind, fault, self.log)
@@ -220,7 +220,7 @@ class ObjectReader:
 
 
 class _Names(NamedTuple):
-    """What records call themselves, and the rows of what they refer to.
+    """The ids of records, and the rows that they refer to.
 
     Attributes:
         image: ``(N,)`` row of each record's image, -1 where there is none
@@ -305,7 +305,7 @@ def _note_huge(shapes: Shapes, kind: _Kind, log: ProblemLog) -> None:
 def _copies(
     names: _Names, shapes: Shapes, usable: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Whether an earlier usable record is the same object under the same id."""
+    """Whether an earlier usable record is the same object with the same id."""
     copies = np.zeros(len(usable), dtype=bool)
     rows = np.flatnonzero(usable)
     times = Counter(taken(names.ids, rows))
@@ -321,7 +321,7 @@ def _copies(
 
 
 def _numbered_anew(names: _Names, usable: NDArray[np.bool_], log: ProblemLog) -> _Names:
-    """Gives usable records an id of their own where an earlier one has the same."""
+    """Gives usable records a new id if an earlier one has the same."""
     rows = np.flatnonzero(usable)
     old = taken(names.ids, rows)
     new = numbered_anew(old, names.ids)

@@ -13,21 +13,21 @@ from fiftyone_coco_audit.files import NO_IMAGES, open_file, why_no_file
 from fiftyone_coco_audit.names import is_storable, kind_of
 from fiftyone_coco_audit.wording import counted, listed
 
-# What takes longer to list than a user would wait for
+# Listing more files takes longer than a user would wait
 _MOST_FILES = 1_000_000
-# A drive letter is no scheme; pathlib makes one slash of two
+# A drive letter is not a scheme; pathlib turns two slashes into one
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
 
 
 def absolute_path(value: Any, what: str) -> str:
-    """A path as a user gives it, absolute and without ``~``.
+    """A path from a user, made absolute and without ``~``.
 
     Args:
         value: the path
         what: what it is the path of, for messages
 
     Raises:
-        CocoAuditError: if it is no path
+        CocoAuditError: if it is not a path
     """
     path = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(path, str):
@@ -43,7 +43,7 @@ def absolute_path(value: Any, what: str) -> str:
 
 
 class Location(NamedTuple):
-    """Where an image file is, or why it is nowhere.
+    """Where an image file is, or why it was not found.
 
     Attributes:
         path: its absolute path, which never leads out of the folder
@@ -59,7 +59,7 @@ class Location(NamedTuple):
 
 
 class NoImageFolder:
-    """Stands for a folder of images where none is given: no file is looked for."""
+    """Stands for the image folder if none is given: no file is searched."""
 
     def locate(self, names: Iterable[str]) -> dict[str, Location]:
         """Returns a path in :data:`.files.NO_IMAGES` for each name that can be one."""
@@ -163,7 +163,7 @@ class ImageFolder:
         return Location(path, reason, outside=inside is None)
 
     def _why(self, meaning: NamedFiles, files: list[str]) -> str:
-        """Says what the folder holds where it does not hold one file of a name."""
+        """Says what the folder contains instead of exactly one file of a name."""
         named = [os.path.relpath(files[row], self.path) for row in meaning.rows[:3]]
         if meaning.taken:
             return (
@@ -194,7 +194,7 @@ class ImageFolder:
                 with os.scandir(folder) as listing:
                     entries = sorted(listing, key=lambda entry: entry.name)
             except OSError:
-                continue  # what cannot be listed cannot be opened either
+                continue  # files that cannot be listed cannot be opened either
             if (status.st_dev, status.st_ino) in seen:
                 continue  # a link to a folder above
             seen.add((status.st_dev, status.st_ino))
@@ -240,7 +240,7 @@ def read_size(path: str) -> tuple[int, int] | None:
     try:
         with open_file(path) as file:
             width, height, _ = get_image_info(file)
-    except Exception:  # decoders of broken files raise whatever they like
+    except Exception:  # decoders raise all kinds of errors on broken files
         return None
     return width, height
 

@@ -1,4 +1,4 @@
-"""COCO files as parsed JSON, with one clear sentence where that cannot be."""
+"""COCO files as parsed JSON, with one clear sentence for any error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fiftyone_coco_audit.files import open_file
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.wording import json_kind
 
-# Where tools put a list of results that they write as a dict
+# The keys under which tools put a list of results in a dict
 _RESULT_KEYS = ("predictions", "detections", "results", "annotations")
 
 Source = str | os.PathLike[str] | dict[str, Any] | list[Any]
@@ -78,7 +78,7 @@ def read_json(source: Source, role: str) -> tuple[Any, str]:
                 f"is not valid JSON ({error}); export it again"
             )
             raise CocoAuditError(f"The {role} file {path} {reason}") from error
-    # The report holds the name, and a database holds only UTF-8
+    # The report stores the name, and a database stores only UTF-8
     name = os.path.basename(path).encode(errors="backslashreplace").decode()
     return data, name
 

@@ -1,4 +1,4 @@
-"""Raw records in bulk: their keys as columns, and what is wrong with each.
+"""Raw records in bulk: their keys as columns, and their faults.
 
 Every table of a COCO file is read with these; nothing here knows what a record is.
 """
@@ -37,7 +37,7 @@ def identified(
     kept: Container[Id],
     log: ProblemLog,
 ) -> Iterator[tuple[dict[str, Any], Id, AddProblem]]:
-    """Sets records without an id of their own aside and yields the others.
+    """Sets aside records without a unique id, and yields the others.
 
     Args:
         records: the raw records
@@ -70,10 +70,10 @@ def identified(
 
 
 class Faults:
-    """The first fault of each record, and what to say of those that have none.
+    """The first fault of each record, and the warnings of those without.
 
     Args:
-        records: ``N`` raw records; those that are no objects have a fault already
+        records: ``N`` raw records; those that are not objects already have a fault
 
     Attributes:
         none: ``(N,)`` whether nothing is wrong with a record
@@ -104,7 +104,7 @@ class Faults:
         self.none[new] = False
 
     def warn(self, rule: Rule, reasons: Mapping[int, str]) -> None:
-        """Says something of records, unless they are set aside.
+        """Adds warnings to records, unless they are set aside.
 
         Args:
             rule: what it is
@@ -147,7 +147,7 @@ def taken(values: Sequence[_Value], rows: NDArray[np.int64]) -> list[_Value]:
 
 
 def read_numbers(values: Sequence[Any]) -> NDArray[np.float64]:
-    """Values as numbers: NaN for what is none, infinite for what is too large."""
+    """Values as numbers: NaN for other values, infinity for too large numbers."""
     if set(map(type, values)) <= {float, int}:
         with suppress(OverflowError):
             return np.array(values, dtype=np.float64)
@@ -155,7 +155,7 @@ def read_numbers(values: Sequence[Any]) -> NDArray[np.float64]:
 
 
 def read_number(value: Any) -> float:
-    """A value as a number, also where it is text, such as ``"0.9"``.
+    """A value as a number, even if it is text, such as ``"0.9"``.
 
     Returns:
         the number: NaN for what is none, infinite for what is too large
@@ -189,7 +189,7 @@ def note_numbers_as_text(
         values = column(records, key)
         inner = chain.from_iterable(v for v in values if isinstance(v, list))
         if str not in {*map(type, values), *map(type, inner)}:
-            continue  # as nearly always, and a million times as fast
+            continue  # as it nearly always is, and a million times as fast
         texts = sum(_is_number_as_text(value, key == "bbox") for value in values)
         log.note(rules.NUMBER_AS_TEXT, kind, texts, f"their `{key}` is text")
 
@@ -228,7 +228,7 @@ def not_a_record(value: Any) -> str:
 
 
 def show_number(record: dict[str, Any], key: str) -> str:
-    """As :func:`show`, for what has to be a number or a list of numbers."""
+    """Like :func:`show`, for a number or a list of numbers."""
     value = record.get(key)
     if isinstance(value, str):
         return f"{show(record, key)}, which is text"

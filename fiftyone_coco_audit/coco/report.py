@@ -159,7 +159,7 @@ class ImportReport(ShortRepr):
 
     @property
     def missing_files(self) -> int:
-        """The number of images whose file is not there."""
+        """The number of images whose file is missing."""
         counts = self.warnings
         return sum(counts.get(rule.code, 0) for rule in (MISSING_FILE, PATH_OUTSIDE))
 
@@ -174,7 +174,7 @@ class ImportReport(ShortRepr):
                 raise CocoAuditError(f"{describe(problem)}; nothing was imported")
 
     def replace_field(self, field: str, other: ImportReport) -> None:
-        """Takes what another report has about a field in place of what there is."""
+        """Replaces what this report says about a field by that of another report."""
         self.predictions[field] = other.predictions[field]
         self.problems = [p for p in self.problems if p.field != field]
         self.problems += other.problems

@@ -23,8 +23,8 @@ _DESCRIPTIONS = {
     "iscrowd": "Whether the label is a crowd region (1) or a single object (0)",
     "rle": "The mask over the full image, as compressed COCO run lengths",
 }
-# What statistics, evaluations under the usual key and audits of augmentation write on
-# labels, and would refuse to write in place of an attribute of the file
+# Attributes that statistics, evaluations with the default key and augmentation audits
+# write to labels, and would refuse to write over an attribute from the file
 _WRITTEN_LATER = frozenset(
     {
         *(column.name for column in OF_OBJECTS),

@@ -1,4 +1,4 @@
-"""Whole or not at all: datasets that appear under their name when they are done.
+"""All or nothing: datasets that get their name only when they are complete.
 
 They are built under a name that says what they are and whose they are, and get their
 own name at the end. What is left under such a name by an error or an interruption is
@@ -91,17 +91,17 @@ def _publish_dataset(dataset: fo.Dataset, name: str) -> None:
 
 
 def _clear_datasets() -> None:
-    """Removes what was left unfinished; publishes what is whole."""
+    """Removes incomplete datasets, and publishes complete ones."""
     import fiftyone as fo
     from fiftyone.core.dataset import DatasetNotFoundError
 
-    # FiftyOne itself clears what processes of other machines left
+    # FiftyOne itself clears the datasets that processes of other machines left behind
     stale = [name for name in fo.list_datasets(f"{_PREFIX}*") if _is_abandoned(name)]
     datasets = []
     for name in stale:
         with suppress(DatasetNotFoundError):  # another import was faster
             datasets.append(fo.load_dataset(name))
-    # The whole ones first: a dataset that was to be replaced goes only afterwards.
+    # The complete ones first: the dataset to be replaced is deleted only afterwards.
     for dataset in sorted(datasets, key=lambda d: _KEY not in d.info):
         name = dataset.info.get(_KEY, {}).get("name")
         if name is not None and _may_take(name, dataset):

@@ -1,4 +1,4 @@
-"""Documents into the database, with a sentence where one is too large for it.
+"""Inserts documents into the database, with a clear error if one is too large.
 
 MongoDB holds at most 16 MB in a document: the labels of an image, or all categories of
 a dataset. Documents of images are measured only after MongoDB has refused one.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import fiftyone as fo
 
 _MOST_BYTES = 16 * 2**20
-# What FiftyOne keeps with the categories: their names again, and the schema
+# Stored by FiftyOne with the categories: their names again, and the schema
 _BYTES_FOR_THE_REST = 4 * 2**20
 
 

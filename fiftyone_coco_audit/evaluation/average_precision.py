@@ -184,8 +184,8 @@ def _highest_from_here(
         ``(N,)``
     """
     backwards = values[::-1]
-    # A group's values are lifted above all of the groups before it in the walk.
-    # The lift costs digits, so it only says where the highest value stands
+    # The values of a group are raised above those of all groups before it.
+    # This loses digits, so it only locates the highest value
     lifted = backwards + (rank_in_groups(groups[::-1]) == 0).cumsum()
     highest = np.where(
         lifted == np.maximum.accumulate(lifted), np.arange(len(lifted)), 0

@@ -1,4 +1,4 @@
-"""The colors of labels after an evaluation, and the way back to those before."""
+"""The colors of labels after an evaluation, and how to restore the previous ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEGEND = (
     "gray."
 )
 
-# In the dataset's info: the color scheme that ours has replaced
+# In the dataset's info: the color scheme that ours replaced
 _BEFORE = "coco_audit_colors"
 _SCHEME = "app_config.color_scheme"
 
@@ -142,7 +142,7 @@ def restore_colors(dataset: fo.Dataset) -> None:
 
 
 def rename_colors(dataset: fo.Dataset, eval_key: str, new_eval_key: str) -> None:
-    """Lets the colors of a dataset follow an evaluation that gets another name.
+    """Updates the colors of a dataset when their evaluation is renamed.
 
     Args:
         dataset: the dataset

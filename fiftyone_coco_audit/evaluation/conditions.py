@@ -1,7 +1,7 @@
 """What the numbers of an evaluation depend on, in sentences.
 
 Each function looks at one thing that a number does not show: what it leaves out, what
-it counts as wrong although nobody looked, and what other tools make of the same data.
+it counts as wrong although nobody checked, and how other tools treat the same data.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from fiftyone_coco_audit.evaluation.metrics import (
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.wording import counted, listed, named, quoted
 
-# Rows and shares from which on a condition explains a number
+# Minimum numbers and shares for a condition to explain a metric
 _MANY_IMAGES = 0.1
 _MANY_PREDICTIONS = 0.05
 _MOST_OBJECTS = 0.5
 _FEW_FOUND = 0.1
 _FEWEST_OBJECTS = 3
-# An AP that differs by less looks the same
+# A smaller difference in AP is not worth a note
 _VISIBLE = 0.005
 
 
@@ -40,7 +40,7 @@ def conditions(
     annotation_ids: NDArray[np.object_],
     mask_area: NDArray[np.float64] | None = None,
 ) -> list[str]:
-    """Says what a reader of the numbers has to know.
+    """Says what a reader of the metrics needs to know.
 
     Args:
         evaluation: an evaluation of columns
@@ -106,7 +106,7 @@ def _objects_that_count(
 
 
 def _predictions_that_count(evaluation: Evaluation) -> Iterator[str]:
-    """No predictions at all, those beyond the limit, and scores of another scale."""
+    """Missing predictions, those beyond the limit, and scores on another scale."""
     predictions, matches = evaluation.predictions, evaluation.matches
     if not len(predictions):
         yield "There are no predictions, so every object counts as missed."
@@ -155,7 +155,7 @@ def _renamed_classes(
     objects, found = _objects_and_found(evaluation)
     prediction, thing = errors.mistaken.T
     predicted = evaluation.predictions.category[prediction]
-    # An object counts once for each class that it is taken for
+    # An object counts once for each class that it is mistaken for
     pairs = np.unique(predicted * len(truth) + thing)
     predicted, thing = np.divmod(pairs, max(len(truth), 1))
     cells, taken = np.unique(
@@ -303,7 +303,7 @@ def _areas(
 def _annotation_id_0(
     evaluation: Evaluation, annotation_ids: NDArray[np.object_]
 ) -> Iterator[str]:
-    """What pycocotools makes of an object whose id is its sign of "no match"."""
+    """How pycocotools treats an object whose id is its marker for "no match"."""
     ids = annotation_ids.tolist()
     zeros = np.array([not isinstance(id_, str) and id_ == 0 for id_ in ids], bool)
     if not zeros.any():

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from fiftyone_coco_audit.evaluation.results import CocoResults
     from fiftyone_coco_audit.fiftyone_internals import RunDocument
 
-# From so many matches on, image ids cannot be wrong throughout
+# With this share of matches, the image ids cannot all be wrong
 _FEW_MATCHED = 0.2
 
 # Values of the fields of samples, and of those of labels by label field
@@ -227,7 +227,7 @@ def _notes(
     evaluation: Evaluation,
     errors: ErrorTypes,
 ) -> list[str]:
-    """All that the numbers leave out and depend on, from the import to the matches."""
+    """Everything that the metrics leave out or depend on, from import to matching."""
     dataset, notes, ids = root_dataset(samples), [], inputs.annotation_ids
     report = load_report(dataset)
     if report is not None:
@@ -333,7 +333,7 @@ def _changes(
             score=results.evaluation.settings.score_threshold,
         ),
         deleted=tuple(set(old_paths) - set(paths)),
-        # What is not evaluated now must not keep its old values
+        # Samples and labels that are not evaluated now must lose their old values
         emptied=tuple(paths) if is_view else (),
         document={f"evaluations.{key}": run.id},
         replaced_runs=() if old is None else (old,),

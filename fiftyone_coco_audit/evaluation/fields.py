@@ -39,7 +39,7 @@ _LABEL_FIELDS: dict[str, tuple[Kind, str]] = {
     "_error": ("str", "The type of error, based on TIDE"),
 }
 
-# FiftyOne renames and deletes these by itself, as those of its own evaluations
+# FiftyOne itself renames and deletes these, like those of its own evaluations
 _STOCK = {"_tp", "_fp", "_fn"}, {"", "_id", "_iou"}
 
 _FUNCTION = "evaluate"
@@ -114,7 +114,7 @@ def specs(
 def check_names_are_free(
     dataset: fo.Dataset, eval_key: str, pred_field: str, gt_field: str
 ) -> None:
-    """Checks that an evaluation would write into fields of its own only.
+    """Checks that an evaluation would write only into its own fields.
 
     Raises:
         CocoAuditError: if it would not
@@ -144,7 +144,7 @@ def check_names_are_free(
 
 
 def _check_key(eval_key: Any) -> None:
-    """Checks that a key is a name, and gives fields names that nothing else has."""
+    """Checks that a key is a valid name whose fields do not collide with others."""
     import fiftyone as fo
 
     if not isinstance(eval_key, str) or not eval_key.isidentifier():

@@ -9,7 +9,7 @@ from fiftyone_coco_audit.coco.rules import NEW_ANNOTATION_ID
 from fiftyone_coco_audit.findings import RULES
 from fiftyone_coco_audit.wording import counted, quoted
 
-# What depends on a record stands after it
+# Details about a record come after it
 _KINDS = "image", "category", "annotation", "prediction"
 _MOST_REASONS = 3
 

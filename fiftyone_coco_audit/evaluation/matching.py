@@ -23,7 +23,7 @@ from fiftyone_coco_audit.objects import Objects
 #: The position of "no object" in a table of matches
 UNMATCHED = -1
 
-# The working set of so many images stays in the processor's cache
+# The working set of this many images fits into the processor's cache
 _IMAGES_AT_ONCE = 5_000
 
 
@@ -160,7 +160,7 @@ def _match_some(
     matched = np.full(shape, UNMATCHED, dtype=np.int32)
     matched_overlap = np.zeros(shape[1:])
 
-    # An object is contested where one of its candidates has another object too
+    # An object is contested if one of its candidates has another object too
     alone = np.bincount(candidate, minlength=len(candidates)) == 1
     contested = np.zeros(len(objects), dtype=bool)
     contested[pair_truth[~alone[candidate]]] = True
@@ -221,7 +221,7 @@ def _match_contested(
         order = np.lexsort((-truth, -overlap, ignored[a][truth], pair_candidate))
         preference = rank_in_groups(pair_candidate[order])
         pair_round = rounds[pair_candidate[order]]
-        # By round, then preference: each step below is a run of pairs in which
+        # By round, then by preference: each step below is a run of pairs in which
         # no candidate and no object of an image and class appears twice
         steps = np.lexsort((preference, pair_round))
         order = order[steps]

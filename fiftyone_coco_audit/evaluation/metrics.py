@@ -318,7 +318,7 @@ def without_matches(evaluation: Evaluation, objects: NDArray[np.bool_]) -> Evalu
     """The evaluation as it would be if some objects could not be found.
 
     What was matched to one of them counts as matched to nothing, and the object is
-    taken nonetheless. That is what pycocotools makes of an object whose annotation
+    taken nonetheless. That is how pycocotools treats an object whose annotation
     id is 0, its sign of "no match". Where an object is ignored anyway, pycocotools
     ignores what is matched to it before it looks at the id.
 

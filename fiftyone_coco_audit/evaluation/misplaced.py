@@ -1,4 +1,4 @@
-"""Predictions that lie on the objects of other images, as wrong image ids make them."""
+"""Predictions that lie on the objects of other images because of wrong image ids."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from fiftyone_coco_audit.objects import Objects
 from fiftyone_coco_audit.wording import percent
 
 _OVERLAP = 0.5
-# Enough to tell one share from another
+# Enough to distinguish two shares
 _MOST_PREDICTIONS = 2000
-# Fewer may lie on the objects of another image by chance
+# Fewer may lie on objects of another image by chance
 _FEWEST_PREDICTIONS = 5
-# A reading of the ids is named if so many lie on objects by it, and far more than now
+# An interpretation of the ids is named if it puts this share of predictions on objects,
+# and this many times more than the given ids
 _LEAST_SHARE, _TIMES = 0.3, 3.0
 
 _NO_IMAGE = -1
@@ -30,7 +31,7 @@ def misplaced_predictions(
     stems: Sequence[str],
     order: NDArray[np.int64],
 ) -> Iterator[str]:
-    """Says that predictions would lie on objects if their image ids meant others.
+    """Says that predictions would lie on objects if their image ids meant other images.
 
     Classes are ignored. Where predictions lie on objects as they are, nothing is said.
 
@@ -47,7 +48,7 @@ def misplaced_predictions(
     numbers = [id_ for id_ in ids if isinstance(id_, int)]
     if not len(predictions) or not len(truth) or len(numbers) < len(ids):
         return
-    # A detector puts its best on objects, and much of the rest nowhere
+    # A detector's best predictions lie on objects, many of the others on nothing
     most = min(len(truth), len(predictions), _MOST_PREDICTIONS)
     if most < _FEWEST_PREDICTIONS:
         return
@@ -57,7 +58,7 @@ def misplaced_predictions(
     sample = predictions.rows(np.argsort(-score, kind="stable")[:most])
     now = _share_on_objects(truth, sample, np.arange(len(ids)))
     if _TIMES * now > 1:
-        return  # no other meaning can be so much better
+        return  # no other interpretation can be that much better
     shares = {
         meaning: _share_on_objects(truth, sample, image)
         for meaning, image in _meanings(numbers, stems, order).items()
@@ -75,7 +76,7 @@ def misplaced_predictions(
 def _meanings(
     ids: Sequence[int], stems: Sequence[str], order: NDArray[np.int64]
 ) -> Mapping[str, NDArray[np.int64]]:
-    """The images that ids may mean instead, by what these would be called."""
+    """The images that ids may mean instead, by interpretation."""
     place = {id_: n for n, id_ in enumerate(ids)}
     named = {
         int(stem): n

@@ -1,4 +1,4 @@
-"""What an evaluation gives to a dataset: values of samples and labels, matches."""
+"""What an evaluation writes to a dataset: values of samples and labels, and matches."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def label_values(
     return {
         field: {
             "": _of_labels(side, _or_none(outcomes.mark), None),
-            # FiftyOne's sign of "no match" is the empty text
+            # FiftyOne marks "no match" with an empty string
             "_id": _of_labels(side, _partner_ids(outcomes, other, ""), ""),
             "_iou": _of_labels(side, _or_none(outcomes.overlap), None),
             "_error": _of_labels(side, _or_none(error), None),

@@ -45,7 +45,7 @@ def remove_from_panel(dataset: fo.Dataset, run_id: Any) -> None:
 def keep_user_note(
     dataset: fo.Dataset, old_id: Any, new_id: Any, old_notes: Sequence[str]
 ) -> None:
-    """Gives what a user wrote on a run to the run that replaces it.
+    """Moves a user's text about a run to the run that replaces it.
 
     Args:
         dataset: the dataset

@@ -1,4 +1,4 @@
-"""How well each image is detected, with a definite answer for every image."""
+"""Scores of each image, defined for every image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.evaluation.average_precision import precision_recall_curves
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
 
-#: What an image can be: what it has of ground truth and of predictions
+#: The status of an image: whether it has ground truth and predictions
 STATUSES = ("ok", "no ground truth", "no predictions", "empty")
 
 
@@ -137,7 +137,7 @@ def _pooled_ap(
     true_positive, counted = evaluation.outcomes(ranking)
     image = image[ranking]
     curves = precision_recall_curves(image, true_positive, counted, num_truth)
-    # With nothing to be found, ignored predictions (on crowds) cost nothing
+    # Without objects to find, ignored predictions (on crowds) do not lower AP
     spurious = np.bincount(image[counted[0]], minlength=len(num_truth))
     return np.where(
         num_truth > 0, curves.average_precision().mean(axis=0), spurious == 0

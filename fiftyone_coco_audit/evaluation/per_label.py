@@ -1,4 +1,4 @@
-"""What became of each label: true, false, missed or ignored, and its partner."""
+"""The outcome of each label (true, false, missed or ignored) and its match."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LabelOutcomes:
 
 
 def label_outcomes(evaluation: Evaluation) -> tuple[LabelOutcomes, LabelOutcomes]:
-    """Tells the outcome of every label of an evaluation.
+    """Finds the outcome of every label of an evaluation.
 
     Args:
         evaluation: an evaluation of columns

@@ -26,7 +26,7 @@ from fiftyone_coco_audit.wording import counted, counted_objects
 #: The operator that takes our fields along when FiftyOne renames or deletes a run
 FIELDS_OPERATOR = "@coco-audit/coco-audit/evaluation_fields"
 
-#: Curves of so many classes take 20 MB; those of 20,000 take gigabytes
+#: Curves of this many classes take 20 MB; those of 20,000 take gigabytes
 MOST_CURVES = 2_000
 
 # A row of the matches of FiftyOne's results: the true and the predicted class,
@@ -55,7 +55,7 @@ class CocoResults(COCODetectionResults):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        # FiftyOne saves what is public
+        # FiftyOne saves public attributes
         self._dataset_classes = tuple(dataset_classes)
         self._evaluation = evaluation
         self._images = images
@@ -157,7 +157,7 @@ class CocoResults(COCODetectionResults):
 
 
 def format_summary(evaluation: Evaluation) -> str:
-    """What an evaluation is of, and its COCO numbers, a line each."""
+    """What was evaluated, and the COCO metrics, one per line."""
     settings = evaluation.settings
     numbers = evaluation.summary()
     crowds = int(evaluation.truth.crowd.sum())

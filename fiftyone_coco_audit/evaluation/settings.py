@@ -1,4 +1,4 @@
-"""What an evaluation is asked for, checked once."""
+"""The settings of an evaluation, checked once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fiftyone_coco_audit.errors import CocoAuditError
 #: COCO's IoU thresholds, exactly as ``pycocotools.cocoeval.Params`` has them
 IOU_THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())
 
-#: How the metrics of COCO's ranges are called: APs, APm, APl
+#: The suffixes of metrics of COCO's ranges: APs, APm, APl
 AREA_SUFFIXES = {"small": "s", "medium": "m", "large": "l"}
 
 _ALL_AREAS = (0.0, 1e5**2)
@@ -74,7 +74,7 @@ class Settings:
         if not thresholds or not all(0 < t <= 1 for t in thresholds):
             raise CocoAuditError(
                 f"iou_thresholds is {iou_thresholds!r}, but must be one or more "
-                "numbers above 0 and up to 1, such as [0.5, 0.75]"
+                "numbers above 0 and at most 1, such as [0.5, 0.75]"
             )
         limits = _numbers(max_detections)
         if not limits or not all(0 < n < 2**53 and n == int(n) for n in limits):

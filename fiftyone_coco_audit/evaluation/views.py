@@ -1,4 +1,4 @@
-"""How an evaluation is looked at: which images first, and which predictions."""
+"""Views of an evaluation: which images come first, and which predictions are shown."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def worst_first(
 ) -> fo.DatasetView:
     """All samples, sorted by ascending AP.
 
-    Among equal APs, images with more missed objects come first, then images with more
+    With equal APs, images with more missed objects come first, then images with more
     false positives. Images without ground truth have no AP and come last. A sort at
     the end of the view is replaced, and so is an earlier ``min_score``.
 
@@ -61,11 +61,11 @@ def worst_first(
     ap = F(f"{eval_key}_ap")
     by_ap = fo.SortBy(
         [
-            # MongoDB sorts null before any number
+            # MongoDB sorts null before all numbers
             ((ap == None).if_else(2, ap), 1),  # noqa: E711
             (f"{eval_key}_fn", -1),
             (f"{eval_key}_fp", -1),
-            # The App asks for the samples in portions: no two may tie
+            # The App fetches samples in portions, so no two may tie
             ("id", 1),
         ]
     )
@@ -74,7 +74,7 @@ def worst_first(
         stages.pop()
     if min_score is not None:
         pred_field = dataset.get_evaluation_info(eval_key).config.pred_field
-        # Before the sort: the App has no room to show the end of both
+        # Before the sort: the App has no room for the ends of both
         stages.append(_hiding_low_scores(pred_field, min_score))
     return with_view_stages(samples, [*stages, by_ap, *hiding])
 

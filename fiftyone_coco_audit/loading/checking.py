@@ -176,7 +176,7 @@ def check_loader(
             :class:`.diagnosis.TargetChecker`
         first_label: the intended label of the first class
         channels: the intended order of channels
-        select: codes, beginnings of codes or names of the rules to run, such as
+        select: codes, starts of codes or names of the rules to run, such as
             ``["CA64", "lost-labels"]``; all rules of loaders by default
         ignore: those not to run
         progress: whether to show a progress bar, as everywhere in FiftyOne

@@ -13,7 +13,7 @@ from fiftyone_coco_audit.wording import counted, out_of, plural
 def find_coverage(
     times: NDArray[np.int64], labels: NDArray[np.int64], excused: int | None
 ) -> tuple[list[Mistake], list[str]]:
-    """Names images that come more than once, or never.
+    """Names images that are loaded more than once, or never.
 
     Args:
         times: ``(M,)`` how often each image came

@@ -48,7 +48,7 @@ from fiftyone_coco_audit.loading.targets import LoadedSample
 from fiftyone_coco_audit.objects import LabeledImages, Objects
 from fiftyone_coco_audit.wording import counted, named, percent
 
-#: Samples that are compared with the labels of all other images
+#: The number of samples that are compared with the labels of all other images
 MOST_COMPARED = 100
 
 _RIGHT_BY_CONTAINER = {
@@ -115,7 +115,7 @@ class LoaderCheck(TextSummary):
         return [*said, *self.notes]
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, as JSON can hold it."""
+        """All results, in a form for JSON."""
         return {
             "notes": list(self.notes),
             "box_format": self.box_format,
@@ -128,7 +128,7 @@ class LoaderCheck(TextSummary):
 
 @dataclass
 class TargetChecker:
-    """Takes the samples of a loader one by one, and says what is wrong in the end.
+    """Takes the samples of a loader one by one, and then says what is wrong.
 
     Args:
         labeled: the images and their labels
@@ -192,7 +192,7 @@ class TargetChecker:
         Returns:
             a :class:`LoaderCheck`
         """
-        # Boxes may hold any numbers, also such as no overlap can be computed of
+        # Boxes may hold any numbers, even those that have no overlap
         with np.errstate(invalid="ignore", over="ignore"):
             return self._result(excused)
 
@@ -278,9 +278,10 @@ class TargetChecker:
                 for option in options
             ]
             if max(found) >= 0.5:
-                # What is usual decides between readings that are the same here
+                # Between interpretations that are the same here, the usual one is
+                # chosen
                 return options[int(np.argmax(np.round(found, 6)))]
-        # Where nothing fits, the first is what is usual most often
+        # If nothing fits, the first is the most usual
         return options[0]
 
     def _of_other_images(
@@ -307,7 +308,7 @@ class TargetChecker:
             best = 0.0
             for boxes in units:
                 best = max(best, _best_of_images(boxes, self._truth, image))
-                # In pixels of the other image, resized and turned as this one
+                # In pixels of the other image, resized and turned like this one
                 best = max(best, _best_of_images(boxes * size, truth, image))
             pixels = corners(raw, expected.box_format)
             best = max(best, _best_of_images(pixels, truth, image))
@@ -363,7 +364,7 @@ class TargetChecker:
                 continue
             _, matched = match_boxes(one.boxes, one.truth, one.tolerance)
             missing = np.setdiff1d(np.arange(len(one.rows)), matched)
-            # What rounding has moved too far is not lost
+            # Boxes that rounding moved too far are not lost
             if len(missing) > len(one.boxes) - len(matched):
                 lost.append(one.rows[missing])
                 kept.append(one.rows[matched])
@@ -389,7 +390,7 @@ class TargetChecker:
     def _what_is_lost(
         self, gone: NDArray[np.int64], stayed: NDArray[np.int64], whole: int
     ) -> str:
-        """What the lost labels have in common, and the others have not."""
+        """What the lost labels have in common, unlike the others."""
         objects, names = self.labeled.objects, self.labeled.classes
         count = len(names)
         of_class = np.bincount(objects.category[gone], minlength=count)
@@ -415,7 +416,7 @@ class TargetChecker:
             if one.boxes is None or labels is None:
                 continue
             boxes, matched = match_boxes(one.boxes, one.truth, one.tolerance)
-            # Objects in one place cannot be told apart
+            # Objects in the same place cannot be distinguished
             apart = (overlaps(one.truth, one.truth) > 0.5).sum(axis=1) == 1
             clear = apart[matched]
             values.extend(labels[boxes[clear]].tolist())
@@ -438,7 +439,7 @@ class TargetChecker:
     def _unknown(
         self, unknown: Sequence[ComparedSample], judged: int
     ) -> Iterator[Mistake]:
-        """Boxes that are no labels of any image, in any way of writing them."""
+        """Boxes that match no labels of any image, in any format."""
         if not is_more_than_few(len(unknown), judged):
             return
         broken = sum(not np.isfinite(one.sample.sample.boxes).all() for one in unknown)
@@ -527,7 +528,7 @@ def _parse(text: object) -> list[tuple[str, str]]:
 def _best_of_images(
     boxes: NDArray[np.float64], truth: NDArray[np.float64], image: NDArray[np.int64]
 ) -> float:
-    """How well boxes agree with the labels of the image that they agree with best."""
+    """How well boxes agree with the labels of the image that fits them best."""
     if not len(truth):
         return 0.0
     starts = np.flatnonzero(np.r_[True, image[1:] != image[:-1]])

@@ -60,7 +60,7 @@ def find_extras(
         (rules.EXTRA_BOXES, unknown),
     ):
         cases = [(one, number) for one, number in found if number]
-        # One crowd is no chance, but a box more may be rounded too far
+        # A single crowd is not chance, but an extra box may be rounded too far
         if rule is rules.EXTRA_BOXES and not is_more_than_few(len(cases), len(held)):
             continue
         if cases:
@@ -120,7 +120,7 @@ def _of_no_size(
             continue
         made = corners(one.sample.sample.boxes, expected.box_format)
         size = made[:, 2:] - made[:, :2]
-        # Boxes that are not understood may be of another format, and so negative
+        # Boxes that are not understood may have another format, and so negative sides
         none = size <= 0 if one.reading is not None else size == 0
         if none.any():
             cases.append((one, int(none.any(axis=1).sum())))
@@ -139,6 +139,6 @@ def _unmatched(boxes: Boxes, one: ComparedSample) -> Boxes:
     sized = boxes[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)]
     matched, _ = match_boxes(sized, one.truth, one.tolerance)
     left: Boxes = np.delete(sized, matched, axis=0)
-    # What is near a label may be one of a few that lie over each other
+    # A box near a label may belong to one of several overlapping objects
     near = overlaps(left, one.truth, one.tolerance).max(axis=1, initial=0) >= 0.5
     return left[~near]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# What PyTorch says where no further batch will come: it would wait for it for minutes
+# PyTorch's messages if no further batch will come; it would wait for minutes
 _DIED = re.compile(
     r"DataLoader worker .*(exited unexpectedly|killed by signal)"
     r"|Pin memory thread exited"
@@ -15,7 +15,7 @@ _TIMED_OUT = re.compile("DataLoader timed out")
 
 @dataclass(frozen=True)
 class LoaderFailure:
-    """A batch, or a sample, that could not be loaded or taken apart.
+    """A batch, or a sample, that could not be loaded or unpacked.
 
     Attributes:
         number: the number of the batch, from 0
@@ -45,14 +45,14 @@ class LoaderFailure:
 
 
 def is_end(error: BaseException) -> bool:
-    """Whether a loader of PyTorch can give nothing more after this."""
+    """Whether a PyTorch loader cannot continue after this."""
     text = str(error)
     known = _DIED.search(text) or _TIMED_OUT.search(text)
     return isinstance(error, RuntimeError) and known is not None
 
 
 def reraise_end(error: Exception) -> None:
-    """Raises an error after which a loader of PyTorch can give nothing more."""
+    """Raises an error after which a PyTorch loader cannot continue."""
     if is_end(error):
         raise error
 
@@ -86,7 +86,7 @@ def failure_of(
     place: int | None = None,
 ) -> LoaderFailure:
     """A failure of a batch or a sample; see :class:`LoaderFailure`."""
-    # Of what a worker raised, PyTorch tells the traceback, whose last line is the error
+    # PyTorch gives the traceback of a worker's error; its last line is the error
     lines = [line for line in str(error).splitlines() if line.strip()]
     name = type(error).__name__
     message = lines[-1].strip().removeprefix(f"{name}: ") if lines else ""

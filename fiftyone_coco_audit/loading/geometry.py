@@ -18,7 +18,7 @@ from fiftyone_coco_audit.boxes import corner_iou
 from fiftyone_coco_audit.loading.pictures import UNTURNED, Place, Turn
 
 SWAPPED_SIZE = "normalized by height and width"
-#: What units may be, by name: the first two are right
+#: Possible units by name; the first two are right
 SPACES = (
     "pixels",
     "normalized",
@@ -34,7 +34,7 @@ SPACES = (
 )
 RIGHT = SPACES[:2]
 
-#: How boxes may be turned: with their image, not though it is, or though it is not
+#: How boxes may be turned: with their image, only the image, or only the boxes
 MOTIONS = ("with the image", "as in the file", "though the image is not")
 _FLIPS: tuple[Turn, ...] = (
     (False, True, False),
@@ -45,7 +45,7 @@ _FLIPS: tuple[Turn, ...] = (
 
 @dataclass(frozen=True)
 class BoxInterpretation:
-    """What four numbers of a box may mean.
+    """A possible meaning of the four numbers of a box.
 
     Attributes:
         box_format: of :data:`.box_formats.FORMATS`
@@ -65,7 +65,7 @@ class BoxInterpretation:
 
 @dataclass(frozen=True)
 class ImagePlacement:
-    """How the image of the dataset lies in the one that was delivered.
+    """Where the image of the dataset is in the delivered one.
 
     Attributes:
         size: width and height of the image of the dataset
@@ -137,7 +137,7 @@ def _extents(canvas: ImagePlacement, turn: Turn) -> Iterator[tuple[float, float]
     width, height = canvas.place[2:]
     yield width, height
     if canvas.is_moved and canvas.turns[0][0] and not turn[0]:
-        # Boxes of an upright image, multiplied by what its turned one was resized by
+        # Boxes of an upright image, multiplied by the scale of its turned image
         scale = width / canvas.size[1]
         yield canvas.size[0] * scale, canvas.size[1] * scale
 
@@ -182,14 +182,14 @@ def _to_unit(
 def scale_of(
     boxes: NDArray[np.float64], truth: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
-    """By what x and y of boxes differ from those of the labels, by least squares.
+    """The factors from the x and y of labels to those of boxes, by least squares.
 
     Args:
         boxes: ``(n, 4)`` ``[x1, y1, x2, y2]``
         truth: ``(n, 4)`` the labels, in the same order
 
     Returns:
-        the factors of x and y; None if they cannot be told, since there are not as many
+        the factors of x and y; None if unknown, because there are not as many
         boxes as labels, or fewer than two
     """
     if len(boxes) != len(truth) or len(boxes) < 2:

@@ -20,7 +20,7 @@ class InvalidOutput(ValueError):
 
 @dataclass
 class Stopwatch:
-    """Where the time of one call of a pipeline goes, and who raised.
+    """Where the time of one call of a pipeline goes, and which transform raised.
 
     Attributes:
         seconds: time by name of transform, of those that were called
@@ -31,7 +31,7 @@ class Stopwatch:
     culprit: str = ""
 
     def reset(self) -> None:
-        """Makes it ready for the next call."""
+        """Resets it for the next call."""
         self.seconds = {}
         self.culprit = ""
 
@@ -79,7 +79,7 @@ def check_output(result: Any) -> None:
             Albumentations, the image is looked at
 
     Raises:
-        InvalidOutput: if it is None, or its image is no array of pixels
+        InvalidOutput: if it is None, or its image is not an array of pixels
     """
     if result is None:
         raise InvalidOutput("returned None")
@@ -135,7 +135,7 @@ def ensure_boxes(boxes: Any, ids: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def timed(pipeline: Any) -> tuple[Callable[..., Any], Stopwatch, list[str]]:
-    """A copy of a pipeline whose transforms tell a stopwatch how long they take.
+    """A copy of a pipeline whose transforms report their times to a stopwatch.
 
     Found are the transforms of everything that keeps them in a list ``transforms``, as
     the compositions of Albumentations and torchvision do, and of pipelines that hold

@@ -27,20 +27,20 @@ from fiftyone_coco_audit.loading.mistakes import Mistake
 from fiftyone_coco_audit.loading.sample_matching import MatchedSample
 from fiftyone_coco_audit.wording import counted
 
-#: Mean overlap from which boxes agree with the labels; small ones lose by rounding
+#: Mean overlap from which boxes agree with the labels; rounding affects small ones
 AGREES = 0.75
-#: By how many pixels boxes may be wrong, which is a lot for small ones
+#: How many pixels boxes may be off, which is a lot for small ones
 ROUNDING = 1.5
 #: How much better than the intended format a mistake must explain the boxes
 CLEARLY = 0.2
-#: Fewer boxes may agree with anything by chance
+#: Fewer boxes may agree with any interpretation by chance
 LEAST_BOXES = 4
-#: Fewer samples may have any scale that is measured on themselves
+#: Fewer samples may agree with any scale that is measured on them
 LEAST_SCALED = 3
-#: Samples for which all interpretations are tried at a time
+#: The number of samples for which all interpretations are tried at a time
 MOST_VOTERS = 200
 
-#: What may also be wrong when the format of boxes is recognized
+#: What else may be wrong while the format of boxes is recognized
 SINGLE_MISTAKES: Sequence[Mapping[str, object]] = (
     {"swapped": True},
     {"swapped": True, "space": SWAPPED_SIZE},
@@ -70,7 +70,7 @@ class ComparedSample:
 
     @property
     def tolerance(self) -> NDArray[np.float64]:
-        """What boxes may be wrong by for rounding, from 0 to 1."""
+        """How far boxes may be off because of rounding, from 0 to 1."""
         return ROUNDING / np.array(self.sample.canvases[0].place[2:])
 
     def fit(
@@ -133,7 +133,7 @@ def find_misread_boxes(
     """
     if expected is None:
         return
-    # Simplicity decides between interpretations that explain as much
+    # Among interpretations that explain equally much, the simplest is chosen
     options = sorted(
         interpretations(), key=lambda option: _deviations(option, expected)
     )
@@ -292,7 +292,7 @@ def _mistake(
 def _factor(
     one: ComparedSample, option: BoxInterpretation, expected: BoxInterpretation
 ) -> tuple[float, float]:
-    """By what the sizes of boxes differ from those that they should have."""
+    """The factors between the sizes of boxes and the expected ones."""
     raw = one.sample.sample.boxes
     given = corners(raw, option.box_format, option.swapped)
     assert one.boxes is not None

@@ -13,9 +13,9 @@ from fiftyone_coco_audit.loading import rules
 from fiftyone_coco_audit.loading.mistakes import Mistake
 from fiftyone_coco_audit.wording import listed, percent, quoted
 
-#: Share of labels that must fit a way of writing classes to call it the loader's
+#: Share of labels that must fit an encoding of classes to call it the loader's
 NEARLY_ALL = 0.98
-#: How the names of encodings begin that count classes from 0, in any order
+#: The start of the names of encodings that count classes from 0, in any order
 FROM_ZERO = "positions from 0"
 _BY_ID = "category ids"
 
@@ -74,7 +74,7 @@ def diagnose_classes(
     possible = {name: np.isin(given, codes) for name, codes in known.items()}
     best = max(
         right,
-        # Permuted labels are still among the possible ones
+        # Permuted labels are still possible labels
         key=lambda name: (
             right[name].mean() >= NEARLY_ALL,
             possible[name].mean(),
@@ -83,7 +83,7 @@ def diagnose_classes(
     )
     if right[best].mean() >= NEARLY_ALL:
         return found, best
-    # The names before and after a name in a list are no nearer to it than others
+    # Neighbors of a name in a list are not closer to it than others
     shifted = None if is_name.all() else _shifted(given, truth, known)
     if shifted is not None:
         shift, base = shifted
@@ -125,7 +125,7 @@ def _of_no_order(
 
 
 def _codes_of(names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
-    """The positions of classes; of names that are none, numbers after these."""
+    """The positions of classes; unknown names get the numbers after these."""
     position = {name: row for row, name in enumerate(classes)}
     return np.array(
         [position.setdefault(name, len(position)) for name in names], np.int64
@@ -199,7 +199,7 @@ def _shift_of_ids(
     category_ids: Sequence[int] | None,
     known: dict[str, NDArray[np.int64]],
 ) -> int | None:
-    """What category ids were shifted by to be labels; None if they are no labels."""
+    """The shift from category ids to labels; None if labels are not category ids."""
     if category_ids is None:
         return None
     right = max((given == codes[truth]).mean() for codes in known.values())

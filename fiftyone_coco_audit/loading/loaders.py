@@ -1,4 +1,4 @@
-"""Runs of a training loader: its speed, and its targets compared with the labels."""
+"""Runs a training loader: its speed, and its targets compared with the labels."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from fiftyone_coco_audit.objects import LabeledImages, Objects
 from fiftyone_coco_audit.parallel import available_cores
 from fiftyone_coco_audit.wording import counted
 
-#: What is measured separately, where loading continues while targets are checked
+#: What is measured separately if loading continues while targets are checked
 MEASURED_BATCHES = 32
 MEASURED_SAMPLES = 32
-#: A loader that fails so often in a row will not recover
+#: A loader that fails this often in a row will not recover
 LAST_FAILURE = 100
 
 
@@ -103,7 +103,7 @@ class LoaderRun(WithFindings, TextSummary):
             f"{half:.0f} ms"
         )
         if not self.throughput.samples_per_second(1):
-            # What one sample costs could not be measured
+            # The time of one sample could not be measured
             return f"{said}."
         enough = self.throughput.enough_workers()
         if enough > max(self.workers, 1):
@@ -115,7 +115,7 @@ class LoaderRun(WithFindings, TextSummary):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, as JSON can hold it."""
+        """All results, in a form for JSON."""
         times = 1000 * self.batch_seconds
         return {
             "batches": len(times),
@@ -195,17 +195,17 @@ def run_loader(
     record = _Record()
     cost, rate, complete = None, None, True
     try:
-        # What can be read once only is not read for the time that it takes
+        # An iterator that can be read only once is not read to measure its time
         if workers and not single and not hasattr(type(loader), "__next__"):
             rate = _burst(loader, record)
         _load(loader, single, checker, record, progress)
-        # Not before all is loaded, as what kills a worker would kill this process
+        # Only after everything is loaded: what kills a worker would kill this process
         if workers:
             cost = _cost(getattr(loader, "dataset", None))
     except KeyboardInterrupt:
         complete = False
     except RuntimeError as error:
-        # PyTorch raises it wherever this process is when a worker dies
+        # PyTorch raises it at any point of this process when a worker dies
         if not is_end(error):
             raise
         record.failures.append(last_failure(record.number, error))
@@ -243,7 +243,7 @@ def length_of(loader: Any) -> int | None:
     try:
         return len(loader)
     except (TypeError, NotImplementedError):
-        # Such as that of a DataLoader whose IterableDataset has none
+        # Such as the length of a DataLoader whose IterableDataset has none
         return None
     except Exception as error:
         raise CocoAuditError(
@@ -257,7 +257,7 @@ def is_dataset(loader: Any) -> bool:
     kind = type(loader)
     if isinstance(loader, (list, tuple, dict)) or not hasattr(kind, "__getitem__"):
         return False
-    # PyTorch's have an index all the same, which raises
+    # PyTorch's have __getitem__ all the same, which raises
     if any(base.__name__ == "IterableDataset" for base in kind.__mro__):
         return False
     return length_of(loader) is not None or not hasattr(kind, "__iter__")
@@ -311,7 +311,7 @@ class _Record:
 
 
 def _excused(loader: Any, record: _Record) -> int | None:
-    """How many images may be missing; None where the loader did not give all it has."""
+    """How many images may be missing; None if the loader did not finish."""
     if not record.ended:
         return None
     dropped = getattr(loader, "drop_last", False) is True
@@ -345,7 +345,7 @@ def _load(
             failed = len(record.failures) - failed
             record.missed += failed if size else _size(loader, single, record.samples)
             in_a_row = 0
-        # What fails has its place in the order all the same
+        # A failed sample keeps its place in the order
         position += size or _size(loader, single, record.samples)
         record.number += 1
         if progress is not None:
@@ -450,7 +450,7 @@ def _check(
     position: int,
     record: _Record,
 ) -> int:
-    """Holds a batch against the labels, and returns its number of samples."""
+    """Compares a batch with the labels, and returns its number of samples."""
     number = record.number
     if single:
         try:
@@ -478,7 +478,7 @@ def _check(
 
 
 def _batch_size_in_order(loader: Any) -> int | None:
-    """The size of batches that are made of a dataset in its order; None of others."""
+    """The size of batches that follow the order of a dataset; None for others."""
     size = getattr(loader, "batch_size", None)
     sampler = type(getattr(loader, "sampler", None)).__name__
     in_order = is_dataset(getattr(loader, "dataset", None))
@@ -508,7 +508,7 @@ def _attributed(
 
 
 def _burst(loader: Any, record: _Record) -> float:
-    """Samples per second of a loader with workers, which is asked for nothing else.
+    """Samples per second of a loader with workers that does nothing else.
 
     While targets are looked at its workers go on, and the next batches are there at
     once. The first batch, which waits for the workers to start, does not count.

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from fiftyone_coco_audit.findings import Evidence, Rule
 from fiftyone_coco_audit.wording import counted
 
-#: The share of samples up to which something may be chance
+#: Up to this share of samples, something may be chance
 FEW = 0.05
-#: The number of samples up to which it may be as well
+#: Up to this number of samples, it may be chance as well
 LEAST = 2
 
 
 def is_more_than_few(number: int, total: int) -> bool:
-    """Whether as many of some samples are more than chance."""
+    """Whether this many samples are more than chance."""
     return number > max(FEW * total, LEAST)
 
 

@@ -19,11 +19,11 @@ from fiftyone_coco_audit.loading.interpretation import (
 from fiftyone_coco_audit.loading.mistakes import Mistake, is_more_than_few
 from fiftyone_coco_audit.loading.pictures import UNTURNED
 
-#: Pixels that an offset must have where images are as large as in their files
+#: The minimum offset in pixels if images are as large as in their files
 _LEAST_OFFSET = 0.75
-#: The share of the boxes of a sample that must be off by the same
+#: The share of the boxes of a sample that must be off by the same number of pixels
 _MOST_BOXES = 0.75
-#: The share of samples that must be for offsets of a pixel
+#: The share of samples that must be off, for offsets of a pixel
 _ALL = 0.9
 #: Pairs of a box and a label of its size that are compared, the nearest first
 _MOST_PAIRS = 400
@@ -31,7 +31,7 @@ _MOST_PAIRS = 400
 
 @dataclass(frozen=True)
 class _Offset:
-    """By how much the boxes of a sample are off.
+    """How much the boxes of a sample are off.
 
     Attributes:
         held: the sample
@@ -76,7 +76,7 @@ def find_offsets(
     chosen = [known[row] for row in groups[whose].tolist()]
     x, y = np.median(ways[whose][groups[whose]], axis=0).tolist()
     boxes = sum(one.count for one in chosen)
-    # A pixel more or less in some samples may be how a flip rounds
+    # An offset of a pixel in some samples may come from the rounding of a flip
     little = max(abs(x), abs(y)) <= ROUNDING and len(chosen) < _ALL * total
     if little or not is_more_than_few(len(chosen), total) or boxes < LEAST_BOXES:
         return [], []
@@ -110,7 +110,7 @@ def _offset_of(one: ComparedSample, expected: BoxInterpretation) -> Iterator[_Of
     turned = (way[::-1] if transpose else way) * [1 - 2 * flip_x, 1 - 2 * flip_y]
     exact = canvas.delivered == canvas.size
     padding = np.array(canvas.place[:2])
-    # Boxes that are not moved by the padding have a rule of their own
+    # Boxes that are not shifted by the padding have their own rule
     forgotten = padding.any() and (np.abs(turned + padding) <= ROUNDING).all()
     if np.abs(way).max() > (_LEAST_OFFSET if exact else ROUNDING) and not forgotten:
         upright = size[::-1] if transpose else size
@@ -121,7 +121,7 @@ def _offset_of(one: ComparedSample, expected: BoxInterpretation) -> Iterator[_Of
 def _commonest(
     given: NDArray[np.float64], truth: NDArray[np.float64]
 ) -> tuple[int, NDArray[np.float64]] | None:
-    """How many boxes are off by the same pixels, and by which; the smallest of several."""
+    """How many boxes are off by the same pixels, and by which; the smallest if tied."""
     same = _same_sizes(given, truth)
     ways = (given[:, None, :2] - truth[None, :, :2])[same]
     if not len(ways):
@@ -147,7 +147,7 @@ def _same_sizes(
 
 def _cluster(values: NDArray[np.float64]) -> NDArray[np.int64]:
     """The rows of the values that are near the one that most are near."""
-    # Some are enough to find it
+    # A few are enough to find it
     tried = values[:: -(-len(values) // 500)]
     near = np.abs(values[None] - tried[:, None]).max(axis=2) <= ROUNDING
     return np.flatnonzero(near[near.sum(axis=1).argmax()])

@@ -18,15 +18,15 @@ from fiftyone_coco_audit.loading import structure
 from fiftyone_coco_audit.loading.structure import Structure
 
 SIDE = 16
-#: Correlation of thumbnails from which two images are taken as the same
+#: Correlation of thumbnails from which two images count as the same
 SAME = 0.85
-#: Ways of turning that are this much worse than the best are not the right one
+#: Turns that are this much worse than the best are wrong
 CLEARLY_WORSE = 0.04
-#: Places in the delivered image whose correlations differ by less are alike
+#: Places in the delivered image whose correlations differ by less count as equal
 NEARLY_SAME = 0.01
 #: Standard deviation of gray values, in [0, 255], below which nothing can be recognized
 FLAT = 1.0
-# Those that OpenCV can resize
+# The types that OpenCV can resize
 _MOST_CHANNELS = 4
 
 #: ``(transpose, flip x, flip y)``, done in this order: the 8 ways to turn and to flip
@@ -143,7 +143,7 @@ def compare(
         a :class:`Likeness`
     """
     image = image if image.ndim == 3 else image[..., None]
-    # Nothing says which of the bands of a multispectral image are red and blue
+    # It is unknown which bands of a multispectral image are red and blue
     colored = image.shape[2] <= _MOST_CHANNELS
     found: dict[Turn, tuple[float, Place, NDArray[np.float32]]] = {}
     values: list[tuple[Turn, Place, float]] = []
@@ -158,7 +158,7 @@ def compare(
             likeness = reference.gray[rows] @ _standardized(gray.reshape(1, -1))[0]
             for row, value in zip(rows, likeness.tolist(), strict=True):
                 values.append((TURNS[row], place, value))
-                # The first place of several alike is the simplest
+                # The first of several equal places is the simplest
                 if value > found.get(TURNS[row], (-1.0,))[0] + NEARLY_SAME:
                     found[TURNS[row]] = value, place, thumbnail
     if not found:
@@ -224,7 +224,7 @@ def locate(
         for turn in turns:
             turned = turn_array(file, turn)
             value = structure.correlation(turned, delivered)
-            # The first of several that are alike is the simplest
+            # The first of several equal ones is the simplest
             if value > best + NEARLY_SAME:
                 best = value
                 chosen = place, turn, turned, delivered, float(gray.std())
@@ -298,7 +298,7 @@ def _without_border(image: NDArray[Any]) -> Place | None:
     """The part of an image that is not of the color of a corner."""
     height, width = image.shape[:2]
     for corner in (image[-1, -1], image[0, 0]):
-        # Where one row and one column in eight have no border there is none
+        # If one row and one column in eight have no border, there is none
         found = image
         for part in (image[::8, ::8], image):
             found = (part != corner).any(axis=2)
@@ -320,7 +320,7 @@ def _thumbnail(
     import cv2
 
     left, top, width, height = place
-    # A part of less than a pixel is one, also at the end
+    # A part of a pixel counts as one, also at the end
     y = min(round(top), image.shape[0] - 1)
     x = min(round(left), image.shape[1] - 1)
     rows = slice(y, max(round(top + height), y + 1))
@@ -328,7 +328,7 @@ def _thumbnail(
     part = image[rows, columns]
     if part.shape[2] > _MOST_CHANNELS:
         part = part[..., :3]
-    # Some samples of a large image are enough for a mean
+    # A few samples of a large image are enough for a mean
     step = max(min(part.shape[:2]) // max(8 * SIDE, 3 * side), 1)
     part = part[::step, ::step]
     if part.dtype not in (np.uint8, np.float32):

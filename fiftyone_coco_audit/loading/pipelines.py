@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 
 _IDS = "label_ids"
-# What fails without a mask, though it need not be that of the objects
+# Transforms that fail without a mask, even if it is not that of the objects
 _LOOK_AT_MASKS = {"CropNonEmptyMaskIfExists", "MaskDropout"}
 
 

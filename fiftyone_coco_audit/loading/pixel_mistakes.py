@@ -1,4 +1,4 @@
-"""What is wrong with the images of a loader: what they show, and their values."""
+"""Mistakes in the images of a loader: their content, and their values."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from fiftyone_coco_audit.loading.mistakes import Mistake, is_more_than_few
 from fiftyone_coco_audit.loading.values import odd_values
 from fiftyone_coco_audit.wording import counted, out_of, percent, plural
 
-#: The share of samples up to which strong dropouts and colors may make images unlike
+#: Up to this share of samples, strong dropouts and colors may make images differ
 CHANCE = 0.1
-#: How well boxes agree with labels if they were not moved with their image
+#: The agreement of boxes with labels if they were not moved with their image
 _UNMOVED = 0.95
 
 
@@ -90,7 +90,7 @@ def name_changed(changed: Sequence[ComparedSample], total: int) -> Iterator[Mist
 def _is_changed(one: ComparedSample) -> bool:
     values = one.sample.values
     if values is not None and values.mistake is rules.CUT:
-        # What is left of such an image is hardly to be seen
+        # The rest of such an image is hardly visible
         return False
     if one.sample.unlike:
         return one.right >= _UNMOVED
@@ -101,7 +101,7 @@ def _is_changed(one: ComparedSample) -> bool:
         return False
     apart = np.abs(one.boxes[boxes] - one.truth[labels]).mean(axis=0)
     size = np.tile(one.sample.canvases[0].place[2:], 2)
-    # Boxes that were moved with their image are as far away as what is seen
+    # Boxes that were moved with their image are shifted as far as its content
     return bool((apart * size).max() < np.hypot(*one.sample.moved) / 3)
 
 

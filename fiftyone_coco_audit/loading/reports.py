@@ -19,7 +19,7 @@ from fiftyone_coco_audit.wording import counted, percent
 if TYPE_CHECKING:
     import pandas as pd
 
-#: What can become of a sample
+#: The possible results of a sample
 STATUSES = ("ok", "suspicious", "failed", "not run")
 
 
@@ -52,7 +52,7 @@ class Bottleneck:
 
 @dataclass(frozen=True, repr=False)
 class DryRun(TextSummary):
-    """What became of ``M`` samples that were put through, and how long it took.
+    """The results of ``M`` samples, and how long they took.
 
     Attributes:
         filepaths: the paths of the images
@@ -121,7 +121,7 @@ class DryRun(TextSummary):
 
     @cached_property
     def throughput(self) -> Throughput:
-        """What one sample costs, and what any number of workers would give."""
+        """The time of one sample, and an estimate for any number of workers."""
         total = self.sample_seconds[np.isfinite(self.sample_seconds)]
         if not len(total):
             return Throughput(0.0, 0.0, self.cores)
@@ -144,7 +144,7 @@ class DryRun(TextSummary):
         """How long each transform took, where it was called.
 
         Returns:
-            a frame as of :meth:`stage_times`, whose index is the transform
+            a frame like that of :meth:`stage_times`, whose index is the transform
         """
         return self._times("transform", self.transforms, self.transform_seconds)
 
@@ -241,7 +241,7 @@ class DryRun(TextSummary):
         each = dict(
             zip(self.transforms, np.nansum(self.transform_seconds, axis=0), strict=True)
         )
-        # A pipeline that does not say what it is made of is taken as one
+        # A pipeline that does not reveal its steps counts as one step
         each = each or {"pipeline": stages["transform"]}
         costs = {
             ("disk", "disk"): stages["read"],

@@ -31,11 +31,11 @@ from fiftyone_coco_audit.objects import LabeledImages
 #: as a whole, one color though the file has more, or nothing that can be recognized
 Pixels = Literal["same", "other", "altered", "blank", "unknown"]
 
-#: Searches for an image in the whole dataset without success, before giving up
+#: How many failed searches for images in the whole dataset end the search
 LAST_SEARCH = 20
-#: Places where an image is searched if its colors are not those of its file
+#: The number of places where an image is searched if its colors differ from its file
 MOST_PLACES = 3
-#: Delivered pixels under which nothing was moved: resizing may do as much
+#: Smaller shifts of delivered pixels may come from resizing
 LEAST_MOVED = 2.0
 
 
@@ -156,7 +156,7 @@ class SampleMatcher:
         if any(moved) or structure.is_unlike:
             pixels = "altered"
         elif not turns and structure.is_same:
-            # Its colors are others, but not what is seen
+            # Its colors differ, but not its content
             pixels, turns, where = "same", (found.turn,), (place,)
         is_blank = not turns and image.min() == image.max()
         if is_blank:

@@ -72,7 +72,7 @@ def size_notes(found: Iterable[OtherSize], turned: bool) -> list[str]:
 
     Args:
         found: of each such image
-        turned: whether images are turned as their EXIF data say when they are read
+        turned: whether images are turned by their EXIF data when they are read
 
     Returns:
         a sentence or two for each kind of them

@@ -145,7 +145,7 @@ class Task:
 
 @dataclass
 class SampleOutcome:
-    """What became of a sample.
+    """The result of a sample.
 
     Attributes:
         stage: the stage that failed, of :data:`STAGES`, or "" where none did
@@ -182,7 +182,7 @@ class SampleOutcome:
 
 
 def died(found: WorkerDied) -> SampleOutcome:
-    """What became of a sample whose process died."""
+    """The result of a sample whose process died."""
     return SampleOutcome(stage="worker", exception="WorkerDied", message=found.message)
 
 
@@ -253,7 +253,7 @@ class SampleRunner:
         return passage
 
     def _decode(self, data: bytes) -> tuple[Image, float] | WorkerDied:
-        """Decodes as training does, but never so that this process may end."""
+        """Decodes as training does, but never crashes this process."""
         careful = isinstance(self.decoding, Decoding) and not is_expendable()
         if careful and self.decoding.may_crash(data):
             return self._elsewhere(data)
@@ -266,7 +266,7 @@ class SampleRunner:
         try:
             result = pipeline(image, task.boxes, task.rows)
         except Exception as raised:
-            # A pipeline of ours wraps what its transforms raise
+            # Our pipelines wrap the errors of their transforms
             error = raised.__cause__ if isinstance(raised, CocoAuditError) else None
             stage = "transform" if watch.culprit or not names else "labels"
             passage.fail(stage, error or raised, watch.culprit)
@@ -310,7 +310,7 @@ class SampleRunner:
         passage.lost = tuple(sorted(given - found))
 
     def _name_labels(self, passage: SampleOutcome, task: Task, image: Image) -> None:
-        """Tries the labels one by one, to tell those that fail."""
+        """Tries the labels one by one, to find those that fail."""
         pipeline, _, _ = self._instrumented()
         bad, places = [], []
         for place in range(len(task.rows)):
@@ -336,7 +336,7 @@ class SampleRunner:
 
 
 def _over_border(boxes: NDArray[np.float64], image: Image) -> str:
-    """By how much boxes leave their image, where that is no more than rounding."""
+    """How far boxes extend beyond their image, if that is only rounding."""
     height, width = image.shape[:2]
     over = np.hstack([-boxes[:, :2], boxes[:, :2] + boxes[:, 2:] - [width, height]])
     most = float(over.max())
@@ -368,7 +368,7 @@ def one_thread() -> Iterator[None]:
 def _is_cut_off(data: bytes) -> bool:
     """Whether the end of a JPEG or PNG is missing, which OpenCV fills with gray."""
     if data.startswith(b"\xff\xd8"):
-        # A thumbnail at the beginning has an end of its own
+        # A thumbnail at the beginning has its own end marker
         return data.rfind(b"\xff\xd9") < len(data) // 2
     if data.startswith(b"\x89PNG"):
         return b"IEND" not in data[-64 * 1024 :]

@@ -21,18 +21,18 @@ from numpy.typing import NDArray
 SIDE = 96
 #: The side of the parts, and how far from its place each is looked for
 _PART, _REACH = 24, 16
-#: Correlation of edges over the whole image from which nothing has moved
+#: Correlation of edges over the whole image above which nothing has moved
 _SAME = 0.85
 #: Correlations from which a part is found, and from which its image is the same
 _FOUND, _STILL = 0.5, 0.4
 #: Correlation of edges, and share of parts in their place, under which an image shows
 #: something else
 _UNLIKE = 0.2
-#: Parts that must have moved alike, and their share of those that were found
+#: The number of parts that must have moved alike, and their share of those found
 _LEAST_PARTS, _ALIKE = 5, 0.6
 #: How far parts may be from where the map has them, and from where they were
 _NEAR, _FAR = 1.0, 1.5
-#: Contrast of its edges, of that of the whole, under which a part has none
+#: Below this contrast of its edges, relative to the whole, a part counts as flat
 _PLAIN = 0.3
 
 

@@ -1,4 +1,4 @@
-"""What a loader of the user's own yields, taken apart into images and their targets.
+"""The output of the user's own loader, unpacked into images and their targets.
 
 Tensors are recognized by what they can do, so that PyTorch need not be there.
 """
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.errors import CocoAuditError
 
-#: The conventions that are known by how targets are put together
+#: The conventions that are recognized by the structure of targets
 Container = Literal["torchvision", "coco", "ultralytics", "class_labels", "plain"]
 
 _IMAGE_KEYS = ("image", "img", "pixel_values", "images")
@@ -34,7 +34,7 @@ _CROWD_KEY = "iscrowd"
 _TARGET_KEYS = ("target", "targets", "labels", "annotations")
 
 _USED_KEYS = {*_IMAGE_KEYS, *_BOX_KEYS, *_LABEL_KEYS, *_ID_KEYS, *_TARGET_KEYS}
-#: Numbers of channels, the commonest first
+#: Numbers of channels, the most common first
 _CHANNELS = (3, 4, 1)
 
 #: Containers whose boxes are tensors for a model, which must have two axes
@@ -125,7 +125,7 @@ def unpack_sample(item: Any) -> LoadedSample:
 
 
 def unpack_batch(batch: Any) -> list[LoadedSample | Exception]:
-    """Takes a batch apart, of which some samples may be of no known kind.
+    """Unpacks a batch; some samples may have an unknown form.
 
     Args:
         batch: what a loader yields: a batch of any known kind, or a single sample
@@ -141,7 +141,7 @@ def unpack_batch(batch: Any) -> list[LoadedSample | Exception]:
         try:
             found.append(unpack())
         except Exception as error:
-            # Objects of the user's own may raise anything
+            # The user's own objects may raise any error
             found.append(error)
     return found
 
@@ -180,7 +180,7 @@ def _unpackers(batch: Any) -> Sequence[Callable[[], LoadedSample]]:
         if _is_array(first):
             return [partial(unpack_sample, batch)]
         if _is_image_and_target(batch):
-            # Such as the path of an image, which is told as that
+            # Such as the path of an image, which is described as a path
             return [partial(_sample, first, batch[1:])]
         return [partial(unpack_sample, item) for item in batch]
     raise CocoAuditError(f"The loader yields {_describe(batch)}: {_KNOWN}")
@@ -282,7 +282,7 @@ def _part(value: Any, place: int, count: int, what: str) -> Any:
     except TypeError:
         if count == 1:
             return value
-        # One number for all of them says nothing of any
+        # One number for all of them says nothing about each
         number = 0
     if isinstance(value, (str, bytes)) or number != count:
         raise CocoAuditError(
@@ -400,7 +400,7 @@ def _as_labels(labels: Any) -> NDArray[Any]:
         found = as_array(labels)
     except (TypeError, ValueError):
         found = np.array(None)
-    # NumPy makes texts of numbers that are with texts
+    # NumPy turns numbers among strings into strings
     if found.dtype.kind in "OU" and isinstance(labels, (list, tuple)):
         found = np.empty(len(labels), object)
         found[:] = labels

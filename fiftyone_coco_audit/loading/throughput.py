@@ -1,4 +1,4 @@
-"""What several workers would give, from what one sample costs."""
+"""Estimates the speed of several workers from the time of one sample."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Throughput:
-    """What one sample costs, and what follows for any number of workers.
+    """The time of one sample, and an estimate for any number of workers.
 
     Args:
         computing: seconds of a core for a sample
@@ -49,7 +49,7 @@ class Throughput:
         return self.efficiency * min(bounds) if bounds else 0.0
 
     def enough_workers(self) -> int:
-        """The least number of workers that more would not be faster than."""
+        """The number of workers beyond which more would not be faster."""
         best = self.samples_per_second(self.cores * 64)
         workers = 1
         while self.samples_per_second(workers) < 0.98 * best:

@@ -1,4 +1,4 @@
-"""The values of delivered pixels, and what they tell of how they were made."""
+"""The values of delivered pixels, and what they reveal about their processing."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from fiftyone_coco_audit.wording import out_of, plural
 #: Contrast, as a multiple of that of the file, under which floats were divided by 255
 #: more than once: once makes 0.004, and ImageNet's normalization some 0.017 of it
 _DIVIDED_TWICE = 1 / 255 / 20
-#: The least maximum that only floats up to 255 have; normalized ones have some 3
+#: The smallest maximum of floats up to 255; normalized ones have about 3
 _UP_TO_255 = 30.0
 
 
 @dataclass(frozen=True)
 class Values:
-    """What is known of the values of an image.
+    """Statistics of the values of an image.
 
     Attributes:
         kind: ``"f"`` for floats, else that of NumPy
@@ -39,12 +39,12 @@ class Values:
 
     @classmethod
     def of(cls, image: NDArray[Any], contrast: float) -> Values:
-        """What is known of an image whose contrast is known."""
+        """The statistics of an image whose contrast is known."""
         return cls(image.dtype.kind, float(image.min()), float(image.max()), contrast)
 
     @property
     def mistake(self) -> Rule | None:
-        """The rule of what is wrong with them; None where nothing is."""
+        """The rule that they violate; None if they are fine."""
         if self.low == self.high:
             return None
         if self.kind != "f":
@@ -68,7 +68,7 @@ def odd_values(
     """Names what is wrong with the values of images.
 
     Args:
-        values: ``M`` images, of some of which nothing is known
+        values: ``M`` images, some of them unknown
         images: ``(M,)`` their positions
 
     Yields:

@@ -1,4 +1,4 @@
-"""What our operators share: three ways to call one function of the SDK."""
+"""The base of our operators: three ways to call one function of the SDK."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SdkOperator(foo.Operator):
         the result as JSON, and raises what the function raises.
     """
 
-    #: The function of the SDK, which also gives the operator its name
+    #: The function of the SDK, whose name is also that of the operator
     function: Callable[..., Any]
 
     #: What the App shows
@@ -49,7 +49,7 @@ class SdkOperator(foo.Operator):
     #: The label of the button of its form
     submit: str
 
-    #: The parameters that are paths
+    #: The parameters that hold paths
     paths: tuple[str, ...] = ()
 
     @property
@@ -101,7 +101,7 @@ class SdkOperator(foo.Operator):
         raise NotImplementedError
 
     def open(self, ctx: ExecutionContext, value: Any) -> Iterator[GeneratedMessage]:
-        """Opens in the App what the function made: new fields, if nothing else."""
+        """Opens the result in the App: new fields, by default."""
         yield ctx.ops.reload_dataset()
 
     def describe(self, results: dict[str, Any], outputs: types.Object) -> None:

@@ -8,7 +8,7 @@ from fiftyone.core.state import build_color_scheme
 from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.message import GeneratedMessage
 
-# What the App calls them
+# The App's names for them
 _NAMES = {
     "color_by": "colorBy",
     "color_pool": "colorPool",

@@ -21,7 +21,7 @@ from fiftyone_coco_audit.operators.network_forms import add_ground_truth
 from fiftyone_coco_audit.statistics.comparing import compare_sets
 from fiftyone_coco_audit.statistics.drift import Comparison
 
-# How a view that has no name is written
+# The text for a view without a name
 _STAGES = "stages:"
 
 
@@ -118,7 +118,7 @@ def _choices(ctx: ExecutionContext) -> list[tuple[str, str]]:
     others = [name for name in fo.list_datasets() if name != ctx.dataset.name]
     found += [(f"dataset:{name}", f"dataset {name}") for name in others]
     given = (str(ctx.params.get(name)) for name in ("first", "second"))
-    # A scheduled call may name views that have no name
+    # A scheduled call may refer to views without a name
     return found + [(text, "a view") for text in given if text.startswith(_STAGES)]
 
 

@@ -212,7 +212,7 @@ def _add_key(inputs: types.Object, ctx: ExecutionContext) -> None:
 
 
 def _told_of_replacement(ctx: ExecutionContext, key: str) -> types.View:
-    """Says what is lost of the evaluation of that name."""
+    """Says what is lost of an existing evaluation of that name."""
     replaced = f"This replaces the evaluation '{key}'"
     evaluated, total = len(ctx.target_view()), len(ctx.dataset)
     if evaluated == total:
@@ -225,7 +225,7 @@ def _told_of_replacement(ctx: ExecutionContext, key: str) -> types.View:
 
 
 def _add_colors(inputs: types.Object, ctx: ExecutionContext) -> None:
-    """Adds the choice of outcome colors, off where they would replace a user's."""
+    """Adds the choice of outcome colors, off if they would replace a user's colors."""
     scheme = ctx.dataset.app_config.color_scheme
     is_own = scheme is not None and not is_outcome_colors(scheme)
     replaced = (

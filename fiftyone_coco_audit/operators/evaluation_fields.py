@@ -65,7 +65,8 @@ class EvaluationFields(foo.EvaluationMetric):
             delete_evaluation_fields(
                 fresh, eval_key, config.pred_field, config.gt_field
             )
-            # FiftyOne deletes the run that the loaded dataset knows of, which another
+            # FiftyOne deletes the run that the loaded dataset knows about, which
+            # another
             # process may have replaced
             run = run_ids(fresh, "evaluations").get(eval_key)
             if run is not None:

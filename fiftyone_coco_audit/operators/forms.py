@@ -97,7 +97,7 @@ def path_of(ctx: ExecutionContext, name: str) -> str | None:
     """The path that :func:`add_path` got, absolute, or ``None``.
 
     Raises:
-        CocoAuditError: if it is no path
+        CocoAuditError: if it is not a path
     """
     value = ctx.params.get(name)
     path = value.get("absolute_path") if isinstance(value, dict) else value

@@ -19,7 +19,7 @@ from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import PRESETS, AnchorSet
 from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
 
-#: What detectors are usually trained with
+#: The usual settings of detectors
 _POLICIES = [
     "letterbox 640",
     "letterbox 1280",

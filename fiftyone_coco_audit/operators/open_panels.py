@@ -26,7 +26,7 @@ def open_panel(ctx: ExecutionContext, name: str) -> GeneratedMessage | None:
     """
     if ctx.current_sample:
         if name in _IN_MODAL:
-            # Where it is a tab already
+            # If it is already a tab
             return ctx.ops.open_panel(name, is_active=True)
         ctx.ops.close_sample()
         return ctx.ops.set_spaces(spaces=_showing(ctx.spaces, name))

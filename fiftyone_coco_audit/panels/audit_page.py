@@ -82,7 +82,7 @@ class DrawnPages:
         return self._pages.get(stamp or "")
 
 
-#: The pages of this process, which is the App's server
+#: The pages of this process, the App's server
 DRAWN = DrawnPages()
 
 
@@ -108,7 +108,7 @@ def make_page(ctx: ExecutionContext, *, anew: bool = False) -> Page:
         build = TABS.get(shown.tab, findings.build)
         reading = READINGS.get(samples, shown.label_field, anew=anew)
         tab = build(reading, shown)
-        # A change meanwhile may already have been answered
+        # A change in the meantime may already have been handled
         if controls == controls_of(ctx):
             page = Page(shown, fields, reading, tab, revision_of(ctx))
             DRAWN.add(page)

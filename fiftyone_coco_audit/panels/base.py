@@ -1,4 +1,4 @@
-"""What our panels share: values that they keep for each dataset."""
+"""The base of our panels: values that they keep for each dataset."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from fiftyone.operators.executor import ExecutionContext
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.operators.forms import detections_fields
 
-#: Props of a component that shares a row of a grid with others
+#: Props of a component that shares a row of a grid
 AS_WIDE_AS_NEEDED = {"item": {"sx": {"width": "auto"}}}
 
-# What panels keep, by their ids and datasets; nobody reports that an App was closed
+# The state of panels, by their ids and datasets; no event tells that an App was closed
 _KEPT: dict[tuple[str, str], dict[str, Any]] = {}
 _MOST = 1000
 

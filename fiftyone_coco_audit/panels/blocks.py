@@ -1,4 +1,4 @@
-"""What panels are made of, before it becomes a form of the App."""
+"""The blocks that panels are made of, before they become a form of the App."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from fiftyone_coco_audit.panels.extents import Extent
 from fiftyone_coco_audit.panels.figures.figure import Figure
 from fiftyone_coco_audit.panels.selections import Selection
 
-#: From the position of a trace and that of a mark in it, ``(row, column)`` in a
+#: Maps the position of a trace and that of a mark in it, ``(row, column)`` in a
 #: heat map, to what the mark stands for
 Pick = Callable[[int, Any], Selection]
 
 #: Pairs of values and their labels
 Options = Sequence[tuple[str, str]]
 
-#: Four of them beside each other in half of a window of 1440 pixels
+#: Four of them fit side by side in half of a window of 1440 pixels
 CONTROL_WIDTH = 112
 
 

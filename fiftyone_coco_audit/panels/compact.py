@@ -1,4 +1,4 @@
-"""Text and buttons that take no more room than they need."""
+"""Text and buttons without extra space."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from fiftyone.operators import types
 from fiftyone_coco_audit.panels.base import AS_WIDE_AS_NEEDED
 from fiftyone_coco_audit.panels.inputs import add_button
 
-# Names of one long word do not widen what is around them
+# Long names without spaces do not widen the elements around them
 _COMPACT = {
     "& p": {"margin": 0},
     "& p + p": {"marginTop": "0.3rem"},
     "overflowWrap": "anywhere",
-    # Numbers and the heads of columns stay whole; a long name in a cell need not
+    # Numbers and column heads are not broken; long names in cells may be
     "& th": {"overflowWrap": "break-word"},
     "& th, & td": {"padding": "6px 10px"},
 }

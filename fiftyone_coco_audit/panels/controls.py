@@ -43,7 +43,7 @@ def set_control(
     keep(ctx, controls={**kept(ctx, "controls", {}), control: value})
     now = shown(ctx)[control]
     if control != name and str(now) != str(value):
-        # The line shows what is used, whatever was typed
+        # The line shows the value in use, whatever was typed
         renew(ctx)
         return True
     return bool(now != before[control])

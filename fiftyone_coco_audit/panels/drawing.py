@@ -32,12 +32,12 @@ from fiftyone_coco_audit.panels.compact import NOT_WIDENED, add_small_button, ad
 from fiftyone_coco_audit.panels.controls import name_of
 from fiftyone_coco_audit.panels.inputs import add_button, add_control
 
-# Scrolling moves the panel, and does not zoom the plot that happens to be there
+# Scrolling moves the panel instead of zooming the plot under the pointer
 _PLOTLY = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 _COLORS = {"error": "error.main", "warning": "warning.main", "note": "info.main"}
 _TAB_LIST = {"container": {"sx": {"borderBottom": 1, "borderColor": "divider"}}}
 _MESSAGES = {"note": types.Notice, "warning": types.Warning, "error": types.Error}
-# Long lines do not widen everything above and below them
+# Long lines do not widen the elements above and below them
 _SCROLLING = {"item": {"sx": {"minWidth": 0, "overflowX": "auto"}}}
 _CARD_TEXT = "0.9rem"
 
@@ -156,7 +156,7 @@ class Drawing:
         return {"on_click": event, **more, **look}
 
     def _add_headline(self, body: types.Object, block: Plot | Text | Any) -> None:
-        """What is read first of a block: all of a text."""
+        """The text of a block."""
         if isinstance(block, Text) and block.scrolls:
             body.md(block.markdown, name=block.name, componentsProps=_SCROLLING)
         elif isinstance(block, Text):

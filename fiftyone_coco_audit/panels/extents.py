@@ -11,7 +11,7 @@ from fiftyone_coco_audit.objects import LabeledImages
 from fiftyone_coco_audit.statistics.shapes import duplicate_pairs
 from fiftyone_coco_audit.wording import counted
 
-#: The App makes a dataset of patches, which takes 1 ms each
+#: The App creates a dataset of patches, which takes 1 ms per patch
 MOST_PATCHES = 10_000
 
 #: Labels whose side is less than this share of their image's are hardly seen in the

@@ -26,7 +26,7 @@ STATELESS = "prototype"
 #: Lists of more options can be searched
 _MOST_OPTIONS = 12
 
-#: The event of a control that changes
+#: The event when a control changes
 Change = Callable[[ExecutionContext], None]
 
 # Less space and smaller letters than the App's, so that four controls in half of a
@@ -34,7 +34,7 @@ Change = Callable[[ExecutionContext], None]
 _LETTERS = "0.9rem"
 _SELECT = {
     ".MuiSelect-select": {
-        # The App fades a value that it does not find in the state
+        # The App fades out a value that is not in the state
         "opacity": 1,
         "fontSize": _LETTERS,
         "lineHeight": "1.4375rem",
@@ -51,7 +51,7 @@ _SEARCHED = {
     "& .MuiOutlinedInput-root .MuiAutocomplete-endAdornment": {"right": "1px"},
     "& input": {"fontSize": _LETTERS},
 }
-# As wide as its control, the list would cut names where they begin to differ
+# If the list were as wide as its control, it would cut names where they start to differ
 _FOUND = {
     "popper": {
         "placement": "bottom-start",

@@ -41,7 +41,7 @@ class Opened:
 
     @classmethod
     def of(cls, what: Finding | Selection, title: str, reading: LoadedField) -> Opened:
-        """Something of a reading, in whole images."""
+        """A selection of a reading, in whole images."""
         return cls(what, title, reading, reading.extent(what))
 
     def __str__(self) -> str:

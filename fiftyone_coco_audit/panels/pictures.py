@@ -14,7 +14,7 @@ from fiftyone_coco_audit.decoding import decode, read_file
 LONGEST_SIDE = 1000
 
 _QUALITY = 85
-# By what decoders of JPEG can divide the size
+# The factors by which JPEG decoders can reduce the size
 _REDUCTIONS = (8, 4, 2, 1)
 
 
@@ -33,7 +33,7 @@ def picture_of(path: str, longest: int, most: int = LONGEST_SIDE) -> str | None:
     try:
         pixels: NDArray[Any] = decode(read_file(path), reduction=reduction)
     except Exception:
-        # Whatever is wrong with a file, there is no picture of it
+        # Whatever is wrong with the file, it has no picture
         return None
     factor = most / max(pixels.shape[:2])
     if factor < 1:

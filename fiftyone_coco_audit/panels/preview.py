@@ -68,7 +68,7 @@ class AugmentationPreviewPanel(StatelessPanel):
         return event not in _SETTERS or _SETTERS[event](ctx)
 
     def on_load(self, ctx: ExecutionContext) -> None:
-        """Shows what an audit has left to be looked at."""
+        """Shows what an audit asked for."""
         if ctx.dataset is None:
             return
         if kept(ctx, "view", None) is None:
@@ -82,7 +82,7 @@ class AugmentationPreviewPanel(StatelessPanel):
 
     def on_change_selected(self, ctx: ExecutionContext) -> None:
         """Begins with the first of the samples that are selected now."""
-        # The App tells of the same ones where the user turns back to the panel
+        # The App reports the same ones when the user returns to the panel
         if ctx.selected != kept(ctx, "selected", None):
             keep(ctx, position=0, selected=ctx.selected)
 
@@ -125,7 +125,7 @@ class AugmentationPreviewPanel(StatelessPanel):
         keep_draft(ctx, draft_of(ctx).move(place, to), to)
 
     def remove_transform(self, ctx: ExecutionContext) -> None:
-        """Takes a transform out."""
+        """Removes a transform."""
         place = ctx.params["place"]
         keep_draft(ctx, draft_of(ctx).remove(place), max(place - 1, 0))
 
@@ -145,7 +145,7 @@ class AugmentationPreviewPanel(StatelessPanel):
         )
 
     def style(self, ctx: ExecutionContext) -> dict[str, Any]:
-        """Room at the edges in the modal, where the App draws its arrows."""
+        """Space at the edges in the modal, where the App draws its arrows."""
         return {"container": {"sx": {"paddingX": "52px"}}} if ctx.current_sample else {}
 
     def draw(self, page: types.Object, ctx: ExecutionContext) -> None:
@@ -183,7 +183,7 @@ def _begin_with(ctx: ExecutionContext) -> bool:
 
 def _add_transform(ctx: ExecutionContext) -> bool:
     name, transform = changed_control(ctx)
-    # The App tells of a choice twice, also of one that is no longer there
+    # The App reports a choice twice, even one that no longer exists
     if control_of(ctx, name) is None or transform not in transform_types():
         return False
     draft = draft_of(ctx).add(transform)
@@ -210,7 +210,7 @@ def _set_parameter(ctx: ExecutionContext) -> bool:
     return True
 
 
-#: What keeps a value that a control reports, and returns whether that is another one
+#: Stores a value that a control reports, and returns whether it has changed
 _SETTERS = {
     "change": _change,
     "choose_pipeline": _choose_pipeline,

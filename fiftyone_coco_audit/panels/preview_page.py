@@ -53,7 +53,7 @@ from fiftyone_coco_audit.panels.preview_controls import (
     draft_of,
 )
 
-# The least widths of pictures on the page: two columns in half a window of 1440 pixels
+# Minimum widths of pictures on the page: two columns in half a window of 1440 pixels
 _WIDTHS = {"small": 150, "medium": 240, "large": 480}
 # Pictures have more pixels than that, as they fill the page and screens show more
 _PIXELS, _ZOOM = 2.0, 1.6
@@ -91,7 +91,7 @@ def form_of_transform(draft: PipelineDraft, place: int) -> list[tuple[Parameter,
         (one, record.get(one.name, one.default))
         for one in (Parameter("p", "number", known.p, minimum=0, maximum=1),)
         + known.parameters
-        # What masks of their own are filled with is of no use here
+        # The fill values of their masks are not used here
         if not {"mask", "masks"} & set(one.name.split("_"))
     ]
 

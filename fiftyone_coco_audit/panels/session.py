@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 _READINGS = 4
 _NUMBERS = count(1)
 
-#: What tells whether a dataset has changed: its number of samples, and the time of the
+#: Shows whether a dataset has changed: its number of samples, and the time of the
 #: newest change of one of them
 Version = tuple[int, datetime | None]
 
@@ -253,9 +253,10 @@ class LoadedFields:
         )
         with self._lock:
             if anew or key not in self._kept:
-                # What we write ourselves is not a change
+                # Our own writes do not count as changes
                 self._prepare(samples, label_field)
-                # Before reading: a change meanwhile may not be in what is read
+                # Before reading: changes in the meantime may be missing from what is
+                # read
                 version = version_of(dataset)
                 labeled = self._read(samples, label_field, masks=True)
                 self._kept[key] = LoadedField(samples, labeled, version, datetime.now())

@@ -1,4 +1,4 @@
-"""What several checks share: the worst classes, and the size that figures are for."""
+"""Helpers of several checks: the worst classes, and the size that figures are for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fiftyone_coco_audit.box_formats import BoxEncoding
     from fiftyone_coco_audit.statistics.overview import Statistics
 
-# As many boxes that cannot be right have one cause
+# This many impossible boxes have a single cause
 _LEAST_UNFIT, _MANY_UNFIT = 5, 0.1
 
 

@@ -330,7 +330,7 @@ def unused_level(
 ) -> Iterator[Evidence]:
     """Finds levels with many of the anchors but hardly any objects.
 
-    Coarse levels cost next to nothing, and are no finding.
+    Coarse levels cost almost nothing, and are not reported.
 
     Args:
         statistics: of the images
@@ -420,7 +420,7 @@ def _at(matches: AnchorMatches) -> str:
 
 
 def _until_chosen(matches: AnchorMatches) -> _Softened:
-    """Makes a note of what is only about the default anchors, which nobody chose."""
+    """Turns findings about the default anchors, which nobody chose, into notes."""
     if matches.anchors != DEFAULT_ANCHORS:
         return {}
     return {

@@ -1,4 +1,4 @@
-"""Rules on what annotations say beside their box: mask, area, rotation, rounding."""
+"""Rules on annotations beyond their boxes: mask, area, rotation, rounding."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fiftyone_coco_audit.wording import counted, out_of, pixels, plural
 if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.overview import Statistics
 
-#: Areas this near to each other are the same
+#: Areas this close to each other count as equal
 _SAME = 0.01
 
 

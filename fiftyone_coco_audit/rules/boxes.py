@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 def box_outside_image(
     statistics: Statistics, *, tolerance: float = TOLERANCE
 ) -> Iterator[Evidence]:
-    """Finds boxes that reach over the border of their image.
+    """Finds boxes that extend beyond the border of their image.
 
     Args:
         statistics: of the images
@@ -314,7 +314,7 @@ def extreme_box_aspect_ratio(
 def degenerate_box(
     statistics: Statistics, *, min_side: float = 1
 ) -> Iterator[Evidence]:
-    """Finds boxes with a side of next to nothing.
+    """Finds boxes with a side of almost zero.
 
     Args:
         statistics: of the images

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 def class_imbalance(
     statistics: Statistics, *, min_ratio: float = 50
 ) -> Iterator[Evidence]:
-    """Finds classes with many times fewer objects than the commonest.
+    """Finds classes with many times fewer objects than the most common one.
 
     Args:
         statistics: of the images
@@ -200,7 +200,7 @@ def few_objects(statistics: Statistics, *, min_objects: int = 10) -> Iterator[Ev
 def class_without_objects(statistics: Statistics) -> Iterator[Evidence]:
     """Finds classes without objects, in sets that have objects.
 
-    Categories that only group others are no classes; parent-category names them.
+    Categories that only group others are not classes; parent-category names them.
     """
     classes, labeled = statistics.classes, statistics.labeled
     groups = np.isin(np.array(labeled.classes, object), labeled.parents)
@@ -370,7 +370,7 @@ def dominant_class(
 def rare_class_with_commonest(
     statistics: Statistics, *, min_images: int = 5, max_chance: float = 0.3
 ) -> Iterator[Evidence]:
-    """Finds rare classes that all their images show together with the commonest.
+    """Finds rare classes that always appear together with the most common class.
 
     The chance of a class is that of drawing its images, without replacement, from
     those that show the commonest alone. It is multiplied by the number of rare

@@ -205,7 +205,7 @@ def heavy_padding(
     proposed = propose_sizes(images.size, max(resize.width, resize.height))
     letterboxes = proposed["padding"][proposed.index.str.startswith("letterbox")]
     least, instead = float(letterboxes.min()), f"at {letterboxes.idxmin()}"
-    # Among extremes, a shape that fits the most of them makes the others tiny
+    # Among extreme shapes, an input that fits most of them makes the others tiny
     if images.kind.name == "extremes" or least >= padding:
         least = images.rectangular_padding.grouped
         instead = "in batches padded only as needed, grouped by aspect ratio,"
@@ -286,7 +286,7 @@ def distortion(
 def images_enlarged(
     statistics: Statistics, *, factor: float = 2.0, min_share: float = 0.5
 ) -> Iterator[Evidence]:
-    """Finds resizing that enlarges most images much.
+    """Finds resizing that enlarges most images strongly.
 
     Args:
         statistics: of the images
@@ -324,7 +324,7 @@ def images_enlarged(
 def images_shrunk_much(
     statistics: Statistics, *, factor: float = 4.0, min_share: float = 0.5
 ) -> Iterator[Evidence]:
-    """Finds resizing that shrinks most images much.
+    """Finds resizing that shrinks most images strongly.
 
     Args:
         statistics: of the images
@@ -371,7 +371,7 @@ def grouping_saves_padding(
     """
     images = statistics.images
     saving = images.batch_padding.saving
-    # Of a set of extremes mixed-aspect-ratios has said so already
+    # For a set of extreme shapes, mixed-aspect-ratios already reports this
     if saving >= min_saving and images.kind.name != "extremes":
         yield Evidence(
             f"{percent(images.batch_padding.random)} of random batches is padding "
@@ -389,7 +389,7 @@ def _if_many(
     min_share: float,
     changed: str,
 ) -> Iterator[Evidence]:
-    """The images that resizing changes much, where they are many.
+    """The images that resizing changes strongly, if there are many.
 
     Args:
         statistics: of the images

@@ -141,7 +141,7 @@ def size_count_correlation(
     max_p_value: float = 0.01,
     min_classes: int = 10,
 ) -> Iterator[Evidence]:
-    """Finds sets where the mean area of a class goes with its number of objects.
+    """Finds sets where the mean area of a class correlates with its number of objects.
 
     Args:
         statistics: of the images

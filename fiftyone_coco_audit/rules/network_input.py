@@ -97,7 +97,7 @@ def tiny_object_at_input(
 def object_lost_at_input(
     statistics: Statistics, *, min_side: float = 1
 ) -> Iterator[Evidence]:
-    """Finds boxes that resizing makes next to nothing.
+    """Finds boxes that resizing shrinks to almost nothing.
 
     Those that were so in the file are left to degenerate-box.
 
@@ -393,7 +393,7 @@ def input_larger_than_needed(
     max_factor: float = 0.5,
     min_objects: int = 50,
 ) -> Iterator[Evidence]:
-    """Finds sets that a much smaller input would serve as well.
+    """Finds sets for which a much smaller input would be enough.
 
     Args:
         statistics: of the images

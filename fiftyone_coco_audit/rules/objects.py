@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: Over this share of the image an object fills it
 FILLING = 0.95
 
-#: Sizes of a class that differ by less than some 10% are as good as equal
+#: Sizes of a class that differ by less than about 10% count as equal
 LEAST_SIGMA = 0.1
 
 
@@ -343,7 +343,7 @@ def position_bias(
         boxes=[("cat", 25 * n, 15 * n, 80, 60) for n in range(19)]
         + [("cat", 600, 400, 80, 60)],
     ),
-    # All of these would be about boxes that are not there
+    # All of these would be about boxes that do not exist
     implies=(
         "CA301",
         "CA303",

@@ -130,7 +130,7 @@ def _signs_of_no_annotation(unlabeled: Unlabeled, statistics: Statistics) -> str
 def few_images(
     statistics: Statistics, *, min_images: int = FEW_IMAGES
 ) -> Iterator[Evidence]:
-    """Finds sets of few images, and says how sure a share of one half is.
+    """Finds sets of few images, and says how uncertain a share of one half is.
 
     Args:
         statistics: of the images

@@ -20,7 +20,7 @@ from fiftyone_coco_audit.statistics.anchors import (
     input_transform,
 )
 
-#: What stands for the object of an anchor that is only shown for its size
+#: Stands for the object of an anchor that is only shown for its size
 NO_OBJECT = -1
 
 

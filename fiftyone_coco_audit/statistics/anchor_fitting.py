@@ -173,7 +173,7 @@ def _k_means_plus_plus(
     for position in range(number):
         weight = distance**2
         total = weight.sum()
-        # Where all boxes are drawn already, any one will do
+        # If all boxes are already drawn, any of them will do
         chance = weight / total if total > 0 else None
         shapes[position] = boxes[rng.choice(len(boxes), p=chance)]
         iou = size_iou(boxes.T, shapes[position][:, None])
@@ -182,7 +182,7 @@ def _k_means_plus_plus(
 
 
 class _Evolution:
-    """Anchors that become fitter.
+    """Anchors that evolve.
 
     Args:
         score: the scores of all boxes and an anchor

@@ -156,7 +156,7 @@ def _yolov5() -> AnchorSet:
 def _yolov7() -> AnchorSet:
     """YOLOv7: ``find_3_positive`` of ``utils/loss.py``, ``anchor_t`` 4.
 
-    Of the anchors that are found so, SimOTA picks those whose predictions are best.
+    Of these anchors, SimOTA picks those whose predictions are best.
     """
     return AnchorSet(
         "yolov7",

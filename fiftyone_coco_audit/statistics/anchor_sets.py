@@ -52,7 +52,7 @@ class AnchorLevel:
 
 @dataclass(frozen=True)
 class Assignment:
-    """How a detector tells which anchors learn an object.
+    """How a detector decides which anchors learn an object.
 
     Each way is a score of an object and an anchor in [0, 1], and two limits for it.
 

@@ -68,7 +68,7 @@ def input_transform(
 
 
 def anchor_ratio(sides: NDArray[np.float64], shape: Shape) -> NDArray[np.float64]:
-    """The least of ``w / aw``, ``aw / w``, ``h / ah`` and ``ah / h``, as in YOLOv5.
+    """The minimum of ``w / aw``, ``aw / w``, ``h / ah`` and ``ah / h``, as in YOLOv5.
 
     Args:
         sides: ``(2, N)`` widths and heights of the boxes

@@ -127,7 +127,7 @@ class Imbalance:
 
 @dataclass(frozen=True)
 class Correlation:
-    """How two properties of classes go together; NaN where that is not defined.
+    """How two properties of classes correlate; NaN where undefined.
 
     Attributes:
         spearman: the correlation of the ranks, from -1 to 1
@@ -265,7 +265,7 @@ class ClassStatistics(ShortRepr):
 
     @cached_property
     def size_count_correlation(self) -> Correlation:
-        """How the mean area of classes goes with their number of objects."""
+        """How the mean area of classes correlates with their number of objects."""
         return Correlation.of(self.objects, np.nan_to_num(self.mean_area))
 
     @cached_property
@@ -294,7 +294,7 @@ class ClassStatistics(ShortRepr):
         return (shows.T @ shows).toarray().astype(np.int64)
 
     def lift_among(self, classes: ArrayLike) -> NDArray[np.float64]:
-        """How many times more often than by chance two of some classes meet.
+        """How many times more often than by chance two of some classes appear together.
 
         ``P(a, b) / (P(a) P(b))``, with the shares of all images that show ``a``,
         ``b`` and both: 1 if the one does not depend on the other, 0 if they never

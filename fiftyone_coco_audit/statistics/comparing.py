@@ -105,7 +105,7 @@ def find_partial_labels(
         the frame of :meth:`.sources.SourceGaps.to_frame`, by class and source
 
     Raises:
-        CocoAuditError: if there is no such field, there are less than two sources,
+        CocoAuditError: if there is no such field, there are fewer than two sources,
             or the data do not allow it
     """
     check_number("alpha", alpha)
@@ -116,7 +116,7 @@ def find_partial_labels(
         )
     labeled = read_labeled_images(samples, label_field, progress=progress)
     images = labeled.images
-    # The limits are for what nobody asked for
+    # The limits are for automatic checks, not for explicit requests
     if by == "folder":
         sources = folders(images.filepaths, max_sources=sys.maxsize)
     elif by == "tags":

@@ -55,7 +55,7 @@ _AT_MOST = {
     "relative_area": "fill at most {:.1%} of their image",
     "size": "are at most {:.3g} px across",
 }
-# Medians that differ by less do not say what is different
+# Smaller differences of medians do not show what is different
 _ALIKE = 0.05
 
 
@@ -119,7 +119,7 @@ def kolmogorov_smirnov(
     before = np.pad(before, ((0, 0), (1, 0)))[:, :-1]
     upto = np.stack([np.cumsum(side == s) for s in (0, 1)]) - before[:, group]
     first_share, second_share = upto / counts[:, group]
-    # Among equal values only the last has all of them
+    # Among equal values, only the last has all of them
     last = np.ones(len(value), bool)
     last[:-1] = (value[1:] != value[:-1]) | (group[1:] != group[:-1])
     statistic = np.where(compared, 0.0, np.nan)
@@ -509,7 +509,7 @@ class Comparison(TextSummary):
         for row in drifted.itertuples():
             before, after = row[-2:]
             unit = PROPERTIES[row.Index]
-            # Such medians say nothing about what differs
+            # Such medians do not show the difference
             if abs(after - before) <= _ALIKE * max(abs(before), abs(after)):
                 yield self._widest_gap(row.Index, row.statistic)
             else:
@@ -520,7 +520,7 @@ class Comparison(TextSummary):
                 )
 
     def _widest_gap(self, name: str, statistic: float) -> str:
-        """What differs where the medians are alike: the shares below some value."""
+        """What differs if the medians are similar: the shares below some value."""
         first, second = (np.sort(_defined(value)) for value in self.values[name])
         value, before, after = _split(first, second)
         what = "images" if name in IMAGE_PROPERTIES else "objects"
@@ -568,7 +568,7 @@ def _split(
         for side in (first, second)
     )
     difference = np.abs(after - before)
-    # The first of equal ones, whose shares may differ by rounding
+    # The first of equal values, whose shares may differ by rounding
     most = int((difference >= difference.max() - 1e-9).argmax())
     return float(value[most]), float(before[most]), float(after[most])
 

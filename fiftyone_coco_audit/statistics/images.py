@@ -106,7 +106,7 @@ def is_far(aspect_ratio: NDArray[np.float64]) -> NDArray[np.bool_]:
 
     Nearly square is .7-1.5, as in Cieslik's article, to 10%, so that photographs of
     2:3 and 3:2 are inside; about the dominant shape is within a factor of 1.5, so that
-    4:3 among 16:9 is no extreme.
+    4:3 among 16:9 is not extreme.
 
     Args:
         aspect_ratio: ``(M,)`` width / height

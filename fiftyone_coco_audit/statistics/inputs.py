@@ -44,7 +44,7 @@ class LabeledSamples(ShortRepr):
         rows: ``(N,)`` row of each object in the columns of the labels
         label_field: the label field
         notes: sentences on how the data was understood
-        crowds: the crowd regions, which are no objects
+        crowds: the crowd regions, which are not objects
     """
 
     images: LabeledImages
@@ -83,7 +83,7 @@ class LabeledSamples(ShortRepr):
         """Spreads values of the objects over all labels of the field.
 
         Returns:
-            a list with None for labels that are no objects, crowds for example
+            a list with None for labels that are not objects, such as crowds
         """
         column = np.full(len(self.columns.labels[self.label_field]), None, dtype=object)
         column[self.rows] = values
@@ -152,7 +152,7 @@ def read_labeled_images(
     notes: list[str] = []
     with garbage_collection_paused():
         columns = read_columns(samples, {label_field: attributes}, progress=progress)
-        # Files that cannot be read have labels too, which nobody sees
+        # Files that cannot be read may still have labels
         known = (columns.size > 0).all(axis=1, keepdims=True)
         columns = replace(columns, size=np.where(known, columns.size, 1.0))
         labels = columns.labels[label_field]

@@ -30,7 +30,7 @@ LARGEST_INPUT = 1536
 def up_to_multiple(
     pixels: NDArray[np.float64] | float, multiple: int = SIZE_MULTIPLE
 ) -> NDArray[np.float64]:
-    """The least multiple that is at least so many pixels, and at least one.
+    """The smallest multiple of at least this many pixels, but at least one.
 
     Args:
         pixels: sizes; NaN stays NaN
@@ -245,5 +245,5 @@ class InputStatistics(ShortRepr):
 
 
 def _least(count: Any, share: float) -> Any:
-    """The least number of objects that are a share of so many, but at least one."""
+    """The smallest number of objects that is at least a share, but at least one."""
     return np.maximum(np.ceil(share * count - 1e-9), 1).astype(np.int64)

@@ -69,7 +69,7 @@ def repeat_factors(
         a :class:`RepeatFactors`
 
     Raises:
-        CocoAuditError: if the threshold is no share or the exponent is negative
+        CocoAuditError: if the threshold is not a share or the exponent is negative
 
     Examples::
 
@@ -203,7 +203,7 @@ class ResamplingEffect(TextSummary):
 
     @cached_property
     def epoch_growth(self) -> float:
-        """By what the length of an epoch is multiplied; 1 without images."""
+        """The factor of an epoch's length; 1 without images."""
         return self.epoch_length / max(len(self.factors.image), 1) or 1.0
 
     @cached_property
@@ -222,12 +222,12 @@ class ResamplingEffect(TextSummary):
 
     @cached_property
     def image_gain(self) -> NDArray[np.float64]:
-        """``(K,)`` by what the images of each class are multiplied; 1 without any."""
+        """``(K,)`` the factor of the images of each class; 1 without any."""
         return _gain(self.classes.images, self.images_after)
 
     @cached_property
     def object_gain(self) -> NDArray[np.float64]:
-        """``(K,)`` by what the objects of each class are multiplied; 1 without any."""
+        """``(K,)`` the factor of the objects of each class; 1 without any."""
         return _gain(self.classes.objects, self.objects_after)
 
     @cached_property
@@ -273,7 +273,7 @@ class ResamplingEffect(TextSummary):
         """
         source, category, additional = self._due
         through = np.full(self.classes.presence.num_classes, NO_CLASS)
-        # The last to be written stays: the greatest, and the first of equal ones
+        # The last value written stays: the largest, and the first of equal ones
         order = np.lexsort((-source, additional))
         order = order[additional[order] > 0]
         through[category[order]] = source[order]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.objects import LabeledImages
 
-# Copies that Roboflow makes of an image differ by this alone
+# Names of copies that Roboflow makes of an image differ only by this
 _ROBOFLOW = re.compile(r"\.rf\.[0-9A-Za-z]+(?=\.|$)")
 _HEXADECIMAL = re.compile(
     r"(?<![0-9A-Za-z])(?=[0-9a-f-]*\d)[0-9a-f-]{8,}", re.IGNORECASE

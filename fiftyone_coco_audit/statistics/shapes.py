@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: COCO's classes of size, by area
 SIZE_CLASSES = tuple(AREA_RANGES)
-#: The areas in square pixels at which they meet
+#: The areas in square pixels that separate them
 SMALL_AREA, LARGE_AREA = (AREA_RANGES[name][0] for name in ("medium", "large"))
 
 #: Edges this near in pixels are as good as equal: polygons have fractions, masks not
@@ -202,7 +202,7 @@ class ShapeStatistics(ShortRepr):
 
     @cached_property
     def outside(self) -> NDArray[np.float64]:
-        """``(N,)`` pixels by which a box reaches over the border, where most.
+        """``(N,)`` the most pixels by which a box extends beyond the border.
 
         Negative where there is room between the two.
         """
@@ -211,7 +211,7 @@ class ShapeStatistics(ShortRepr):
 
     @cached_property
     def barely_outside(self) -> NDArray[np.bool_]:
-        """``(N,)`` whether a box is over the border by so little that it is rounding.
+        """``(N,)`` whether a box is beyond the border only by rounding.
 
         Albumentations (``check_bboxes``) stops at boxes that leave 0 to 1 by more than
         ``numpy.isclose`` forgives: nothing at 0, and 1e-5 of the side at 1.

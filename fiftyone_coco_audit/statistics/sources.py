@@ -21,14 +21,14 @@ from fiftyone_coco_audit.statistics.classes import Presence
 if TYPE_CHECKING:
     import pandas as pd
 
-# More folders than this are scenes or videos, each with classes of its own, rather
-# than sites, cameras or sets that ought to be labeled alike
+# More folders than this are probably scenes or videos, each with its own classes, not
+# sites, cameras or sets that should have the same classes labeled
 _MAX_SOURCES = 20
 
 
 @dataclass(frozen=True, repr=False)
 class Sources(ShortRepr):
-    """Where images are from. An image may be of several sources, or of none.
+    """The sources of images. An image may be from several sources, or none.
 
     Attributes:
         names: of the ``S`` sources
@@ -228,7 +228,7 @@ class SourceGaps(ShortRepr):
         )
 
     def deficient(self, alpha: float = 0.001, ratio: float = 0.2) -> NDArray[np.int64]:
-        """Classes that a source shows, but far less often than all others do.
+        """Classes that a source shows, but much less often than all others do.
 
         The weaker sign: they may be labeled in a part of the source only, or be
         rarer there.

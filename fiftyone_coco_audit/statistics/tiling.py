@@ -139,7 +139,7 @@ class TilingEffect(ShortRepr):
 
     def share_below(self, pixels: float) -> float:
         """The share of objects that are smaller at the network's input; 0 of none."""
-        # The proposed tile makes some objects exactly as large as is wanted
+        # The proposed tile makes some objects exactly as large as the target
         small = self.input_size < pixels * (1 - 1e-9)
         return float(small.sum() / max(len(small), 1))
 
@@ -151,8 +151,8 @@ def tiling_effect(
 
     The tiles of an image are all pairs of a column and a row, so the tile that shows
     most of a box is in the column that shows most of its width, and in the row that
-    shows most of its height. Of tiles of equal width this is the one whose middle is
-    nearest to that of the box.
+    shows most of its height. Among tiles of equal width, this is the one whose
+    center is nearest to that of the box.
 
     Args:
         labeled: the images and their objects

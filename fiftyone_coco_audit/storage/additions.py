@@ -1,4 +1,4 @@
-"""New samples and their image files: all of them are added, or none is left."""
+"""New samples and their image files: either all of them are added, or none."""
 
 from __future__ import annotations
 

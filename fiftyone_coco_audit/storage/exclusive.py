@@ -2,7 +2,7 @@
 
 A notebook and the App's server hold the same dataset, each with a copy of its schema,
 runs and info that is as old as its last reload. Whoever changes these takes them from
-the database first, and nobody else changes them meanwhile.
+the database first, and nobody else changes them in the meantime.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _held = threading.local()
 
 @contextmanager
 def exclusive(dataset: fo.Dataset) -> Iterator[fo.Dataset]:
-    """Gives a dataset as it is now, which nobody else changes during the block.
+    """Gives the current state of a dataset, which nobody else changes during the block.
 
     What processes that died have left of their writes is finished or removed first.
     The dataset of the caller is brought up to date after the block.
@@ -99,7 +99,7 @@ def up_to_date(dataset: fo.Dataset) -> None:
     if has_notes():
         with exclusive(dataset):
             return
-    # What somebody is publishing is whole afterwards
+    # A publication in progress is complete afterwards
     with locked(dataset_id(dataset)):
         _save_changes(dataset)
         refresh(dataset, name)
@@ -120,7 +120,7 @@ def refresh(dataset: fo.Dataset, name: str, *, samples: bool = False) -> None:
         rename_loaded(dataset, name)
     before = {kind: run_ids(dataset, kind) for kind in RUN_KINDS}
     reload_dataset(dataset)
-    # FiftyOne would go on giving the results of runs that were replaced
+    # FiftyOne would keep returning the results of replaced runs
     for kind in RUN_KINDS:
         cache, after = cached_results(dataset, kind), run_ids(dataset, kind)
         for key in list(cache):

@@ -1,4 +1,4 @@
-"""Who works on something unfinished, and whether they still do."""
+"""Who works on something unfinished, and whether they are still alive."""
 
 from __future__ import annotations
 

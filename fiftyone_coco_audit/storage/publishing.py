@@ -1,4 +1,4 @@
-"""Values of samples and labels, and the runs that they are of, brought to a dataset."""
+"""Publishes values of samples and labels, and their runs, to a dataset."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ WRITERS = ("compute_statistics", "simulate_resampling", "dry_run", "audit_augmen
 
 
 class SamplesChanged(CocoAuditError):
-    """Labels are not what they were when values were computed from them."""
+    """Labels have changed since values were computed from them."""
 
 
 def publish_values(
@@ -96,7 +96,7 @@ def publish_values(
         if run is not None:
             write.add_run(*run)
         with exclusive(dataset) as fresh, interrupts_deferred():
-            # A field that was gone when it was read looked empty
+            # A field that was missing when it was read looked empty
             for field in columns.attributes:
                 require_detection_field(fresh, field)
             planned = changes(fresh)
@@ -142,11 +142,11 @@ def publish_fields(
         check_writable(dataset, [*of_labels, *paths], function)
         return Changes(function, fields=tuple(fields), group=group)
 
-    # Rather now than after all values are written
+    # Check now rather than after all values are written
     dataset = root_dataset(samples)
     up_to_date(dataset)
     changes(dataset)
-    # What took long to compute is not lost in the last second
+    # A long computation is not lost in the last second
     with interrupts_deferred():
         publish_values(
             samples, columns, of_samples, of_labels, changes, progress=progress
@@ -171,11 +171,11 @@ def delete_fields_of(samples: fo.SampleCollection, *functions: str) -> None:
     """Deletes the fields that functions of this package wrote to a dataset.
 
     Args:
-        samples: the dataset; of a view, the fields of its dataset are deleted
+        samples: the dataset; for a view, the fields of its dataset are deleted
         *functions: one or more of :data:`WRITERS`
 
     Raises:
-        CocoAuditError: if it is no dataset, or another function is named
+        CocoAuditError: if it is not a dataset, or another function is named
     """
     dataset = dataset_of(samples)
     if not functions or not set(functions) <= set(WRITERS):
@@ -193,7 +193,7 @@ def _check_unchanged(
     columns: SampleColumns,
     stored: Mapping[Any, StoredSample],
 ) -> None:
-    """Checks that samples and labels are what they were when they were read.
+    """Checks that samples and labels have not changed since they were read.
 
     Raises:
         SamplesChanged: if they are not

@@ -152,7 +152,7 @@ def merge_values(
     sample_fields: Iterable[str],
     label_fields: Iterable[str],
 ) -> None:
-    """Brings values to the samples and labels that they are of.
+    """Writes values to their samples and labels.
 
     A label that was added meanwhile gets none. One request does it, but a process that
     reads meanwhile can see some samples without and some with them.

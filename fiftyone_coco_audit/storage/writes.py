@@ -1,4 +1,4 @@
-"""Writes to a dataset that are whole, or not there, whenever their process dies.
+"""Writes to a dataset that are complete or absent, whenever their process dies.
 
 A write is prepared beside the dataset: its values in a collection of their own, its
 runs as documents that the dataset does not refer to yet. One note in the database then
@@ -236,7 +236,7 @@ def settle(dataset: fo.Dataset) -> None:
                 continue  # until somebody needs that dataset
             if _is_abandoned(note):
                 _discard(note, None)
-        # Nobody else has the dataset for itself
+        # No other process has exclusive access to the dataset
         elif note["changes"]:
             _finish(dataset, note)
         elif note["added"] or _is_abandoned(note):
@@ -258,7 +258,7 @@ def _is_abandoned(note: Mapping[str, Any]) -> bool:
 
 
 def _finish(dataset: fo.Dataset, note: Mapping[str, Any]) -> None:
-    """Publishes a write, however far that has come before."""
+    """Publishes a write, from wherever an earlier attempt stopped."""
     from pymongo.errors import ConnectionFailure
 
     try:
@@ -292,7 +292,7 @@ def _apply(dataset: fo.Dataset, note: Mapping[str, Any]) -> None:
 
 
 def _give_up(dataset: fo.Dataset, note: Mapping[str, Any]) -> None:
-    """Leaves nothing of a write that the database refuses."""
+    """Removes everything of a write that the database refuses."""
     changes = Changes.of(note["changes"])
     logger.warning(
         "What %s was writing to dataset %r could not be finished, and was removed",

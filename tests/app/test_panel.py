@@ -208,7 +208,7 @@ def test_a_bar_of_anchors(panel: AuditPanel, demo_files: DemoPaths):
     page = panel.page
     page.get_by_role("button", name="Propose better anchors").click()
     panel.settle()
-    expect(page.get_by_text("The fitted anchors reach")).to_be_visible()
+    expect(page.get_by_text("the fitted anchors reach")).to_be_visible()
     page.get_by_role("button", name="Use these anchors").click()
     panel.settle()
     expect(page.get_by_text("of the objects are positive for these")).to_be_visible()

@@ -90,7 +90,7 @@ def test_the_planted_faults_are_found_and_nothing_else(demo_files, dataset):
 
 
 def test_an_audit_is_stored(dataset):
-    with pytest.raises(CocoAuditError, match="holds no audit"):
+    with pytest.raises(CocoAuditError, match="has no stored audit"):
         load_audit(dataset)
     found = audit(dataset)
     again = load_audit(fo.load_dataset(dataset.name))
@@ -160,8 +160,8 @@ def test_rules_are_selected_ignored_and_tuned(dataset):
         ({"ignore": ["CA"]}, "No rule is left"),
         ({"thresholds": {"CA501": {"size": 1}}}, "no threshold 'size'"),
         ({"thresholds": {"CA501": {"min_px": "1"}}}, "'1', which is not a number"),
-        ({"thresholds": {"CA501": {"min_px": float("nan")}}}, "no number"),
-        ({"thresholds": {"CA501": 1}}, "not like"),
+        ({"thresholds": {"CA501": {"min_px": float("nan")}}}, "not a number"),
+        ({"thresholds": {"CA501": 1}}, "must be like"),
         ({"thresholds": {"CA601": {"visible": 0.5}}}, "here. audit_augmentation"),
     ):
         with pytest.raises(CocoAuditError, match=words):
@@ -209,7 +209,7 @@ def test_files_that_cannot_be_read_keep_what_metadata_they_have(dataset, tmp_pat
 
 
 def test_views_of_groups_are_told(dataset):
-    with pytest.raises(CocoAuditError, match="use its flatten"):
+    with pytest.raises(CocoAuditError, match="call its flatten"):
         audit(dataset.group_by("coco_id"))
 
 
@@ -309,7 +309,8 @@ def test_rules_that_were_not_run_are_told(dataset):
     assert load_audit(dataset).notes == found.notes
 
     (note,) = audit(dataset, select=["CA301"]).notes
-    assert note == f"Only 1 of {len(selected_rules())} rules run, by select: CA301."
+    rules = len(selected_rules())
+    assert note == f"Only 1 of {rules} rules run, because of select: CA301."
 
     found = audit(dataset, thresholds={"few-objects": {"min_objects": 5}})
     assert found.notes[-1] == "Thresholds changed from their defaults: CA403."

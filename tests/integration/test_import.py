@@ -433,7 +433,7 @@ def test_a_warning_is_no_reason_to_raise(images_dir):
         ({"label_field": "metadata"}, "cannot be called 'metadata'"),
         ({"label_field": "a.b"}, "'a.b' contains '.'"),
         ({"label_field": "_x"}, "'_x' begins with '_'"),
-        ({"label_field": "a__b"}, "'a__b' has '__' in it"),
+        ({"label_field": "a__b"}, "'a__b' contains '__'"),
         ({"label_field": "a\0b"}, "contains a character"),
         ({"label_field": "a$b"}, "contains a character"),
         ({"label_field": "\ud800"}, "contains a character"),
@@ -445,7 +445,7 @@ def test_a_warning_is_no_reason_to_raise(images_dir):
         ({"invalid": "stop"}, "'skip' or 'raise'"),
         ({"images_dir": "/no/such/folder"}, "no image folder"),
         ({"images_dir": "~nouser/x"}, "no image folder"),
-        ({"images_dir": ""}, "has an invalid path ''"),
+        ({"images_dir": ""}, "has an invalid path, ''"),
         ({"images_dir": "a\0b"}, "has an invalid path"),
         ({"images_dir": 3}, "image folder must be a path, not a number"),
         ({"images_dir": []}, "image folder must be a path, not a list"),
@@ -621,7 +621,7 @@ def test_predictions_are_needed(images_dir):
     dataset = import_quietly(coco(), images_dir)
     with pytest.raises(CocoAuditError, match="predictions .*path, not None"):
         add_quietly(dataset, None)
-    with pytest.raises(CocoAuditError, match="has '__' in it"):
+    with pytest.raises(CocoAuditError, match="contains '__'"):
         add_quietly(dataset, results(), pred_field="a__b")
 
 

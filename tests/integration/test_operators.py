@@ -500,12 +500,12 @@ class TestForms:
         [
             ("eval_key", "not a name", "valid Python name"),
             ("gt_field", "predictions", "a different field"),
-            ("iou_thresholds", "0.5, 1.5", "between 0 and 1"),
+            ("iou_thresholds", "0.5, 1.5", "above 0 and at most 1"),
             ("iou_thresholds", "half", "not a list of numbers"),
             ("max_detections", "0", "whole numbers above 0"),
             ("max_detections", "nan", "whole numbers above 0"),
             ("max_detections", "inf", "whole numbers above 0"),
-            ("iou_thresholds", "nan", "between 0 and 1"),
+            ("iou_thresholds", "nan", "above 0 and at most 1"),
             ("eval_key", "instance", "already uses"),
         ],
     )
@@ -593,7 +593,7 @@ class TestForms:
 
     def test_import_refuses_what_is_no_path(self):
         prop = form("import_coco", {"annotations": 3, "name": "\ud800"})
-        assert "given as" in prop["annotations"].error_message
+        assert "must be a path" in prop["annotations"].error_message
         assert "choose another dataset name" in prop["name"].error_message
 
     def test_predictions_may_replace_a_field(self, dataset, coco):

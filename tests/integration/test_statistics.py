@@ -253,7 +253,7 @@ def test_resampling(dataset, tmp_path):
 
     with pytest.raises(CocoAuditError, match="cannot be written"):
         simulate_resampling(dataset, weights_path=tmp_path / "no" / "weights.json")
-    with pytest.raises(CocoAuditError, match="no share"):
+    with pytest.raises(CocoAuditError, match="not a share"):
         simulate_resampling(dataset, threshold=2)
 
 

@@ -34,7 +34,7 @@ def histogram(
     unit: str = "",
     notable: NDArray[np.bool_] | None = None,
 ) -> Figure:
-    """A histogram of bars, one a bin.
+    """A histogram, one bar per bin.
 
     Args:
         bins: the values in their bins
@@ -91,7 +91,7 @@ def _upright(
         {**ticks, "range": [-0.6, len(counts) - 0.4]},
         axis(noun, rangemode="tozero"),
         bargap=gap,
-        # A bar is hit by its column: a single image has one of no height
+        # A click selects the column of a bar: the bar of a single image has no height
         hovermode="x",
     )
 
@@ -199,7 +199,7 @@ def bars(
         _names_axis(names),
         height=max(200, 90 + (12 + 10 * num_series) * num_names),
         legend=num_series > 1,
-        # A bar is hit by its line: a single object has one of no length
+        # A click selects the row of a bar: the bar of a single object has no length
         hovermode="y",
     )
 

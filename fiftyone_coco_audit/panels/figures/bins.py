@@ -1,4 +1,4 @@
-"""Values put into bins, and numbers as they are written beside plots."""
+"""Values in bins, and numbers formatted for plots."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_TICKS = 9
 
 @dataclass(frozen=True)
 class Bins:
-    """Values put into bins: all that a histogram needs, and what is in each bar.
+    """Values in bins: all that a histogram needs, and the content of each bar.
 
     Args:
         values: ``(N,)`` finite numbers
@@ -96,14 +96,14 @@ def _even_steps(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     span = high - low
     if span <= 1e-9 * max(abs(low), abs(high)):
-        # All values are one: a bin of it, between two empty ones
+        # All values are equal: one bin for them, between two empty ones
         step = 10.0 ** np.floor(np.log10(abs(low) or 1.0)) / 2
         return low + step * np.array([-1.5, -0.5, 0.5, 1.5]), np.arange(4)
     raw = span / most
     magnitude = 10.0 ** np.floor(np.log10(raw))
     step = magnitude * next(s for s in (1, 2, 2.5, 5, 10) if s * magnitude >= raw)
     units = np.arange(np.floor(low / step), np.floor(high / step) + 2)
-    # Products alone would print as 0.30000000000000004
+    # Unrounded products would print as 0.30000000000000004
     return np.round(units * step, 12), _roundest(units, (1, 2, 4, 5, 10))
 
 

@@ -1,4 +1,4 @@
-"""What all plots share: colors, one template, and how traces and axes are made.
+"""The base of all plots: colors, one template, traces and axes.
 
 The App fits the colors of text, axes and background to its dark or light mode;
 what is said here of color is legible on both.
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.escaping import hover_text, plot_text, shortened
 from fiftyone_coco_audit.panels.figures.bins import Bins, number
 
-#: Colors of Okabe and Ito, which the color-blind tell apart, and their uses
+#: Colors of Okabe and Ito, which the color-blind can distinguish, and their uses
 BLUE, ORANGE, RED = "#56B4E9", "#E69F00", "#D55E00"
 YELLOW, PURPLE = "#F0E442", "#CC79A7"
 GRAY = "#8A8F98"
@@ -41,7 +41,8 @@ TEMPLATE = {
         "heatmap": [{**_HOVER, "showscale": False, "xgap": 1, "ygap": 1}],
     },
     "layout": {
-        # Plotly adds the position on the axis, which is the number of a bar: hide it
+        # Plotly adds the position on the axis, which is just the index of a bar: hide
+        # it
         "hoverlabel": {
             "bgcolor": _INVISIBLE,
             "bordercolor": _INVISIBLE,
@@ -122,7 +123,7 @@ def figure(
         "plot_bgcolor": _INVISIBLE,
         "font": {"size": 12},
         "margin": {"t": 28 if legend else 8, "l": 56, "r": 12, "b": 44},
-        # What the user zoomed into stays while the data change
+        # The zoom stays when the data change
         "uirevision": "kept",
         "showlegend": legend,
         # Not a share above it: that would be a blank band over tall plots

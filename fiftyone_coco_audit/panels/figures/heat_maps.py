@@ -21,9 +21,9 @@ from fiftyone_coco_audit.panels.figures.figure import (
     trace,
 )
 
-# From transparent, so that empty cells are as dark or light as the App
+# Starts transparent, so that empty cells have the App's background
 _SEQUENTIAL = [[0, "rgba(86,180,233,0.06)"], [0.5, "#3D8FCB"], [1, "#E69F00"]]
-# More names below columns would run into each other at half of a right angle
+# More names below columns would overlap at an angle of 45 degrees
 _MOST_SLANTED = 18
 
 

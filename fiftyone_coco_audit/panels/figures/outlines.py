@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.escaping import plot_text
 from fiftyone_coco_audit.panels.figures.figure import Figure, bare_axis, figure, trace
 
-# As wide as half of a window
+# Half of a window wide
 _PICTURE_WIDTH = 580
 # For a legend of two lines
 _ABOVE_PICTURE = 72
-# On light and on dark images alike
+# Visible on light and dark images
 _CASING = {"color": "rgba(0,0,0,0.7)", "width": 4}
 _POINT = {"size": 6, "line": {"width": 1, "color": "#000000"}}
 
@@ -88,7 +88,7 @@ def picture_with_boxes(
     }
     x, y = centers.T
     marks = trace("scatter", x, y, hover, "#FFFFFF", marker=_POINT, showlegend=False)
-    # What reaches over the border is seen to do so
+    # Boxes beyond the border are visibly beyond it
     margin = 0.04 * max(size)
     bare = bare_axis(visible=False, constrain="domain")
     drawn = float(np.clip(_PICTURE_WIDTH * height / width, 200, _PICTURE_WIDTH))

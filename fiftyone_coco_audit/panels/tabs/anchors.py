@@ -170,7 +170,7 @@ def _drawn(reading: LoadedField, matches: AnchorMatches, sample: str) -> list[Bl
         labeled.objects.image[matches.status != POSITIVE], minlength=len(labeled)
     )
     shown = np.flatnonzero(np.bincount(labeled.objects.image))
-    # Those that show the most of what is wrong come first
+    # Those that show the most errors come first
     order = shown[np.argsort(-lost[shown], kind="stable")]
     ids = reading.labeled.sample_ids(np.arange(len(labeled)))
     image = ids.index(sample) if sample in ids else int(order[0])
@@ -332,7 +332,7 @@ def _by_class(matches: AnchorMatches) -> Plot:
     frame = matches.per_class()
     unreachable = frame["anchor_unreachable"].to_numpy()
     present = np.flatnonzero(frame["objects"].to_numpy())
-    # The worst first; the commonest first where none is worse
+    # The worst first; among equals, the most common first
     order = np.lexsort((-frame["objects"].to_numpy()[present], -unreachable[present]))
     shown = present[order][:MOST_CLASSES]
     hidden = hidden_classes(len(shown), len(present), "worst")

@@ -83,7 +83,7 @@ def build(reading: LoadedField, controls: AuditControls) -> Tab:
 def _resampling(
     statistics: ClassStatistics, controls: AuditControls
 ) -> tuple[ResamplingEffect, list[Control]]:
-    """What is set of resampling, in place of what cannot be read the proposal."""
+    """The settings of resampling; the proposal replaces those that are invalid."""
     exponent, exponent_error = _DEFAULT_EXPONENT, ""
     try:
         exponent = float(controls.exponent or _DEFAULT_EXPONENT)
@@ -93,7 +93,7 @@ def _resampling(
         exponent_error = f"{controls.exponent!r} is no exponent, such as 0.5"
         exponent = _DEFAULT_EXPONENT
     proposed = default_threshold(statistics.presence, exponent=exponent)
-    # What was proposed is shown in fewer digits than it has
+    # The proposal is shown with fewer digits than it has
     shown = number(100 * proposed)
     text, threshold, error = controls.threshold or shown, proposed, ""
     if text != shown:
@@ -133,7 +133,7 @@ def _counts(
     rest = order[len(shown) :]
     names = list(statistics.names_of(shown))
     objects, images = statistics.objects[shown], statistics.images[shown]
-    # All others together would make the bars of single classes invisible
+    # The bar of all others would make the bars of single classes invisible
     longest = 1.05 * float(objects.max()) if len(rest) else None
     if len(rest):
         names.append(counted(len(rest), "other class"))
@@ -241,7 +241,7 @@ def _together(
     names = statistics.names_of(shown)
     values = lift if color_by == "lift" else images.astype(float)
     values = np.where(images > 0, values, np.nan)
-    # A class meets itself in all its images, which would outshine all pairs
+    # A class co-occurs with itself in all its images, which would outshine all pairs
     np.fill_diagonal(values, np.nan)
     hover = [
         [

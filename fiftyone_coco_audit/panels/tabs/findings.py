@@ -26,7 +26,7 @@ from fiftyone_coco_audit.wording import counted, listed
 
 
 def build(reading: LoadedField, controls: AuditControls) -> Tab:
-    """What the rules have found, the gravest first."""
+    """What the rules have found, the most severe first."""
     if not len(reading.labeled.images):
         return without_objects(reading)
     statistics = audited(reading, controls)
@@ -40,7 +40,7 @@ def build(reading: LoadedField, controls: AuditControls) -> Tab:
         Card(_name(finding), finding, reading.extent(finding)) for finding in found
     ]
     not_run = reading.not_run(statistics, controls.rules()[0])
-    # What is ignored, what had to be assumed, and what was not examined
+    # What is ignored, assumed and not examined
     understood = [
         Text(f"note{n}", markdown(note))
         for n, note in enumerate([*reading.labeled.notes, *not_run])
@@ -53,14 +53,14 @@ def build(reading: LoadedField, controls: AuditControls) -> Tab:
 
 
 def _name(finding: Finding) -> str:
-    """A name that tells a finding from all others of any audit."""
+    """A name that is unique to a finding among all audits."""
     ids = finding.label_ids or finding.sample_ids
     what = (finding.label_field, finding.message, finding.count, ids[:1], ids[-1:])
     return f"{finding.code}_{blake2b(repr(what).encode(), digest_size=6).hexdigest()}"
 
 
 def _rules(controls: AuditControls) -> list[Block]:
-    """That not all rules are run as they are by default, and how to have them all."""
+    """Says that rules are left out or changed, and how to run them all."""
     left_out, thresholds = controls.rules()
     told = []
     if left_out:

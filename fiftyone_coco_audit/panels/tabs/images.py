@@ -27,9 +27,9 @@ from fiftyone_coco_audit.wording import counted, percent
 if TYPE_CHECKING:
     import pandas as pd
 
-#: More sizes are not told apart in a plot: the rarest are put together
+#: More sizes are not readable in a plot: the rarest are merged
 _MOST_SIZES = 1_500
-#: Less than this share of the pixels is not worth a word
+#: A saving below this share of the pixels is not mentioned
 _SAVING = 0.01
 
 

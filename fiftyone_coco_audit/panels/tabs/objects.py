@@ -34,7 +34,7 @@ from fiftyone_coco_audit.wording import counted, listed, named, percent, quoted
 
 #: Objects smaller than this at the network's input are hard to find
 SMALL_INPUT = 16
-# What is enlarged to a size may be less by the error of floating point
+# An object that is enlarged to a size may be smaller by a floating-point error
 _ROUNDED = 1 - 1e-9
 _ALL = "*"
 _POSITION_BINS = 20
@@ -128,7 +128,7 @@ def _input_size(chosen: _Chosen) -> Plot:
 
 
 def _alternatives(statistics: Statistics) -> Text:
-    """What a larger input or tiles would make of the small objects."""
+    """What a larger input or tiles would do for the small objects."""
     small = float((statistics.network_input.input_size < SMALL_INPUT).mean())
     rows = [["Current", f"`{statistics.resize}`", "1", percent(small), "0"]]
     told = []
@@ -183,7 +183,7 @@ def _smallest_input(statistics: Statistics) -> Plot | None:
     have = "no class needs"
     if lacking:
         have = f"{counted(lacking, 'class')} {'needs' if lacking == 1 else 'need'}"
-    # Nobody trains at 38,016 px, as a box of next to no size would have it
+    # Nobody trains at 38,016 px, which a nearly empty box would need
     largest = max(LARGEST_INPUT, present)
     needed = f"a side of {side[shown[0]]:,.0f} px"
     if side[shown[0]] > largest:

@@ -1,4 +1,4 @@
-"""What the tab *Classes* says of two sets held against each other."""
+"""How the tab *Classes* compares two sets."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def anchors_controls(controls: AuditControls) -> list[Control]:
 
 
 def hidden_classes(shown: int, present: int, which: str) -> str:
-    """That not all classes are shown, if so.
+    """Says that not all classes are shown, if so.
 
     Args:
         shown: how many are

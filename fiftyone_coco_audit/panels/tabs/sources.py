@@ -1,4 +1,4 @@
-"""What the tab *Classes* says of classes that whole sources of images lack."""
+"""How the tab *Classes* shows classes that whole sources of images lack."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _table(statistics: ClassStatistics, gaps: SourceGaps, kind: str) -> Plot:
     """A cell for each source and class; one that is missing is marked."""
     missing = gaps.missing()
     common = np.argsort(-statistics.images, kind="stable")
-    # Classes that some source lacks come first
+    # Classes that some sources lack come first
     order = np.r_[missing[:, 1], common[statistics.images[common] > 0]]
     _, first = np.unique(order, return_index=True)
     shown = order[np.sort(first)][:MOST_CLASSES]
@@ -65,7 +65,7 @@ def _table(statistics: ClassStatistics, gaps: SourceGaps, kind: str) -> Plot:
         "source_gaps",
         _headline(statistics, gaps, missing, kind)
         + hidden_classes(
-            len(shown), len(first), "worst" if len(missing) else "commonest"
+            len(shown), len(first), "worst" if len(missing) else "most common"
         ),
         heat_map(
             np.where(share > 0, share, np.nan),

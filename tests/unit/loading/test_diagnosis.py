@@ -154,7 +154,7 @@ def test_small_labels_that_are_lost_are_told_by_their_size(labels):
 
     (found,) = check(Reader(labels, mistake=kept(large))).mistakes
     assert found.name == "lost-labels"
-    assert f"smaller than some {side[side <= limit].max():.0f} px" in found.message
+    assert f"smaller than about {side[side <= limit].max():.0f} px" in found.message
 
 
 @pytest.mark.parametrize("factor", [0.5, 3])
@@ -258,9 +258,7 @@ def test_unknown_ids_are_counted_and_images_recognized_all_the_same(labels):
     found = check(Reader(labels), image_ids=range(len(labels)))
     assert names(found) == []
     assert found.num_agreeing == len(labels)
-    assert found.notes == (
-        "20 samples have an image id that the dataset does not have.",
-    )
+    assert found.notes == ("Not in the dataset: the image ids of 20 samples.",)
 
 
 def test_no_samples_no_labels_no_boxes(labels, tmp_path):
@@ -434,7 +432,7 @@ def test_names_that_the_dataset_does_not_have_are_named(labels):
     (found,) = check(Reader(labels, pack=pack)).mistakes
     assert found.name == "unknown-classes"
     assert dict(found.figures) == {"Ant": "ant", "kitten": "cat"}
-    assert "`Ant` where it is `ant`" in found.message
+    assert "`Ant` for `ant`" in found.message
     wrong = np.isin(labels.objects.category, [1, 3]).mean()
     assert found.share == pytest.approx(wrong, abs=0.1)
 
