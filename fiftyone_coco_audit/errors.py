@@ -20,7 +20,7 @@ class CocoAuditError(ValueError):
 
 
 class NotFoundError(CocoAuditError, KeyError):
-    """A key that is not there, with the keys that are."""
+    """A missing key, with the existing ones."""
 
     __str__ = Exception.__str__  # KeyError would quote the sentence
 

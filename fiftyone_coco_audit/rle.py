@@ -191,7 +191,7 @@ def polygon_fault(polygon: Any) -> str | None:
         return f"a polygon has {counted(len(polygon) // 2, 'point')} but needs 3"
     try:
         near = -_MAX_COORDINATE <= min(polygon) <= max(polygon) <= _MAX_COORDINATE
-    except OverflowError:  # a number of NumPy held against one of any length
+    except OverflowError:  # a NumPy number compared with one of any length
         near = False
     if not near or math.isnan(sum(polygon)):  # NaN slips through comparisons
         return "a point of a polygon is not finite or far away"

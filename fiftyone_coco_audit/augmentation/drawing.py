@@ -45,7 +45,7 @@ class Outline:
         box: ``[x, y, width, height]`` in pixels of the image
         color: RGB
         text: what stands at it
-        dashed: whether it is of something that is not there
+        dashed: whether it marks something that is absent
         flagged: whether it is wrong, which the name stands out for
     """
 

@@ -38,7 +38,7 @@ class Images:
     Attributes:
         ids: ``N`` ids
         filepaths: ``N`` absolute paths
-        missing: ``(N,)`` whether the file is not there
+        missing: ``(N,)`` whether the file is missing
         sizes: ``(N, 2)`` widths and heights in pixels
     """
 

@@ -93,8 +93,8 @@ class References:
         image_rows: the row of each image by its id
         category_rows: the row of each category by its id
         sizes: ``(N, 2)`` width and height of each image in pixels
-        unknown_image: words the reason for an image that is not there
-        unknown_category: words the reason for a category that is not there
+        unknown_image: words the reason for a missing image
+        unknown_category: words the reason for a missing category
         images_of: the image of each record, where not only its id decides
     """
 

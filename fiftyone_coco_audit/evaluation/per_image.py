@@ -23,8 +23,8 @@ class ImageScores:
             alone, at each threshold: the mean over the classes that have
             ground truth (other than crowd) in the image; NaN without any
         ap_pooled: ``(N,)`` average precision, over the thresholds, of the
-            image's predictions of all classes ranked together, so that a class
-            that is not there costs; 1 where there is nothing to be found and
+            image's predictions of all classes ranked together, so that a
+            hallucinated class lowers it; 1 where there is nothing to be found and
             nothing was predicted, 0 where there is nothing and something was
         num_truth: ``(N,)`` ground-truth objects other than crowd
         num_predictions: ``(N,)`` predictions

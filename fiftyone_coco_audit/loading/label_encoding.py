@@ -244,7 +244,7 @@ def _shifted(
 
 
 def _consistency(given: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
-    """The share of objects that have the commonest label of their class."""
+    """The share of objects that have the most common label of their class."""
     codes, inverse = np.unique(given, return_inverse=True)
     pairs, counts = np.unique(truth * len(codes) + inverse, return_counts=True)
     largest = np.zeros(int(truth.max()) + 1, np.int64)

@@ -27,7 +27,7 @@ def picture_of(path: str, longest: int, most: int = LONGEST_SIDE) -> str | None:
         most: that of the picture
 
     Returns:
-        the URI of a JPEG, or None if the file is not there or cannot be decoded
+        the URI of a JPEG, or None if the file is missing or cannot be decoded
     """
     reduction = next(by for by in _REDUCTIONS if by == 1 or longest / by > most)
     try:

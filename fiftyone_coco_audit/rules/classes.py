@@ -373,7 +373,7 @@ def rare_class_with_commonest(
     """Finds rare classes that always appear together with the most common class.
 
     The chance of a class is that of drawing its images, without replacement, from
-    those that show the commonest alone. It is multiplied by the number of rare
+    those that show the most common one alone. It is multiplied by the number of rare
     classes (Bonferroni): each is reported by name, so each must stand by itself,
     where a false discovery rate would allow some that do not. Of 33 rare classes with
     5 images each, one or two always are with a class that half of all images show.

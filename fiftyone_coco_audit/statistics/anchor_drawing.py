@@ -30,7 +30,7 @@ class DrawnAnchors(ShortRepr):
 
     Attributes:
         box: ``(B, 4)`` boxes ``[x, y, width, height]`` in pixels of the image; they may
-            reach over its border
+            extend beyond its border
         level: ``(B,)`` their levels
         anchor: ``(B,)`` their positions in the set; -1 where it has only locations, of
             which squares of the stride are drawn

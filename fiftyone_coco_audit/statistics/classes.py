@@ -241,7 +241,7 @@ class ClassStatistics(ShortRepr):
     def head(self) -> NDArray[np.int64]:
         """The positions of the fewest classes that hold half of all objects.
 
-        The commonest is the first.
+        The most common class is the first.
         """
         commonest = self.by_count(self.objects > 0)[::-1]
         held = np.cumsum(self.objects[commonest])
