@@ -18,7 +18,7 @@ from fiftyone_coco_audit.coco.report import (
     load_report,
 )
 from fiftyone_coco_audit.coco.rules import MISSING_FILE, PATH_OUTSIDE
-from fiftyone_coco_audit.columns import dataset_of
+from fiftyone_coco_audit.columns import dataset_of, require_detection_field
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.display import of_samples
 from fiftyone_coco_audit.errors import CocoAuditError
@@ -51,7 +51,7 @@ from fiftyone_coco_audit.statistics.inputs import (
 )
 from fiftyone_coco_audit.statistics.overview import Statistics
 from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
-from fiftyone_coco_audit.storage.exclusive import up_to_date
+from fiftyone_coco_audit.storage.exclusive import exclusive, up_to_date
 from fiftyone_coco_audit.wording import counted, counted_objects, listed
 
 if TYPE_CHECKING:
@@ -285,7 +285,10 @@ def _store(
         **settings,
     )
     results = {"audit": made._as_dict(), "stages": stages_of(samples)}
-    save_run(dataset, RUN_KEY, config, results)
+    with exclusive(dataset) as fresh:
+        # What was gone when it was read looked empty
+        require_detection_field(fresh, made.label_field)
+        save_run(dataset, RUN_KEY, config, results)
 
 
 @database_errors_explained()

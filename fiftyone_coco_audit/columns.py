@@ -21,9 +21,11 @@ from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fiftyone_internals import (
     aggregate,
+    dataset_id,
     kind_of_view,
     own_dataset,
     root_dataset,
+    stored_dataset,
 )
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.names import kind_of
@@ -212,7 +214,8 @@ def read_columns(
         a :class:`SampleColumns`
 
     Raises:
-        CocoAuditError: if an attribute that should be a number is none
+        CocoAuditError: if an attribute that should be a number is none, or a field was
+            deleted meanwhile
     """
     project: dict[str, Any] = {
         "size": ["$metadata.width", "$metadata.height"],
@@ -256,6 +259,7 @@ def read_columns(
             coco_ids.extend(document.get("coco_id") for document in documents)
             modified.extend(document.get("last_modified_at") for document in documents)
             bar.update(len(documents))
+    _require_still(root_dataset(samples), fields)
     size = np.array(sizes, dtype=np.float64).reshape(-1, 2)
     labels = {field: _concatenate(parts.pop(field)) for field in fields}
     return SampleColumns(
@@ -267,6 +271,36 @@ def read_columns(
         attributes=fields,
         digest=_digest(ids, size, coco_ids, labels),
     )
+
+
+def _require_still(dataset: fo.Dataset, fields: Iterable[str]) -> None:
+    """Checks that no field was lost while it was read.
+
+    Raises:
+        CocoAuditError: if one was
+    """
+    lost = lost_field(dataset, fields)
+    if lost is not None:
+        raise CocoAuditError(
+            f"Dataset {dataset.name!r} has no field {lost!r} any more: someone else "
+            "deleted or renamed it, or deleted the dataset, just now; run this again "
+            "with what is there"
+        )
+
+
+def lost_field(dataset: fo.Dataset, fields: Iterable[str]) -> str | None:
+    """The first of some fields that the database no longer has, None if it has all.
+
+    To whoever reads it, a field that another process deletes or renames meanwhile looks
+    like one without labels.
+
+    Args:
+        dataset: the dataset
+        fields: names of fields of samples
+    """
+    stored = stored_dataset(dataset_id(dataset), ["sample_fields.name"]) or {}
+    names = {field["name"] for field in stored.get("sample_fields", ())}
+    return next((field for field in fields if field not in names), None)
 
 
 def pixel_boxes(

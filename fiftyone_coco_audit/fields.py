@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.fiftyone_internals import reload_dataset
 from fiftyone_coco_audit.sidebar import groups_of, remove_empty_groups
 
 if TYPE_CHECKING:
@@ -135,7 +136,15 @@ def fields_of(dataset: fo.Dataset, function: str) -> list[str]:
 def delete_fields(dataset: fo.Dataset, paths: Iterable[str]) -> None:
     """Deletes fields; missing ones are skipped."""
     known = [path for path in paths if dataset.get_field(path) is not None]
-    if known:
-        groups = groups_of(dataset, known)
+    if not known:
+        return
+    groups = groups_of(dataset, known)
+    try:
         dataset.delete_sample_fields(known)
-        remove_empty_groups(dataset, groups)
+    except (AttributeError, ValueError):
+        reload_dataset(dataset)
+        if all(dataset.get_field(path) is not None for path in known):
+            raise
+        # Someone else deleted some of them, or what they are in
+        delete_fields(dataset, known)
+    remove_empty_groups(dataset, groups)

@@ -77,17 +77,16 @@ def ensure_sizes(
         files = unknown.exclude([ids[n] for n in no_files]) if no_files else unknown
         with drawn_alone(staged(progress, "Reading sizes of images")) as shown:
             files.compute_metadata(overwrite=True, progress=shown, skip_failures=True)
-    still_unknown = unknown.values("id")
+    still_unknown, paths = unknown.values(["id", "filepath"])
     # FiftyOne removes the metadata of files that cannot be read
     lost = {id_: before[id_] for id_ in still_unknown if before.get(id_) is not None}
     if lost:
         root_dataset(samples).set_values("metadata", lost, key_field="id")
     if required and still_unknown:
-        first = unknown.first().filepath
-        reason = why_no_file(first) or "it is broken"
+        reason = why_no_file(paths[0]) or "it is broken"
         raise CocoAuditError(
             f"The size of {counted(len(still_unknown), 'image')} is unknown, because "
-            f"the file cannot be read (the first is {first}: {reason}): put the files "
+            f"the file cannot be read (the first is {paths[0]}: {reason}): put the files "
             "in place, set the width and height in the metadata of these samples, or "
             f"leave them out with samples.match({sizes_known})"
         )

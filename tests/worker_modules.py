@@ -9,6 +9,7 @@ import fiftyone.core.odm as foo
 from fiftyone import ViewField as F
 
 from fiftyone_coco_audit import *
+from fiftyone_coco_audit import columns
 from fiftyone_coco_audit.augmentation import applying
 from fiftyone_coco_audit.storage import additions, publishing, writes
 from fiftyone_coco_audit.storage.exclusive import exclusive, up_to_date

@@ -111,6 +111,12 @@ def apply_augmentation(
         for sample_id in bar(sample_ids):
             subject = read_subject(samples, sample_id, label_field, crowds=True)
             labels = {one.id: one for one in _labels(dataset, sample_id, label_field)}
+            if not labels.keys() >= {*subject.label_ids}:
+                raise CocoAuditError(
+                    f"Labels in {label_field!r} of dataset {dataset.name!r} were "
+                    "deleted by someone else while images were made: run it again; "
+                    "nothing was written"
+                )
             for draw in range(num_draws):
                 made.append(recipe.make(subject, labels, draw, folder, staging))
         with (
@@ -224,7 +230,8 @@ class _Recipe:
 def _labels(
     dataset: fo.Dataset, sample_id: str, label_field: str
 ) -> Sequence[fo.Detection]:
-    found = dataset[sample_id][label_field]
+    # Without fields that another process has added or renamed meanwhile
+    found = dataset.select(sample_id).select_fields(label_field).first()[label_field]
     return () if found is None else found.detections
 
 

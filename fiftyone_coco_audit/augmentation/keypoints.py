@@ -84,7 +84,8 @@ def read_keypoints(view: fo.DatasetView, size: NDArray[np.float64]) -> SampleKey
     import fiftyone as fo
 
     fields = tuple(view.get_field_schema(embedded_doc_type=fo.Keypoints))
-    sample = view.first()
+    # Without fields that another process has added or renamed meanwhile
+    sample = view.select_fields(fields).first()
     labels = tuple(
         (name, label)
         for name in fields

@@ -18,7 +18,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fiftyone_coco_audit.columns import batches
+from fiftyone_coco_audit.columns import batches, lost_field
+from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import FieldSpec, declare_fields, delete_fields
 from fiftyone_coco_audit.fiftyone_internals import (
     RUN_KINDS,
@@ -265,8 +266,9 @@ def _finish(dataset: fo.Dataset, note: Mapping[str, Any]) -> None:
         _apply(dataset, note)
     except ConnectionFailure:
         raise  # whoever finds the database again will finish it
-    except Exception:
+    except Exception as error:
         _give_up(dataset, note)
+        _explain_lost_fields(dataset, note, error)
         raise
     for run in Changes.of(note["changes"]).replaced_runs:
         delete_run_document(run)
@@ -305,6 +307,24 @@ def _give_up(dataset: fo.Dataset, note: Mapping[str, Any]) -> None:
     for run in changes.replaced_runs:
         delete_run_document(run)
     _discard(note, dataset)
+
+
+def _explain_lost_fields(
+    dataset: fo.Dataset, note: Mapping[str, Any], error: Exception
+) -> None:
+    """Says that a field of labels is lost, if that is why a write failed.
+
+    Raises:
+        CocoAuditError: if one is
+    """
+    changes = Changes.of(note["changes"])
+    lost = lost_field(dataset, changes.label_fields)
+    if lost is not None:
+        raise CocoAuditError(
+            f"Field {lost!r} of dataset {dataset.name!r} was deleted or renamed by "
+            f"someone else while {changes.function} was writing to it, so all that "
+            "it wrote was removed: run it again with another field"
+        ) from error
 
 
 def lost_run_paths(dataset: fo.Dataset) -> list[str]:

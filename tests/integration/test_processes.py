@@ -32,6 +32,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> SmallCoco:
 
 @pytest.fixture
 def dataset(files: SmallCoco) -> fo.Dataset:
+    return imported(files)
+
+
+def imported(files: SmallCoco) -> fo.Dataset:
     return ca.import_coco(
         files.annotations,
         files.images_dir,
@@ -388,43 +392,148 @@ def test_what_happens_while_somebody_evaluates(
     assert_tidy(dataset)
 
 
-@pytest.mark.parametrize("writer", ["resampling", "dry run"])
-def test_a_field_that_is_deleted_before_it_is_read(
-    writer: str,
-    dataset: fo.Dataset,
+# What works on a field: its code, what was done before, and the field
+LOSERS = {
+    **{
+        name: (WRITERS[name], "", "ground_truth")
+        for name in ("evaluate", "statistics", "resampling", "audit", "dry run")
+    },
+    "augmentation": (WRITERS["augmentation"], "", "ground_truth"),
+    "evaluate again": (
+        "evaluate(ds, iou_thresholds=[0.9])",
+        "evaluate(ds)",
+        "predictions",
+    ),
+    "evaluate masks": ("evaluate(ds, iou_type='segm')", "", "predictions"),
+    "statistics again": (
+        "compute_statistics(ds, resize='stretch 64')",
+        "compute_statistics(ds)",
+        "ground_truth",
+    ),
+    "new predictions": (WRITERS["predictions"], "", "predictions"),
+    "predictions again": (
+        "add_coco_predictions(ds, predictions, overwrite=True)",
+        "",
+        "predictions",
+    ),
+    "apply": (
+        "apply_augmentation(ds, 'minimal', output_dir=folder / 'new')",
+        "",
+        "ground_truth",
+    ),
+    "delete fields": (
+        "delete_fields_of(ds, 'compute_statistics')",
+        "compute_statistics(ds)",
+        "ground_truth",
+    ),
+    "delete evaluation": (
+        "ds.delete_evaluation('eval')",
+        "evaluate(ds)",
+        "predictions",
+    ),
+    "rename evaluation": (
+        "ds.rename_evaluation('eval', 'other')",
+        "evaluate(ds)",
+        "predictions",
+    ),
+}
+# Where it stops while another process deletes or renames that field
+STOPS = {
+    "before it reads": "columns.aggregate",
+    "after it has read": "columns.SampleColumns.__init__",
+    "before it publishes": "writes.Write.publish",
+    "before it adds samples": "writes.check_addition",
+    "before it declares fields": "writes.declare_fields",
+    "before it copies values": "writes.merge_values",
+    "before it deletes fields": "fo.Dataset.delete_sample_fields",
+    "before it renames fields": "fo.Dataset.rename_sample_fields",
+}
+LOST = {
+    "deleted": "ds.delete_sample_field({field!r})",
+    "renamed": "ds.rename_sample_field({field!r}, 'theirs')",
+}
+
+
+def stopped(worker: Worker, code: str, stop: str, folder: Path) -> bool:
+    """Has a process run code until it comes to a function; whether it came there."""
+    worker.start(
+        f"""
+        folder, whole = pathlib.Path({str(folder)!r}), {stop}
+
+        def wait(*args, **kwargs):
+            {stop} = whole
+            (folder / "ready").touch()
+            while not (folder / "go").exists():
+                time.sleep(0.01)
+            return whole(*args, **kwargs)
+
+        {stop} = wait
+        try:
+            {code}
+        finally:
+            {stop} = whole
+        """
+    )
+    while not (folder / "ready").exists() and not worker.has_answered:
+        time.sleep(0.01)
+    return (folder / "ready").exists()
+
+
+@pytest.mark.parametrize("event", LOST)
+@pytest.mark.parametrize("loser", LOSERS)
+def test_a_field_that_is_lost_to_whoever_works_on_it(
+    loser: str,
+    event: str,
     files: SmallCoco,
     pair: tuple[Worker, Worker],
     tmp_path: Path,
 ) -> None:
-    """To whoever reads it then, it looks like one without labels."""
+    """It says so, or has done its work; nothing comes back, and nothing is left."""
     a, b = pair
-    load(files, a, b)
-    a.start(
-        f"""
-        import fiftyone_coco_audit.statistics.inputs as inputs
-        folder, read = pathlib.Path({str(tmp_path)!r}), inputs.read_columns
+    code, before, field = LOSERS[loser]
+    stops = 0
+    for number, stop in enumerate(STOPS.values()):
+        if fo.dataset_exists(NAME):
+            fo.delete_dataset(NAME)
+        dataset = imported(files)
+        load(files, a, b)
+        b.run(before)
+        load(files, a)
+        dataset.reload()
+        schema = {*dataset.get_field_schema(flat=True)}
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        if not stopped(a, code, stop, folder):
+            a.result()
+            continue
+        stops += 1
+        b.run(LOST[event].format(field=field))
+        (folder / "go").touch()
+        error = None
+        try:
+            a.result()
+        except WorkerFailed as failed:
+            error = str(failed).strip().splitlines()[-1]
+            assert error.startswith("fiftyone_coco_audit.errors.CocoAuditError"), failed
+            assert repr(field) in error
 
-        def wait(*args, **kwargs):
-            (folder / "ready").touch()
-            while not (folder / "go").exists():
-                time.sleep(0.01)
-            return read(*args, **kwargs)
-
-        inputs.read_columns = wait
-        {WRITERS[writer]}
-        """
-    )
-    while not (tmp_path / "ready").exists():
-        assert not a.has_answered, a.result()
-        time.sleep(0.01)
-    b.run("ds.delete_sample_field('ground_truth')")
-    (tmp_path / "go").touch()
-    with pytest.raises(WorkerFailed, match="has no field 'ground_truth'"):
-        a.result()
-    dataset.reload()
-    for path in ("repeat_factor", "dry_run_status"):
-        assert not dataset.has_field(path)
-    assert_tidy(dataset)
+        dataset.reload()
+        assert_tidy(dataset)
+        now = {*dataset.get_field_schema(flat=True)}
+        # Predictions are replaced before new ones are declared
+        replaced = (loser, stop) == ("predictions again", "writes.declare_fields")
+        if event == "renamed" and not replaced:
+            most = 4 if field == "ground_truth" else 3
+            assert dataset.has_field("theirs"), stop
+            assert dataset.count("theirs.detections") == most, stop
+        if loser == "predictions again" and field in now:
+            assert error is None and dataset.count("predictions.detections") == 3
+            continue
+        assert field not in now, stop
+        if error is not None:
+            left = {path for path in now - schema if not path.startswith("theirs")}
+            assert not left, (stop, error)
+    assert stops
 
 
 def test_a_loaded_dataset_that_is_old(
