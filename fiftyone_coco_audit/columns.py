@@ -279,17 +279,17 @@ def _require_still(dataset: fo.Dataset, fields: Iterable[str]) -> None:
     Raises:
         CocoAuditError: if one was
     """
-    lost = lost_field(dataset, fields)
-    if lost is not None:
+    lost = lost_fields(dataset, fields)
+    if lost:
         raise CocoAuditError(
-            f"Dataset {dataset.name!r} has no field {lost!r} any more: someone else "
+            f"Dataset {dataset.name!r} has no field {lost[0]!r} any more: someone else "
             "deleted or renamed it, or deleted the dataset, just now; run this again "
             "with what is there"
         )
 
 
-def lost_field(dataset: fo.Dataset, fields: Iterable[str]) -> str | None:
-    """The first of some fields that the database no longer has, None if it has all.
+def lost_fields(dataset: fo.Dataset, fields: Iterable[str]) -> list[str]:
+    """Those of some fields that the database no longer has.
 
     To whoever reads it, a field that another process deletes or renames meanwhile looks
     like one without labels.
@@ -300,7 +300,7 @@ def lost_field(dataset: fo.Dataset, fields: Iterable[str]) -> str | None:
     """
     stored = stored_dataset(dataset_id(dataset), ["sample_fields.name"]) or {}
     names = {field["name"] for field in stored.get("sample_fields", ())}
-    return next((field for field in fields if field not in names), None)
+    return [field for field in fields if field not in names]
 
 
 def pixel_boxes(

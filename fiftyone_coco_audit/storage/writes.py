@@ -18,7 +18,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fiftyone_coco_audit.columns import batches, lost_field
+from fiftyone_coco_audit.columns import batches, lost_fields
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import FieldSpec, declare_fields, delete_fields
 from fiftyone_coco_audit.fiftyone_internals import (
@@ -155,6 +155,9 @@ class Write:
         Args:
             dataset: the dataset, which nobody else changes meanwhile
             changes: what else is to change
+
+        Raises:
+            CocoAuditError: if someone else deletes or renames one of the fields
         """
         from pymongo import ReturnDocument
 
@@ -164,6 +167,13 @@ class Write:
             return_document=ReturnDocument.AFTER,
         )
         _finish(dataset, note)
+        lost = lost_fields(dataset, changes.sample_fields)
+        if lost:
+            raise CocoAuditError(
+                f"Field {lost[0]!r} of dataset {dataset.name!r} was deleted or renamed "
+                f"by someone else while {changes.function} was writing it, so it has "
+                "no values: run it again"
+            )
 
     def add_samples(
         self,
@@ -199,6 +209,14 @@ class Write:
         self._notes.update_one({"_id": self._id}, {"$set": {"added": added}})
         declare_fields(self._dataset, fields, function)
         add_samples(self._dataset, samples, staging)
+        used = {name for sample in samples for name in sample.field_names}
+        lost = lost_fields(self._dataset, sorted(used))
+        if lost:
+            raise CocoAuditError(
+                f"Field {lost[0]!r} of dataset {self._dataset.name!r} was deleted or "
+                "renamed by someone else while samples were added: run it again; "
+                "nothing was written"
+            )
         add_to_sidebar_group(self._dataset, paths, group)
         _forget({"_id": self._id})
 
@@ -289,6 +307,10 @@ def _apply(dataset: fo.Dataset, note: Mapping[str, Any]) -> None:
         merge_values(
             _values(note["_id"]), samples, changes.sample_fields, changes.label_fields
         )
+        # Nobody would see or delete the values of a field that is lost
+        lost = lost_fields(dataset, changes.sample_fields)
+        if lost:
+            samples.update_many({}, [{"$unset": lost}])
     if changes.group is not None:
         add_to_sidebar_group(dataset, changes.sample_fields, changes.group)
 
@@ -318,10 +340,10 @@ def _explain_lost_fields(
         CocoAuditError: if one is
     """
     changes = Changes.of(note["changes"])
-    lost = lost_field(dataset, changes.label_fields)
-    if lost is not None:
+    lost = lost_fields(dataset, changes.label_fields)
+    if lost:
         raise CocoAuditError(
-            f"Field {lost!r} of dataset {dataset.name!r} was deleted or renamed by "
+            f"Field {lost[0]!r} of dataset {dataset.name!r} was deleted or renamed by "
             f"someone else while {changes.function} was writing to it, so all that "
             "it wrote was removed: run it again with another field"
         ) from error
