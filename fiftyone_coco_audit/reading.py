@@ -83,10 +83,11 @@ def ensure_sizes(
     if lost:
         root_dataset(samples).set_values("metadata", lost, key_field="id")
     if required and still_unknown:
-        reason = why_no_file(paths[0]) or "it is broken"
+        first, *_ = paths
+        reason = why_no_file(first) or "it is broken"
         raise CocoAuditError(
             f"The size of {counted(len(still_unknown), 'image')} is unknown, because "
-            f"the file cannot be read (the first is {paths[0]}: {reason}): put the files "
+            f"the file cannot be read (the first is {first}: {reason}): put the files "
             "in place, set the width and height in the metadata of these samples, or "
             f"leave them out with samples.match({sizes_known})"
         )
