@@ -202,11 +202,9 @@ def _objects_and_found(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How many objects of each class count, and how many of these are found."""
     category, counts = evaluation.truth.category, ~evaluation.ignored[0]
-    matched = evaluation.matches.truth[0, 0]
-    found = np.unique(matched[matched != UNMATCHED])
     return (
         _per_class(evaluation, category[counts]),
-        _per_class(evaluation, category[found[counts[found]]]),
+        _per_class(evaluation, category[evaluation.found()]),
     )
 
 

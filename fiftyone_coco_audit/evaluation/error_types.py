@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,23 +35,72 @@ class HighestOverlaps:
     foreground: float
 
 
-#: The types of error of predictions, and which false positives are of each: the first
-#: that fits counts, and the last fits all
-PREDICTION_ERRORS: dict[str, Callable[[HighestOverlaps], NDArray[np.bool_]]] = {
-    # Right class, loose box
-    "localization": lambda iou: (
-        (iou.same_class >= BACKGROUND_IOU) & (iou.same_class <= iou.foreground)
+class Repair(Enum):
+    """What repairing an error does.
+
+    A corrected prediction finds its object. If the object is found already, or a
+    higher-scoring error is about it too, the prediction is removed instead.
+    """
+
+    CORRECT_BOX = "the prediction gets the box of its object"
+    CORRECT_CLASS = "the prediction gets the class of its object"
+    REMOVE = "the prediction is removed"
+    FORGIVE = "the object need not be found"
+
+
+@dataclass(frozen=True)
+class ErrorType:
+    """A type of error.
+
+    Attributes:
+        description: what it is, in a few words
+        repair: what repairing it does
+        fits: which evaluated predictions it fits if they are false positives, or None
+            for errors of objects: those that no prediction found and that no repair
+            of a prediction would let it find
+    """
+
+    description: str
+    repair: Repair
+    fits: Callable[[HighestOverlaps], NDArray[np.bool_]] | None = None
+
+
+#: The type of error of objects
+MISSED = "missed"
+
+#: The types of error by name. The first that fits a false positive counts, and the last
+#: of them fits all
+ERROR_TYPES: dict[str, ErrorType] = {
+    "localization": ErrorType(
+        "right class, loose box",
+        Repair.CORRECT_BOX,
+        lambda iou: (
+            (iou.same_class >= BACKGROUND_IOU) & (iou.same_class <= iou.foreground)
+        ),
     ),
-    # Good box, wrong class
-    "classification": lambda iou: iou.other_class >= iou.foreground,
-    # An object that was found already
-    "duplicate": lambda iou: iou.found >= iou.foreground,
-    # Nothing there
-    "background": lambda iou: (
-        np.maximum(iou.same_class, iou.other_class) <= BACKGROUND_IOU
+    "classification": ErrorType(
+        "good box, wrong class",
+        Repair.CORRECT_CLASS,
+        lambda iou: iou.other_class >= iou.foreground,
     ),
-    # Wrong class and loose box
-    "both": lambda iou: np.ones(len(iou.other_class), np.bool_),
+    "duplicate": ErrorType(
+        "an object that was found already",
+        Repair.REMOVE,
+        lambda iou: iou.found >= iou.foreground,
+    ),
+    "background": ErrorType(
+        "nothing there",
+        Repair.REMOVE,
+        lambda iou: np.maximum(iou.same_class, iou.other_class) <= BACKGROUND_IOU,
+    ),
+    "both": ErrorType(
+        "wrong class and loose box",
+        Repair.REMOVE,
+        lambda iou: np.ones(len(iou.other_class), np.bool_),
+    ),
+    MISSED: ErrorType(
+        "an object that no prediction found or nearly found", Repair.FORGIVE
+    ),
 }
 
 
@@ -59,73 +109,86 @@ class ErrorTypes:
     """The type of error of every object.
 
     Attributes:
-        predictions: ``(N,)`` one of :data:`PREDICTION_ERRORS` for every false
-            positive; empty for all other predictions
-        truth: ``(M,)`` ``"missed"`` for every object that was not found and
-            that no localization or classification error is about; empty for
-            all others
+        predictions: ``(N,)`` one of :data:`ERROR_TYPES` for every false positive;
+            empty for all other predictions
+        truth: ``(M,)`` ``"missed"`` for every object that was not found and that no
+            localization or classification error is about; empty for all others
+        target: ``(N,)`` row of the object that a localization or classification
+            error is about: of those that the prediction overlaps most, the first;
+            -1 for all other predictions
         mistaken: ``(C, 2)`` row of each prediction of the wrong class, and row of
             the object that it lies on; several rows where overlaps are equal
     """
 
     predictions: NDArray[np.str_]
     truth: NDArray[np.str_]
+    target: NDArray[np.int64]
     mistaken: NDArray[np.int64]
 
 
-def classify_errors(evaluation: Evaluation) -> ErrorTypes:
+def classify_errors(evaluation: Evaluation, threshold: int = 0) -> ErrorTypes:
     """Finds the type of error of every false positive and missed object.
 
-    Matches at the lowest IoU threshold (TIDE's ``t_f``) decide. Crowd regions,
-    and all else that COCO ignores, neither cause nor excuse an error.
+    Crowd regions, and all else that COCO ignores, neither cause nor excuse an error.
 
     Args:
         evaluation: an evaluation of columns
+        threshold: the position of the IoU threshold whose matches decide, TIDE's
+            ``t_f``; the lowest by default
 
     Returns:
         an :class:`ErrorTypes`
     """
     truth, predictions = evaluation.truth, evaluation.predictions
     rows = evaluation.matches.predictions
+    ignored = evaluation.ignored[0]
     true_positive, counted = evaluation.outcomes()
-    wrong = counted[0] & ~true_positive[0]
+    wrong = counted[threshold] & ~true_positive[threshold]
 
-    found = np.zeros(len(truth), dtype=bool)
-    matched = evaluation.matches.truth[0, 0]
-    found[matched[matched != UNMATCHED]] = True
-    missed = ~found & ~evaluation.ignored[0]
-
-    of_wrong = wrong[evaluation.pairs.detection]
+    found = evaluation.found(threshold)
     pairs = evaluation.pairs.where(
-        of_wrong & ~evaluation.ignored[0][evaluation.pairs.truth]
+        wrong[evaluation.pairs.detection] & ~ignored[evaluation.pairs.truth]
     )
-    kind, loose, confused = _classify_predictions(evaluation, pairs, found)
-    missed[pairs.truth[loose | confused]] = False
+    kind, about = _classify_predictions(
+        evaluation, pairs, found, evaluation.settings.iou_thresholds[threshold]
+    )
     errors = np.full(len(predictions), "", kind.dtype)
     errors[rows[wrong]] = kind[wrong]
-    mistaken = np.column_stack(
-        [rows[pairs.detection[confused]], pairs.truth[confused].astype(np.int64)]
-    )
+
+    detection, thing = rows[pairs.detection[about]], pairs.truth[about]
+    target = np.full(len(predictions), UNMATCHED)
+    # Of several objects, the last assignment counts
+    target[detection[::-1]] = thing[::-1]
+    missed = ~found & ~ignored
+    missed[target[target != UNMATCHED]] = False
+
+    confused = predictions.category[detection] != truth.category[thing]
+    mistaken = np.column_stack([detection, thing])[confused].astype(np.int64)
     return ErrorTypes(
         predictions=errors,
-        truth=np.where(missed, "missed", ""),
+        truth=np.where(missed, MISSED, ""),
+        target=target,
         mistaken=mistaken[np.lexsort(mistaken.T[::-1])],
     )
 
 
 def _classify_predictions(
-    evaluation: Evaluation, pairs: Pairs, found: NDArray[np.bool_]
-) -> tuple[NDArray[np.str_], NDArray[np.bool_], NDArray[np.bool_]]:
+    evaluation: Evaluation,
+    pairs: Pairs,
+    found: NDArray[np.bool_],
+    foreground: float,
+) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
     """The errors of evaluated predictions, as if all of them were wrong.
 
     Args:
         evaluation: the evaluation
         pairs: ``P`` pairs of wrong predictions and objects that count
         found: ``(M,)`` whether each object was found
+        foreground: the IoU that finds an object
 
     Returns:
-        ``(D,)`` errors, and for each of the pairs whether it is a localization or a
-        classification error
+        ``(D,)`` errors, and ``(P,)`` whether each pair is of a prediction and an
+        object that a repair would let it find
     """
     rows = evaluation.matches.predictions
     row, other, overlap = pairs.detection, pairs.truth, pairs.overlap
@@ -138,16 +201,19 @@ def _classify_predictions(
         np.maximum.at(result, row[of], overlap[of])
         return result
 
-    foreground = evaluation.settings.iou_thresholds[0]
     iou = HighestOverlaps(
         highest(same), highest(~same), highest(same & found[other]), foreground
     )
-    first = np.argmax([fits(iou) for fits in PREDICTION_ERRORS.values()], axis=0)
-    kind = np.array(list(PREDICTION_ERRORS))[first]
-    localization = (kind[row] == "localization") & same
-    classification = (kind[row] == "classification") & ~same
-    return (
-        kind,
-        localization & (overlap == iou.same_class[row]),
-        classification & (overlap == iou.other_class[row]),
+    fits = {name: one.fits for name, one in ERROR_TYPES.items() if one.fits is not None}
+    first = np.argmax([fit(iou) for fit in fits.values()], axis=0)
+
+    def repaired_by(repair: Repair) -> NDArray[np.bool_]:
+        return np.array([ERROR_TYPES[name].repair is repair for name in fits])[first][
+            row
+        ]
+
+    return np.array(list(fits))[first], np.where(
+        same,
+        repaired_by(Repair.CORRECT_BOX) & (overlap == iou.same_class[row]),
+        repaired_by(Repair.CORRECT_CLASS) & (overlap == iou.other_class[row]),
     )

@@ -209,6 +209,20 @@ class Evaluation(ShortRepr):
             ranking = np.arange(len(self.matches.predictions))
         return outcomes(self.matches, 0, self.ignored[0], self.in_range[0], ranking)
 
+    def found(self, threshold: int = 0) -> NDArray[np.bool_]:
+        """Which objects are found, over all areas.
+
+        Args:
+            threshold: the position of the IoU threshold
+
+        Returns:
+            ``(M,)``, False for ignored objects
+        """
+        matched = self.matches.truth[0, threshold]
+        found = np.zeros(len(self.truth), dtype=bool)
+        found[matched[matched != UNMATCHED]] = True
+        return found & ~self.ignored[0]
+
 
 def evaluate_objects(
     truth: Objects,

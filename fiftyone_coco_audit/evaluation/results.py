@@ -17,6 +17,10 @@ from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.display import of_samples
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import printable
+from fiftyone_coco_audit.evaluation.analysis.error_costs import (
+    ErrorCosts,
+    error_costs,
+)
 from fiftyone_coco_audit.evaluation.average_precision import RECALL_LEVELS
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, coco_metrics
 from fiftyone_coco_audit.evaluation.settings import Settings
@@ -131,6 +135,14 @@ class CocoResults(COCODetectionResults):
             names less the evaluation key
         """
         return self._images
+
+    def error_costs(self) -> ErrorCosts:
+        """What each type of error costs, in AP.
+
+        Returns:
+            an :class:`ErrorCosts`: print it, or take its frames
+        """
+        return error_costs(self._evaluation, self._dataset_classes)
 
     @property
     def counting(self) -> str:

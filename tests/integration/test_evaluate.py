@@ -86,6 +86,20 @@ def marks(samples: fo.SampleCollection, field: str, key: str = "eval") -> list:
     return samples.values(f"{field}.detections.{key}")
 
 
+def test_costs_of_errors_have_the_names_of_classes(dataset: fo.Dataset) -> None:
+    dataset.default_classes = ["bird", "cat", "dog"]
+    costs = evaluate(dataset).error_costs()
+    frame = costs.per_class()
+    assert list(dict.fromkeys(frame.index.get_level_values("class"))) == [
+        "bird",
+        "cat",
+        "dog",
+    ]
+    assert frame["dAP"].isna()["bird"].all()
+    assert frame.loc[("cat", "classification"), "errors"] == 1
+    assert frame.loc[("dog", "missed"), "errors"] == 1
+
+
 def test_curves_are_of_the_classes_that_occur(dataset: fo.Dataset) -> None:
     """Of 100,000 classes few occur; curves of all would take gigabytes."""
     dataset.default_classes = ["cat", "dog", *(f"n{n}" for n in range(100_000)), "bird"]

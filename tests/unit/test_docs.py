@@ -8,7 +8,7 @@ from pathlib import Path
 import fiftyone_coco_audit.coco.rules
 import fiftyone_coco_audit.rules  # noqa: F401  (fills the registry, as does the above)
 from fiftyone_coco_audit.augmentation.damage import KINDS
-from fiftyone_coco_audit.evaluation.error_types import PREDICTION_ERRORS
+from fiftyone_coco_audit.evaluation.error_types import ERROR_TYPES
 from fiftyone_coco_audit.evaluation.fields import all_fields
 from fiftyone_coco_audit.findings import RULES, SEVERITIES
 from fiftyone_coco_audit.panels.audit_page import TABS
@@ -48,7 +48,7 @@ def test_the_page_on_fields_lists_every_field() -> None:
 
 def test_the_page_on_fields_explains_every_type_of_error() -> None:
     row = re.compile(r"^\| `(\w+)` \| false (?:positive|negative): ", re.MULTILINE)
-    assert row.findall(FIELDS) == [*PREDICTION_ERRORS, "missed"]
+    assert row.findall(FIELDS) == list(ERROR_TYPES)
 
 
 def test_the_page_on_augmentation_explains_every_kind_of_damage() -> None:

@@ -1,0 +1,1 @@
+"""What the matches of an evaluation say about a detector: pure functions."""

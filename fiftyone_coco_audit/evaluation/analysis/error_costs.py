@@ -1,0 +1,259 @@
+"""What each type of error costs: the AP that a detector would gain without it.
+
+The method is TIDE's: Bolya et al., "TIDE: A General Toolbox for Identifying Object
+Detection Errors", ECCV 2020, whose dAP is the cost. Each type is repaired alone, in all
+classes at once, and the AP is that of the same ranking with other outcomes.
+
+Crowd regions, all else that COCO ignores, and predictions matched to these are neither
+errors nor the cause or excuse of one. hotcoco 1.3 gives the same costs, except that it
+takes a prediction that lies partly in a crowd region of its class for a localization
+error.
+
+tidecv 1.0.1 gives the same costs of a class, except where we follow COCO:
+
+- tidecv takes 100 predictions an image; we take 100 an image and class.
+- It takes predictions in crowd regions for errors, and repairs can make these true
+  positives.
+- Its recall levels are ``i / 100``. ``numpy.linspace(0, 1, 101)``, which COCO uses,
+  differs in the last digit, which can decide whether a level is reached.
+- Once anything is repaired, it ranks false positives first among equal scores; we keep
+  the order of the images. Of equal overlaps, it matches the first; we match the last.
+- Its mean is over classes with objects or predictions, of which a repair can leave
+  fewer; ours is over classes with objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fiftyone_coco_audit.display import TextSummary
+from fiftyone_coco_audit.evaluation.error_types import (
+    ERROR_TYPES,
+    ErrorTypes,
+    classify_errors,
+)
+from fiftyone_coco_audit.evaluation.matching import UNMATCHED
+from fiftyone_coco_audit.evaluation.metrics import Evaluation
+from fiftyone_coco_audit.evaluation.ranking import Ranking, ranking_order
+from fiftyone_coco_audit.wording import counted
+
+#: All false positives removed, and all objects that were not found forgiven: TIDE's
+#: FalsePos and FalseNeg
+FALSE_POSITIVES, FALSE_NEGATIVES = "false_positives", "false_negatives"
+
+_REMOVED = -1
+
+
+@dataclass(frozen=True, repr=False)
+class ErrorCosts(TextSummary):
+    """What ``E`` types of error cost, by ``T`` IoU thresholds and ``K`` classes.
+
+    Attributes:
+        types: the names of :data:`ERROR_TYPES`, then :data:`FALSE_POSITIVES` and
+            :data:`FALSE_NEGATIVES`
+        iou_thresholds: the IoU thresholds
+        classes: the names of the classes
+        counts: ``(E, T, K)`` errors, by the class of the prediction, or of the object
+            that was not found
+        ap_gain: ``(E, T, K)`` how much higher the AP of each class is if all errors of
+            a type are repaired, NaN for classes without objects
+        ignored: ``(2,)`` how many objects and, at the lowest threshold, predictions
+            COCO ignores: crowd regions and what is matched to them
+    """
+
+    types: tuple[str, ...]
+    iou_thresholds: tuple[float, ...]
+    classes: tuple[str, ...]
+    counts: NDArray[np.int64]
+    ap_gain: NDArray[np.float64]
+    ignored: tuple[int, int]
+
+    def _about(self) -> str:
+        return f"of {counted(len(self.classes), 'class')}"
+
+    def to_frame(self) -> pd.DataFrame:
+        """The cost of each type, the mean over the classes with objects.
+
+        Returns:
+            a frame by type: the errors at the lowest IoU threshold, their cost there
+            (``dAP50`` at .50), and ``dAP``, the mean over all thresholds
+        """
+        known = self.ap_gain[:, :, ~np.isnan(self.ap_gain[0, 0])]
+        mean = known.mean(axis=2) if known.size else np.full(known.shape[:2], np.nan)
+        return self._frame(
+            self.counts[:, 0].sum(axis=1), mean, pd.Index(self.types, name="type")
+        )
+
+    def per_class(self) -> pd.DataFrame:
+        """The same of each class.
+
+        An error of one class can cost another AP: a cat that was taken for a dog is a
+        false positive of dogs and a cat not found. It counts among the errors of dogs.
+
+        Returns:
+            a frame by class and type, NaN for the costs of classes without objects
+        """
+        return self._frame(
+            self.counts[:, 0].T.ravel(),
+            self.ap_gain.transpose(2, 0, 1).reshape(-1, len(self.iou_thresholds)),
+            pd.MultiIndex.from_product(
+                [self.classes, self.types], names=["class", "type"]
+            ),
+        )
+
+    def _frame(
+        self, counts: NDArray[np.int64], ap_gain: NDArray[np.float64], index: pd.Index
+    ) -> pd.DataFrame:
+        return pd.DataFrame(
+            {
+                "errors": counts,
+                f"dAP{100 * self.iou_thresholds[0]:g}": ap_gain[:, 0],
+                "dAP": ap_gain.mean(axis=1),
+            },
+            index=index,
+        )
+
+    def sentences(self) -> list[str]:
+        """The costs of all classes together, and what is left out."""
+        table = self.to_frame().to_string(float_format="{:.4f}".format)
+        lines = [line.rstrip() for line in table.splitlines()]
+        objects, predictions = self.ignored
+        if objects or predictions:
+            lines.append(
+                f"COCO ignores {counted(objects, 'object')} and "
+                f"{counted(predictions, 'prediction')} (crowd regions and what lies in "
+                "them). They are no errors, and neither cause nor excuse one."
+            )
+        return lines
+
+
+def error_costs(evaluation: Evaluation, classes: Sequence[str]) -> ErrorCosts:
+    """Finds how much AP each type of error costs.
+
+    A localization or classification error that is repaired finds its object if that is
+    not found yet. Of several errors about one object, of both types, the one with the
+    highest score does; the others are removed, also where their type alone is repaired.
+    One that changes its class ranks after equal scores there. Where a repair leaves a
+    class nothing to be found, it gains nothing.
+
+    Args:
+        evaluation: an evaluation of columns
+        classes: the names of its ``K`` classes
+
+    Returns:
+        an :class:`ErrorCosts`
+    """
+    truth, predictions, matches = (
+        evaluation.truth,
+        evaluation.predictions,
+        evaluation.matches,
+    )
+    rows = matches.predictions[ranking_order(predictions, matches)]
+    ranking = evaluation.ranking()
+    thresholds = evaluation.settings.iou_thresholds
+    counts, ap_gain = [], []
+    for t in range(len(thresholds)):
+        as_it_is = replace(
+            ranking,
+            true_positive=ranking.true_positive[[t]],
+            counted=ranking.counted[[t]],
+        )
+        ap = evaluation.ap[0, t]
+        for wrong, right_class, missed in _errors_by_type(evaluation, t):
+            counts.append(
+                np.bincount(predictions.category[wrong], minlength=len(ap))
+                + np.bincount(truth.category[missed], minlength=len(ap))
+            )
+            repaired = _repaired(
+                as_it_is,
+                wrong[rows],
+                right_class[rows],
+                missed[~evaluation.ignored[0]],
+            ).average_precision()[0]
+            ap_gain.append(np.where(np.isnan(ap), np.nan, np.fmax(repaired - ap, 0)))
+    types = (*ERROR_TYPES, FALSE_POSITIVES, FALSE_NEGATIVES)
+    shape = (len(thresholds), len(types), evaluation.num_categories)
+    return ErrorCosts(
+        types=types,
+        iou_thresholds=thresholds,
+        classes=tuple(classes),
+        counts=np.reshape(counts, shape).swapaxes(0, 1),
+        ap_gain=np.reshape(ap_gain, shape).swapaxes(0, 1),
+        ignored=(
+            int(evaluation.ignored[0].sum()),
+            int((~ranking.counted[0]).sum()),
+        ),
+    )
+
+
+def _errors_by_type(
+    evaluation: Evaluation, threshold: int
+) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.bool_]]]:
+    """The errors of each of :attr:`ErrorCosts.types`.
+
+    Returns:
+        ``(N,)`` which predictions are errors of the type, ``(N,)`` the class in which
+        each would find an object, -1 if it would be removed, and ``(M,)`` which objects
+        are errors of the type
+    """
+    errors = classify_errors(evaluation, threshold)
+    not_found = ~evaluation.found(threshold) & ~evaluation.ignored[0]
+    right_class = _classes_after_repair(evaluation, errors, not_found)
+    for name in ERROR_TYPES:
+        yield errors.predictions == name, right_class, errors.truth == name
+    wrong, removed = errors.predictions != "", np.full_like(right_class, _REMOVED)
+    yield wrong, removed, np.zeros_like(not_found)
+    yield np.zeros_like(wrong), removed, not_found
+
+
+def _classes_after_repair(
+    evaluation: Evaluation, errors: ErrorTypes, not_found: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """The class in which each prediction finds its object once repaired, or -1."""
+    target, scores = errors.target, evaluation.predictions.scores
+    claims = np.flatnonzero(target != UNMATCHED)
+    claims = claims[not_found[target[claims]]]
+    claims = claims[np.lexsort((-scores[claims], target[claims]))]
+    objects, best = np.unique(target[claims], return_index=True)
+    result = np.full(len(target), _REMOVED)
+    result[claims[best]] = evaluation.truth.category[objects]
+    return result
+
+
+def _repaired(
+    ranking: Ranking,
+    wrong: NDArray[np.bool_],
+    right_class: NDArray[np.int64],
+    missed: NDArray[np.bool_],
+) -> Ranking:
+    """A ranking without some errors.
+
+    Args:
+        ranking: ``D`` predictions at one threshold, and ``M`` objects
+        wrong: ``(D,)`` which predictions are repaired
+        right_class: ``(D,)`` the class in which each of them finds an object, or -1
+        missed: ``(M,)`` which objects need not be found
+    """
+    corrected = wrong & (right_class != _REMOVED)
+    category = np.where(corrected, right_class, ranking.category)
+    true_positive = ranking.true_positive | corrected
+    kept = ranking.counted & (corrected | ~wrong)
+    moved = category != ranking.category
+    order: slice | NDArray[np.int64] = slice(None)
+    if moved.any():
+        order = np.lexsort((moved, -ranking.score, category))
+    return replace(
+        ranking,
+        category=category[order],
+        image=ranking.image[order],
+        score=ranking.score[order],
+        true_positive=true_positive[:, order],
+        counted=kept[:, order],
+        truth_category=ranking.truth_category[~missed],
+        truth_image=ranking.truth_image[~missed],
+    )
