@@ -17,6 +17,7 @@ from .evaluation.colors import color_by_outcome as color_by_outcome
 from .evaluation.colors import outcome_colors as outcome_colors
 from .evaluation.colors import restore_colors as restore_colors
 from .evaluation.evaluating import evaluate as evaluate
+from .evaluation.loading_results import load_results as load_results
 from .evaluation.results import evaluation_notes as evaluation_notes
 from .evaluation.views import worst_first as worst_first
 from .findings import Finding as Finding

@@ -31,13 +31,10 @@ from fiftyone_coco_audit.evaluation.matching import UNMATCHED
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
 from fiftyone_coco_audit.evaluation.misplaced import misplaced_predictions
 from fiftyone_coco_audit.evaluation.outputs import (
-    image_frame,
     label_values,
-    match_rows,
     sample_values,
 )
 from fiftyone_coco_audit.evaluation.panel_notes import keep_user_note, show_in_panel
-from fiftyone_coco_audit.evaluation.per_image import score_images
 from fiftyone_coco_audit.evaluation.per_label import label_outcomes
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.evaluation.views import hidden_by_score, showing_all_fields
@@ -131,7 +128,7 @@ def evaluate(
         logger.info("Reading labels...")
         shown = showing_all_fields(samples)
         inputs = read_inputs(shown, pred_field, gt_field, settings, progress=progress)
-        values, results = _compute(samples, inputs, eval_key, settings)
+        values, results = compute_results(samples, inputs, eval_key, settings)
         logger.info("Writing results...")
         _publish(shown, inputs, values, results, replaced, progress)
     cached_results(root_dataset(samples), "evaluations")[eval_key] = results
@@ -156,10 +153,20 @@ def _check(
     return run_ids(dataset, "evaluations").get(eval_key)
 
 
-def _compute(
+def compute_results(
     samples: fo.SampleCollection, inputs: Inputs, eval_key: str, settings: Settings
 ) -> tuple[_Values, CocoResults]:
-    """The values of fields, and the results."""
+    """Evaluates what was read.
+
+    Args:
+        samples: the dataset or view
+        inputs: its columns
+        eval_key: the name of the evaluation
+        settings: the parameters
+
+    Returns:
+        a tuple of the values of fields, and the results
+    """
     from fiftyone_coco_audit.evaluation.results import build_results, run_config
 
     require_some(inputs.columns, "evaluate")
@@ -170,19 +177,18 @@ def _compute(
         num_categories=len(inputs.classes),
         settings=settings,
     )
-    outcomes = label_outcomes(evaluation)
     errors = classify_errors(evaluation)
-    of_samples = sample_values(inputs, score_images(evaluation), settings)
-    of_labels = label_values(inputs, *outcomes, errors)
+    of_samples = sample_values(evaluation, inputs.image)
+    of_labels = label_values(inputs, *label_outcomes(evaluation), errors)
     notes = _notes(samples, inputs, evaluation, errors)
     results = build_results(
         samples,
         run_config(inputs.pred_field, inputs.gt_field, settings, notes),
         eval_key,
         evaluation,
-        match_rows(inputs, *outcomes),
-        inputs.classes,
-        image_frame(samples, inputs.columns, of_samples),
+        inputs.evaluated_rows(),
+        samples.values("filepath"),
+        inputs.columns.coco_id,
     )
     return (of_samples, of_labels), results
 
@@ -215,6 +221,7 @@ def _publish(
         progress=progress,
     )
     dataset = root_dataset(shown)
+    results.run_id = run.id
     show_in_panel(dataset, run.id, results.notes)
     if earlier:
         old_run, old_notes = earlier[-1]

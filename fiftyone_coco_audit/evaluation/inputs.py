@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.columns import LabelColumns, SampleColumns, read_columns
 from fiftyone_coco_audit.evaluation.settings import Settings
+from fiftyone_coco_audit.evaluation.stored import EvaluatedRows
 from fiftyone_coco_audit.progress import Progress
 from fiftyone_coco_audit.reading import (
     FieldObjects,
@@ -54,6 +55,16 @@ class Inputs:
     annotation_ids: NDArray[np.object_]
     mask_area: NDArray[np.float64]
     notes: list[str]
+
+    def evaluated_rows(self) -> EvaluatedRows:
+        """The samples and labels that the rows of an evaluation will stand for."""
+        return EvaluatedRows(
+            classes=tuple(self.classes),
+            sample_ids=np.array(list(map(str, self.columns.ids)), dtype=object),
+            image=self.image,
+            truth_ids=self.truth.ids,
+            prediction_ids=self.predictions.ids,
+        )
 
 
 def read_inputs(

@@ -289,9 +289,27 @@ def accumulate(
     num_images: int,
     num_categories: int,
     settings: Settings,
+    in_range: NDArray[np.bool_] | None = None,
 ) -> Evaluation:
-    """The numbers of matches, as ``COCOeval.accumulate`` takes them together."""
-    in_range = settings.in_area_ranges(predictions.area[matches.predictions])
+    """The numbers of matches, as ``COCOeval.accumulate`` takes them together.
+
+    Args:
+        truth: the ground-truth objects
+        predictions: the predicted objects
+        pairs: those that overlap
+        matches: those that were matched
+        ignored: ``(A, M)`` whether each object is ignored in each area range
+        num_images: the number of images
+        num_categories: the number of classes
+        settings: the parameters
+        in_range: ``(A, D)`` whether each evaluated prediction, if it matches nothing,
+            is wrong in each area range, not ignored; by default, if its area is in it
+
+    Returns:
+        an :class:`Evaluation`
+    """
+    if in_range is None:
+        in_range = settings.in_area_ranges(predictions.area[matches.predictions])
     order = ranking_order(predictions, matches)
     limits = settings.max_detections
     ap, recall, curves = [], [], []

@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.columns import SampleColumns
 from fiftyone_coco_audit.evaluation.error_types import ErrorTypes
 from fiftyone_coco_audit.evaluation.inputs import Inputs
-from fiftyone_coco_audit.evaluation.per_image import ImageScores
-from fiftyone_coco_audit.evaluation.per_label import LabelOutcomes
-from fiftyone_coco_audit.evaluation.settings import Settings
+from fiftyone_coco_audit.evaluation.metrics import Evaluation
+from fiftyone_coco_audit.evaluation.per_image import score_images
+from fiftyone_coco_audit.evaluation.per_label import LabelOutcomes, label_outcomes
+from fiftyone_coco_audit.evaluation.stored import EvaluatedRows
 from fiftyone_coco_audit.reading import FieldObjects
 
 if TYPE_CHECKING:
-    import fiftyone as fo
     import pandas as pd
 
-    from fiftyone_coco_audit.evaluation.results import MatchRow
+#: A row of the matches of FiftyOne's results: the true and the predicted class, the
+#: overlap, the confidence, the ids of the true and the predicted label
+MatchRow = tuple[
+    str | None, str | None, float | None, float | None, str | None, str | None
+]
 
 
 def sample_values(
-    inputs: Inputs, scores: ImageScores, settings: Settings
+    evaluation: Evaluation, image: NDArray[np.int64]
 ) -> dict[str, list[Any]]:
     """The values of the fields of samples.
+
+    Args:
+        evaluation: an evaluation of columns
+        image: ``(N,)`` position of each sample among the images of the evaluation
 
     Returns:
         a value for each sample by suffix of the evaluation key, None where a
         score is not defined
     """
-    nothing = np.full(len(inputs.columns), np.nan)
-    at = {iou: settings.threshold_position(iou) for iou in (0.5, 0.75)}
+    scores = score_images(evaluation)
+    nothing = np.full(evaluation.num_images, np.nan)
+    at = {iou: evaluation.settings.threshold_position(iou) for iou in (0.5, 0.75)}
     of_images: dict[str, NDArray] = {
         "_ap": scores.ap.mean(axis=1),
         "_ap50": nothing if at[0.5] is None else scores.ap[:, at[0.5]],
@@ -47,8 +56,7 @@ def sample_values(
         "_status": scores.status(),
     }
     return {
-        suffix: _or_none(values[inputs.image]).tolist()
-        for suffix, values in of_images.items()
+        suffix: _or_none(values[image]).tolist() for suffix, values in of_images.items()
     }
 
 
@@ -78,7 +86,7 @@ def label_values(
         field: {
             "": _of_labels(side, _or_none(outcomes.mark), None),
             # FiftyOne marks "no match" with an empty string
-            "_id": _of_labels(side, _partner_ids(outcomes, other, ""), ""),
+            "_id": _of_labels(side, _partner_ids(outcomes, other.ids, ""), ""),
             "_iou": _of_labels(side, _or_none(outcomes.overlap), None),
             "_error": _of_labels(side, _or_none(error), None),
         }
@@ -86,56 +94,63 @@ def label_values(
     }
 
 
-def match_rows(
-    inputs: Inputs, truth: LabelOutcomes, predictions: LabelOutcomes
-) -> list[MatchRow]:
+def match_rows(evaluation: Evaluation, rows: EvaluatedRows) -> list[MatchRow]:
     """The matches as FiftyOne's results have them: predictions, then missed objects.
 
-    Returns:
-        tuples of true class, predicted class, overlap, confidence, id of the
-        true and id of the predicted label
+    Args:
+        evaluation: an evaluation of columns
+        rows: the samples and labels of its rows
     """
-    classes = np.array(inputs.classes, dtype=object)
-    true_side, predicted_side = inputs.truth, inputs.predictions
-    true_class = _and(classes[true_side.objects.category], None)
+    truth, predictions = label_outcomes(evaluation)
+    classes = np.array(rows.classes, dtype=object)
+    true_class = _and(classes[evaluation.truth.category], None)
 
     counted = predictions.mark != ""
     missed = truth.mark == "fn"
     columns = (
         true_class[predictions.partner],
-        classes[predicted_side.objects.category],
+        classes[evaluation.predictions.category],
         _or_none(predictions.overlap),
-        _or_none(predicted_side.objects.scores),
-        _partner_ids(predictions, true_side, None),
-        predicted_side.ids,
+        _or_none(evaluation.predictions.scores),
+        _partner_ids(predictions, rows.truth_ids, None),
+        rows.prediction_ids,
     )
-    rows = list(zip(*(column[counted].tolist() for column in columns), strict=True))
-    rows.extend(
+    matched = list(zip(*(column[counted].tolist() for column in columns), strict=True))
+    matched.extend(
         (name, None, None, None, label_id, None)
         for name, label_id in zip(
             true_class[:-1][missed].tolist(),
-            true_side.ids[missed].tolist(),
+            rows.truth_ids[missed].tolist(),
             strict=True,
         )
     )
-    return rows
+    return matched
 
 
 def image_frame(
-    samples: fo.SampleCollection,
-    columns: SampleColumns,
-    of_samples: dict[str, list[Any]],
+    evaluation: Evaluation,
+    rows: EvaluatedRows,
+    filepaths: Sequence[str | None],
+    coco_ids: Sequence[Any],
 ) -> pd.DataFrame:
-    """The values of the samples as a frame by sample id."""
+    """The values of the samples as a frame by sample id.
+
+    Args:
+        evaluation: an evaluation of columns
+        rows: the samples and labels of its rows
+        filepaths: the path of the image of each sample
+        coco_ids: the COCO id of the image of each sample
+    """
     import pandas as pd
 
+    values = sample_values(evaluation, rows.image)
     return pd.DataFrame(
         {
-            "filepath": samples.values("filepath"),
-            "coco_id": columns.coco_id,
-            **{suffix[1:]: values for suffix, values in of_samples.items()},
+            "filepath": filepaths,
+            "coco_id": coco_ids,
+            **{suffix[1:]: of_images for suffix, of_images in values.items()},
         },
-        index=pd.Index(map(str, columns.ids), name="sample_id"),
+        index=pd.Index(rows.sample_ids, name="sample_id"),
     )
 
 
@@ -149,9 +164,9 @@ def _of_labels(
 
 
 def _partner_ids(
-    outcomes: LabelOutcomes, other: FieldObjects, default: str | None
+    outcomes: LabelOutcomes, ids: NDArray[np.object_], default: str | None
 ) -> NDArray[np.object_]:
-    return _and(other.ids, default)[outcomes.partner]
+    return _and(ids, default)[outcomes.partner]
 
 
 def _and(values: NDArray[np.object_], last: Any) -> NDArray[np.object_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fiftyone as fo
 import numpy as np
@@ -16,53 +16,51 @@ from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.display import of_samples
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.escaping import printable
-from fiftyone_coco_audit.evaluation.analysis.error_costs import (
-    ErrorCosts,
-    error_costs,
-)
 from fiftyone_coco_audit.evaluation.average_precision import RECALL_LEVELS
-from fiftyone_coco_audit.evaluation.metrics import Evaluation, coco_metrics
+from fiftyone_coco_audit.evaluation.metrics import Evaluation
+from fiftyone_coco_audit.evaluation.outputs import image_frame, match_rows
 from fiftyone_coco_audit.evaluation.settings import Settings
+from fiftyone_coco_audit.evaluation.stored import EvaluatedRows, evaluation_as_text
+from fiftyone_coco_audit.evaluation.tables import EvaluationTables, Source
 from fiftyone_coco_audit.fiftyone_internals import root_dataset
-from fiftyone_coco_audit.wording import counted, counted_objects
+
+if TYPE_CHECKING:
+    from bson import ObjectId
 
 #: The operator that takes our fields along when FiftyOne renames or deletes a run
 FIELDS_OPERATOR = "@coco-audit/coco-audit/evaluation_fields"
 
+#: The value of saved results that holds the evaluation, which FiftyOne ignores
+STORED = "coco_audit_evaluation"
+
 #: Curves of this many classes take 20 MB; those of 20,000 take gigabytes
 MOST_CURVES = 2_000
 
-# A row of the matches of FiftyOne's results: the true and the predicted class,
-# the overlap, the confidence, the ids of the true and the predicted label
-MatchRow = tuple[
-    str | None, str | None, float | None, float | None, str | None, str | None
-]
 
-
-class CocoResults(COCODetectionResults):
+class CocoResults(EvaluationTables, COCODetectionResults):
     """The results of :func:`fiftyone_coco_audit.evaluate`.
 
     They are FiftyOne's own COCO results, so ``mAP()``, ``plot_pr_curves()``,
     confusion matrices and the Model Evaluation panel work, and they are saved as
     such: ``dataset.load_evaluation_results(eval_key)`` gives FiftyOne's class in
     another process, also where this package is not installed. What this class
-    adds is there until the process ends.
+    adds is read by :func:`fiftyone_coco_audit.load_results`.
     """
 
     def __init__(
         self,
         *args: Any,
         evaluation: Evaluation,
+        rows: EvaluatedRows,
         images: pd.DataFrame,
-        dataset_classes: Sequence[str],
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, **kwargs)
-        # FiftyOne saves public attributes
-        self._dataset_classes = tuple(dataset_classes)
-        self._evaluation = evaluation
-        self._images = images
+        COCODetectionResults.__init__(self, *args, **kwargs)
+        source = Source(
+            root_dataset(self.samples), self.config.pred_field, self.config.gt_field
+        )
+        EvaluationTables.__init__(self, evaluation, rows, images, source, ())
+        self._run_id: ObjectId | None = None
 
     @property
     def cls(self) -> str:
@@ -70,9 +68,13 @@ class CocoResults(COCODetectionResults):
         return f"{COCODetectionResults.__module__}.{COCODetectionResults.__name__}"
 
     @property
-    def evaluation(self) -> Evaluation:
-        """The evaluation in columns, with the matches."""
-        return self._evaluation
+    def run_id(self) -> ObjectId | None:
+        """The id of the document of the run, None before it is saved."""
+        return self._run_id
+
+    @run_id.setter
+    def run_id(self, run_id: ObjectId) -> None:
+        self._run_id = run_id
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -86,112 +88,11 @@ class CocoResults(COCODetectionResults):
         """Adds a sentence on what happened to the evaluation."""
         self.config.custom_metrics[FIELDS_OPERATOR]["notes"].append(note)
 
-    def summary(self) -> dict[str, float]:
-        """The 12 COCO numbers in pycocotools' order.
-
-        Returns:
-            a dict of AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm
-            and ARl in ``[0, 1]``, -1 where there is nothing to be found
-        """
-        return self._evaluation.summary()
-
-    def per_class(self) -> pd.DataFrame:
-        """The metrics of each class.
-
-        Returns:
-            a frame by class, all of the dataset's: the number of objects
-            (crowds aside) and of predictions, the COCO numbers, and the true
-            positives, false positives and false negatives at the lowest IoU
-            threshold, whatever their score; NaN where a class has no objects
-        """
-        evaluation = self._evaluation
-        rows = evaluation.matches.predictions
-        true_positive, counted = evaluation.outcomes()
-
-        def count(category: np.ndarray) -> np.ndarray:
-            return np.bincount(category, minlength=evaluation.num_categories)
-
-        category = evaluation.predictions.category[rows]
-        objects = count(evaluation.truth.category[~evaluation.ignored[0]])
-        tp = count(category[true_positive[0]])
-        return pd.DataFrame(
-            {
-                "objects": objects,
-                "predictions": count(evaluation.predictions.category),
-                **evaluation.by_class(),
-                "tp": tp,
-                "fp": count(category[counted[0]]) - tp,
-                "fn": objects - tp,
-            },
-            index=pd.Index(self._dataset_classes, name="class", dtype=object),
-        )
-
-    def per_image(self) -> pd.DataFrame:
-        """The metrics of each image.
-
-        Returns:
-            a frame by sample id, in the order of the samples: the path and COCO
-            id of the image, and the metrics that are on the samples, by their
-            names less the evaluation key
-        """
-        return self._images
-
-    def error_costs(self) -> ErrorCosts:
-        """What each type of error costs, in AP.
-
-        Returns:
-            an :class:`ErrorCosts`: print it, or take its frames
-        """
-        return error_costs(self._evaluation, self._dataset_classes)
-
-    @property
-    def counting(self) -> str:
-        """At which IoU and score tp, fp and fn are counted, in words."""
-        iou = self._evaluation.settings.iou_thresholds[0]
-        return f"IoU {iou:.2f} and any score"
-
-    def print_summary(self) -> None:
-        """Prints the COCO numbers, and notes on what they leave out."""
-        print(self)
-
     def __repr__(self) -> str:
-        ap = self.summary()["AP"]
-        notes = f" with {counted(len(self.notes), 'note')}" if self.notes else ""
+        about = self._about().removeprefix("of ")
         return (
-            f"<{type(self).__name__} {self.key!r} {of_samples(self.samples)}: "
-            f"{counted(len(self._images), 'image')}, "
-            f"AP {f'{ap:.4f}' if ap >= 0 else 'n/a'}{notes}>"
+            f"<{type(self).__name__} {self.key!r} {of_samples(self.samples)}: {about}>"
         )
-
-    def __str__(self) -> str:
-        notes = [printable(f"Note: {note}") for note in self.notes]
-        return "\n".join([format_summary(self._evaluation), *notes])
-
-
-def format_summary(evaluation: Evaluation) -> str:
-    """What was evaluated, and the COCO metrics, one per line."""
-    settings = evaluation.settings
-    numbers = evaluation.summary()
-    crowds = int(evaluation.truth.crowd.sum())
-    lines = [
-        f"  {counted(evaluation.num_images, 'image')}, "
-        f"{counted_objects(len(evaluation.truth) - crowds, crowds)}, "
-        f"{counted(len(evaluation.predictions), 'prediction')}"
-    ]
-    for metric in coco_metrics(settings):
-        thresholds = settings.iou_thresholds[metric.thresholds]
-        iou = f"{thresholds[0]:.2f}"
-        if len(thresholds) > 1:
-            iou += f":{thresholds[-1]:.2f}"
-        limit = settings.max_detections[-1 if metric.limit is None else metric.limit]
-        value = numbers[metric.name]
-        shown = f"{value:6.4f}" if value >= 0 else "   n/a"
-        lines.append(
-            f"  {metric.name:<5}  {shown}   IoU {iou:<9}  "
-            f"area {settings.area_names[metric.area]:<6}  "
-            f"max {counted(limit, 'detection')}"
-        )
-    return "\n".join(lines)
 
 
 def run_config(
@@ -224,6 +125,15 @@ def notes_of(custom_metrics: Any) -> tuple[str, ...]:
     return tuple((own or {}).get("notes", ()))
 
 
+def no_such_evaluation(dataset: fo.Dataset, eval_key: str) -> CocoAuditError:
+    """The error of a key that no evaluation has."""
+    known = ", ".join(map(repr, dataset.list_evaluations())) or "none"
+    return CocoAuditError(
+        f"Dataset {dataset.name!r} has no evaluation {eval_key!r}; its evaluations "
+        f"are: {known}"
+    )
+
+
 @database_errors_explained()
 def evaluation_notes(
     samples: fo.SampleCollection, eval_key: str = "eval"
@@ -246,11 +156,7 @@ def evaluation_notes(
     require_samples(samples)
     dataset = root_dataset(samples)
     if eval_key not in dataset.list_evaluations():
-        known = ", ".join(map(repr, dataset.list_evaluations())) or "none"
-        raise CocoAuditError(
-            f"Dataset {dataset.name!r} has no evaluation {eval_key!r}; its evaluations "
-            f"are: {known}"
-        )
+        raise no_such_evaluation(dataset, eval_key)
     config = dataset.get_evaluation_info(eval_key).config
     return notes_of(getattr(config, "custom_metrics", None))
 
@@ -260,9 +166,9 @@ def build_results(
     config: Any,
     eval_key: str,
     evaluation: Evaluation,
-    matches: list[MatchRow],
-    classes: Sequence[str],
-    images: pd.DataFrame,
+    rows: EvaluatedRows,
+    filepaths: Sequence[str | None],
+    coco_ids: Sequence[Any],
 ) -> CocoResults:
     """Makes FiftyOne's results of an evaluation.
 
@@ -271,9 +177,9 @@ def build_results(
         config: FiftyOne's configuration
         eval_key: the evaluation key
         evaluation: the evaluation in columns
-        matches: the rows of FiftyOne's matches
-        classes: the names of all classes of the dataset
-        images: the metrics of each image
+        rows: the samples and labels of its rows
+        filepaths: the path of the image of each sample
+        coco_ids: the COCO id of the image of each sample
 
     Returns:
         a :class:`CocoResults`
@@ -286,11 +192,11 @@ def build_results(
         samples,
         config,
         eval_key,
-        matches,
+        match_rows(evaluation, rows),
         curves.at_recall_levels(curves.precision, shown),
         RECALL_LEVELS,
         np.array(evaluation.settings.iou_thresholds),
-        [classes[row] for row in shown.tolist()],
+        [rows.classes[row] for row in shown.tolist()],
         recall_sweep=np.where(np.isnan(recall), -1.0, recall),
         thresholds=evaluation.scores_at_recall_levels(shown),
         custom_metrics={
@@ -303,8 +209,8 @@ def build_results(
             for name, value in evaluation.summary().items()
         },
         evaluation=evaluation,
-        images=images,
-        dataset_classes=classes,
+        rows=rows,
+        images=image_frame(evaluation, rows, filepaths, coco_ids),
     )
 
 
@@ -333,4 +239,5 @@ def results_as_json(results: CocoResults) -> Iterator[bytes]:
             value = value.tolist()
         yield f"{',' if n else '{'}{json.dumps(name)}:".encode()
         yield json.dumps(value).encode()
-    yield b"}"
+    stored = evaluation_as_text(results.evaluation, results.rows)
+    yield f',"{STORED}":"{stored}"}}'.encode()

@@ -124,6 +124,18 @@ class Settings:
             score_threshold=float(score_threshold),
         )
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Settings:
+        """Settings from what :func:`dataclasses.asdict` made of them, also by JSON."""
+        ranges = ((name, tuple(bounds)) for name, bounds in values["area_ranges"])
+        return cls(
+            iou_type=values["iou_type"],
+            iou_thresholds=tuple(values["iou_thresholds"]),
+            max_detections=tuple(values["max_detections"]),
+            area_ranges=tuple(ranges),
+            score_threshold=values["score_threshold"],
+        )
+
     @property
     def area_names(self) -> tuple[str, ...]:
         """The names of the area ranges, ``"all"`` first."""

@@ -12,9 +12,7 @@ from fiftyone_coco_audit.evaluation.metrics import Evaluation, accumulate
 from fiftyone_coco_audit.evaluation.pairs import Pairs
 
 
-def evaluation_of_images(
-    evaluation: Evaluation, images: NDArray[np.bool_]
-) -> Evaluation:
+def images_only(evaluation: Evaluation, images: NDArray[np.bool_]) -> Evaluation:
     """The evaluation as if only some of the images had been evaluated.
 
     Images are matched on their own, so no match changes.

@@ -20,7 +20,7 @@ from fiftyone_coco_audit.evaluation.metrics import (
 )
 from fiftyone_coco_audit.evaluation.per_image import score_images
 from fiftyone_coco_audit.evaluation.settings import Settings
-from fiftyone_coco_audit.evaluation.subsets import evaluation_of_images
+from fiftyone_coco_audit.evaluation.subsets import images_only
 from tests.reference import REAL_FILES, columns, run_cocoeval
 
 pytestmark = pytest.mark.slow
@@ -307,7 +307,7 @@ def test_an_evaluation_of_some_images(
     """It equals one of these images alone, with all that is derived from it."""
     ground_truth, predictions = scene(objects, found)
     chosen = np.isin(np.arange(3), list(some))
-    part = evaluation_of_images(evaluated(ground_truth, predictions), chosen)
+    part = images_only(evaluated(ground_truth, predictions), chosen)
     ids = np.array(sorted(image["id"] for image in ground_truth["images"]))[chosen]
     alone = evaluated(
         ground_truth

@@ -1,0 +1,258 @@
+"""The metrics of an evaluation as frames and text, of all images or of some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from fiftyone_coco_audit.columns import require_samples
+from fiftyone_coco_audit.display import ShortRepr
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.escaping import printable
+from fiftyone_coco_audit.evaluation.analysis.error_costs import ErrorCosts, error_costs
+from fiftyone_coco_audit.evaluation.metrics import Evaluation, coco_metrics
+from fiftyone_coco_audit.evaluation.slicing import slice_frame
+from fiftyone_coco_audit.evaluation.stored import EvaluatedRows
+from fiftyone_coco_audit.evaluation.subsets import images_only
+from fiftyone_coco_audit.wording import counted, counted_objects
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+
+class Source(NamedTuple):
+    """The dataset and fields of an evaluation."""
+
+    dataset: fo.Dataset
+    pred_field: str
+    gt_field: str
+
+
+class EvaluationTables(ShortRepr):
+    """The metrics of an evaluation: overall, of each class, and of each image."""
+
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        rows: EvaluatedRows,
+        images: pd.DataFrame,
+        source: Source,
+        notes: tuple[str, ...],
+    ) -> None:
+        """Holds the metrics.
+
+        Args:
+            evaluation: the evaluation in columns
+            rows: the samples and labels of its rows
+            images: the metrics of each image
+            source: the dataset and fields that were evaluated
+            notes: sentences on what the numbers leave out and depend on
+        """
+        self._source = source
+        self._evaluation = evaluation
+        self._rows = rows
+        self._images = images
+        self._notes = notes
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The evaluation in columns, with the matches."""
+        return self._evaluation
+
+    @property
+    def rows(self) -> EvaluatedRows:
+        """The samples and labels that the rows of the evaluation stand for."""
+        return self._rows
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what the numbers leave out and depend on."""
+        return self._notes
+
+    def summary(self) -> dict[str, float]:
+        """The 12 COCO numbers in pycocotools' order.
+
+        Returns:
+            a dict of AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm
+            and ARl in ``[0, 1]``, -1 where there is nothing to be found
+        """
+        return self._evaluation.summary()
+
+    def per_class(self) -> pd.DataFrame:
+        """The metrics of each class.
+
+        Returns:
+            a frame by class, all of the dataset's: the number of objects
+            (crowds aside) and of predictions, the COCO numbers, and the true
+            positives, false positives and false negatives at the lowest IoU
+            threshold, whatever their score; NaN where a class has no objects
+        """
+        evaluation = self._evaluation
+        rows = evaluation.matches.predictions
+        true_positive, counted = evaluation.outcomes()
+
+        def count(category: np.ndarray) -> np.ndarray:
+            return np.bincount(category, minlength=evaluation.num_categories)
+
+        category = evaluation.predictions.category[rows]
+        objects = count(evaluation.truth.category[~evaluation.ignored[0]])
+        tp = count(category[true_positive[0]])
+        return pd.DataFrame(
+            {
+                "objects": objects,
+                "predictions": count(evaluation.predictions.category),
+                **evaluation.by_class(),
+                "tp": tp,
+                "fp": count(category[counted[0]]) - tp,
+                "fn": objects - tp,
+            },
+            index=pd.Index(self._rows.classes, name="class", dtype=object),
+        )
+
+    def per_image(self) -> pd.DataFrame:
+        """The metrics of each image.
+
+        Returns:
+            a frame by sample id, in the order of the samples: the path and COCO
+            id of the image, and the metrics that are on the samples, by their
+            names less the evaluation key
+        """
+        return self._images
+
+    def of(self, samples: fo.SampleCollection) -> EvaluationTables:
+        """The metrics of some of the images, as if only these had been evaluated.
+
+        Nothing is matched again. Which labels a view shows does not matter: all labels
+        of its images count, as they were evaluated.
+
+        Args:
+            samples: a view of whole images of the dataset that was evaluated
+
+        Returns:
+            the metrics of its images, with a note on how many they are
+
+        Raises:
+            CocoAuditError: if none of its images were evaluated
+        """
+        require_samples(samples)
+        chosen = samples.values("id")
+        keep = np.isin(self._rows.sample_ids.astype(str), np.array(chosen, str))
+        if not keep.any():
+            raise CocoAuditError(
+                f"None of the {counted(len(chosen), 'sample')} of the view were "
+                "evaluated: choose samples that results.per_image() lists"
+            )
+        images = np.zeros(self._evaluation.num_images, bool)
+        images[self._rows.image[keep]] = True
+        notes = []
+        if len(chosen) > keep.sum():
+            others = counted(len(chosen) - int(keep.sum()), "sample")
+            notes.append(f"The view has {others} more, not evaluated.")
+        if not keep.all():
+            notes.append(
+                f"Only {int(keep.sum())} of {counted(len(keep), 'image')} count here; "
+                "the notes below are about all."
+            )
+        return EvaluationTables(
+            images_only(self._evaluation, images),
+            self._rows.of_images(self._evaluation, images),
+            self._images[keep],
+            self._source,
+            (*notes, *self.notes),
+        )
+
+    def by(
+        self,
+        field: str,
+        bins: int | Sequence[float] | None = None,
+        *,
+        num_draws: int = 100,
+    ) -> pd.DataFrame:
+        """The metrics of slices of the objects or images.
+
+        A field of samples divides the images, each slice evaluated as if only its
+        images had been. An attribute of ground-truth labels divides the objects: those
+        of other slices are ignored, as COCO does with areas. Where predictions have the
+        attribute too, those that match nothing are false positives in their own slice
+        alone; else in every slice, which lowers each AP.
+
+        Args:
+            field: a field of samples, such as ``"metadata.width"``, or an attribute of
+                ground-truth labels, such as ``"input_size_class"`` or
+                ``"ground_truth.detections.occluded"``
+            bins: the edges of the slices of numbers, or how many; by default, 4 slices
+                of about as many values each. Other values are a slice each
+            num_draws: how many times images are drawn for the interval of AP; 0 for
+                none
+
+        Returns:
+            a frame by slice: the number of images and objects, AP with the bounds of
+            its 95% interval, AP50, AR, whether all false positives count, and whether
+            the slice is thin: it has fewer than 30 objects. Objects or images without a
+            value, or outside all bins, are the last row, ``(none)``
+
+        Raises:
+            CocoAuditError: if there is no such field, or it cannot be divided like that
+        """
+        return slice_frame(
+            self._evaluation, self._rows, *self._source, field, bins, num_draws
+        )
+
+    def error_costs(self) -> ErrorCosts:
+        """What each type of error costs, in AP.
+
+        Returns:
+            an :class:`ErrorCosts`: print it, or take its frames
+        """
+        return error_costs(self._evaluation, self._rows.classes)
+
+    @property
+    def counting(self) -> str:
+        """At which IoU and score tp, fp and fn are counted, in words."""
+        iou = self._evaluation.settings.iou_thresholds[0]
+        return f"IoU {iou:.2f} and any score"
+
+    def print_summary(self) -> None:
+        """Prints the COCO numbers, and notes on what they leave out."""
+        print(self)
+
+    def _about(self) -> str:
+        ap = self.summary()["AP"]
+        notes = f" with {counted(len(self.notes), 'note')}" if self.notes else ""
+        return (
+            f"of {counted(len(self._images), 'image')}, "
+            f"AP {f'{ap:.4f}' if ap >= 0 else 'n/a'}{notes}"
+        )
+
+    def __str__(self) -> str:
+        notes = [printable(f"Note: {note}") for note in self.notes]
+        return "\n".join([format_summary(self._evaluation), *notes])
+
+
+def format_summary(evaluation: Evaluation) -> str:
+    """What was evaluated, and the COCO metrics, one per line."""
+    settings = evaluation.settings
+    numbers = evaluation.summary()
+    crowds = int(evaluation.truth.crowd.sum())
+    lines = [
+        f"  {counted(evaluation.num_images, 'image')}, "
+        f"{counted_objects(len(evaluation.truth) - crowds, crowds)}, "
+        f"{counted(len(evaluation.predictions), 'prediction')}"
+    ]
+    for metric in coco_metrics(settings):
+        thresholds = settings.iou_thresholds[metric.thresholds]
+        iou = f"{thresholds[0]:.2f}"
+        if len(thresholds) > 1:
+            iou += f":{thresholds[-1]:.2f}"
+        limit = settings.max_detections[-1 if metric.limit is None else metric.limit]
+        value = numbers[metric.name]
+        shown = f"{value:6.4f}" if value >= 0 else "   n/a"
+        lines.append(
+            f"  {metric.name:<5}  {shown}   IoU {iou:<9}  "
+            f"area {settings.area_names[metric.area]:<6}  "
+            f"max {counted(limit, 'detection')}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,213 @@
+"""Results that are loaded again, and their subsets, in a real database."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import fiftyone as fo
+import numpy as np
+import pandas as pd
+import pytest
+from fiftyone import ViewField as F
+from pymongo.database import Database
+
+from fiftyone_coco_audit import (
+    CocoAuditError,
+    compute_statistics,
+    evaluate,
+    evaluation_notes,
+    import_coco,
+    load_results,
+)
+from fiftyone_coco_audit.evaluation.results import CocoResults
+from fiftyone_coco_audit.evaluation.tables import EvaluationTables
+from fiftyone_coco_audit.fiftyone_internals import cached_results, database
+from fiftyone_environment import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def evaluated(shared_data: Path) -> tuple[fo.Dataset, CocoResults]:
+    folder = shared_data / "coco_mini"
+    dataset = import_coco(
+        folder / "annotations.json",
+        folder / "images",
+        predictions=folder / "predictions.json",
+        progress=False,
+    )
+    return dataset, evaluate(dataset, progress=False)
+
+
+def loaded(dataset: fo.Dataset, eval_key: str = "eval") -> CocoResults:
+    """Results as another process loads them."""
+    cached_results(dataset, "evaluations").clear()
+    return load_results(dataset, eval_key, progress=False)
+
+
+def assert_equal(left: EvaluationTables, right: EvaluationTables) -> None:
+    assert left.summary() == right.summary()
+    pd.testing.assert_frame_equal(left.per_class(), right.per_class())
+    pd.testing.assert_frame_equal(left.per_image(), right.per_image())
+
+
+def test_results_are_loaded_as_they_were(evaluated) -> None:
+    dataset, results = evaluated
+    assert load_results(dataset) is results
+    again = loaded(dataset)
+    assert again is not results
+    assert_equal(again, results)
+    assert str(again) == str(results)
+    assert repr(again) == repr(results)
+    assert again.notes == evaluation_notes(dataset)
+    assert again.mAP() == results.mAP()
+    assert load_results(dataset.limit(3)) is again
+
+
+def test_nothing_is_matched_again(evaluated, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, results = evaluated
+
+    def fails(*_: object, **__: object) -> None:
+        raise AssertionError("overlaps were computed")
+
+    for name in ("overlapping_pairs", "match"):
+        monkeypatch.setattr(f"fiftyone_coco_audit.evaluation.metrics.{name}", fails)
+    assert_equal(loaded(dataset), results)
+    loaded(dataset).of(dataset.limit(20))
+
+
+def test_another_process_loads_and_sees_a_replaced_run(evaluated) -> None:
+    dataset, _ = evaluated
+    clone = dataset.clone()
+    evaluate(clone, eval_key="k", progress=False)
+    assert load_results(clone, "k").evaluation.settings.iou_thresholds[0] == 0.5
+    code = (
+        "import sys, fiftyone as fo; from fiftyone_coco_audit import *\n"
+        "ds = fo.load_dataset(sys.argv[1]); before = load_results(ds, 'k')\n"
+        "assert before.of(ds.limit(10)).per_image().shape[0] == 10\n"
+        "evaluate(ds, eval_key='k', iou_thresholds=[0.75], progress=False)\n"
+        "print(before.summary()['AP75'] - load_results(ds, 'k').summary()['AP75'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, clone.name],
+        cwd=ROOT,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.splitlines()[-1]) == 0
+    assert load_results(clone, "k").evaluation.settings.iou_thresholds == (0.75,)
+
+
+def test_a_view_equals_its_own_evaluation(evaluated) -> None:
+    dataset, _ = evaluated
+    results = loaded(dataset)
+    view = dataset.match(F("metadata.width") > 500).sort_by("coco_id", reverse=True)
+    of_view = evaluate(view, eval_key="view", progress=False)
+    part = results.of(view)
+    assert part.summary() == of_view.summary()
+    frames = part.per_image(), of_view.per_image()
+    pd.testing.assert_frame_equal(*(frame.sort_index() for frame in frames))
+    assert part.notes[0].startswith(f"Only {len(view)} of 79 images count here")
+    assert repr(part) == (
+        f"<EvaluationTables of {len(view)} images, AP {part.summary()['AP']:.4f} "
+        f"with {len(part.notes)} notes>"
+    )
+    # Of a subset, and of the view's own run
+    few = view.limit(5)
+    assert_equal(part.of(few), results.of(few))
+    again = loaded(dataset, "view")
+    assert_equal(again, of_view)
+    assert len(again.samples) == len(view)
+    more = again.of(dataset)
+    assert (
+        more.notes[0] == f"The view has {79 - len(view)} samples more, not evaluated."
+    )
+    assert more.summary() == of_view.summary()
+    with pytest.raises(CocoAuditError, match="None of the 1 sample of the view"):
+        again.of(dataset.exclude(view.values("id")).limit(1))
+
+
+def test_labels_and_samples_that_are_gone(evaluated) -> None:
+    """The numbers are those of the evaluation, whatever happened to the labels."""
+    dataset, results = evaluated
+    clone = dataset.clone()
+    clone.delete_samples(clone.limit(2))
+    clone.delete_sample_field("predictions")
+    again = loaded(clone)
+    assert again.summary() == results.summary()
+    assert again.per_image()["filepath"].isna().sum() == 2
+    assert len(again.by("metadata.width", 2)) == 3
+
+
+def test_runs_that_fiftyone_made_are_matched_on_loading(evaluated) -> None:
+    dataset, results = evaluated
+    clone = dataset.clone()
+    clone.evaluate_detections(
+        "predictions", "ground_truth", eval_key="own", compute_mAP=True, progress=False
+    )
+    own = loaded(clone, "own")
+    assert own.summary() == results.summary()
+    assert "saved without its matches" in own.notes[-1]
+    clone.evaluate_detections(
+        "predictions",
+        "ground_truth",
+        eval_key="oi",
+        method="open-images",
+        progress=False,
+    )
+    with pytest.raises(CocoAuditError, match="'oi' .* is not a COCO evaluation"):
+        loaded(clone, "oi")
+    with pytest.raises(CocoAuditError, match="no evaluation 'nope'"):
+        load_results(clone, "nope")
+
+
+def test_stored_matches_follow_their_run(evaluated) -> None:
+    """No blob stays behind, and a renamed or cloned run loads."""
+    dataset, results = evaluated
+    clone = dataset.clone()
+    clone.rename_evaluation("eval", "first")
+    assert_equal(loaded(clone, "first"), results)
+
+    def blobs(db: Database) -> set[object]:
+        return set(db["fs.chunks"].distinct("files_id"))
+
+    before = blobs(database())
+    clone.delete_evaluation("first")
+    clone.delete()
+    assert len(before - blobs(database())) >= 1
+
+
+def test_slices(evaluated) -> None:
+    dataset, _ = evaluated
+    results = loaded(dataset)
+    numbers = results.summary()
+    by_area = results.by("area", [0, 1024, 9216, 1e10], num_draws=20)
+    np.testing.assert_allclose(
+        by_area["AP"], [numbers[name] for name in ("APs", "APm", "APl")], atol=1e-12
+    )
+    np.testing.assert_allclose(
+        by_area["AR"], [numbers[name] for name in ("ARs", "ARm", "ARl")], atol=1e-12
+    )
+    assert (by_area["AP_low"] < by_area["AP"]).all()
+    assert (by_area["AP"] < by_area["AP_high"]).all()
+    assert not by_area["all_fp"].any()
+    assert by_area["objects"].sum() == 619
+
+    compute_statistics(dataset, progress=False)
+    small = results.by("ground_truth.detections.input_size", [0, 32, 1e4], num_draws=0)
+    assert small["all_fp"].all()
+    assert small["AP_low"].isna().all()
+    by_width = results.by("metadata.width", [0, 500, 1000])
+    wide = dataset.match(F("metadata.width") >= 500)
+    assert by_width["AP"].iloc[1] == results.of(wide).summary()["AP"]
+    assert by_width.index.tolist() == ["0 to 499", "500 to 1,000"]
+    with pytest.raises(CocoAuditError, match="neither a field 'nope'"):
+        results.by("nope")
+    with pytest.raises(CocoAuditError, match="79 different values"):
+        results.by("filepath")
