@@ -12,7 +12,10 @@ from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import printable
+from fiftyone_coco_audit.evaluation.analysis.calibration import Calibration, calibration
+from fiftyone_coco_audit.evaluation.analysis.confusion import Confusion, confusion
 from fiftyone_coco_audit.evaluation.analysis.error_costs import ErrorCosts, error_costs
+from fiftyone_coco_audit.evaluation.analysis.thresholds import Thresholds, thresholds
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, coco_metrics
 from fiftyone_coco_audit.evaluation.slicing import slice_frame
 from fiftyone_coco_audit.evaluation.stored import EvaluatedRows
@@ -208,6 +211,70 @@ class EvaluationTables(ShortRepr):
             an :class:`ErrorCosts`: print it, or take its frames
         """
         return error_costs(self._evaluation, self._rows.classes)
+
+    def confusion(self, *, iou: float = 0.5, score: float | None = None) -> Confusion:
+        """Which classes are taken for which. The diagonal is the true positives.
+
+        Args:
+            iou: the least IoU of a pair, evaluated or not
+            score: the least score of a prediction, by default the ``score_threshold``
+                of the evaluation
+
+        Returns:
+            a :class:`Confusion`: print it, or take its frames
+
+        Raises:
+            CocoAuditError: if the IoU or the score cannot be used
+        """
+        return confusion(self._evaluation, self._rows.classes, iou=iou, score=score)
+
+    # FiftyOne's results have an array ``thresholds``
+    def score_thresholds(self, *, iou: float = 0.5) -> Thresholds:
+        """Precision, recall and F1 against the score, and the best thresholds.
+
+        Args:
+            iou: the IoU that finds an object, evaluated or not
+
+        Returns:
+            a :class:`Thresholds`: print it, or take its frames
+
+        Raises:
+            CocoAuditError: if the IoU cannot be used
+        """
+        return thresholds(self._evaluation, self._rows.classes, iou=iou)
+
+    def calibration(
+        self,
+        *,
+        iou: float = 0.5,
+        score: float = 0.0,
+        bins: int = 10,
+        equal_mass: bool = False,
+    ) -> Calibration:
+        """Whether scores are the probability of being right.
+
+        Args:
+            iou: the IoU that makes a prediction right, evaluated or not
+            score: the least score of a prediction
+            bins: the number of bins
+            equal_mass: whether bins hold equally many predictions, rather than equally
+                long ranges of scores
+
+        Returns:
+            a :class:`Calibration`: print it, or take its frames
+
+        Raises:
+            CocoAuditError: if an argument cannot be used, or scores are not
+                probabilities
+        """
+        return calibration(
+            self._evaluation,
+            self._rows.classes,
+            iou=iou,
+            score=score,
+            bins=bins,
+            equal_mass=equal_mass,
+        )
 
     @property
     def counting(self) -> str:

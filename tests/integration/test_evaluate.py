@@ -276,6 +276,27 @@ def test_per_class_and_per_image(dataset: fo.Dataset) -> None:
     assert per_image["fn"].sum() == 2
 
 
+def test_analyses_are_by_class_name(dataset: fo.Dataset) -> None:
+    results = evaluate(dataset, score_threshold=0.4)
+    confusion = results.confusion()
+    assert confusion.score == 0.4
+    cells = confusion.worst(background=True).iloc[:, :3]
+    # The cat at 300 is a dog; the other dog and two predictions are alone
+    assert set(cells.itertuples(index=False, name=None)) == {
+        ("dog", "cat", 1),
+        ("dog", None, 1),
+        (None, "cat", 1),
+        (None, "bird", 1),
+    }
+    assert len(results.confusion(iou=0.9).pairs("cat", "cat")[0]) == 0
+    best = results.score_thresholds().best()
+    assert best.score["cat"] == 0.9
+    assert best.index.tolist() == results.per_class().index.tolist()
+    calibration = results.calibration(bins=1)
+    assert calibration.per_class().predictions["cat"] == 3
+    assert calibration.ece == pytest.approx((0.9 + 0.8 + 0.7 + 0.4) / 4 - 1 / 4)
+
+
 def test_results_agree_with_the_labels(dataset: fo.Dataset) -> None:
     evaluate(dataset)
     dataset.clear_cache()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 import numpy as np
+from hypothesis import strategies as st
 
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
 from fiftyone_coco_audit.evaluation.settings import Settings
@@ -34,4 +37,46 @@ def evaluate(
         num_images=num_images,
         num_categories=3,
         settings=Settings.parse(**options),
+    )
+
+
+@st.composite
+def random_evaluations(draw: st.DrawFn) -> Evaluation:
+    """Evaluations in which overlaps and scores often tie, of crowds and of limits."""
+    image, category = st.integers(0, 1), st.integers(0, 2)
+    place, extent = st.sampled_from([0, 4, 10]), st.sampled_from([9, 10, 12, 40])
+    box = st.tuples(place, place, extent, extent)
+    truth = st.tuples(image, category, box, st.integers(0, 5).map(lambda n: n == 0))
+    predicted = st.tuples(image, category, box, st.sampled_from([0.1, 0.5, 0.6, 0.9]))
+    by_image = itemgetter(0)
+    return evaluate(
+        sorted(draw(st.lists(truth, max_size=12)), key=by_image),
+        sorted(draw(st.lists(predicted, max_size=24)), key=by_image),
+        num_images=2,
+        max_detections=[4],
+        area_ranges={"all": (0, draw(st.sampled_from([400, 1e10])))},
+    )
+
+
+def crowded_evaluation(seed: int) -> Evaluation:
+    """An evaluation of two images in which nearly everything overlaps."""
+    random = np.random.default_rng(seed)
+
+    def rows(count: int, lasts: list[float]) -> list[Row]:
+        return [
+            (
+                int(image),
+                int(random.integers(3)),
+                (*random.integers(0, 4, 2), *random.integers(8, 12, 2)),
+                float(random.choice(lasts)),
+            )
+            for image in np.sort(random.integers(0, 2, count))
+        ]
+
+    return evaluate(
+        rows(12, [0, 0, 0, 0, 1]),
+        rows(24, [0.1, 0.5, 0.6, 0.9]),
+        num_images=2,
+        max_detections=[4],
+        area_ranges={"all": (0, float(random.choice([90, 1e10])))},
     )
