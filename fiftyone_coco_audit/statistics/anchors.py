@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 
 #: Between these sizes at the network's input :meth:`AnchorMatches.per_size` divides
 SIZE_EDGES = (8, 16, 32, 64, 128, 256, 512)
+
+#: The names of the sizes between these edges
+SIZE_GROUPS = (
+    f"< {SIZE_EDGES[0]} px",
+    *(f"{low} - {high} px" for low, high in pairwise(SIZE_EDGES)),
+    f">= {SIZE_EDGES[-1]} px",
+)
 
 #: What stands for the anchor of an object that has none
 NO_ANCHOR = -1
@@ -350,11 +358,7 @@ class AnchorMatches(ShortRepr):
         """
         import pandas as pd
 
-        first, last = SIZE_EDGES[0], SIZE_EDGES[-1]
-        between = zip(SIZE_EDGES[:-1], SIZE_EDGES[1:], strict=True)
-        names = [f"< {first} px", *(f"{a} - {b} px" for a, b in between)]
-        index = pd.Index([*names, f">= {last} px"], name="size")
-        return self._grouped(self.size_group, index)
+        return self._grouped(self.size_group, pd.Index(SIZE_GROUPS, name="size"))
 
     def per_level(self) -> pd.DataFrame:
         """The objects of each level.

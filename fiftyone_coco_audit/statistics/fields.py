@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.fields import FieldSpec, Kind
+from fiftyone_coco_audit.statistics.anchor_sets import STATUSES
+from fiftyone_coco_audit.statistics.anchors import SIZE_GROUPS
 from fiftyone_coco_audit.statistics.batching import ASPECT_GROUPS
 from fiftyone_coco_audit.statistics.overview import Statistics
 from fiftyone_coco_audit.statistics.shapes import SIZE_CLASSES
@@ -114,10 +116,23 @@ OF_OBJECTS = (
         lambda s: s.network_input.input_size,
     ),
     Column(
+        "input_size_class",
+        "str",
+        "input_size in groups, as FiftyOne's scenarios take no floats",
+        lambda s: _named(SIZE_GROUPS, s.anchor_matches.size_group),
+    ),
+    Column(
         "anchor_iou",
         "float",
         "IoU with the best anchor of {anchors} at the network's input ({resize})",
         lambda s: s.anchor_matches.best_iou,
+    ),
+    Column(
+        "anchor_status",
+        "str",
+        "What {anchors} make of the object ({resize}): positive (learned), ignored, or "
+        "unreachable",
+        lambda s: _named(STATUSES, s.anchor_matches.status),
     ),
 )
 

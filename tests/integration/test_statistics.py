@@ -22,6 +22,7 @@ from fiftyone_coco_audit import (
     import_coco,
     simulate_resampling,
 )
+from fiftyone_coco_audit.statistics.anchor_sets import STATUSES
 from fiftyone_coco_audit.statistics.fields import OF_IMAGES, OF_OBJECTS
 from fiftyone_coco_audit.statistics.inputs import read_labeled_images
 from fiftyone_coco_audit.storage.values import insert_values
@@ -99,6 +100,13 @@ def test_fields(dataset):
     )
     anchor_iou = labels(dataset, "anchor_iou")
     assert all(0 < anchor_iou[row] <= 1 for row in (0, 2, 3))
+    groups = ["64 - 128 px", None, "128 - 256 px", "64 - 128 px", None]
+    assert labels(dataset, "input_size_class") == groups
+    # The default RetinaNet learns objects from an IoU of .5, and ignores those from .4
+    assert labels(dataset, "anchor_status") == [
+        None if iou is None else STATUSES[(iou < 0.5) + (iou < 0.4)]
+        for iou in anchor_iou
+    ]
 
 
 def test_fields_say_what_they_are_and_go_with_one_call(dataset):
@@ -171,7 +179,7 @@ def test_nothing_is_written_where_labels_have_changed_meanwhile(
 def test_a_field_of_other_origin_is_not_overwritten(dataset):
     dataset.add_sample_field("megapixels", fo.FloatField)
     dataset.set_values("megapixels", [1.0, 2.0, 3.0])
-    with pytest.raises(CocoAuditError, match="a field 'megapixels' already"):
+    with pytest.raises(CocoAuditError, match="already has a field 'megapixels'"):
         compute_statistics(dataset)
     assert dataset.values("megapixels") == [1, 2, 3]
     assert not dataset.has_field("aspect_ratio")
