@@ -15,17 +15,25 @@ logger = logging.getLogger(__name__)
 MOST_LABELS = 400_000
 
 
+#: A view of pairs holds each id twice, on its own and joined to that of its partner
+MOST_PAIRS = 100_000
+
+
 def cut_short(count: int) -> str | None:
     """A sentence on a view of more labels than it can hold; None if it holds all.
 
     Args:
         count: the number of labels
     """
-    if count <= MOST_LABELS:
+    return _cut_short(count, MOST_LABELS, "labels")
+
+
+def _cut_short(count: int, most: int, things: str) -> str | None:
+    if count <= most:
         return None
     return (
-        f"The view shows the first {MOST_LABELS:,} of {count:,} labels, the most that "
-        "it can hold"
+        f"The view shows the first {most:,} of {count:,} {things}, the most that it "
+        "can hold"
     )
 
 
@@ -54,12 +62,57 @@ def view_of_labels(
     cut = cut_short(len(label_ids))
     if cut is not None:
         logger.warning(cut)
-    is_among = fo.ViewExpression([F("_id").to_string()]).is_subset(
-        list(label_ids[:MOST_LABELS])
+    view = samples.filter_labels(
+        label_field, _is_among(F("_id").to_string(), label_ids[:MOST_LABELS])
     )
-    view = samples.filter_labels(label_field, is_among)
     others = samples.get_field_schema(
         ftype=fo.EmbeddedDocumentField, embedded_doc_type=fo.Label
     )
     hidden = dict.fromkeys([name for name in others if name != label_field], False)
     return view.mongo([{"$project": hidden}]) if hidden else view
+
+
+def view_of_pairs(
+    samples: fo.SampleCollection,
+    label_field: str,
+    label_ids: Sequence[str],
+    other_field: str,
+    other_ids: Sequence[str],
+) -> fo.DatasetView:
+    """Opens pairs of a label of one field and a label of another, each as a patch.
+
+    Of more than :data:`MOST_PAIRS` the first are opened, and a warning says so.
+
+    Args:
+        samples: a dataset or view
+        label_field: the field whose labels are the patches
+        label_ids: the ids of these labels, each once
+        other_field: the other field
+        other_ids: the ids of their partners in it
+
+    Returns:
+        a view with a patch for each pair, with only the partner in the other field
+    """
+    from fiftyone import ViewField as F
+
+    cut = _cut_short(len(label_ids), MOST_PAIRS, "pairs")
+    if cut is not None:
+        logger.warning(cut)
+    ids, others = label_ids[:MOST_PAIRS], other_ids[:MOST_PAIRS]
+    own = F("_id").to_string()
+    patches = (
+        samples.filter_labels(label_field, _is_among(own, ids))
+        .filter_labels(other_field, _is_among(own, others))
+        .to_patches(label_field, other_fields=[other_field])
+    )
+    # An image can hold several of the pairs. The id of a patch is that of its label
+    pair = F("$_id").to_string().concat(own)
+    pairs = [label + other for label, other in zip(ids, others, strict=True)]
+    return patches.filter_labels(other_field, _is_among(pair, pairs))
+
+
+def _is_among(value: fo.ViewExpression, values: Sequence[str]) -> fo.ViewExpression:
+    """Whether a text is one of many."""
+    import fiftyone as fo
+
+    return fo.ViewExpression([value]).is_subset(list(values))

@@ -20,6 +20,7 @@ from fiftyone_coco_audit.evaluation.metrics import Evaluation, coco_metrics
 from fiftyone_coco_audit.evaluation.slicing import slice_frame
 from fiftyone_coco_audit.evaluation.stored import EvaluatedRows
 from fiftyone_coco_audit.evaluation.subsets import images_only
+from fiftyone_coco_audit.views import view_of_labels, view_of_pairs
 from fiftyone_coco_audit.wording import counted, counted_objects
 
 if TYPE_CHECKING:
@@ -227,6 +228,44 @@ class EvaluationTables(ShortRepr):
             CocoAuditError: if the IoU or the score cannot be used
         """
         return confusion(self._evaluation, self._rows.classes, iou=iou, score=score)
+
+    def confusion_view(
+        self,
+        true_class: str | None,
+        predicted_class: str | None,
+        *,
+        iou: float = 0.5,
+        score: float | None = None,
+    ) -> fo.DatasetView:
+        """Opens the pairs of a cell of :meth:`confusion`.
+
+        Args:
+            true_class: the class of the objects, None for the background
+            predicted_class: the class of the predictions, None for the background
+            iou: as for :meth:`confusion`
+            score: as for :meth:`confusion`
+
+        Returns:
+            a view with a patch for each pair: the prediction with its object; with one
+            of both where the other side is the background
+
+        Raises:
+            CocoAuditError: if there is no such class, or an argument cannot be used
+        """
+        found = self.confusion(iou=iou, score=score)
+        prediction, truth = found.pairs(true_class, predicted_class)
+        dataset, pred_field, gt_field = self._source
+        samples: fo.SampleCollection = dataset
+        if dataset.media_type == "group":
+            samples = dataset.select_group_slices(media_type="image")
+        if true_class is None:
+            ids = self._rows.prediction_ids[prediction].tolist()
+            return view_of_labels(samples, pred_field, ids).to_patches(pred_field)
+        truth_ids = self._rows.truth_ids[truth].tolist()
+        if predicted_class is None:
+            return view_of_labels(samples, gt_field, truth_ids).to_patches(gt_field)
+        ids = self._rows.prediction_ids[prediction].tolist()
+        return view_of_pairs(samples, pred_field, ids, gt_field, truth_ids)
 
     # FiftyOne's results have an array ``thresholds``
     def score_thresholds(self, *, iou: float = 0.5) -> Thresholds:

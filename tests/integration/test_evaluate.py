@@ -29,6 +29,7 @@ from fiftyone_coco_audit import (
     evaluate,
     import_coco,
     import_report,
+    views,
     worst_first,
 )
 from fiftyone_coco_audit.evaluation.fields import additional_fields, all_fields
@@ -295,6 +296,62 @@ def test_analyses_are_by_class_name(dataset: fo.Dataset) -> None:
     calibration = results.calibration(bins=1)
     assert calibration.per_class().predictions["cat"] == 3
     assert calibration.ece == pytest.approx((0.9 + 0.8 + 0.7 + 0.4) / 4 - 1 / 4)
+
+
+def patches(view: fo.DatasetView, field: str, other: str) -> list[tuple]:
+    """The place of the label of each patch, and those of the others that it shows."""
+    shown = []
+    for patch in view:
+        assert patch[field].id == patch.id
+        others = patch[other].detections if patch.has_field(other) else []
+        labels = [patch[field], *others]
+        shown.append(tuple(round(1000 * label.bounding_box[0]) for label in labels))
+    return sorted(shown)
+
+
+def test_a_cell_of_the_confusion_opens_its_pairs(dataset: fo.Dataset) -> None:
+    """Of all labels of both classes in an image, only those that are a pair."""
+    sample = dataset.first()
+    sample["ground_truth"].detections += [detection("dog", x) for x in (800, 500)]
+    sample["predictions"].detections += [
+        detection("cat", 810, confidence=0.6),
+        detection("dog", 505, confidence=0.9),
+    ]
+    sample.save()
+    results = evaluate(dataset, score_threshold=0)
+
+    pairs = results.confusion_view("dog", "cat")
+    assert patches(pairs, *FIELDS) == [(300, 300), (810, 800)]
+    # As the App sends it back
+    again = fo.DatasetView._build(dataset, pairs._serialize())
+    assert patches(again, *FIELDS) == [(300, 300), (810, 800)]
+    for cell, expected in {
+        ("dog", "dog"): [(505, 500)],
+        (None, "cat"): [(0,)],
+        (None, "bird"): [(600,)],
+        ("cat", "dog"): [],
+    }.items():
+        assert patches(results.confusion_view(*cell), *FIELDS) == expected
+    missed = results.confusion_view("dog", None)
+    assert patches(missed, *FIELDS[::-1]) == [(0,)]
+    few = results.confusion_view("dog", "cat", score=0.7, iou=0.9)
+    assert patches(few, *FIELDS) == [(300, 300)]
+    others = results.of(dataset.skip(1))
+    assert patches(others.confusion_view("dog", "cat"), *FIELDS) == []
+    assert patches(others.confusion_view(None, "cat"), *FIELDS) == [(0,)]
+    with pytest.raises(CocoAuditError, match="no class `cow`"):
+        results.confusion_view("cow", None)
+
+
+def test_pairs_that_a_view_cannot_hold_are_said(
+    dataset: fo.Dataset,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    results = evaluate(dataset)
+    monkeypatch.setattr(views, "MOST_PAIRS", 0)
+    assert len(results.confusion_view("cat", "cat")) == 0
+    assert "the first 0 of 1 pairs" in caplog.text
 
 
 def test_results_agree_with_the_labels(dataset: fo.Dataset) -> None:
@@ -664,6 +721,10 @@ def test_a_slice_of_groups(dataset: fo.Dataset) -> None:
     assert right.values("eval_ap") == [None] * len(dataset)
     compute_statistics(left)
     assert left.count("aspect_ratio") == len(dataset)
+
+    of_right = evaluate(right, *FIELDS, eval_key="right", score_threshold=0)
+    assert patches(of_right.confusion_view("dog", "cat"), *FIELDS) == [(300, 300)]
+    assert patches(of_right.confusion_view(None, "bird"), *FIELDS) == [(600,)]
 
 
 def test_patches_are_refused(dataset: fo.Dataset) -> None:
