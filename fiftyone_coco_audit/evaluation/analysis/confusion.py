@@ -29,7 +29,7 @@ from fiftyone_coco_audit.wording import counted
 if TYPE_CHECKING:
     import pandas as pd
 
-#: A matrix of so many classes takes 200 MB
+#: A matrix of this many classes takes 200 MB
 MOST_CLASSES = 5_000
 
 

@@ -13,6 +13,7 @@ from fiftyone_coco_audit.errors import CocoAuditError, NotFoundError, check_numb
 from fiftyone_coco_audit.evaluation.matching import UNMATCHED, Matches, match
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
 from fiftyone_coco_audit.evaluation.pairs import BACKGROUND_IOU
+from fiftyone_coco_audit.evaluation.ranking import outcomes
 from fiftyone_coco_audit.wording import counted, listed, named, quoted
 
 
@@ -39,12 +40,14 @@ def outcomes_at(
     matches = _matches_at(evaluation, iou)
     found = np.full(len(matches.predictions), UNMATCHED, dtype=np.int64)
     found[matches.candidates] = matches.truth[0, 0]
-    is_matched = found != UNMATCHED
-    is_true = is_matched & ~np.r_[evaluation.ignored[0], True][found]
-    return (
-        np.where(is_true, found, UNMATCHED),
-        np.where(is_matched, is_true, evaluation.in_range[0]),
+    (true_positive,), (counts,) = outcomes(
+        matches,
+        0,
+        evaluation.ignored[0],
+        evaluation.in_range[0],
+        np.arange(len(found)),
     )
+    return np.where(true_positive, found, UNMATCHED), counts
 
 
 def _matches_at(evaluation: Evaluation, iou: float) -> Matches:
