@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
+from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.objects import Objects
 
 Records = list[dict[str, Any]]
@@ -124,6 +128,37 @@ def columns(
         len(images),
         len(categories),
     )
+
+
+def evaluated(
+    ground_truth: dict[str, Any],
+    predictions: list,
+    iou_type: str = "bbox",
+    **options: Any,
+) -> Evaluation:
+    """Evaluates COCO records from columns."""
+    truth, detections, num_images, num_categories = columns(
+        ground_truth, predictions, iou_type
+    )
+    return evaluate_objects(
+        truth,
+        detections,
+        num_images=num_images,
+        num_categories=num_categories,
+        settings=Settings.parse(iou_type=iou_type, **options),
+    )
+
+
+def read_records(
+    folder: Path, name: str, iou_type: str
+) -> tuple[dict[str, Any], Records]:
+    """The ground truth and predictions of one of :data:`REAL_FILES`."""
+    ground_truth = json.loads((folder / "annotations.json").read_text())
+    predictions = json.loads((folder / name).read_text())
+    if iou_type == "segm":
+        for record in predictions:
+            record.pop("bbox", None)
+    return ground_truth, predictions
 
 
 def encode(segmentation: Any, height: int, width: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from fiftyone_coco_audit.escaping import printable
 from fiftyone_coco_audit.evaluation.analysis.calibration import Calibration, calibration
 from fiftyone_coco_audit.evaluation.analysis.confusion import Confusion, confusion
 from fiftyone_coco_audit.evaluation.analysis.error_costs import ErrorCosts, error_costs
+from fiftyone_coco_audit.evaluation.analysis.olrp import OptimalLRP, optimal_lrp
 from fiftyone_coco_audit.evaluation.analysis.thresholds import Thresholds, thresholds
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, coco_metrics
 from fiftyone_coco_audit.evaluation.slicing import slice_frame
@@ -212,6 +213,20 @@ class EvaluationTables(ShortRepr):
             an :class:`ErrorCosts`: print it, or take its frames
         """
         return error_costs(self._evaluation, self._rows.classes)
+
+    def olrp(self, *, iou: float = 0.5) -> OptimalLRP:
+        """Optimal LRP and the best score threshold of each class.
+
+        Args:
+            iou: the IoU that finds an object, evaluated or not
+
+        Returns:
+            an :class:`OptimalLRP`: print it, or take its frame
+
+        Raises:
+            CocoAuditError: if the IoU cannot be used
+        """
+        return optimal_lrp(self._evaluation, self._rows.classes, iou=iou)
 
     def confusion(self, *, iou: float = 0.5, score: float | None = None) -> Confusion:
         """Which classes are taken for which. The diagonal is the true positives.

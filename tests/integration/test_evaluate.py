@@ -101,6 +101,16 @@ def test_costs_of_errors_have_the_names_of_classes(dataset: fo.Dataset) -> None:
     assert frame.loc[("dog", "missed"), "errors"] == 1
 
 
+def test_olrp_has_the_names_of_classes(dataset: fo.Dataset) -> None:
+    dataset.default_classes = ["bird", "cat", "dog"]
+    results = evaluate(dataset)
+    frame = results.olrp().to_frame()
+    assert frame.index.tolist() == results.per_class().index.tolist()
+    # The box is shifted by a tenth of its width: an IoU of .9 / 1.1
+    assert frame.loc["cat"].tolist() == pytest.approx([4 / 11, 2 / 11, 0, 0, 0.9])
+    assert frame["oLRP"].isna().tolist() == [True, False, False]
+
+
 def test_curves_are_of_the_classes_that_occur(dataset: fo.Dataset) -> None:
     """Of 100,000 classes few occur; curves of all would take gigabytes."""
     dataset.default_classes = ["cat", "dog", *(f"n{n}" for n in range(100_000)), "bird"]

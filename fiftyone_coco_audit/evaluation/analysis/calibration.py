@@ -201,7 +201,7 @@ def calibration(
     """
     check_score(score)
     check_count("bins", bins)
-    found, counts = outcomes_at(evaluation, iou)
+    found, counts, _ = outcomes_at(evaluation, iou)
     rows = evaluation.matches.predictions
     values = evaluation.predictions.scores[rows]
     # Predictions without a score rank below all numbers

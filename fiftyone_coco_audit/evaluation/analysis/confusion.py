@@ -206,7 +206,7 @@ def confusion(
     score = evaluation.settings.score_threshold if score is None else score
     check_score(score)
     rows, predictions = evaluation.matches.predictions, evaluation.predictions
-    found, counts = outcomes_at(evaluation, iou)
+    found, counts, _ = outcomes_at(evaluation, iou)
     shown = np.flatnonzero(counts & (predictions.scores[rows] >= score))
 
     missed = ~evaluation.ignored[0]

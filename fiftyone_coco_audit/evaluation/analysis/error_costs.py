@@ -32,6 +32,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.display import TextSummary
+from fiftyone_coco_audit.evaluation.analysis.outcomes import LeftOut
 from fiftyone_coco_audit.evaluation.error_types import (
     ERROR_TYPES,
     ErrorTypes,
@@ -45,6 +46,11 @@ from fiftyone_coco_audit.wording import counted
 #: All false positives removed, and all objects that were not found forgiven: TIDE's
 #: FalsePos and FalseNeg
 FALSE_POSITIVES, FALSE_NEGATIVES = "false_positives", "false_negatives"
+
+#: How crowd regions count
+CROWDS = (
+    "Objects that COCO ignores, such as crowd regions, neither cause nor excuse errors."
+)
 
 _REMOVED = -1
 
@@ -62,8 +68,8 @@ class ErrorCosts(TextSummary):
             that was not found
         ap_gain: ``(E, T, K)`` how much higher the AP of each class is if all errors of
             a type are repaired, NaN for classes without objects
-        ignored: ``(2,)`` how many objects and, at the lowest threshold, predictions
-            COCO ignores: crowd regions and what is matched to them
+        left_out: what neither is an error nor causes or excuses one, such as crowd
+            regions; predictions as at the lowest IoU threshold
     """
 
     types: tuple[str, ...]
@@ -71,7 +77,7 @@ class ErrorCosts(TextSummary):
     classes: tuple[str, ...]
     counts: NDArray[np.int64]
     ap_gain: NDArray[np.float64]
-    ignored: tuple[int, int]
+    left_out: LeftOut
 
     def _about(self) -> str:
         return f"of {counted(len(self.classes), 'class')}"
@@ -122,14 +128,10 @@ class ErrorCosts(TextSummary):
         """The costs of all classes together, and what is left out."""
         table = self.to_frame().to_string(float_format="{:.4f}".format)
         lines = [line.rstrip() for line in table.splitlines()]
-        objects, predictions = self.ignored
-        if objects or predictions:
-            lines.append(
-                f"COCO ignores {counted(objects, 'object')} and "
-                f"{counted(predictions, 'prediction')} (crowd regions and what lies in "
-                "them). They are no errors, and neither cause nor excuse one."
-            )
-        return lines
+        left_out = self.left_out.sentences()
+        if self.left_out.ignored_objects:
+            left_out.append(CROWDS)
+        return [*lines, *left_out]
 
 
 def error_costs(evaluation: Evaluation, classes: Sequence[str]) -> ErrorCosts:
@@ -184,10 +186,7 @@ def error_costs(evaluation: Evaluation, classes: Sequence[str]) -> ErrorCosts:
         classes=tuple(classes),
         counts=np.reshape(counts, shape).swapaxes(0, 1),
         ap_gain=np.reshape(ap_gain, shape).swapaxes(0, 1),
-        ignored=(
-            int(evaluation.ignored[0].sum()),
-            int((~ranking.counted[0]).sum()),
-        ),
+        left_out=LeftOut.of(evaluation, evaluation.outcomes()[1][0]),
     )
 
 

@@ -19,7 +19,7 @@ from fiftyone_coco_audit.wording import counted, listed, named, quoted
 
 def outcomes_at(
     evaluation: Evaluation, iou: float
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]:
     """What each evaluated prediction found at an IoU, over all areas.
 
     The true positives of the predictions with at least some score are the same with
@@ -32,7 +32,8 @@ def outcomes_at(
 
     Returns:
         ``(D,)`` the row of the object of its class that each prediction found, -1 for
-        none, and ``(D,)`` whether it is a true or a false positive, not ignored
+        none; ``(D,)`` whether it is a true or a false positive, not ignored; and
+        ``(D,)`` its IoU with the object that it found, 0 for none
 
     Raises:
         CocoAuditError: if overlaps as low as ``iou`` were not kept
@@ -47,7 +48,13 @@ def outcomes_at(
         evaluation.in_range[0],
         np.arange(len(found)),
     )
-    return np.where(true_positive, found, UNMATCHED), counts
+    overlap = np.zeros(len(found))
+    overlap[matches.candidates] = matches.overlap[0]
+    return (
+        np.where(true_positive, found, UNMATCHED),
+        counts,
+        np.where(true_positive, overlap, 0),
+    )
 
 
 def _matches_at(evaluation: Evaluation, iou: float) -> Matches:

@@ -36,6 +36,7 @@ class ScoreCurves(ShortRepr):
         score: ``(P,)`` scores, descending in a group
         true_positives: ``(P,)`` true positives with at least this score
         false_positives: ``(P,)`` false positives with at least this score
+        overlap: ``(P,)`` sum of the IoUs of the true positives
         objects: ``(G,)`` objects to be found
     """
 
@@ -43,6 +44,7 @@ class ScoreCurves(ShortRepr):
     score: NDArray[np.float64]
     true_positives: NDArray[np.int64]
     false_positives: NDArray[np.int64]
+    overlap: NDArray[np.float64]
     objects: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -53,16 +55,21 @@ class ScoreCurves(ShortRepr):
         """``(P,)`` group of each point."""
         return np.repeat(np.arange(len(self.objects)), np.diff(self.start))
 
-    def best(self) -> NDArray[np.int64]:
-        """The point of the highest F1, of equal ones that of the highest score.
+    def best(self, quality: NDArray[np.float64] | None = None) -> NDArray[np.int64]:
+        """The best point of each group, of equally good ones that of the highest score.
+
+        Args:
+            quality: ``(P,)`` how good each point is, by default its F1
 
         Returns:
-            ``(G,)`` positions of points, :data:`NOTHING` for groups without a true
-            positive
+            ``(G,)`` positions of points, :data:`NOTHING` for groups whose best has no
+            true positive
         """
         group = self.group
-        _, _, f1 = rates(self.true_positives, self.false_positives, self.objects[group])
-        order = np.lexsort((-f1, group))
+        if quality is None:
+            objects = self.objects[group]
+            _, _, quality = rates(self.true_positives, self.false_positives, objects)
+        order = np.lexsort((-quality, group))
         best = np.full(len(self.objects), NOTHING)
         filled = np.diff(self.start) > 0
         best[filled] = order[self.start[:-1][filled]]
@@ -252,11 +259,11 @@ def thresholds(
     Raises:
         CocoAuditError: if the IoU cannot be used
     """
-    found, counts = outcomes_at(evaluation, iou)
+    found, counts, overlap = outcomes_at(evaluation, iou)
     rows = evaluation.matches.predictions[counts]
     category = evaluation.predictions.category[rows]
     score = evaluation.predictions.scores[rows]
-    true_positive = found[counts] != UNMATCHED
+    true_positive, overlap = found[counts] != UNMATCHED, overlap[counts]
     objects = np.bincount(
         evaluation.truth.category[~evaluation.ignored[0]], minlength=len(classes)
     )
@@ -264,9 +271,13 @@ def thresholds(
         iou=float(iou),
         classes=tuple(classes),
         overall=_score_curves(
-            np.zeros_like(category), score, true_positive, objects.sum(keepdims=True)
+            np.zeros_like(category),
+            score,
+            true_positive,
+            overlap,
+            objects.sum(keepdims=True),
         ),
-        by_class=_score_curves(category, score, true_positive, objects),
+        by_class=_score_curves(category, score, true_positive, overlap, objects),
         left_out=LeftOut.of(evaluation, counts),
     )
 
@@ -275,6 +286,7 @@ def _score_curves(
     group: NDArray[np.int64],
     score: NDArray[np.float64],
     true_positive: NDArray[np.bool_],
+    overlap: NDArray[np.float64],
     objects: NDArray[np.int64],
 ) -> ScoreCurves:
     """The curves of predictions in any order.
@@ -283,11 +295,13 @@ def _score_curves(
         group: ``(N,)`` group of each prediction
         score: ``(N,)`` scores
         true_positive: ``(N,)`` whether each is a true positive, not a false one
+        overlap: ``(N,)`` IoU of each true positive, 0 for false ones
         objects: ``(G,)`` objects to be found
     """
     order = np.lexsort((-score, group))
     group, score = group[order], score[order]
     true = np.r_[0, np.cumsum(true_positive[order])]
+    overlaps = np.r_[0, np.cumsum(overlap[order])]
     # Predictions of equal scores are kept or dropped together
     last = np.r_[(np.diff(group) > 0) | (score[1:] != score[:-1]), True][: len(group)]
     points = np.flatnonzero(last)
@@ -299,5 +313,6 @@ def _score_curves(
         score=score[points],
         true_positives=tp,
         false_positives=points + 1 - first - tp,
+        overlap=overlaps[points + 1] - overlaps[first],
         objects=objects,
     )

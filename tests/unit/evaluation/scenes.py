@@ -1,11 +1,13 @@
-"""Small scenes for hand-made cases."""
+"""Small scenes, made by hand or at random."""
 
 from __future__ import annotations
 
 from operator import itemgetter
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
 from fiftyone_coco_audit.evaluation.settings import Settings
@@ -79,4 +81,49 @@ def crowded_evaluation(seed: int) -> Evaluation:
         num_images=2,
         max_detections=[4],
         area_ranges={"all": (0, float(random.choice([90, 1e10])))},
+    )
+
+
+def random_records(seed: int, crowds: float = 0.0) -> tuple[dict[str, Any], list]:
+    """Six images with all kinds of errors and many equal scores."""
+    rng = np.random.default_rng(seed)
+    images = [{"id": n, "width": 100, "height": 100} for n in range(1, 7)]
+    objects: list[dict[str, Any]] = []
+    predictions: list[dict[str, Any]] = []
+
+    def record(image: int, category: int, box: NDArray[np.float64]) -> dict[str, Any]:
+        return {"image_id": image, "category_id": category, "bbox": box.tolist()}
+
+    def random_box() -> NDArray[np.float64]:
+        return np.r_[rng.uniform(0, 60, 2), rng.uniform(8, 40, 2)]
+
+    for image in range(1, 7):
+        for _ in range(rng.integers(0, 5)):
+            box, category = random_box(), int(rng.integers(1, 5))
+            objects.append(
+                {
+                    **record(image, category, box),
+                    "id": len(objects) + 1,
+                    "area": float(box[2] * box[3]),
+                    "iscrowd": int(rng.random() < crowds),
+                }
+            )
+            for _ in range(rng.integers(0, 4)):
+                shift = rng.uniform(-6, 6, 4) * (rng.random() < 0.7)
+                other = int(rng.integers(1, 6))
+                predictions.append(
+                    record(image, category if rng.random() < 0.6 else other, box)
+                )
+                predictions[-1]["bbox"] = np.maximum(box + shift, 0).tolist()
+        predictions += [
+            record(image, int(rng.integers(1, 6)), random_box())
+            for _ in range(rng.integers(0, 2))
+        ]
+    for one in predictions:
+        one["score"] = float(rng.integers(1, 10) / 10)
+    rng.shuffle(predictions)
+    categories = [{"id": n, "name": str(n)} for n in range(1, 6)]
+    return (
+        {"images": images, "annotations": objects, "categories": categories},
+        predictions,
     )

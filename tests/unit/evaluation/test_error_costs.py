@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
@@ -18,11 +19,18 @@ from fiftyone_coco_audit.evaluation.analysis.error_costs import (
     error_costs,
 )
 from fiftyone_coco_audit.evaluation.error_types import classify_errors
-from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
-from fiftyone_coco_audit.evaluation.settings import IOU_THRESHOLDS, Settings
+from fiftyone_coco_audit.evaluation.metrics import Evaluation
+from fiftyone_coco_audit.evaluation.settings import IOU_THRESHOLDS
+from fiftyone_coco_audit.evaluation.subsets import images_only
 from tests.peers import peer
-from tests.reference import REAL_FILES, columns, encode, run_cocoeval
-from tests.unit.evaluation.scenes import Row, evaluate
+from tests.reference import (
+    REAL_FILES,
+    encode,
+    evaluated,
+    read_records,
+    run_cocoeval,
+)
+from tests.unit.evaluation.scenes import Row, evaluate, random_records
 
 TOLERANCE = 1e-9
 HERE = (10.0, 10.0, 40.0, 40.0)
@@ -163,82 +171,24 @@ def test_frames_are_in_ap_of_all_classes_and_of_each() -> None:
     assert frame.loc[("cat", "classification")].tolist() == [0, 1, 1]
     assert frame.loc[("dog", "classification")].tolist() == [1, 0.5, 0.5]
     assert frame.loc["emu", "dAP"].isna().all()
-    assert "COCO ignores 1 object and 1 prediction (crowd" in str(costs)
-
-
-def random_records(seed: int, crowds: float = 0.0) -> tuple[dict[str, Any], list]:
-    """Six images with all kinds of errors and many equal scores."""
-    rng = np.random.default_rng(seed)
-    images = [{"id": n, "width": 100, "height": 100} for n in range(1, 7)]
-    objects: list[dict[str, Any]] = []
-    predictions: list[dict[str, Any]] = []
-
-    def record(image: int, category: int, box: NDArray[np.float64]) -> dict[str, Any]:
-        return {"image_id": image, "category_id": category, "bbox": box.tolist()}
-
-    def random_box() -> NDArray[np.float64]:
-        return np.r_[rng.uniform(0, 60, 2), rng.uniform(8, 40, 2)]
-
-    for image in range(1, 7):
-        for _ in range(rng.integers(0, 5)):
-            box, category = random_box(), int(rng.integers(1, 5))
-            objects.append(
-                {
-                    **record(image, category, box),
-                    "id": len(objects) + 1,
-                    "area": float(box[2] * box[3]),
-                    "iscrowd": int(rng.random() < crowds),
-                }
-            )
-            for _ in range(rng.integers(0, 4)):
-                shift = rng.uniform(-6, 6, 4) * (rng.random() < 0.7)
-                other = int(rng.integers(1, 6))
-                predictions.append(
-                    record(image, category if rng.random() < 0.6 else other, box)
-                )
-                predictions[-1]["bbox"] = np.maximum(box + shift, 0).tolist()
-        predictions += [
-            record(image, int(rng.integers(1, 6)), random_box())
-            for _ in range(rng.integers(0, 2))
-        ]
-    for one in predictions:
-        one["score"] = float(rng.integers(1, 10) / 10)
-    rng.shuffle(predictions)
-    categories = [{"id": n, "name": str(n)} for n in range(1, 6)]
-    return (
-        {"images": images, "annotations": objects, "categories": categories},
-        predictions,
+    assert "crowd regions, neither cause" in str(costs)
+    assert (costs.left_out.ignored_objects, costs.left_out.ignored_predictions) == (
+        1,
+        1,
     )
 
 
 def costs_of(
     ground_truth: dict[str, Any], predictions: list, iou_type: str = "bbox"
 ) -> tuple[Evaluation, ErrorCosts]:
-    truth, detections, num_images, num_categories = columns(
-        ground_truth, predictions, iou_type
-    )
-    evaluation = evaluate_objects(
-        truth,
-        detections,
-        num_images=num_images,
-        num_categories=num_categories,
-        settings=Settings(iou_type=iou_type),
-    )
-    return evaluation, error_costs(evaluation, list(map(str, range(num_categories))))
+    evaluation = evaluated(ground_truth, predictions, iou_type)
+    names = list(map(str, range(evaluation.num_categories)))
+    return evaluation, error_costs(evaluation, names)
 
 
 def without_crowds(ground_truth: dict[str, Any]) -> dict[str, Any]:
     objects = [one for one in ground_truth["annotations"] if not one.get("iscrowd")]
     return {**ground_truth, "annotations": objects}
-
-
-def read(folder: Path, name: str, iou_type: str) -> tuple[dict[str, Any], list]:
-    ground_truth = json.loads((folder / "annotations.json").read_text())
-    predictions = json.loads((folder / name).read_text())
-    if iou_type == "segm":
-        for record in predictions:
-            record.pop("bbox", None)
-    return ground_truth, predictions
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -297,6 +247,23 @@ def test_pycocotools_agrees_once_the_records_are_repaired(
         )
 
 
+def test_some_images_cost_what_they_cost_alone() -> None:
+    ground_truth, predictions = random_records(3, crowds=0.1)
+    evaluation, _ = costs_of(ground_truth, predictions)
+    images = np.arange(6) % 2 == 0
+    some = {
+        **ground_truth,
+        "images": [one for one in ground_truth["images"] if one["id"] % 2],
+        "annotations": [
+            one for one in ground_truth["annotations"] if one["image_id"] % 2
+        ],
+    }
+    _, alone = costs_of(some, [one for one in predictions if one["image_id"] % 2])
+    costs = error_costs(images_only(evaluation, images), alone.classes)
+    pd.testing.assert_frame_equal(costs.per_class(), alone.per_class())
+    assert costs.left_out == alone.left_out
+
+
 #: hotcoco's names
 NAMES = {
     "localization": "Loc",
@@ -349,7 +316,7 @@ def test_equal_to_hotcoco(seed: int, tmp_path: Path) -> None:
 def test_equal_to_hotcoco_on_real_records(
     folder: str, name: str, iou_type: str, shared_data: Path, tmp_path: Path
 ) -> None:
-    ground_truth, predictions = read(shared_data / folder, name, iou_type)
+    ground_truth, predictions = read_records(shared_data / folder, name, iou_type)
     assert_equal_to_hotcoco(
         without_crowds(ground_truth), predictions, tmp_path, iou_type
     )
@@ -358,7 +325,9 @@ def test_equal_to_hotcoco_on_real_records(
 @pytest.mark.real_data
 def test_the_page_shows_what_is_printed(shared_data: Path) -> None:
     page = Path(__file__).parents[3] / "docs" / "evaluation.md"
-    _, costs = costs_of(*read(shared_data / "coco_mini", "predictions.json", "bbox"))
+    _, costs = costs_of(
+        *read_records(shared_data / "coco_mini", "predictions.json", "bbox")
+    )
     assert f"```text\n{costs}\n```" in page.read_text()
 
 
@@ -371,7 +340,7 @@ def test_differs_from_hotcoco_only_beside_crowds(
     folder: str, name: str, shared_data: Path, tmp_path: Path
 ) -> None:
     """With crowd regions, but not what lies in one of its class in part only."""
-    ground_truth, predictions = read(shared_data / folder, name, "bbox")
+    ground_truth, predictions = read_records(shared_data / folder, name, "bbox")
     crowds = [one for one in ground_truth["annotations"] if one.get("iscrowd")]
     assert crowds
     for position in (0, 6, 9):
@@ -486,5 +455,5 @@ def test_equal_to_tidecv_on_real_records(
     shared_data: Path,
     levels_of_tidecv: None,
 ) -> None:
-    ground_truth, predictions = read(shared_data / folder, name, iou_type)
+    ground_truth, predictions = read_records(shared_data / folder, name, iou_type)
     assert_equal_to_tidecv(ground_truth, predictions, iou_type, positions=(0,))

@@ -15,36 +15,16 @@ from hypothesis import strategies as st
 from fiftyone_coco_audit.evaluation.metrics import (
     Evaluation,
     average_precision_of,
-    evaluate_objects,
     without_matches,
 )
 from fiftyone_coco_audit.evaluation.per_image import score_images
-from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.evaluation.subsets import images_only
-from tests.reference import REAL_FILES, columns, run_cocoeval
+from tests.reference import REAL_FILES, evaluated, run_cocoeval
 
 pytestmark = pytest.mark.slow
 
 TOLERANCE = 1e-9
 SIZE = 256
-
-
-def evaluated(
-    ground_truth: dict[str, Any],
-    predictions: list,
-    iou_type: str = "bbox",
-    **options: Any,
-) -> Evaluation:
-    truth, detections, num_images, num_categories = columns(
-        ground_truth, predictions, iou_type
-    )
-    return evaluate_objects(
-        truth,
-        detections,
-        num_images=num_images,
-        num_categories=num_categories,
-        settings=Settings.parse(iou_type=iou_type, **options),
-    )
 
 
 def assert_equal_to_pycocotools(
