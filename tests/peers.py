@@ -1,4 +1,4 @@
-"""Other packages that compute what we do, to be held against."""
+"""Other packages that compute the same numbers, for tests to compare with."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 
 def peer(name: str) -> ModuleType:
-    """A module of the extra ``peers``; without it, the tests that ask are skipped.
+    """Imports a package, or skips the test where it is not installed.
 
-    Under ``CI=true`` they fail, for else nobody would see that they no longer run.
+    Under ``CI=true`` the test fails instead, so that somebody notices.
     """
     if os.environ.get("CI") == "true":
         return importlib.import_module(name)

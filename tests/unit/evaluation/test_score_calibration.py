@@ -21,6 +21,7 @@ from fiftyone_coco_audit.evaluation.analysis.calibration import (
 )
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
 from fiftyone_coco_audit.evaluation.settings import Settings
+from tests.peers import peer
 from tests.reference import REAL_FILES, columns
 from tests.unit.evaluation.scenes import evaluate, random_evaluations
 
@@ -167,7 +168,7 @@ def assert_equal_to_scikit_learn(
 def test_equals_hotcoco_on_real_predictions(
     shared_data: Path, tmp_path: Path, folder: str, file: str, iou_type: str, iou: float
 ) -> None:
-    hotcoco = pytest.importorskip("hotcoco")
+    hotcoco = peer("hotcoco")
     ground_truth = json.loads((shared_data / folder / "annotations.json").read_text())
     predictions = json.loads((shared_data / folder / file).read_text())
     for annotation in ground_truth["annotations"]:
