@@ -191,6 +191,7 @@ def without_crowds(ground_truth: dict[str, Any]) -> dict[str, Any]:
     return {**ground_truth, "annotations": objects}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("position", [0, 5])
 def test_pycocotools_agrees_once_the_records_are_repaired(
@@ -306,11 +307,12 @@ def assert_equal_to_hotcoco(
         }, iou
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(20))
 def test_equal_to_hotcoco(seed: int, tmp_path: Path) -> None:
     assert_equal_to_hotcoco(*random_records(seed), tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.parametrize(("folder", "name", "iou_type"), REAL_FILES)
 def test_equal_to_hotcoco_on_real_records(
@@ -331,6 +333,7 @@ def test_the_page_shows_what_is_printed(shared_data: Path) -> None:
     assert f"```text\n{costs}\n```" in page.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.parametrize(
     ("folder", "name"),
@@ -441,11 +444,13 @@ def levels_of_tidecv(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(average_precision, "RECALL_LEVELS", levels)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
 def test_equal_to_tidecv(seed: int, levels_of_tidecv: None) -> None:
     assert_equal_to_tidecv(*random_records(seed))
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.parametrize(("folder", "name", "iou_type"), REAL_FILES)
 def test_equal_to_tidecv_on_real_records(
