@@ -64,6 +64,9 @@ def test_results_are_loaded_as_they_were(evaluated) -> None:
     assert repr(again) == repr(results)
     assert again.notes == evaluation_notes(dataset)
     assert again.mAP() == results.mAP()
+    # An IoU that was not evaluated is matched from the overlaps that were kept
+    cells = [found.confusion(iou=0.52).to_frame() for found in (again, results)]
+    pd.testing.assert_frame_equal(*cells)
     assert load_results(dataset.limit(3)) is again
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.objects import Objects
+from tests.reference import columns
 
 # (image, class, box) and a score or whether it is a crowd
 Row = tuple[int, int, tuple[float, float, float, float], float]
@@ -127,3 +130,25 @@ def random_records(seed: int, crowds: float = 0.0) -> tuple[dict[str, Any], list
         {"images": images, "annotations": objects, "categories": categories},
         predictions,
     )
+
+
+def evaluated_files(
+    annotations: Path, predictions: Path, iou_type: str
+) -> tuple[dict[str, Any], list[dict[str, Any]], Evaluation]:
+    """Records of files, with ids from 1, and their evaluation."""
+    ground_truth = json.loads(annotations.read_text())
+    found = json.loads(predictions.read_text())
+    for annotation in ground_truth["annotations"]:
+        # 0 is "no match" in pycocotools
+        annotation["id"] += 1
+    truth, detections, num_images, num_categories = columns(
+        ground_truth, found, iou_type
+    )
+    evaluation = evaluate_objects(
+        truth,
+        detections,
+        num_images=num_images,
+        num_categories=num_categories,
+        settings=Settings.parse(iou_type=iou_type),
+    )
+    return ground_truth, found, evaluation

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,14 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as mask_utils
 
+from coco_audit_demo import DemoPaths
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.evaluation.analysis.confusion import Confusion, confusion
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
 from fiftyone_coco_audit.objects import Objects
+from tests.reference import REAL_FILES, run_cocoeval
 from tests.unit.evaluation.scenes import (
     Row,
     crowded_evaluation,
     evaluate,
+    evaluated_files,
     random_evaluations,
 )
 
@@ -220,6 +225,46 @@ def test_the_diagonal_is_the_true_positives_and_the_sums_are_all(
         not_shown = out.ignored_predictions + out.low_scores + out.over_limit
         assert len(predicted) + not_shown == len(evaluation.predictions)
         assert objects.sum() + out.ignored_objects == len(evaluation.truth)
+
+
+def test_the_confusion_of_the_demo_is_the_worst_cell(demo_files: DemoPaths) -> None:
+    ground_truth, found, evaluation = evaluated_files(
+        demo_files.annotations, demo_files.predictions, "bbox"
+    )
+    plants = json.loads(demo_files.manifest.read_text())["plants"]
+    (plant,) = [plant for plant in plants if plant["key"] == "confused_pair"]
+    names = {c["id"]: c["name"] for c in ground_truth["categories"]}
+    confused = confusion(evaluation, [names[id_] for id_ in sorted(names)])
+    worst = confused.worst().iloc[0]
+    pair = worst.true_class, worst.predicted_class
+    assert list(pair) == plant["categories"]
+    indices = sorted(range(len(found)), key=lambda n: found[n]["image_id"])
+    predictions = {indices[row] for row in confused.pairs(*pair)[0]}
+    assert predictions <= set(plant["prediction_indices"])
+    assert len(predictions) == worst["count"] > 0.9 * len(plant["prediction_indices"])
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(("folder", "file", "iou_type"), REAL_FILES)
+def test_the_diagonal_is_what_pycocotools_matches(
+    shared_data: Path, folder: str, file: str, iou_type: str
+) -> None:
+    ground_truth, predictions, evaluation = evaluated_files(
+        shared_data / folder / "annotations.json", shared_data / folder / file, iou_type
+    )
+    reference = run_cocoeval(ground_truth, predictions, iou_type)
+    ids = reference.params.catIds
+    names = list(map(str, ids))
+    for score in (0.0, 0.3, 0.5):
+        true = np.zeros((10, len(ids)), int)
+        for cell in reference.evalImgs:
+            if cell is not None and cell["aRng"] == reference.params.areaRng[0]:
+                right = (cell["dtMatches"] > 0) & ~cell["dtIgnore"].astype(bool)
+                right &= np.array(cell["dtScores"]) >= score
+                true[:, ids.index(cell["category_id"])] += right.sum(axis=1)
+        for t, iou in enumerate(evaluation.settings.iou_thresholds):
+            found = confusion(evaluation, names, iou=iou, score=score)
+            np.testing.assert_array_equal(np.diagonal(found.matrix())[:-1], true[t])
 
 
 @pytest.mark.parametrize("iou", [0.5, 0.75, 0.1, 0.31, 0.77, 1.0])

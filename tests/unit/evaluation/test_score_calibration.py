@@ -19,11 +19,10 @@ from fiftyone_coco_audit.evaluation.analysis.calibration import (
     Calibration,
     calibration,
 )
-from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
-from fiftyone_coco_audit.evaluation.settings import Settings
+from fiftyone_coco_audit.evaluation.metrics import Evaluation
 from tests.peers import peer
-from tests.reference import REAL_FILES, columns
-from tests.unit.evaluation.scenes import evaluate, random_evaluations
+from tests.reference import REAL_FILES
+from tests.unit.evaluation.scenes import evaluate, evaluated_files, random_evaluations
 
 CLASSES = ["cat", "dog", "cow"]
 HERE = (10.0, 10.0, 40.0, 40.0)
@@ -169,27 +168,15 @@ def test_equals_hotcoco_on_real_predictions(
     shared_data: Path, tmp_path: Path, folder: str, file: str, iou_type: str, iou: float
 ) -> None:
     hotcoco = peer("hotcoco")
-    ground_truth = json.loads((shared_data / folder / "annotations.json").read_text())
-    predictions = json.loads((shared_data / folder / file).read_text())
-    for annotation in ground_truth["annotations"]:
-        # hotcoco takes id 0 for "no match", as pycocotools does
-        annotation["id"] += 1
+    ground_truth, predictions, evaluation = evaluated_files(
+        shared_data / folder / "annotations.json", shared_data / folder / file, iou_type
+    )
     if iou_type == "segm":
         # Or hotcoco takes areas from boxes, as pycocotools does
         predictions = [
             {key: value for key, value in record.items() if key != "bbox"}
             for record in predictions
         ]
-    truth, detections, num_images, num_categories = columns(
-        ground_truth, predictions, iou_type
-    )
-    evaluation = evaluate_objects(
-        truth,
-        detections,
-        num_images=num_images,
-        num_categories=num_categories,
-        settings=Settings.parse(iou_type=iou_type),
-    )
     categories = sorted(ground_truth["categories"], key=lambda record: record["id"])
     names = [record["name"] for record in categories]
     # Scores have few decimals, and hotcoco puts bounds into the higher bin: no score
