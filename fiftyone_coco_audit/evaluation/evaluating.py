@@ -321,24 +321,26 @@ def _changes(
         logger.warning(results.notes[-1])
         run.config = deepcopy(config.serialize())
         run.save()
-    paths = all_fields(key, *labels)
-    old_paths = []
+    fields = specs(
+        key,
+        *labels,
+        iou=config.iou,
+        score=results.evaluation.settings.score_threshold,
+    )
+    paths = [spec.path for spec in fields]
+    # What was written on request is about the run that is replaced
+    old_paths = all_fields(key, *labels)
     is_view = results.samples is not root_dataset(results.samples)
     if old is not None:
         old_config = dataset.get_evaluation_info(key).config
         earlier.append((old, notes_of(old_config.custom_metrics)))
-        old_paths = all_fields(key, old_config.pred_field, old_config.gt_field)
+        old_paths += all_fields(key, old_config.pred_field, old_config.gt_field)
         others = set(old_config.custom_metrics or ()) - {FIELDS_OPERATOR}
         if others:
             old_config.build().cleanup_custom_metrics(dataset, key, metric_uris=others)
     return Changes(
         "evaluate",
-        fields=specs(
-            key,
-            *labels,
-            iou=config.iou,
-            score=results.evaluation.settings.score_threshold,
-        ),
+        fields=fields,
         deleted=tuple(set(old_paths) - set(paths)),
         # Samples and labels that are not evaluated now must lose their old values
         emptied=tuple(paths) if is_view else (),

@@ -32,6 +32,15 @@ _SAMPLE_FIELDS: dict[str, tuple[Kind, str]] = {
     "_fn": ("int", "Objects that no prediction matches at IoU {iou}"),
     "_status": ("str", "ok, no ground truth, no predictions, or empty (neither)"),
 }
+# What is written on request, after the evaluation
+INFLUENCE = "_influence"
+_LATER_FIELDS: dict[str, tuple[Kind, str]] = {
+    INFLUENCE: (
+        "float",
+        "How much AP would rise if this image were left out; positive if it pulls AP "
+        "down",
+    ),
+}
 _LABEL_FIELDS: dict[str, tuple[Kind, str]] = {
     "": ("str", "tp, fp or fn at IoU {iou}; null where COCO ignores the label"),
     "_id": ("str", "The label that this one was matched to"),
@@ -42,15 +51,19 @@ _LABEL_FIELDS: dict[str, tuple[Kind, str]] = {
 # FiftyOne itself renames and deletes these, like those of its own evaluations
 _STOCK = {"_tp", "_fp", "_fn"}, {"", "_id", "_iou"}
 
-_FUNCTION = "evaluate"
+#: The function that the fields belong to
+FUNCTION = "evaluate"
 
 
 def additional_fields(eval_key: str, pred_field: str, gt_field: str) -> list[str]:
-    """The fields of an evaluation that FiftyOne's own evaluations do not have."""
+    """The fields of an evaluation that FiftyOne's own evaluations do not have.
+
+    Those that are written on request need not be there.
+    """
     stock_samples, stock_labels = _STOCK
     return [
         f"{eval_key}{suffix}"
-        for suffix in _SAMPLE_FIELDS
+        for suffix in (*_SAMPLE_FIELDS, *_LATER_FIELDS)
         if suffix not in stock_samples
     ] + [
         f"{field}.detections.{eval_key}{suffix}"
@@ -80,7 +93,7 @@ def rename_additional_fields(
 
 def sample_fields(eval_key: str) -> list[str]:
     """The fields of samples of an evaluation."""
-    return [f"{eval_key}{suffix}" for suffix in _SAMPLE_FIELDS]
+    return [f"{eval_key}{suffix}" for suffix in (*_SAMPLE_FIELDS, *_LATER_FIELDS)]
 
 
 def label_attributes(eval_key: str) -> list[str]:
@@ -89,14 +102,15 @@ def label_attributes(eval_key: str) -> list[str]:
 
 
 def all_fields(eval_key: str, pred_field: str, gt_field: str) -> list[str]:
-    """The paths of all fields of an evaluation."""
-    return [path for path, _, _ in _declarations(eval_key, pred_field, gt_field)]
+    """The paths of all fields of an evaluation, also of those written on request."""
+    written = [path for path, _, _ in _declarations(eval_key, pred_field, gt_field)]
+    return [*written, *(f"{eval_key}{suffix}" for suffix in _LATER_FIELDS)]
 
 
 def specs(
     eval_key: str, pred_field: str, gt_field: str, *, iou: float, score: float
 ) -> tuple[FieldSpec, ...]:
-    """The fields of an evaluation.
+    """The fields that an evaluation writes at once.
 
     Args:
         eval_key: the evaluation key
@@ -109,6 +123,11 @@ def specs(
         FieldSpec(path, kind, text.format(iou=f"{iou:g}", score=f"{score:g}"))
         for path, kind, text in _declarations(eval_key, pred_field, gt_field)
     )
+
+
+def influence_spec(eval_key: str) -> FieldSpec:
+    """The field of the influence of images, which is written on request."""
+    return FieldSpec(f"{eval_key}{INFLUENCE}", *_LATER_FIELDS[INFLUENCE])
 
 
 def check_names_are_free(
@@ -130,10 +149,10 @@ def check_names_are_free(
             )
     paths = all_fields(eval_key, pred_field, gt_field)
     labels = pred_field, gt_field, *(f"{f}.detections" for f in (pred_field, gt_field))
-    fields.check_writable(dataset, [*labels, *paths], _FUNCTION)
+    fields.check_writable(dataset, [*labels, *paths], FUNCTION)
     own = _fields_to_replace(dataset, eval_key)
     path = fields.foreign_field(
-        dataset, [path for path in paths if path not in own], _FUNCTION
+        dataset, [path for path in paths if path not in own], FUNCTION
     )
     if path is not None:
         raise CocoAuditError(

@@ -88,6 +88,19 @@ class CocoResults(EvaluationTables, COCODetectionResults):
         """Adds a sentence on what happened to the evaluation."""
         self.config.custom_metrics[FIELDS_OPERATOR]["notes"].append(note)
 
+    def save_influence(self) -> None:
+        """Writes :meth:`influence` to the field ``{eval_key}_influence`` of samples.
+
+        Like the other fields of the evaluation, it is renamed and deleted with it.
+
+        Raises:
+            CocoAuditError: if the evaluation was replaced, renamed or deleted, or the
+                field cannot be written; nothing is written then
+        """
+        from fiftyone_coco_audit.evaluation.saving_influence import write_influence
+
+        write_influence(self)
+
     def __repr__(self) -> str:
         about = self._about().removeprefix("of ")
         return (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.display import ShortRepr
@@ -15,6 +17,7 @@ from fiftyone_coco_audit.escaping import printable
 from fiftyone_coco_audit.evaluation.analysis.calibration import Calibration, calibration
 from fiftyone_coco_audit.evaluation.analysis.confusion import Confusion, confusion
 from fiftyone_coco_audit.evaluation.analysis.error_costs import ErrorCosts, error_costs
+from fiftyone_coco_audit.evaluation.analysis.influence import image_influence
 from fiftyone_coco_audit.evaluation.analysis.olrp import OptimalLRP, optimal_lrp
 from fiftyone_coco_audit.evaluation.analysis.thresholds import Thresholds, thresholds
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, coco_metrics
@@ -205,6 +208,23 @@ class EvaluationTables(ShortRepr):
         return slice_frame(
             self._evaluation, self._rows, *self._source, field, bins, num_draws
         )
+
+    def influence(self) -> pd.DataFrame:
+        """How much AP would change if each image were left out, exactly.
+
+        It is computed once, when it is first asked for.
+
+        Returns:
+            a frame by sample id, in the order of the samples: the path and COCO id of
+            the image, and ``influence``: the AP without the image less the AP of all.
+            It is positive if the image pulls AP down; NaN if there is no AP without it
+        """
+        frame = self._images[["filepath", "coco_id"]]
+        return frame.assign(influence=self._influence[self._rows.image])
+
+    @cached_property
+    def _influence(self) -> NDArray[np.float64]:
+        return image_influence(self._evaluation.ranking(), self._evaluation.num_images)
 
     def error_costs(self) -> ErrorCosts:
         """What each type of error costs, in AP.

@@ -43,8 +43,10 @@ class EvaluationFields(foo.EvaluationMetric):
         """Does nothing: ``evaluate`` has written the fields."""
 
     def get_fields(self, samples: Any, config: Any, eval_key: str) -> list[str]:
-        """The fields that ``evaluate`` writes besides those of FiftyOne's runs."""
-        return additional_fields(eval_key, config.pred_field, config.gt_field)
+        """The fields of a run that FiftyOne's own runs do not have."""
+        dataset = root_dataset(samples)
+        paths = additional_fields(eval_key, config.pred_field, config.gt_field)
+        return [path for path in paths if dataset.get_field(path) is not None]
 
     def rename(
         self, samples: Any, config: Any, eval_key: str, new_eval_key: str

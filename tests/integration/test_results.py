@@ -214,3 +214,38 @@ def test_slices(evaluated) -> None:
         results.by("nope")
     with pytest.raises(CocoAuditError, match="79 different values"):
         results.by("filepath")
+
+
+def test_influence_is_saved_with_its_evaluation(evaluated) -> None:
+    dataset, results = evaluated
+    frame = results.influence()
+    assert frame.index.equals(results.per_image().index)
+    part = results.of(dataset.exclude(frame.index[3]))
+    change = part.summary()["AP"] - results.summary()["AP"]
+    assert frame["influence"].iloc[3] == pytest.approx(change, abs=1e-12)
+
+    clone = dataset.clone()
+    view = clone.limit(20)
+    of_view = evaluate(view, eval_key="view", progress=False)
+    before = list(clone.get_field_schema())
+    of_view.save_influence()
+    assert (
+        clone.values("view_influence")[:20]
+        == of_view.influence()["influence"].replace(np.nan, None).tolist()
+    )
+    assert clone.values("view_influence")[20:] == [None] * 59
+    assert set(clone.get_field_schema()) == {*before, "view_influence"}
+    assert (
+        "view_influence"
+        in clone.load_evaluation_view("view", select_fields=True).get_field_schema()
+    )
+    loaded(clone, "view").save_influence()
+
+    evaluate(view, eval_key="view", progress=False)
+    assert not clone.has_field("view_influence")
+    with pytest.raises(CocoAuditError, match="'view' .* was replaced"):
+        of_view.save_influence()
+    assert not clone.has_field("view_influence")
+    clone.add_sample_field("view_influence", fo.FloatField)
+    with pytest.raises(CocoAuditError, match="already has a field 'view_influence'"):
+        loaded(clone, "view").save_influence()
