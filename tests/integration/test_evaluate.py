@@ -537,7 +537,9 @@ def test_a_field_of_the_user_in_another_label_field(dataset: fo.Dataset) -> None
     dataset.delete_sample_fields(list(copied))
     dataset.add_sample_field("others.detections.eval_iou", fo.FloatField)
     dataset.set_values("others.detections.eval_iou", [[7.0, 7.0], [7.0], [], None])
-    with pytest.raises(CocoAuditError, match="already has a field 'others.detections.eval_iou'"):
+    with pytest.raises(
+        CocoAuditError, match="already has a field 'others.detections.eval_iou'"
+    ):
         evaluate(dataset, "others")
     assert dataset.sum("others.detections.eval_iou") == 21
     assert dataset.get_evaluation_info("eval").config.pred_field == "predictions"
