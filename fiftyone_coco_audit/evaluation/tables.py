@@ -18,8 +18,14 @@ from fiftyone_coco_audit.evaluation.analysis.calibration import Calibration, cal
 from fiftyone_coco_audit.evaluation.analysis.confusion import Confusion, confusion
 from fiftyone_coco_audit.evaluation.analysis.error_costs import ErrorCosts, error_costs
 from fiftyone_coco_audit.evaluation.analysis.influence import image_influence
+from fiftyone_coco_audit.evaluation.analysis.label_issues import (
+    KINDS,
+    LabelIssues,
+    label_issues,
+)
 from fiftyone_coco_audit.evaluation.analysis.olrp import OptimalLRP, optimal_lrp
 from fiftyone_coco_audit.evaluation.analysis.thresholds import Thresholds, thresholds
+from fiftyone_coco_audit.evaluation.matching import UNMATCHED
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, coco_metrics
 from fiftyone_coco_audit.evaluation.slicing import slice_frame
 from fiftyone_coco_audit.evaluation.stored import EvaluatedRows
@@ -289,17 +295,59 @@ class EvaluationTables(ShortRepr):
         """
         found = self.confusion(iou=iou, score=score)
         prediction, truth = found.pairs(true_class, predicted_class)
+        return self._view_of(
+            None if predicted_class is None else prediction,
+            None if true_class is None else truth,
+        )
+
+    def label_issues(self) -> LabelIssues:
+        """Labels that the predictions make doubtful: missing, wrong, loose or double.
+
+        Returns:
+            a :class:`LabelIssues`: print it, or take its frame
+        """
+        return label_issues(self._evaluation, self._rows)
+
+    def label_issues_view(self, kind: str) -> fo.DatasetView:
+        """Opens the issues of one kind, the surest predictions first.
+
+        Args:
+            kind: one of the kinds that :meth:`label_issues` counts
+
+        Returns:
+            a view with a patch for each issue: the prediction, with the label in doubt
+            if there is one
+
+        Raises:
+            CocoAuditError: if there is no such kind
+        """
+        if kind not in KINDS:
+            raise CocoAuditError(
+                f"kind is {kind!r}, but must be one of {', '.join(map(repr, KINDS))}"
+            )
+        issues = self.label_issues()
+        here = issues.of_kind(kind)
+        truth = issues.truth[here]
+        view = self._view_of(
+            issues.prediction[here], truth if (truth != UNMATCHED).any() else None
+        )
+        return view.sort_by(f"{self._source.pred_field}.confidence", reverse=True)
+
+    def _view_of(
+        self, prediction: NDArray[np.int64] | None, truth: NDArray[np.int64] | None
+    ) -> fo.DatasetView:
+        """Patches of predictions, of objects, or of pairs of both, by their rows."""
         dataset, pred_field, gt_field = self._source
         samples: fo.SampleCollection = dataset
         if dataset.media_type == "group":
             samples = dataset.select_group_slices(media_type="image")
-        if true_class is None:
-            ids = self._rows.prediction_ids[prediction].tolist()
+        rows = self._rows
+        ids = [] if prediction is None else rows.prediction_ids[prediction].tolist()
+        truth_ids = [] if truth is None else rows.truth_ids[truth].tolist()
+        if truth is None:
             return view_of_labels(samples, pred_field, ids).to_patches(pred_field)
-        truth_ids = self._rows.truth_ids[truth].tolist()
-        if predicted_class is None:
+        if prediction is None:
             return view_of_labels(samples, gt_field, truth_ids).to_patches(gt_field)
-        ids = self._rows.prediction_ids[prediction].tolist()
         return view_of_pairs(samples, pred_field, ids, gt_field, truth_ids)
 
     # FiftyOne's results have an array ``thresholds``

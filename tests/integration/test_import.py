@@ -732,7 +732,7 @@ def test_sizes_that_the_metadata_do_not_say_are_computed(images_dir):
     assert dataset.values("predictions.detections.bounding_box") == boxes
     dataset.set_values("metadata.width", [0])
     Path(dataset.first().filepath).unlink()
-    with pytest.raises(CocoAuditError, match="size of 1 image is not known"):
+    with pytest.raises(CocoAuditError, match="size of 1 image is unknown"):
         add_quietly(dataset, results(), overwrite=True)
 
 

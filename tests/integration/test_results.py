@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -249,3 +250,43 @@ def test_influence_is_saved_with_its_evaluation(evaluated) -> None:
     clone.add_sample_field("view_influence", fo.FloatField)
     with pytest.raises(CocoAuditError, match="already has a field 'view_influence'"):
         loaded(clone, "view").save_influence()
+
+
+def test_label_issues_of_the_demo_are_what_was_planted(demo_files) -> None:
+    """All mugs of one site, and the labels that stand twice."""
+    dataset = import_coco(
+        demo_files.annotations,
+        demo_files.images,
+        predictions=demo_files.predictions,
+        progress=False,
+    )
+    results = evaluate(dataset, progress=False)
+    plants = {
+        plant["key"]: plant
+        for plant in json.loads(demo_files.manifest.read_text())["plants"]
+    }
+    issues = results.label_issues()
+    frame = issues.to_frame()
+    assert frame["kind"].value_counts().to_dict() == {
+        "missing label": 21,
+        "duplicate label": 3,
+        "bad location": 1,
+    }
+    records = json.loads(demo_files.predictions.read_text())
+    planted = [records[n] for n in plants["unlabeled_class"]["prediction_indices"]]
+    median = issues.sure[results.rows.classes.index("mug")]
+    sure = [record for record in planted if record["score"] >= median]
+    missing = frame[frame["kind"] == "missing label"]
+    assert set(missing["predicted_class"]) == {"mug"}
+    # One of them overlaps another object
+    assert {*missing["score"]} < {record["score"] for record in sure}
+    assert len(missing) == len(sure) - 1
+
+    view = results.label_issues_view("duplicate label")
+    twice = view.values("ground_truth.detections.coco_id", unwind=True)
+    assert set(twice) <= set(plants["duplicate_annotation"]["annotation_ids"])
+    assert len(view) == 3
+    patches = results.label_issues_view("missing label")
+    assert patches.values("predictions.id") == missing["prediction_id"].tolist()
+    with pytest.raises(CocoAuditError, match="kind is 'lost', but must be one of"):
+        results.label_issues_view("lost")
