@@ -231,7 +231,8 @@ def _classes_on_one_side(
         total = int((objects > 0).sum())
         yield (
             f"{len(names):,} of {counted(total, 'class')} with objects "
-            f"{_have(len(names))} no predictions, so their AP is 0: "
+            f"{_have(len(names))} no predictions, so "
+            f"{'its' if len(names) == 1 else 'their'} AP is 0: "
             f"{named(names)}."
         )
 

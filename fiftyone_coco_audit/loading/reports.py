@@ -334,7 +334,7 @@ class DryRun(TextSummary):
 
 _ADVICE = {
     "disk": "Put the files on a faster disk, or together in larger ones.",
-    "decode": "Store the images at the size that training needs, or decode reduced.",
+    "decode": "Store images at the size that training needs, or decode them smaller.",
     "labels": "Look for labels that are converted or checked one by one.",
     "transform": "Apply `{}` after the image is shrunk, or run it on the GPU.",
 }

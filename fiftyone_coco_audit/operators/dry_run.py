@@ -58,12 +58,12 @@ class RunDry(SdkOperator):
         outputs.md(markdown_list(results["sentences"]), name="text")
         rows = [
             [
-                name,
+                f"{part}{name}",
                 percent(times["share"]),
                 *(f"{times[figure]:.2f}" for figure in ("mean", "p50", "p95", "max")),
             ]
-            for part in ("stages", "transforms")
-            for name, times in results[part].items()
+            for key, part in (("stages", ""), ("transforms", "transform: "))
+            for name, times in results[key].items()
         ]
-        head = ["", "share", "mean", "p50", "p95", "max (ms)"]
+        head = ["milliseconds", "share", "mean", "p50", "p95", "max"]
         outputs.md(markdown_table(head, rows), name="table")

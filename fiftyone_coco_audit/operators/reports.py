@@ -22,7 +22,10 @@ def add_invalid(inputs: types.Object) -> None:
     add_choice(
         inputs,
         "invalid",
-        [("skip", "Set it aside and report it"), ("raise", "Stop and import nothing")],
+        [
+            ("skip", "Set them aside and report them"),
+            ("raise", "Stop and import nothing"),
+        ],
         types.RadioGroup(space=12),
         default="skip",
         label="Unusable records",

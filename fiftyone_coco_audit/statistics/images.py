@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: The pixels of a 4K (UHD) image
 PIXELS_4K = 3840 * 2160
-#: Between these aspect ratios images are not far from square
+#: Between these aspect ratios images are close to square
 MODERATE_RATIOS = (0.7, 1.5)
 
 
@@ -85,7 +85,7 @@ def image_kind(aspect_ratio: NDArray[np.float64]) -> ImageKind:
         )
     return ImageKind(
         "bimodal",
-        f"{percent(1 - far)} of the images are not far from square, or from the "
+        f"{percent(1 - far)} of the images are close to square, or to the "
         f"most common aspect ratio (width / height) of {dominant:.2f}; "
         f"{percent((aspect_ratio > 1).mean())} are landscape and "
         f"{percent((aspect_ratio < 1).mean())} portrait.",

@@ -52,7 +52,7 @@ TEXTS = {
     "audit_augmentation": ["| CA604 |", "Rotate |", "Shares of the objects"],
     "simulate_resampling": ["| class |"],
     "compare_sets": ["| median |"],
-    "dry_run": ["| share |"],
+    "dry_run": ["| share |", "| transform: LongestMaxSize |"],
     "evaluate": ["| AP |"],
 }
 

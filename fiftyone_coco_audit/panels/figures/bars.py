@@ -89,7 +89,7 @@ def _upright(
     return figure(
         [trace("bar", range(len(counts)), counts, told, colors)],
         {**ticks, "range": [-0.6, len(counts) - 0.4]},
-        axis(noun, rangemode="tozero"),
+        _length_axis(noun, counts),
         bargap=gap,
         # A click selects the column of a bar: the bar of a single image has no height
         hovermode="x",
@@ -192,10 +192,12 @@ def bars(
         for label, color in zip(series, colors, strict=True)
         if num_series > 1
     ]
-    ends: dict[str, Any] = {} if longest is None else {"range": [0, longest]}
+    scale = _length_axis(title, lengths)
+    if longest is not None:
+        scale["range"] = [0, longest]
     return figure(
         [shown, *entries],
-        axis(title, rangemode="tozero", **ends),
+        scale,
         _names_axis(names),
         height=max(200, 90 + (12 + 10 * num_series) * num_names),
         legend=num_series > 1,
@@ -235,6 +237,12 @@ def stacked_bars(
         barmode="stack",
         bargap=0.2,
     )
+
+
+def _length_axis(title: str, lengths: NDArray[Any]) -> dict[str, Any]:
+    """The axis of lengths, without ticks at 0.5 and 1.5 where they are small counts."""
+    few = np.issubdtype(lengths.dtype, np.integer) and lengths.max(initial=0) < 5
+    return axis(title, rangemode="tozero", **({"dtick": 1} if few else {}))
 
 
 def _amount(number: str, noun: str) -> str:

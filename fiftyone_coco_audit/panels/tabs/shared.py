@@ -32,7 +32,8 @@ from fiftyone_coco_audit.wording import counted
 MOST_CLASSES = 30
 
 NO_OBJECTS = (
-    "**There are no objects.** Audit the whole dataset, or choose another label field."
+    "**There are no objects.** Choose another label field, or, if this is a view, "
+    "audit the whole dataset."
 )
 NO_IMAGES = (
     "**There are no images.** Import some, or, if this is a view, audit the whole "

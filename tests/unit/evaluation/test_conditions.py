@@ -186,7 +186,7 @@ def test_classes_without_predictions() -> None:
     some = [p for p in predictions if p["category_id"] == 1]
     # Image 2 has no prediction then
     assert said(coco, some)[0] == (
-        "1 of 2 classes with objects has no predictions, so their AP is 0: `dog`."
+        "1 of 2 classes with objects has no predictions, so its AP is 0: `dog`."
     )
 
 

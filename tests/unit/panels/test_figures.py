@@ -125,6 +125,16 @@ def test_bars_of_a_name_lie_beside_each_other():
     assert figure.layout["yaxis"]["ticktext"] == ["a", "b"]
 
 
+@pytest.mark.parametrize(("most", "step"), [(0, 1), (3, 1), (4, 1), (5, None)])
+def test_axes_of_small_counts_have_no_halves(most: int, step: int | None):
+    counts = np.array([0, most])
+    upright = columns(["a", "b"], counts, "class", "objects").layout["yaxis"]
+    lying = bars(["a", "b"], {"objects": counts}, "objects").layout["xaxis"]
+    assert upright.get("dtick") == lying.get("dtick") == step
+    shares = bars(["a", "b"], {"share": counts / 8}, "share").layout["xaxis"]
+    assert "dtick" not in shares
+
+
 def test_long_names_are_cut_on_the_axis_and_whole_under_the_pointer():
     name = "n" * 58 + "17"
     figure = bars([name], {"objects": np.array([1])}, "x")

@@ -67,10 +67,10 @@ def test_kind_says_why():
     # All but one are not all
     assert image_kind(np.array([4 / 3] * 999 + [0.5])).reason.startswith("99.9% of")
     mixed = image_kind(np.array([4 / 3] * 600 + [3 / 4] * 399 + [9.0])).reason
-    assert mixed.startswith("99.9% of the images are not far from square")
+    assert mixed.startswith("99.9% of the images are close to square")
     ratios = np.array([4 / 3] * 70 + [3 / 4] * 20 + [1.0] * 5 + [5.0] * 5)
     assert image_kind(ratios).reason == (
-        "95% of the images are not far from square, or from the most common aspect "
+        "95% of the images are close to square, or to the most common aspect "
         "ratio (width / height) of 1.33; 75% are landscape and 20% portrait."
     )
 
