@@ -140,9 +140,9 @@ def _proposed(statistics: Statistics, controls: AuditControls) -> list[Block]:
         Text(
             "proposal",
             f"**{proposal.reason}**\n\n"
-            + markdown_table([held_out, "Present", "Proposed"], told)
+            + markdown_table([held_out, "Current", "Proposed"], told)
             + "\n\n"
-            + markdown_table(["Anchors (px)", "Present", "Proposed"], shapes)
+            + markdown_table(["Anchors (px)", "Current", "Proposed"], shapes)
             + f"\n\n```python\nanchors = ({_in_lines(text)})\n```",
         ),
         Buttons(

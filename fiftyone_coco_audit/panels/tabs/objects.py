@@ -220,8 +220,9 @@ def _small_by_class(statistics: Statistics) -> Plot:
     if affected:
         have = f"{counted(affected, 'class')} {'has' if affected == 1 else 'have'}"
         headline = (
-            f"{have} objects under {SMALL_INPUT} px; of {quoted(names[0])} they are "
-            f"{percent(share[shown[0]])}.{hidden_classes(len(shown), worth, 'worst')}"
+            f"{have} objects under {SMALL_INPUT} px; the largest share is "
+            f"{percent(share[shown[0]])}, in {quoted(names[0])}."
+            f"{hidden_classes(len(shown), worth, 'worst')}"
         )
     small = statistics.network_input.input_size < SMALL_INPUT
     category = statistics.labeled.objects.category

@@ -23,7 +23,7 @@ from fiftyone_coco_audit.statistics.drift import (
 from fiftyone_coco_audit.wording import counted, quoted
 
 _NO_SETS = (
-    "**There are no two sets to compare.** Tag the images for training and for "
+    "**There are not yet two sets to compare.** Tag the images for training and for "
     "validation, or save views of them, to see here how they differ."
 )
 _NONE = "-"

@@ -310,7 +310,7 @@ def test_of_many_classes_only_those_with_small_objects_have_a_bar():
     rows += [(n, f"class {n}", [90, 90, 8, 8]) for n in (3, 5)]
     shown = plot(build("objects", labeled([(640, 480)] * 40, rows)), "small_by_class")
     assert shown.headline == (
-        "2 classes have objects under 16 px; of `class 3` they are 50%."
+        "2 classes have objects under 16 px; the largest share is 50%, in `class 3`."
     )
     assert list(shown.figure.data[0]["x"]) == [50, 50]
 
@@ -659,7 +659,7 @@ def test_without_tags_it_is_told_what_they_are_for():
     tab = build("classes", SETS["of many images"])
     assert "Tag the images" in text(tab, "no_sources")
     # A saved view alone is not two sets
-    assert "no two sets" in text(tab, "no_sets")
+    assert "not yet two sets" in text(tab, "no_sets")
 
 
 def test_equal_classes_are_told_to_be_equal():
