@@ -242,7 +242,8 @@ def stacked_bars(
 def _length_axis(title: str, lengths: NDArray[Any]) -> dict[str, Any]:
     """The axis of lengths, without ticks at 0.5 and 1.5 where they are small counts."""
     few = np.issubdtype(lengths.dtype, np.integer) and lengths.max(initial=0) < 5
-    return axis(title, rangemode="tozero", **({"dtick": 1} if few else {}))
+    step: dict[str, Any] = {"dtick": 1} if few else {}
+    return axis(title, rangemode="tozero", **step)
 
 
 def _amount(number: str, noun: str) -> str:
