@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TORCH := $(VENV)/.torch
+PEERS := $(VENV)/.peers
 DEMO := .cache/demo
 WITH_MONGODB := $(BIN)/python scripts/with_mongodb.py
 
@@ -30,7 +31,7 @@ app: $(INSTALLED) ## serve the App with the datasets of the demo
 
 # The App's tests keep one process busy for as long as all others keep the second, so they
 # start first, in the order of collection
-test: $(INSTALLED) $(TORCH) ## run all tests; ARGS="-k word" selects some
+test: $(INSTALLED) $(TORCH) $(PEERS) ## run all tests; ARGS="-k word" selects some
 	$(BIN)/python scripts/browser.py
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
@@ -69,4 +70,12 @@ $(INSTALLED): pyproject.toml fiftyone_coco_audit/__init__.py scripts/environment
 # Only the tests of loaders need PyTorch, and it is large
 $(TORCH): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --editable '.[torch]'
+	@touch $@
+
+# Only tests that compare results with other packages need them. tidecv requires an OpenCV
+# that would replace FiftyOne's
+$(PEERS): $(INSTALLED)
+	{ $(BIN)/python -m pip install --quiet --editable '.[peers]' && \
+		$(BIN)/python -m pip install --quiet --no-deps 'tidecv==1.0.1'; } || \
+		echo "Tests that compare results with other packages will be skipped." >&2
 	@touch $@

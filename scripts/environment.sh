@@ -41,7 +41,3 @@ if ! { [ -x .venv/bin/python ] && is_supported .venv/bin/python; }; then
     .venv/bin/python -m pip install --quiet --upgrade pip
 fi
 .venv/bin/python -m pip install --editable '.[test,lint,bench]'
-{
-    .venv/bin/python -m pip install --editable '.[peers]' &&
-        .venv/bin/python -m pip install --no-deps 'tidecv==1.0.1'
-} || echo "Tests that compare results with other packages will be skipped." >&2
