@@ -18,6 +18,7 @@ from .evaluation.colors import outcome_colors as outcome_colors
 from .evaluation.colors import restore_colors as restore_colors
 from .evaluation.evaluating import evaluate as evaluate
 from .evaluation.loading_results import load_results as load_results
+from .evaluation.repairing import repair_predictions as repair_predictions
 from .evaluation.results import evaluation_notes as evaluation_notes
 from .evaluation.views import worst_first as worst_first
 from .findings import Finding as Finding

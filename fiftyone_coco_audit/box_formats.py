@@ -202,7 +202,7 @@ def find_format_mismatch(
         return None
     as_read = EXPECTED.fits(raw, size)
     share_as_read = float(as_read.mean())
-    found = _best(_meanings(), raw, size)
+    found = _best(meanings(), raw, size)
     if found is None or not _explains(found[1], as_read):
         found = _best((_in_corner(raw, size), _scaled(raw, size)), raw, size)
         if found is None or found[1] < _FITS:
@@ -235,8 +235,8 @@ def _explains(share: float, as_read: NDArray[np.bool_]) -> bool:
     )
 
 
-def _meanings() -> Iterator[BoxEncoding]:
-    """All but the expected one and scales, the simplest first."""
+def meanings() -> Iterator[BoxEncoding]:
+    """All meanings but the expected one and scales, the simplest first."""
     for swapped in (False, True):
         for unit in _UNITS:
             for box_format in FORMATS:

@@ -63,6 +63,7 @@ def publish_predictions(
     report: ImportReport,
     *,
     overwrite: bool,
+    function: str = _FUNCTION,
 ) -> None:
     """Adds a field of predictions, and says so in the dataset's import report.
 
@@ -73,6 +74,7 @@ def publish_predictions(
         documents: the id of each sample and its detections, some samples at a time
         report: what was found in the file
         overwrite: whether to replace a field of that name
+        function: the SDK function that adds it
 
     Raises:
         CocoAuditError: if another process has added a field of that name meanwhile, or
@@ -94,11 +96,11 @@ def publish_predictions(
             check_field_is_free(fresh, pred_field, overwrite=overwrite)
             whole = load_report(fresh) or ImportReport()
             whole.replace_field(pred_field, report)
-            run = new_run_document(fresh, RUN_KEY, fresh.init_run(method=_FUNCTION))
+            run = new_run_document(fresh, RUN_KEY, fresh.init_run(method=function))
             write.add_run(run, [json.dumps(report_content(whole)).encode()])
             old_run = run_ids(fresh, "runs").get(RUN_KEY)
             changes = Changes(
-                _FUNCTION,
+                function,
                 fields=tuple(fields),
                 deleted=(pred_field,) if fresh.has_field(pred_field) else (),
                 document={

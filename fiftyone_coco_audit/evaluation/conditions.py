@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.areas import measured_areas, size_change, wrong_areas
+from fiftyone_coco_audit.evaluation.analysis.mapping import MappingDiagnosis, Repair
 from fiftyone_coco_audit.evaluation.error_types import ErrorTypes
 from fiftyone_coco_audit.evaluation.matching import UNMATCHED
 from fiftyone_coco_audit.evaluation.metrics import (
@@ -39,6 +40,7 @@ def conditions(
     *,
     annotation_ids: NDArray[np.object_],
     mask_area: NDArray[np.float64] | None = None,
+    diagnosis: MappingDiagnosis | None = None,
 ) -> list[str]:
     """Says what a reader of the metrics needs to know.
 
@@ -50,6 +52,7 @@ def conditions(
             None where it has none or it is not known
         mask_area: ``(M,)`` pixels of the mask of each object; NaN where it has none,
             None where masks were not read
+        diagnosis: how predictions would fit; what it explains is not said again
 
     Returns:
         sentences, those on more of the numbers first
@@ -58,11 +61,18 @@ def conditions(
     explained = np.zeros(len(classes), bool)
     explained[[row for pair in renamed for row in pair[:2]]] = True
     of_names = _about_names(evaluation, classes, renamed)
+    one_sided = _classes_on_one_side(evaluation, classes, explained)
+    known = diagnosis.repair if diagnosis else Repair()
     return [
         *_objects_that_count(evaluation, classes),
         *_predictions_that_count(evaluation),
-        *(of_names or _predictions_that_fit(evaluation)),
-        *_classes_on_one_side(evaluation, classes, explained),
+        *(_high_scores(evaluation) if known.score == 1 else ()),
+        *(
+            of_names or _predictions_that_fit(evaluation)
+            if not (diagnosis and diagnosis.causes)
+            else ()
+        ),
+        *(one_sided if known.category is None else ()),
         *_images_on_one_side(evaluation),
         *_areas(evaluation, mask_area),
         *_annotation_id_0(evaluation, annotation_ids),
@@ -106,7 +116,7 @@ def _objects_that_count(
 
 
 def _predictions_that_count(evaluation: Evaluation) -> Iterator[str]:
-    """Missing predictions, those beyond the limit, and scores on another scale."""
+    """Missing predictions, and those beyond the limit."""
     predictions, matches = evaluation.predictions, evaluation.matches
     if not len(predictions):
         yield "There are no predictions, so every object counts as missed."
@@ -118,6 +128,13 @@ def _predictions_that_count(evaluation: Evaluation) -> Iterator[str]:
             f"{beyond:,} of {counted(len(predictions), 'prediction')} {_are(beyond)} "
             f"not counted, because only the best {most} of each image and class are."
         )
+
+
+def _high_scores(evaluation: Evaluation) -> Iterator[str]:
+    """Scores on another scale."""
+    predictions = evaluation.predictions
+    if not len(predictions):
+        return
     threshold = evaluation.settings.score_threshold
     score = predictions.scores
     above = int((score > 1).sum())

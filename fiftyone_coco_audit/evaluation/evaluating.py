@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,11 @@ from fiftyone_coco_audit.columns import (
 )
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.evaluation.analysis.mapping import (
+    MappingDiagnosis,
+    Repair,
+    highest_in_percent,
+)
 from fiftyone_coco_audit.evaluation.conditions import conditions
 from fiftyone_coco_audit.evaluation.error_types import ErrorTypes, classify_errors
 from fiftyone_coco_audit.evaluation.fields import (
@@ -27,15 +31,14 @@ from fiftyone_coco_audit.evaluation.fields import (
 )
 from fiftyone_coco_audit.evaluation.import_notes import has_new_ids, import_notes
 from fiftyone_coco_audit.evaluation.inputs import Inputs, read_inputs
-from fiftyone_coco_audit.evaluation.matching import UNMATCHED
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
-from fiftyone_coco_audit.evaluation.misplaced import misplaced_predictions
 from fiftyone_coco_audit.evaluation.outputs import (
     label_values,
     sample_values,
 )
 from fiftyone_coco_audit.evaluation.panel_notes import keep_user_note, show_in_panel
 from fiftyone_coco_audit.evaluation.per_label import label_outcomes
+from fiftyone_coco_audit.evaluation.repairing import diagnose_inputs
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.evaluation.views import hidden_by_score, showing_all_fields
 from fiftyone_coco_audit.fiftyone_internals import (
@@ -56,8 +59,9 @@ if TYPE_CHECKING:
     from fiftyone_coco_audit.evaluation.results import CocoResults
     from fiftyone_coco_audit.fiftyone_internals import RunDocument
 
-# With this share of matches, the image ids cannot all be wrong
-_FEW_MATCHED = 0.2
+# Predictions that are not read as they were meant have an AP near 0. That of COCO's
+# ids counted without gaps, which are right for the first 11 classes, is .06
+_LOW_AP = 0.1
 
 # Values of the fields of samples, and of those of labels by label field
 _Values = tuple[dict[str, list[Any]], dict[str, dict[str, list[Any]]]]
@@ -247,37 +251,42 @@ def _notes(
         )
         if has_new_ids(report, inputs.gt_field):
             ids = np.full(len(ids), None)
-    misplaced = _misplaced(samples, inputs, evaluation)
+    diagnosis = _diagnosis(samples, inputs, evaluation)
     of_data = conditions(
         evaluation,
         errors,
         inputs.classes,
         annotation_ids=ids,
         mask_area=inputs.mask_area,
+        diagnosis=diagnosis,
     )
+    of_mapping = _note_on_mapping(diagnosis, inputs)
     of_view = _note_on_view(samples, inputs.pred_field)
-    return [*notes, *misplaced, *of_data, *inputs.notes, *of_view]
+    return [*notes, *of_mapping, *of_data, *inputs.notes, *of_view]
 
 
-def _misplaced(
+def _diagnosis(
     samples: fo.SampleCollection, inputs: Inputs, evaluation: Evaluation
-) -> list[str]:
-    """Says that predictions belong to other images, if few lie on objects."""
-    truth, predictions = evaluation.truth, evaluation.predictions
-    matched = np.count_nonzero(evaluation.matches.truth[0, 0] != UNMATCHED)
-    if matched > _FEW_MATCHED * min(len(truth), len(predictions)):
+) -> MappingDiagnosis | None:
+    """How predictions would fit, if they do not, and whether scores are in percent."""
+    if 0 <= evaluation.summary()["AP"] < _LOW_AP:
+        return diagnose_inputs(samples, inputs)
+    highest = highest_in_percent(evaluation.predictions)
+    if highest is None or evaluation.settings.score_threshold > 1:
+        return None
+    return MappingDiagnosis((), Repair(score=100), highest)
+
+
+def _note_on_mapping(diagnosis: MappingDiagnosis | None, inputs: Inputs) -> list[str]:
+    if diagnosis is None:
         return []
-    place = np.argsort(inputs.image)
-    ids, paths = inputs.columns.coco_id, samples.values("filepath")
-    return list(
-        misplaced_predictions(
-            truth,
-            predictions,
-            [ids[sample] for sample in place.tolist()],
-            [Path(paths[sample]).stem for sample in place.tolist()],
-            place,
-        )
-    )
+    pred, gt = inputs.pred_field, inputs.gt_field
+    new = f"{pred}_repaired"
+    truth = "" if gt == "ground_truth" else f", {gt!r}"
+    return [
+        f"{diagnosis} To add predictions with this repair, call "
+        f"`repair_predictions(dataset, {pred!r}, {new!r}{truth})`."
+    ]
 
 
 def _note_on_view(samples: fo.SampleCollection, pred_field: str) -> list[str]:

@@ -289,4 +289,4 @@ def test_positions_for_ids_do_not_give_an_ap_of_0_in_silence():
 
     assert results_.metrics()["AP"] == 0
     notes = " ".join(results_.notes)
-    assert "would if each `image_id` meant the id that is one higher" in notes
+    assert "match if each `image_id` means the id that is one higher" in notes

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fiftyone_coco_audit.evaluation.misplaced import misplaced_predictions
+from fiftyone_coco_audit.evaluation.analysis.mapping import ImageSet, diagnose_mapping
 from tests.unit.evaluation.scenes import objects
 
 COUNT = 20
@@ -30,7 +30,12 @@ def said(ids, stems, meant, order=None, extra=0):
     rows += [(n % COUNT, 0, (500, 500, 9, 9), 0.1) for n in range(extra)]
     found = objects(sorted(rows), predicted=True)
     places = np.arange(COUNT) if order is None else order
-    return list(misplaced_predictions(truth, found, ids, stems, places))
+    return diagnosed(truth, found, ids, stems, places)
+
+
+def diagnosed(truth, found, ids, stems, order):
+    images = ImageSet(np.full((COUNT, 2), 600.0), ids, stems, order)
+    return diagnose_mapping(truth, found, images, ["cat"])
 
 
 SEQUENCE = list(range(COUNT))
@@ -63,9 +68,13 @@ ORDER = np.argsort(MIXED)
     ],
 )
 def test_what_image_ids_mean_is_said(ids, stems, meant, order, reading, extra):
-    (sentence,) = said(ids, stems, meant, order, extra)
+    diagnosis = said(ids, stems, meant, order, extra)
 
-    assert f"if each `image_id` meant {reading}" in sentence
+    (cause,) = diagnosis.causes
+    assert cause.condition == f"each `image_id` means {reading}"
+    expected = [place if 0 <= place < COUNT else -1 for place in meant]
+    found = diagnosis.repair.image
+    assert all(a == b for a, b in zip(found, expected, strict=True) if b >= 0)
 
 
 @pytest.mark.parametrize(
@@ -88,4 +97,4 @@ def test_frames_of_a_video_are_alike_and_say_nothing():
     found = objects([(n, 0, box, 0.9) for n in range(COUNT)], predicted=True)
 
     places = np.arange(COUNT)
-    assert not list(misplaced_predictions(truth, found, SEQUENCE, NAMES, places))
+    assert diagnosed(truth, found, SEQUENCE, NAMES, places) is None
