@@ -439,7 +439,10 @@ class _Names:
         count = len(classes)
         seen = self.predicted[half], self.true[half]
         meant = fitted_permutation(*seen, count)
-        tested = ~half & known_classes(*seen, meant)[self.predicted]
+        known = known_classes(*seen, meant)
+        # Objects of these classes that boxes call anything else count against it
+        of_known = np.isin(self.true, meant[known])
+        tested = ~half & (known[self.predicted] | of_known)
         if not self._decides(meant, tested, _LEAST_PERMUTED):
             return None
         meant = fitted_permutation(self.predicted, self.true, count)

@@ -1,6 +1,7 @@
 """Wrong mappings are named and repaired; bad models are not accused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -306,6 +307,25 @@ def test_a_bad_model_is_not_accused(mini, seed):
     ids = [category["id"] for category in mini.categories]
     assert mini.ap(found) < 0.3
     assert diagnose_mapping(truth, found, mini.image_set, names, ids) is None
+
+
+@real_data
+@pytest.mark.parametrize("seed", [4, 40, 45, 59])
+def test_a_model_that_mistakes_each_class_for_one_other_is_not_accused(mini, seed):
+    """Half of its boxes have that class. Such a permutation would fit only them."""
+    rng = np.random.default_rng(seed)
+    truth, _ = mini.objects([])
+    truth = truth.rows(np.flatnonzero(~truth.crowd))
+    found = truth.rows(np.flatnonzero(rng.random(len(truth)) < 0.7))
+    taken_for, share = rng.integers(0, 80, 80), rng.uniform(0.4, 0.65)
+    is_taken = rng.random(len(found)) < share
+    category = np.where(
+        is_taken, taken_for[found.category], rng.integers(0, 80, len(found))
+    )
+    found = replace(found, category=category, score=rng.random(len(found)))
+    names = [category["name"] for category in mini.categories]
+
+    assert diagnose_mapping(truth, found, mini.image_set, names) is None
 
 
 @real_data
