@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit import rle
 from fiftyone_coco_audit.coco.addition import check_field_is_free, publish_predictions
 from fiftyone_coco_audit.coco.report import ImportReport, load_report
 from fiftyone_coco_audit.coco.schema import check_label_field
@@ -169,7 +170,7 @@ def _change(
     """Writes what was repaired into documents of labels.
 
     A mask in ``rle`` is over its whole image, and is left out if that has another size.
-    The ``mask`` of the App stays what it is within the box.
+    The App's ``mask`` is drawn anew from it, or else stays what it is within the box.
 
     Args:
         labels: ``N`` documents
@@ -189,6 +190,14 @@ def _change(
             label["confidence"] = score
         if lost:
             label.pop("rle", None)
+    drawable = rle.drawable(repaired.box).tolist()
+    rows = [
+        row for row, label in enumerate(labels) if label.get("rle") and drawable[row]
+    ]
+    texts = [labels[row]["rle"] for row in rows]
+    crops = rle.crops(texts, size[rows].astype(np.int64), repaired.box[rows])
+    for row, crop in zip(rows, crops, strict=True):
+        labels[row]["mask"] = rle.pack(crop)
 
 
 def _report(

@@ -143,6 +143,24 @@ def test_real_predictions_get_the_ap_of_the_right_ones(shared_data, percent):
     )
 
 
+def test_masks_are_drawn_into_the_repaired_boxes():
+    def with_mask(record):
+        x, y, w, h = record["bbox"]
+        return {**record, "segmentation": [[x, y, x + w, y, x, y + h]]}
+
+    dataset = made(change=lambda r: corners(with_mask(r)))
+    repair_predictions(dataset, progress=False)
+
+    right = made(change=with_mask)
+    expected, new = (
+        [d for labels in of.values(field) for d in labels.detections]
+        for of, field in ((right, "predictions"), (dataset, "predictions_repaired"))
+    )
+    assert [d.rle for d in new] == [d.rle for d in expected]
+    for one, other in zip(new, expected, strict=True):
+        assert one.mask.tolist() == other.mask.tolist()
+
+
 def test_scores_in_percent_are_said_where_ap_is_right():
     dataset = made(change=lambda r: {**r, "score": 100 * r["score"]})
     results = evaluate(dataset, progress=False)
