@@ -65,3 +65,9 @@ def test_links_lead_somewhere() -> None:
     for page in PAGES:
         links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
         assert not [link for link in links if not (page.parent / link).exists()], page
+
+
+def test_pages_show_every_picture_and_no_other() -> None:
+    pattern = re.compile(r"images/([\w-]+\.\w+)")
+    shown = {name for page in PAGES for name in pattern.findall(page.read_text())}
+    assert {path.name for path in (ROOT / "docs" / "images").iterdir()} == shown
