@@ -16,6 +16,7 @@ from .errors import CocoAuditError as CocoAuditError
 from .evaluation.colors import color_by_outcome as color_by_outcome
 from .evaluation.colors import outcome_colors as outcome_colors
 from .evaluation.colors import restore_colors as restore_colors
+from .evaluation.comparing import compare_runs as compare_runs
 from .evaluation.evaluating import evaluate as evaluate
 from .evaluation.loading_results import load_results as load_results
 from .evaluation.repairing import repair_predictions as repair_predictions

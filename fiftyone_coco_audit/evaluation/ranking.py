@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +81,22 @@ class Ranking(ShortRepr):
             ``(T, K)``, NaN for classes without objects
         """
         return self.curves(weights).average_precision()
+
+    def without_ignored(self) -> Ranking:
+        """The same curves from fewer rows: no prediction is ignored at all thresholds.
+
+        Most predictions are in an area range of their own, so this makes AP by area
+        several times faster.
+        """
+        kept = self.counted.any(axis=0)
+        return replace(
+            self,
+            category=self.category[kept],
+            image=self.image[kept],
+            score=self.score[kept],
+            true_positive=self.true_positive[:, kept],
+            counted=self.counted[:, kept],
+        )
 
 
 def ranking_order(predictions: Objects, matches: Matches) -> NDArray[np.int64]:

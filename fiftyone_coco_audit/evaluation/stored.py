@@ -53,6 +53,11 @@ class EvaluatedRows(ShortRepr):
     def _about(self) -> str:
         return f"of {counted(len(self.sample_ids), 'image')}"
 
+    @property
+    def sample(self) -> NDArray[np.int64]:
+        """``(N,)`` position of each image of the evaluation among the samples."""
+        return np.argsort(self.image)
+
     def of_images(
         self, evaluation: Evaluation, images: NDArray[np.bool_]
     ) -> EvaluatedRows:

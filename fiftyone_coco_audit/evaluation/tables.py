@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.display import ShortRepr
-from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.errors import CocoAuditError, check_count
 from fiftyone_coco_audit.escaping import printable
 from fiftyone_coco_audit.evaluation.analysis.calibration import Calibration, calibration
 from fiftyone_coco_audit.evaluation.analysis.confusion import Confusion, confusion
 from fiftyone_coco_audit.evaluation.analysis.error_costs import ErrorCosts, error_costs
 from fiftyone_coco_audit.evaluation.analysis.influence import image_influence
+from fiftyone_coco_audit.evaluation.analysis.intervals import (
+    Intervals,
+    metric_intervals,
+)
 from fiftyone_coco_audit.evaluation.analysis.label_issues import (
     KINDS,
     LabelIssues,
@@ -231,6 +235,25 @@ class EvaluationTables(ShortRepr):
     @cached_property
     def _influence(self) -> NDArray[np.float64]:
         return image_influence(self._evaluation.ranking(), self._evaluation.num_images)
+
+    def intervals(self, *, num_draws: int = 200) -> Intervals:
+        """The COCO precisions with 95% intervals over draws of the images.
+
+        Nothing is matched again: a draw is a weight of each image.
+
+        Args:
+            num_draws: how many times as many images are drawn with replacement
+
+        Returns:
+            an :class:`Intervals`: print it, or take its frames of AP, AP50, AP75, AP
+            by area (``to_frame()``) and of the AP of each class (``per_class()``)
+
+        Raises:
+            CocoAuditError: if the number of draws is not a whole number above 0
+        """
+        check_count("num_draws", num_draws)
+        rows = self._rows
+        return metric_intervals(self._evaluation, rows.classes, rows.sample, num_draws)
 
     def error_costs(self) -> ErrorCosts:
         """What each type of error costs, in AP.
