@@ -98,12 +98,40 @@ def dataset(tmp_path, monkeypatch) -> fo.Dataset:
     return made
 
 
+@pytest.fixture
+def shifted(dataset) -> fo.Dataset:
+    """An image whose predictions are all of the next class."""
+    classes = "cat", "dog", "bird"
+
+    def labels(shift: int, **attributes: float) -> fo.Detections:
+        return fo.Detections(
+            detections=[
+                fo.Detection(
+                    label=classes[(n + shift) % 3],
+                    bounding_box=[n % 6 / 6, n // 6 / 6, 0.1, 0.1],
+                    **attributes,
+                )
+                for n in range(36)
+            ]
+        )
+
+    sample = fo.Sample(
+        filepath=dataset.first().filepath,
+        ground_truth=labels(0),
+        predictions=labels(1, confidence=0.9),
+    )
+    made = fo.Dataset()
+    made.add_sample(sample)
+    return made
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_python_of_a_page_runs(page, dataset, monkeypatch):
+def test_the_python_of_a_page_runs(page, dataset, shifted, monkeypatch):
     app = MagicMock()
     monkeypatch.setattr(fo, "launch_app", app)
     names: dict[str, object] = {
         "dataset": dataset,
+        "shifted": shifted,
         "__name__": "page",
     }
     exec(FIRST, names)
