@@ -441,7 +441,7 @@ def test_unreadable_images_without_metadata_are_failures_of_their_own(unread):
     found = audit_augmentation(unread, "minimal", workers=1)
     assert list(found.failures) == [4, 5]
     assert str(found).startswith("minimal: 4 images")
-    with pytest.raises(CocoAuditError, match="The size of 2 images is not known"):
+    with pytest.raises(CocoAuditError, match="The size of 2 images is unknown"):
         audit(unread)
 
 

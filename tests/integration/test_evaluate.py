@@ -754,7 +754,7 @@ def test_patches_are_refused(dataset: fo.Dataset) -> None:
 def test_images_that_cannot_be_read(dataset: fo.Dataset) -> None:
     sample = dataset.first()
     Path(sample.filepath).unlink()
-    with pytest.raises(CocoAuditError, match="size of 4 images is not known"):
+    with pytest.raises(CocoAuditError, match="size of 4 images is unknown"):
         evaluate(dataset)
 
 

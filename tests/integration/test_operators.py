@@ -268,7 +268,7 @@ class TestDelegated:
         operator("evaluate")(dataset, delegate=True)
         operation = run_delegated()
         assert operation.run_state == "failed"
-        assert "The size of 4 images is not known" in operation.result.error
+        assert "The size of 4 images is unknown" in operation.result.error
 
 
 class TestApp:
