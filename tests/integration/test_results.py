@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import fiftyone as fo
@@ -32,15 +33,19 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def evaluated(shared_data: Path) -> tuple[fo.Dataset, CocoResults]:
+def evaluated(
+    shared_data: Path, mongodb: str
+) -> Iterator[tuple[fo.Dataset, CocoResults]]:
     folder = shared_data / "coco_mini"
     dataset = import_coco(
         folder / "annotations.json",
         folder / "images",
         predictions=folder / "predictions.json",
+        name="of results",
         progress=False,
     )
-    return dataset, evaluate(dataset, progress=False)
+    yield dataset, evaluate(dataset, progress=False)
+    dataset.delete()
 
 
 def loaded(dataset: fo.Dataset, eval_key: str = "eval") -> CocoResults:
