@@ -439,11 +439,6 @@ LOSERS = {
         "evaluate(ds)",
         "predictions",
     ),
-    "rename evaluation": (
-        "ds.rename_evaluation('eval', 'other')",
-        "evaluate(ds)",
-        "predictions",
-    ),
 }
 # Where it stops while another process deletes or renames that field
 STOPS = {
@@ -454,7 +449,6 @@ STOPS = {
     "before it declares fields": "writes.declare_fields",
     "before it copies values": "writes.merge_values",
     "before it deletes fields": "fo.Dataset.delete_sample_fields",
-    "before it renames fields": "fo.Dataset.rename_sample_fields",
 }
 LOST = {
     "deleted": "ds.delete_sample_field({field!r})",
