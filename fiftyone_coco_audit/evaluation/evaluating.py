@@ -33,6 +33,7 @@ from fiftyone_coco_audit.evaluation.import_notes import has_new_ids, import_note
 from fiftyone_coco_audit.evaluation.inputs import Inputs, read_inputs
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
 from fiftyone_coco_audit.evaluation.outputs import (
+    image_frame,
     label_values,
     sample_values,
 )
@@ -183,16 +184,20 @@ def compute_results(
     )
     errors = classify_errors(evaluation)
     of_samples = sample_values(evaluation, inputs.image)
-    of_labels = label_values(inputs, *label_outcomes(evaluation), errors)
+    outcomes = label_outcomes(evaluation)
+    of_labels = label_values(inputs, *outcomes, errors)
     notes = _notes(samples, inputs, evaluation, errors)
+    rows = inputs.evaluated_rows()
     results = build_results(
         samples,
         run_config(inputs.pred_field, inputs.gt_field, settings, notes),
         eval_key,
         evaluation,
-        inputs.evaluated_rows(),
-        samples.values("filepath"),
-        inputs.columns.coco_id,
+        rows,
+        outcomes,
+        image_frame(
+            rows, of_samples, samples.values("filepath"), inputs.columns.coco_id
+        ),
     )
     return (of_samples, of_labels), results
 

@@ -10,6 +10,8 @@ from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.evaluation.evaluating import compute_results
 from fiftyone_coco_audit.evaluation.inputs import read_inputs
+from fiftyone_coco_audit.evaluation.outputs import image_frame, sample_values
+from fiftyone_coco_audit.evaluation.per_label import label_outcomes
 from fiftyone_coco_audit.evaluation.results import (
     STORED,
     CocoResults,
@@ -91,7 +93,12 @@ def _stored_results(
         eval_key,
         evaluation,
         rows,
-        *_about_images(dataset, rows.sample_ids.tolist()),
+        label_outcomes(evaluation),
+        image_frame(
+            rows,
+            sample_values(evaluation, rows.image),
+            *_about_images(dataset, rows.sample_ids.tolist()),
+        ),
     )
 
 

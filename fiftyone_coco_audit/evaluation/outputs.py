@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from fiftyone_coco_audit.evaluation.error_types import ErrorTypes
 from fiftyone_coco_audit.evaluation.inputs import Inputs
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
 from fiftyone_coco_audit.evaluation.per_image import score_images
-from fiftyone_coco_audit.evaluation.per_label import LabelOutcomes, label_outcomes
+from fiftyone_coco_audit.evaluation.per_label import LabelOutcomes
 from fiftyone_coco_audit.evaluation.stored import EvaluatedRows
 from fiftyone_coco_audit.reading import FieldObjects
 
@@ -94,14 +94,19 @@ def label_values(
     }
 
 
-def match_rows(evaluation: Evaluation, rows: EvaluatedRows) -> list[MatchRow]:
+def match_rows(
+    evaluation: Evaluation,
+    rows: EvaluatedRows,
+    outcomes: tuple[LabelOutcomes, LabelOutcomes],
+) -> list[MatchRow]:
     """The matches as FiftyOne's results have them: predictions, then missed objects.
 
     Args:
         evaluation: an evaluation of columns
         rows: the samples and labels of its rows
+        outcomes: what :func:`.per_label.label_outcomes` returns
     """
-    truth, predictions = label_outcomes(evaluation)
+    truth, predictions = outcomes
     classes = np.array(rows.classes, dtype=object)
     true_class = _and(classes[evaluation.truth.category], None)
 
@@ -128,27 +133,26 @@ def match_rows(evaluation: Evaluation, rows: EvaluatedRows) -> list[MatchRow]:
 
 
 def image_frame(
-    evaluation: Evaluation,
     rows: EvaluatedRows,
+    of_samples: Mapping[str, Sequence[Any]],
     filepaths: Sequence[str | None],
     coco_ids: Sequence[Any],
 ) -> pd.DataFrame:
     """The values of the samples as a frame by sample id.
 
     Args:
-        evaluation: an evaluation of columns
-        rows: the samples and labels of its rows
+        rows: the samples of an evaluation
+        of_samples: what :func:`sample_values` returns
         filepaths: the path of the image of each sample
         coco_ids: the COCO id of the image of each sample
     """
     import pandas as pd
 
-    values = sample_values(evaluation, rows.image)
     return pd.DataFrame(
         {
             "filepath": filepaths,
             "coco_id": coco_ids,
-            **{suffix[1:]: of_images for suffix, of_images in values.items()},
+            **{suffix[1:]: of_images for suffix, of_images in of_samples.items()},
         },
         index=pd.Index(rows.sample_ids, name="sample_id"),
     )

@@ -18,7 +18,8 @@ from fiftyone_coco_audit.display import of_samples
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.evaluation.average_precision import RECALL_LEVELS
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
-from fiftyone_coco_audit.evaluation.outputs import image_frame, match_rows
+from fiftyone_coco_audit.evaluation.outputs import match_rows
+from fiftyone_coco_audit.evaluation.per_label import LabelOutcomes
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.evaluation.stored import EvaluatedRows, evaluation_as_text
 from fiftyone_coco_audit.evaluation.tables import EvaluationTables, Source
@@ -180,8 +181,8 @@ def build_results(
     eval_key: str,
     evaluation: Evaluation,
     rows: EvaluatedRows,
-    filepaths: Sequence[str | None],
-    coco_ids: Sequence[Any],
+    outcomes: tuple[LabelOutcomes, LabelOutcomes],
+    images: pd.DataFrame,
 ) -> CocoResults:
     """Makes FiftyOne's results of an evaluation.
 
@@ -191,8 +192,8 @@ def build_results(
         eval_key: the evaluation key
         evaluation: the evaluation in columns
         rows: the samples and labels of its rows
-        filepaths: the path of the image of each sample
-        coco_ids: the COCO id of the image of each sample
+        outcomes: what :func:`.per_label.label_outcomes` returns
+        images: what :func:`.outputs.image_frame` returns
 
     Returns:
         a :class:`CocoResults`
@@ -205,7 +206,7 @@ def build_results(
         samples,
         config,
         eval_key,
-        match_rows(evaluation, rows),
+        match_rows(evaluation, rows, outcomes),
         curves.at_recall_levels(curves.precision, shown),
         RECALL_LEVELS,
         np.array(evaluation.settings.iou_thresholds),
@@ -223,7 +224,7 @@ def build_results(
         },
         evaluation=evaluation,
         rows=rows,
-        images=image_frame(evaluation, rows, filepaths, coco_ids),
+        images=images,
     )
 
 
