@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.areas import measured_areas, size_change, wrong_areas
 from fiftyone_coco_audit.evaluation.analysis.mapping import MappingDiagnosis, Repair
+from fiftyone_coco_audit.evaluation.analysis.unlabeled_images import unlabeled_images
 from fiftyone_coco_audit.evaluation.error_types import ErrorTypes
 from fiftyone_coco_audit.evaluation.matching import UNMATCHED
 from fiftyone_coco_audit.evaluation.metrics import (
@@ -258,19 +259,13 @@ def _images_on_one_side(evaluation: Evaluation) -> Iterator[str]:
     """Images without objects, and images without predictions."""
     truth, size = evaluation.truth, evaluation.num_images
     objects = np.bincount(truth.image[~evaluation.ignored[0]], minlength=size)
-    labels = np.bincount(truth.image, minlength=size)
     predictions = np.bincount(evaluation.predictions.image, minlength=size)
     if not objects.any() or not predictions.any():
         return
-    empty = (labels == 0) & (predictions > 0)
-    without = _ap_without(evaluation, empty, size)
-    if without is not None:
-        count = int(empty.sum())
-        yield (
-            f"{count:,} of {counted(size, 'image')} {_have(count)} no objects but "
-            f"{counted(int(predictions[empty].sum()), 'prediction')}, all of them "
-            f"wrong.{without} Leave out images that are not labeled yet."
-        )
+    empty = unlabeled_images(evaluation)
+    wrong = empty.unlabeled & (predictions > 0)
+    if _ap_without(evaluation, wrong, size) is not None:
+        yield f"{empty} Leave out images that were never annotated."
     silent = (objects > 0) & (predictions == 0)
     labeled = int((objects > 0).sum())
     without = _ap_without(evaluation, silent, labeled)

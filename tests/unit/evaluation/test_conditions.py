@@ -193,9 +193,13 @@ def test_classes_without_predictions() -> None:
 def test_a_third_not_annotated() -> None:
     coco, predictions = puzzling_sets.a_third_not_annotated()
     (note,) = said(coco, predictions)
-    assert note.startswith("4 of 12 images have no objects but 8 predictions")
+    every = pycocotools_ap(coco, predictions)
     labeled = pycocotools_ap(coco, predictions, image_ids=list(range(1, 9)))
-    assert f"Without these images, AP is {labeled}." in note
+    assert note == (
+        "4 of 12 images have no label, and all 4 have a prediction over 0.5: AP is "
+        f"{every} with them and {labeled} without. Leave out images that were never "
+        "annotated."
+    )
 
 
 def test_one_of_each_is_worded_as_one() -> None:
@@ -210,7 +214,7 @@ def test_one_of_each_is_worded_as_one() -> None:
     assert notes[0] == (
         "1 of 7 predictions is of classes without objects (`cow`), which AP leaves out."
     )
-    assert notes[1].startswith("1 of 12 images has no objects but 2 predictions, all")
+    assert notes[1].startswith("1 of 12 images has no label, and it has a prediction")
     assert notes[3].startswith("`area` puts 1 of 22 objects into a different size")
     assert "(such as 1 from medium to small)" in notes[3]
 
