@@ -37,7 +37,7 @@ class UnlabeledImages(TextSummary):
         return int(np.count_nonzero(self.unlabeled))
 
     def sentences(self) -> list[str]:
-        """How many they are, and AP with and without them; nothing if there are none."""
+        """How many there are, and AP with and without them; nothing without any."""
         count, suspects = len(self), int(np.count_nonzero(self.suspect))
         if not count:
             return []
