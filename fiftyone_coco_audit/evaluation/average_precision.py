@@ -106,6 +106,7 @@ def precision_recall_curves(
     counted: NDArray[np.bool_],
     num_positives: NDArray[np.int64],
     weights: NDArray[np.int64] | None = None,
+    normal_positives: float | None = None,
 ) -> Curves:
     """The interpolated precision-recall curves of ``COCOeval.accumulate``.
 
@@ -118,6 +119,10 @@ def precision_recall_curves(
         num_positives: ``(G,)`` number of objects to be found in each group
         weights: ``(D,)`` how many times each detection occurs, once by default; the
             objects to be found are counted likewise
+        normal_positives: the number ``N`` of objects in the normalized precision of
+            Hoiem, Chodpathumwan and Dai, "Diagnosing Error in Object Detectors", ECCV
+            2012: ``R N / (R N + F)`` at recall ``R`` with ``F`` false positives. By
+            default that of each group, which gives precision itself
 
     Returns:
         a :class:`Curves`
@@ -155,7 +160,11 @@ def precision_recall_curves(
     group_start = np.searchsorted(group, np.arange(num_groups))
     start = group_start[groups]
     before = np.where(start > 0, counts[threshold, start - 1], 0)
-    precision = found / (counts[threshold, detection] - before)
+    false = counts[threshold, detection] - before - found
+    true = found.astype(np.float64)
+    if normal_positives is not None:
+        true *= normal_positives / num_positives[groups]
+    precision = true / (true + false)
 
     recall = found / num_positives[groups]
     reached = np.searchsorted(RECALL_LEVELS, recall, side="right")

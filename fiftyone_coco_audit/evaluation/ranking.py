@@ -46,13 +46,18 @@ class Ranking(ShortRepr):
     def __len__(self) -> int:
         return len(self.category)
 
-    def curves(self, weights: NDArray[np.int64] | None = None) -> Curves:
+    def curves(
+        self,
+        weights: NDArray[np.int64] | None = None,
+        normal_positives: float | None = None,
+    ) -> Curves:
         """The precision-recall curves of the classes.
 
         Args:
             weights: ``(N,)`` how many times each image occurs, once by default. The
                 curves are those of COCOeval on a dataset with that many copies, where
                 copies of a prediction rank next to each other
+            normal_positives: see :func:`.average_precision.precision_recall_curves`
 
         Returns:
             curves of ``T`` thresholds and ``K`` groups
@@ -67,20 +72,24 @@ class Ranking(ShortRepr):
             self.counted,
             positives.astype(np.int64),
             None if weights is None else weights[self.image],
+            normal_positives,
         )
 
     def average_precision(
-        self, weights: NDArray[np.int64] | None = None
+        self,
+        weights: NDArray[np.int64] | None = None,
+        normal_positives: float | None = None,
     ) -> NDArray[np.float64]:
         """The AP of each threshold and class.
 
         Args:
             weights: see :meth:`curves`
+            normal_positives: see :func:`.average_precision.precision_recall_curves`
 
         Returns:
             ``(T, K)``, NaN for classes without objects
         """
-        return self.curves(weights).average_precision()
+        return self.curves(weights, normal_positives).average_precision()
 
     def without_ignored(self) -> Ranking:
         """The same curves from fewer rows: no prediction is ignored at all thresholds.

@@ -72,6 +72,7 @@ def slice_frame(
             "AP": [row.ap for row in table],
             "AP_low": [row.ap_interval[0] for row in table],
             "AP_high": [row.ap_interval[1] for row in table],
+            "AP_N": [row.normalized_ap for row in table],
             "AP50": [row.ap50 for row in table],
             "AR": [row.recall for row in table],
             "all_fp": all_fp,

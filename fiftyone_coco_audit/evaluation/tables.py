@@ -208,9 +208,11 @@ class EvaluationTables(ShortRepr):
 
         Returns:
             a frame by slice: the number of images and objects, AP with the bounds of
-            its 95% interval, AP50, AR, whether all false positives count, and whether
-            the slice is thin: it has fewer than 30 objects. Objects or images without a
-            value, or outside all bins, are the last row, ``(none)``
+            its 95% interval, AP_N, AP50, AR, whether all false positives count, and
+            whether the slice is thin: it has fewer than 30 objects. Objects or images
+            without a value, or outside all bins, are the last row, ``(none)``. AP_N
+            normalizes precision, as Hoiem et al. do, to equally many objects in all
+            slices and classes, so that rare ones compare
 
         Raises:
             CocoAuditError: if there is no such field, or it cannot be divided like that

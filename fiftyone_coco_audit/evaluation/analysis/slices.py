@@ -35,6 +35,7 @@ class SliceMetrics:
         num_objects: its objects, crowds aside
         ap: AP, NaN without objects
         ap_interval: the lower and the upper bound of AP over draws of images
+        normalized_ap: AP of the normalized precision, NaN without objects
         ap50: AP at the threshold .50, NaN if that is not among the thresholds
         recall: mean recall over the thresholds and classes, at most detections (AR)
     """
@@ -43,6 +44,7 @@ class SliceMetrics:
     num_objects: int
     ap: float
     ap_interval: tuple[float, float]
+    normalized_ap: float
     ap50: float
     recall: float
 
@@ -63,7 +65,19 @@ def slice_of_images(
         num_draws: the number of draws of images for the interval
     """
     part = images_only(evaluation, images)
-    return _metrics(part, part.num_images, num_draws)
+    # Fewer images have fewer false positives, too
+    normal = mean_objects(evaluation) * part.num_images / max(evaluation.num_images, 1)
+    return _metrics(part, part.num_images, num_draws, normal)
+
+
+def mean_objects(evaluation: Evaluation) -> float:
+    """The mean number of objects of the classes that have any, crowds aside.
+
+    Hoiem et al. normalize precision to .15 of the number of images, which is about
+    this mean on their dataset, PASCAL VOC.
+    """
+    category = evaluation.truth.category[~evaluation.ignored[0]]
+    return len(category) / max(len(np.unique(category)), 1)
 
 
 def slice_of_objects(
@@ -111,21 +125,25 @@ def slice_of_objects(
         in_range=in_range,
     )
     with_any = np.unique(evaluation.truth.image[~ignored[0]])
-    return _metrics(part, len(with_any), num_draws)
+    return _metrics(part, len(with_any), num_draws, mean_objects(evaluation))
 
 
-def _metrics(part: Evaluation, num_images: int, num_draws: int) -> SliceMetrics:
+def _metrics(
+    part: Evaluation, num_images: int, num_draws: int, normal: float
+) -> SliceMetrics:
     at_50 = part.settings.threshold_position(0.5)
-    ap = part.ap[0]
+    ap, ranking = part.ap[0], part.ranking()
+    normalized = ranking.average_precision(normal_positives=normal)
     bounds = (np.nan, np.nan)
     if num_draws and part.num_images:
-        draws = bootstrap_ap(part.ranking(), part.num_images, num_draws=num_draws)
+        draws = bootstrap_ap(ranking, part.num_images, num_draws=num_draws)
         bounds = tuple(interval(class_mean(draws)).tolist())
     return SliceMetrics(
         num_images=num_images,
         num_objects=int((~part.ignored[0]).sum()),
         ap=float(class_mean(ap.mean(axis=0))),
         ap_interval=bounds,
+        normalized_ap=float(class_mean(normalized.mean(axis=0))),
         ap50=float(np.nan if at_50 is None else class_mean(ap[at_50])),
         recall=float(class_mean(part.recall[0, -1].mean(axis=0))),
     )

@@ -113,6 +113,78 @@ def test_a_slice_of_images_equals_pycocotools_on_them(real: dict[str, Any]) -> N
     assert low < metrics.ap < high
 
 
+def test_normalized_precision_of_a_hand_made_case() -> None:
+    """Three predictions, right, wrong and right, of one class with 2 objects."""
+    ranking = Ranking(
+        category=np.zeros(3, int),
+        image=np.arange(3),
+        score=np.array([0.9, 0.8, 0.7]),
+        true_positive=np.array([[True, False, True]]),
+        counted=np.ones((1, 3), bool),
+        truth_category=np.zeros(2, int),
+        truth_image=np.array([0, 2]),
+        num_categories=1,
+    )
+    # Of 8 objects, all found at 1 false positive: precision 8 / 9
+    assert ranking.average_precision(normal_positives=8) == pytest.approx(
+        (51 * 1 + 50 * 8 / 9) / 101
+    )
+    same = ranking.average_precision(normal_positives=2)
+    np.testing.assert_array_equal(same, ranking.average_precision())
+
+
+@pytest.mark.parametrize("by_image", [True, False])
+def test_normalized_ap_equals_the_formula_on_what_pycocotools_matched(
+    real: dict[str, Any], by_image: bool
+) -> None:
+    evaluation: Evaluation = real["evaluation"]
+    ground_truth, found = real["records"]
+    ids = sorted(image["id"] for image in ground_truth["images"])
+    if by_image:
+        images = np.arange(evaluation.num_images) % 2 == 0
+        metrics, ids = slice_of_images(evaluation, images, num_draws=0), ids[::2]
+    else:
+        everything = np.ones(len(evaluation.truth), bool)
+        metrics = slice_of_objects(evaluation, everything, None, num_draws=0)
+    reference = run_cocoeval(ground_truth, found, real["iou_type"], ids)
+    objects = [a["category_id"] for a in ground_truth["annotations"] if not is_crowd(a)]
+    normal = len(objects) / len(set(objects)) * len(ids) / evaluation.num_images
+    by_class: dict[int, list[dict[str, Any]]] = {}
+    for one in reference.evalImgs:
+        if one is not None and one["aRng"] == [0, 1e10]:
+            by_class.setdefault(one["category_id"], []).append(one)
+    aps = []
+    for of_class in by_class.values():
+        positives = sum(int((one["gtIgnore"] == 0).sum()) for one in of_class)
+        if not positives:
+            continue
+        scores = np.concatenate([one["dtScores"] for one in of_class])
+        order = np.argsort(-scores, kind="mergesort")
+        matched, ignored = (
+            np.concatenate([one[key] for one in of_class], axis=1)[:, order]
+            for key in ("dtMatches", "dtIgnore")
+        )
+        for hits, left_out in zip(matched, ignored, strict=True):
+            tp = np.cumsum((hits > 0) & (left_out == 0))
+            fp = np.cumsum((hits == 0) & (left_out == 0))
+            recall = tp / positives
+            with np.errstate(invalid="ignore"):
+                precision = recall * normal / (recall * normal + fp)
+            aps.append(
+                np.mean(
+                    [
+                        np.nanmax(precision[recall >= level], initial=0)
+                        for level in np.linspace(0, 1, 101)
+                    ]
+                )
+            )
+    assert metrics.normalized_ap == pytest.approx(np.mean(aps), abs=1e-9)
+
+
+def is_crowd(annotation: dict[str, Any]) -> bool:
+    return bool(annotation.get("iscrowd"))
+
+
 def test_values_become_slices() -> None:
     def of(*values: object, bins: object = None) -> tuple[list[str], list[int]]:
         names, place = slices_of(np.array(values, dtype=object), bins)
