@@ -275,8 +275,22 @@ def test_label_issues_of_the_demo_are_what_was_planted(demo_files) -> None:
     assert frame["kind"].value_counts().to_dict() == {
         "missing label": 21,
         "duplicate label": 3,
-        "bad location": 1,
+        "bad location": 44,
     }
+    loose = frame[frame["kind"] == "bad location"]
+    assert (loose["predicted_class"] == "citrus").sum() == 40
+    known = {str(id_) for id_ in plants["loose_boxes"]["annotation_ids"]}
+    coco_id = dict(
+        zip(
+            *dataset.values(
+                ["ground_truth.detections.id", "ground_truth.detections.coco_id"],
+                unwind=True,
+            ),
+            strict=True,
+        )
+    )
+    of_citrus = loose.loc[loose["predicted_class"] == "citrus", "label_id"]
+    assert {str(coco_id[id_]) for id_ in of_citrus} <= known
     records = json.loads(demo_files.predictions.read_text())
     planted = [records[n] for n in plants["unlabeled_class"]["prediction_indices"]]
     median = issues.sure[results.rows.classes.index("mug")]

@@ -10,7 +10,7 @@ least the median of the true positives of its class.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,7 @@ from fiftyone_coco_audit.evaluation.analysis.outcomes import outcomes_at
 from fiftyone_coco_audit.evaluation.matching import UNMATCHED
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
 from fiftyone_coco_audit.evaluation.stored import EvaluatedRows
-from fiftyone_coco_audit.wording import counted
-
-if TYPE_CHECKING:
-    pass
+from fiftyone_coco_audit.wording import counted, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +33,7 @@ KINDS = {
     "wrong class": "a sure prediction of another class fits an object that nothing of "
     "its own class finds, and the detector rarely confuses the two",
     "bad location": "a sure prediction overlaps an object of its class that nothing "
-    "finds",
+    "finds, or finds it with a far lower overlap than usual",
     "duplicate label": "two objects of a class are in the same place, and the detector "
     "finds one of them",
 }
@@ -52,11 +49,32 @@ _TWICE = 0.85
 _RARELY = 0.1
 # With fewer true positives a class takes the median of all classes
 _FEW = 5
+# Quartile ranges below the first quartile, where Tukey's values are "far out"
+# ("Exploratory Data Analysis", 1977)
+_FAR_OUT = 3
 
-# Kind, position among the evaluated predictions, row of the object, score
-_Issues = tuple[
-    NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]
-]
+# What an issue says, by kind
+_REASONS = {
+    "missing label": "{predicted} with a score of {score:.2f} (sure from {sure:.2f}) "
+    "where nothing is labeled",
+    "unlabeled image": "{predicted} with a score of {score:.2f} (sure from "
+    "{sure:.2f}) in an image without any label",
+    "wrong class": "{predicted} with a score of {score:.2f} (sure from {sure:.2f}) "
+    "fits an object labeled {labeled}, at an IoU of {overlap:.2f}",
+    "bad location": "{predicted} with a score of {score:.2f} (sure from {sure:.2f}) "
+    "has an IoU of only {overlap:.2f} with the label",
+    "duplicate label": "two labels of {labeled} have an IoU of {overlap:.2f}, and the "
+    "detector finds one of them",
+}
+
+
+class _Issues(NamedTuple):
+    """Issues of a kind: positions among the evaluated predictions, rows of objects."""
+
+    kind: NDArray[np.int64]
+    detection: NDArray[np.int64]
+    truth: NDArray[np.int64]
+    overlap: NDArray[np.float64]
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,24 +84,34 @@ class LabelIssues(TextSummary):
     Attributes:
         rows: the samples and labels that the rows stand for
         kind: ``(I,)`` positions in :data:`KINDS`
-        score: ``(I,)`` how sure the detector is, in the units of its scores
+        score: ``(I,)`` how doubtful each label is: the score of the prediction, of a
+            bad location times 1 - IoU
+        confidence: ``(I,)`` the score of the prediction
+        overlap: ``(I,)`` its IoU with the object, or that of two duplicates; NaN where
+            nothing is labeled
         image: ``(I,)`` positions of the images
         prediction: ``(I,)`` row of the prediction
         truth: ``(I,)`` row of the object, -1 where none is labeled
         predicted_class: ``(I,)`` positions of the predicted classes
         true_class: ``(I,)`` positions of the labeled classes, -1 where none is
         sure: ``(K,)`` the score from which a prediction of each class is sure
+        objects: ``(K,)`` the number of objects of each class, crowds aside
+        found: ``(K,)`` how many of them a sure prediction finds
     """
 
     rows: EvaluatedRows
     kind: NDArray[np.int64]
     score: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    overlap: NDArray[np.float64]
     image: NDArray[np.int64]
     prediction: NDArray[np.int64]
     truth: NDArray[np.int64]
     predicted_class: NDArray[np.int64]
     true_class: NDArray[np.int64]
     sure: NDArray[np.float64]
+    objects: NDArray[np.int64]
+    found: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -92,27 +120,65 @@ class LabelIssues(TextSummary):
         """Positions of the issues of a kind of :data:`KINDS`, by descending score."""
         return np.flatnonzero(self.kind == list(KINDS).index(name))
 
+    @property
+    def sample_ids(self) -> NDArray[np.object_]:
+        """``(I,)`` the ids of the samples."""
+        return self.rows.sample_ids[self.rows.sample[self.image]]
+
+    @property
+    def prediction_ids(self) -> NDArray[np.object_]:
+        """``(I,)`` the ids of the predictions."""
+        return self.rows.prediction_ids[self.prediction]
+
+    @property
+    def label_ids(self) -> NDArray[np.object_]:
+        """``(I,)`` the ids of the labels, None where there is none."""
+        return np.r_[self.rows.truth_ids, np.array([None], dtype=object)][self.truth]
+
+    def reasons(self) -> list[str]:
+        """Why each is an issue, with the numbers that make it one."""
+        names = list(_REASONS.values())
+        # The last is that of background
+        classes = [*map(quoted, self.rows.classes), ""]
+        columns = zip(
+            self.kind.tolist(),
+            self.predicted_class.tolist(),
+            self.true_class.tolist(),
+            self.confidence.tolist(),
+            self.overlap.tolist(),
+            self.sure[self.predicted_class].tolist(),
+            strict=True,
+        )
+        return [
+            names[kind].format(
+                predicted=classes[predicted],
+                labeled=classes[true],
+                score=score,
+                overlap=overlap,
+                sure=sure,
+            )
+            for kind, predicted, true, score, overlap, sure in columns
+        ]
+
     def to_frame(self) -> pd.DataFrame:
         """The issues, the most doubtful of each kind first.
 
         Returns:
-            a frame of ``kind``, ``score``, ``predicted_class``, ``labeled_class``, and
-            the ids of the sample, the prediction and the label; None where there is no
-            label
+            a frame of ``kind``, ``score``, ``predicted_class``, ``labeled_class``, the
+            ids of the sample, the prediction and the label, and ``reason``: a sentence
+            with the numbers; None where there is no label
         """
         import pandas as pd
 
         classes = np.array([*self.rows.classes, None], dtype=object)
-        samples = np.empty_like(self.rows.sample_ids)
-        samples[self.rows.image] = self.rows.sample_ids
-        labels = np.r_[self.rows.truth_ids, np.array([None], dtype=object)]
         columns = {
             "kind": np.array(list(KINDS), dtype=object)[self.kind],
             "predicted_class": classes[self.predicted_class],
             "labeled_class": classes[self.true_class],
-            "sample_id": samples[self.image],
-            "prediction_id": self.rows.prediction_ids[self.prediction],
-            "label_id": labels[self.truth],
+            "sample_id": self.sample_ids,
+            "prediction_id": self.prediction_ids,
+            "label_id": self.label_ids,
+            "reason": np.array(self.reasons(), dtype=object),
         }
         frame = pd.DataFrame(
             {n: pd.Series(v, dtype=object) for n, v in columns.items()}
@@ -136,8 +202,9 @@ class LabelIssues(TextSummary):
 def label_issues(evaluation: Evaluation, rows: EvaluatedRows) -> LabelIssues:
     """Finds labels that predictions make doubtful.
 
-    Objects and predictions that COCO ignores are left out. Each object has one
-    issue at most, by the prediction that fits it best.
+    Objects and predictions that COCO ignores are left out. Each object has one issue
+    at most, and each prediction speaks about one object, except that it can show that
+    several are labeled twice.
 
     Args:
         evaluation: an evaluation of columns
@@ -149,42 +216,60 @@ def label_issues(evaluation: Evaluation, rows: EvaluatedRows) -> LabelIssues:
     evaluated = evaluation.matches.predictions
     category = evaluation.predictions.category[evaluated]
     score = evaluation.predictions.scores[evaluated]
-    found, counts, _ = outcomes_at(evaluation, _FOUND)
-    sure_from = _sure_scores(category, score, found != UNMATCHED, len(rows.classes))
-    sure = counts & (found == UNMATCHED) & (score >= sure_from[category])
+    found, counts, found_at = outcomes_at(evaluation, _FOUND)
+    is_right = found != UNMATCHED
+    sure_from = _sure_scores(category, score, is_right, len(rows.classes))
+    high = counts & (score >= sure_from[category])
+    sure, right = high & ~is_right, high & is_right
     missed = ~evaluation.ignored[0]
-    missed[found[found != UNMATCHED]] = False
+    missed[found[is_right]] = False
 
-    parts = [
-        _on_background(evaluation, sure),
-        _of_other_class(evaluation, sure, missed),
-        _of_loose_box(evaluation, sure, missed),
-        _labeled_twice(evaluation, found, missed),
-    ]
-    kind, detection, truth, strength = map(np.concatenate, zip(*parts, strict=True))
+    twice = _labeled_twice(evaluation, found, missed)
+    missed[twice.truth] = False
+    wrong = _of_other_class(evaluation, sure, missed)
+    missed[wrong.truth] = False
+    alone = _on_background(evaluation, sure)
+    sure[wrong.detection] = False
+    loose = _loosely_found(right, found, found_at)
+    parts = [alone, wrong, _of_loose_box(evaluation, sure, missed), loose, twice]
+    kind, detection, truth, overlap = map(np.concatenate, zip(*parts, strict=True))
+    strength = score[detection].copy()
+    is_loose = kind == _position("bad location")
+    strength[is_loose] *= 1 - overlap[is_loose]
     order = np.lexsort((-strength, kind))
     prediction = evaluated[detection[order]]
+    num_classes = len(rows.classes)
+    of_class = evaluation.truth.category
     return LabelIssues(
         rows=rows,
         kind=kind[order],
         score=strength[order],
+        confidence=evaluation.predictions.scores[prediction],
+        overlap=overlap[order],
         image=evaluation.predictions.image[prediction],
         prediction=prediction,
         truth=truth[order],
         predicted_class=evaluation.predictions.category[prediction],
         # The last is that of row -1
-        true_class=np.r_[evaluation.truth.category, -1][truth[order]],
+        true_class=np.r_[of_class, -1][truth[order]],
         sure=sure_from,
+        objects=np.bincount(of_class[~evaluation.ignored[0]], minlength=num_classes),
+        found=np.bincount(category[right], minlength=num_classes),
     )
+
+
+def _position(kind: str) -> int:
+    return list(KINDS).index(kind)
 
 
 def _issues(
     name: str,
     detection: NDArray[np.int64],
     truth: NDArray[np.int64],
-    score: NDArray[np.float64],
+    overlap: NDArray[np.float64],
 ) -> _Issues:
-    return np.full(len(score), list(KINDS).index(name)), detection, truth, score
+    kind = np.full(len(detection), _position(name))
+    return _Issues(kind, detection, truth, overlap)
 
 
 def _sure_scores(
@@ -221,12 +306,12 @@ def _on_background(evaluation: Evaluation, sure: NDArray[np.bool_]) -> _Issues:
     others = others[np.lexsort((-score[others], image[others]))]
     first = others[np.unique(image[others], return_index=True)[1]]
     detection = np.r_[missing, first]
-    names = list(KINDS)
     kind = np.repeat(
-        [names.index("missing label"), names.index("unlabeled image")],
+        [_position("missing label"), _position("unlabeled image")],
         [len(missing), len(first)],
     )
-    return kind, detection, np.full(len(detection), UNMATCHED), score[detection]
+    nothing = np.full(len(detection), UNMATCHED)
+    return _Issues(kind, detection, nothing, np.full(len(detection), np.nan))
 
 
 def _of_other_class(
@@ -241,9 +326,9 @@ def _of_other_class(
     keep = (predicted != true) & (pairs.overlap >= _SAME)
     keep &= sure[pairs.detection] & missed[pairs.truth]
     detection, truth = pairs.detection[keep], pairs.truth[keep]
-    score = evaluation.predictions.scores[rows[detection]]
-    chosen = _best_of_each(truth, score)
-    detection, truth, score = detection[chosen], truth[chosen], score[chosen]
+    chosen = _best_of_each(truth, evaluation.predictions.scores[rows[detection]])
+    chosen = chosen[_best_of_each(detection[chosen], pairs.overlap[keep][chosen])]
+    detection, truth = detection[chosen], truth[chosen]
 
     # How often the detector confuses the two, but for the object in question
     confusion = true[keep][chosen] * evaluation.num_categories + predicted[keep][chosen]
@@ -254,7 +339,8 @@ def _of_other_class(
     )
     others = np.maximum(objects[evaluation.truth.category[truth]] - 1, 1)
     rare = (count[place] - 1) / others <= _RARELY
-    return _issues("wrong class", detection[rare], truth[rare], score[rare])
+    overlap = pairs.overlap[keep][chosen]
+    return _issues("wrong class", detection[rare], truth[rare], overlap[rare])
 
 
 def _of_loose_box(
@@ -268,18 +354,28 @@ def _of_loose_box(
     keep = same & sure[pairs.detection] & missed[pairs.truth]
     keep &= (pairs.overlap >= _LOOSE) & (pairs.overlap < _FOUND)
     detection, truth = pairs.detection[keep], pairs.truth[keep]
-    chosen = _best_of_each(truth, pairs.overlap[keep])
-    detection, truth = detection[chosen], truth[chosen]
-    score = evaluation.predictions.scores[rows[detection]]
-    strength = score * (1 - pairs.overlap[keep][chosen])
-    return _issues("bad location", detection, truth, strength)
+    overlap = pairs.overlap[keep]
+    chosen = _best_of_each(truth, overlap)
+    chosen = chosen[_best_of_each(detection[chosen], overlap[chosen])]
+    return _issues("bad location", detection[chosen], truth[chosen], overlap[chosen])
+
+
+def _loosely_found(
+    right: NDArray[np.bool_], found: NDArray[np.int64], overlap: NDArray[np.float64]
+) -> _Issues:
+    """Objects that sure predictions find with a far lower overlap than others."""
+    detection = np.flatnonzero(right)
+    if not len(detection):
+        return _issues("bad location", detection, detection, overlap[detection])
+    low, high = np.quantile(overlap[detection], [0.25, 0.75])
+    far = detection[overlap[detection] < low - _FAR_OUT * (high - low)]
+    return _issues("bad location", far, found[far], overlap[far])
 
 
 def _labeled_twice(
     evaluation: Evaluation, found: NDArray[np.int64], missed: NDArray[np.bool_]
 ) -> _Issues:
-    rows, pairs = evaluation.matches.predictions, evaluation.pairs
-    truth_class = evaluation.truth.category
+    pairs, truth_class = evaluation.pairs, evaluation.truth.category
     partner = found[pairs.detection]
     keep = (partner != UNMATCHED) & missed[pairs.truth]
     keep &= truth_class[partner] == truth_class[pairs.truth]
@@ -292,8 +388,7 @@ def _labeled_twice(
     twice = overlap >= _TWICE
     detection, truth, overlap = detection[twice], truth[twice], overlap[twice]
     chosen = _best_of_each(truth, overlap)
-    score = evaluation.predictions.scores[rows[detection[chosen]]]
-    return _issues("duplicate label", detection[chosen], truth[chosen], score)
+    return _issues("duplicate label", detection[chosen], truth[chosen], overlap[chosen])
 
 
 def _best_of_each(

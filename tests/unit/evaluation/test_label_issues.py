@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from fiftyone_coco_audit.evaluation.analysis.label_issues import (
     KINDS,
@@ -74,6 +75,8 @@ def test_images_without_labels_are_one_issue_each() -> None:
         "sample_id": "sample1",
         "prediction_id": "prediction2",
         "label_id": None,
+        "reason": "`dog` with a score of 0.80 (sure from 0.60) in an image without any "
+        "label",
     }
 
 
@@ -115,6 +118,40 @@ def test_a_box_in_the_wrong_place() -> None:
         [prediction, (0, 0, further, 0.9), (0, 0, labeled, 0.2)],
     )
     assert issues(of) == []
+
+
+def test_a_box_that_is_far_looser_than_others() -> None:
+    rows = [right(image) for image in range(12)]
+    truth, predictions = map(list, zip(*rows, strict=True))
+    usual = [(n, 0, (0, 0, 50, 51 + n % 3), 0) for n in range(12)]
+    for width, expected in ((75, True), (50, False)):
+        loose = (0, 1, (100, 100, width, 50), 0)
+        of = found(
+            sorted([*usual, loose]),
+            sorted([*predictions, (0, 1, (100, 100, 50, 50), 0.9)]),
+            num_images=12,
+        )
+        assert bool(issues(of)) == expected
+        if expected:
+            assert issues(of) == [("bad location", 1, 1)]
+            assert of.score.tolist() == [pytest.approx(0.9 / 3)]
+            assert of.reasons() == [
+                "`dog` with a score of 0.90 (sure from 0.60) has an IoU of only 0.67 "
+                "with the label"
+            ]
+
+
+def test_each_prediction_speaks_about_one_object() -> None:
+    """It fits an object of another class, and lies on two of its own."""
+    (truth, prediction) = right(0)
+    here = (100, 100, 60, 60)
+    halves = [(0, 1, (100, 100, 28, 60), 0), (0, 1, (132, 100, 28, 60), 0)]
+    of = found([truth, *halves], [prediction, (0, 1, here, 0.9)])
+    assert [kind for kind, *_ in issues(of)] == ["bad location"]
+    of = found([truth, *halves, (0, 0, here, 0)], [prediction, (0, 1, here, 0.9)])
+    assert issues(of) == [("wrong class", 1, 3)]
+    assert of.objects.tolist() == [2, 2, 0]
+    assert of.found.tolist() == [1, 0, 0]
 
 
 def test_an_object_that_is_labeled_twice() -> None:
