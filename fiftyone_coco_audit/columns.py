@@ -49,7 +49,8 @@ class LabelColumns(ShortRepr):
         box: ``(N, 4)`` boxes relative to the image, ``[x, y, width, height]``
             in ``[0, 1]``; NaN where a label has no usable box
         numbers: ``(N,)`` further attributes by name, NaN where a label has none
-        texts: ``(N,)`` further attributes by name, None where a label has none
+        texts: ``(N,)`` further attributes by name, text or lists, None where a label
+            has none
     """
 
     sample: NDArray[np.int64]
@@ -206,8 +207,8 @@ def read_columns(
 
     Args:
         samples: a dataset or a view of whole images
-        fields: the attributes to read, ``float`` or ``str``, by label field and
-            name, besides the id, class and box that every label has
+        fields: the attributes to read, ``float``, ``str`` or ``list``, by label field
+            and name, besides the id, class and box that every label has
         progress: whether to show a progress bar, as everywhere in FiftyOne
 
     Returns:
@@ -386,9 +387,9 @@ def _label_columns(
         box=_boxes(list(column("bounding_box"))),
         numbers={name: numbers(name) for name, of in attributes.items() if of is float},
         texts={
-            name: np.array(list(column(name)), dtype=object)
+            name: np.fromiter(column(name), dtype=object)
             for name, of in attributes.items()
-            if of is str
+            if of is not float
         },
     )
 

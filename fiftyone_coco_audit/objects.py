@@ -16,6 +16,33 @@ RLE = dict[str, object]
 
 
 @dataclass(frozen=True, repr=False)
+class Keypoints(ShortRepr):
+    """The keypoints of ``N`` objects, in as many places as one has at most, ``J``.
+
+    Attributes:
+        points: ``(N, J, 2)`` x and y in pixels; NaN where an object has fewer
+        visible: ``(N, J)`` whether each is visible, COCO's ``v > 0``
+        sigmas: ``(N, J)`` how far each may be off, as COCO defines it; NaN where an
+            object has fewer
+        number: ``(N,)`` COCO's ``num_keypoints``: objects with 0 are ignored
+    """
+
+    points: NDArray[np.float64]
+    visible: NDArray[np.bool_]
+    sigmas: NDArray[np.float64]
+    number: NDArray[np.int64]
+
+    def _about(self) -> str:
+        return f"of {counted(len(self.points), 'object')}"
+
+    def rows(self, rows: slice | NDArray[np.int64]) -> Keypoints:
+        """Some of them, by slice or by ``(R,)`` rows."""
+        return Keypoints(
+            self.points[rows], self.visible[rows], self.sigmas[rows], self.number[rows]
+        )
+
+
+@dataclass(frozen=True, repr=False)
 class Objects(ShortRepr):
     """Ground-truth or predicted objects, one row each, grouped by image.
 
@@ -29,6 +56,7 @@ class Objects(ShortRepr):
         score: ``(N,)`` confidences of predictions, ``None`` for ground truth
         masks: one run-length encoding an object, ``None`` where only boxes
             are known
+        keypoints: their keypoints, ``None`` where these are not known
     """
 
     image: NDArray[np.int64]
@@ -38,6 +66,7 @@ class Objects(ShortRepr):
     crowd: NDArray[np.bool_]
     score: NDArray[np.float64] | None = None
     masks: Sequence[RLE] | None = None
+    keypoints: Keypoints | None = None
 
     def __len__(self) -> int:
         return len(self.image)
@@ -64,6 +93,17 @@ class Objects(ShortRepr):
             raise ValueError("objects without masks")
         return self.masks
 
+    @property
+    def poses(self) -> Keypoints:
+        """The keypoints.
+
+        Raises:
+            ValueError: if they are not known
+        """
+        if self.keypoints is None:
+            raise ValueError("objects without keypoints")
+        return self.keypoints
+
     def of_images(self, start: int, stop: int) -> tuple[slice, Objects]:
         """The rows of the images ``start <= image < stop``.
 
@@ -89,6 +129,7 @@ class Objects(ShortRepr):
             crowd=self.crowd[rows],
             score=None if self.score is None else self.score[rows],
             masks=masks,
+            keypoints=None if self.keypoints is None else self.keypoints.rows(rows),
         )
 
 

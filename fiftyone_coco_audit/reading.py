@@ -153,7 +153,8 @@ def read_objects(
     usable = (category >= 0) & np.isfinite(labels.box).all(axis=1)
     if not usable.all():
         notes.append(
-            f"{_labels(int((~usable).sum()), field)} no class or no box: left out."
+            f"{counted_labels(int((~usable).sum()), field)} no class or no box: left "
+            "out."
         )
     rows = np.flatnonzero(usable)
     rows = rows[np.argsort(place[labels.sample[rows]], kind="stable")]
@@ -164,7 +165,7 @@ def read_objects(
         encoded, boxed = read_label_masks(samples, field, columns, rows, box)
         if boxed.any():
             notes.append(
-                f"{_labels(int(boxed.sum()), field)} no mask: the box is used."
+                f"{counted_labels(int(boxed.sum()), field)} no mask: the box is used."
             )
     return FieldObjects(
         objects=Objects(
@@ -200,7 +201,8 @@ def _areas(
     if unknown.any():
         of = "mask" if masks is not None else "box"
         notes.append(
-            f"{_labels(int(unknown.sum()), field)} no area: that of the {of} is used."
+            f"{counted_labels(int(unknown.sum()), field)} no area: that of the {of} is "
+            "used."
         )
     return np.where(unknown, measured, given)
 
@@ -220,12 +222,12 @@ def _scores(
     unknown = np.isnan(scores)
     if unknown.any():
         notes.append(
-            f"{_labels(int(unknown.sum()), field, 'prediction')} no confidence: "
+            f"{counted_labels(int(unknown.sum()), field, 'prediction')} no confidence: "
             "ranked last."
         )
     return np.where(unknown, -np.inf, scores)
 
 
-def _labels(count: int, field: str, noun: str = "label") -> str:
+def counted_labels(count: int, field: str, noun: str = "label") -> str:
     """The number of labels of a field, as the start of a sentence."""
     return f"{counted(count, noun)} in {field!r} {'has' if count == 1 else 'have'}"

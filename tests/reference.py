@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,12 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
+from fiftyone_coco_audit.evaluation.poses import (
+    keypoint_sigmas,
+    predicted_keypoints,
+    read_triples,
+    true_keypoints,
+)
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.objects import Objects
 
@@ -100,10 +107,7 @@ def columns(
                 encode(record["segmentation"], *sizes[place])
                 for record, place in zip(records, image.tolist(), strict=True)
             ]
-        box = np.array(
-            [r.get("bbox") or mask_utils.toBbox(r["segmentation"]) for r in records],
-            float,
-        ).reshape(-1, 4)
+        box = np.array([_box(record) for record in records], float).reshape(-1, 4)
         if not predicted:
             area = [r["area"] for r in records]
         elif masks is None:
@@ -130,6 +134,39 @@ def columns(
     )
 
 
+def _box(record: dict[str, Any]) -> Any:
+    if record.get("bbox"):
+        return record["bbox"]
+    if "segmentation" in record:
+        return mask_utils.toBbox(record["segmentation"])
+    # As loadRes
+    x, y = record["keypoints"][0::3], record["keypoints"][1::3]
+    return min(x), min(y), max(x) - min(x), max(y) - min(y)
+
+
+def _with_keypoints(
+    sides: tuple[Objects, Objects],
+    records: tuple[Records, Records],
+    num_categories: int,
+    settings: Settings,
+) -> tuple[Objects, Objects]:
+    """Objects with the keypoints of their records; classes are called by positions."""
+    by_image = [sorted(side, key=lambda record: record["image_id"]) for side in records]
+    truth, found = (
+        read_triples([r["keypoints"] for r in of_side], objects.category)
+        for of_side, objects in zip(by_image, sides, strict=True)
+    )
+    classes = [str(n) for n in range(num_categories)]
+    sigmas = keypoint_sigmas(truth, found, classes, settings)
+    number = np.array([r["num_keypoints"] for r in by_image[0]], float)
+    predicted, usable = predicted_keypoints(found, sigmas)
+    assert usable.all()
+    return (
+        replace(sides[0], keypoints=true_keypoints(truth, sigmas, number)),
+        replace(sides[1], keypoints=predicted),
+    )
+
+
 def evaluated(
     ground_truth: dict[str, Any],
     predictions: list,
@@ -140,12 +177,18 @@ def evaluated(
     truth, detections, num_images, num_categories = columns(
         ground_truth, predictions, iou_type
     )
+    settings = Settings.parse(iou_type=iou_type, **options)
+    if iou_type == "keypoints":
+        records = ground_truth["annotations"], predictions
+        truth, detections = _with_keypoints(
+            (truth, detections), records, num_categories, settings
+        )
     return evaluate_objects(
         truth,
         detections,
         num_images=num_images,
         num_categories=num_categories,
-        settings=Settings.parse(iou_type=iou_type, **options),
+        settings=settings,
     )
 
 

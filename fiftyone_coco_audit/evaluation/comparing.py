@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import fiftyone as fo
 
 # Runs that differ in these are not comparable
-_SETTINGS = "iou_type", "iou_thresholds", "max_detections", "area_ranges"
+_SETTINGS = "iou_type", "iou_thresholds", "max_detections", "area_ranges", "sigmas"
 
 
 @dataclass(frozen=True, repr=False)

@@ -109,7 +109,7 @@ def _objects_that_count(
             )
     low, high = settings.area_ranges[0][1]
     if (low, high) != Settings().area_ranges[0][1]:
-        outside = int((evaluation.ignored[0] & ~truth.crowd).sum())
+        outside = int((~settings.in_area_ranges(truth.area)[0] & ~truth.crowd).sum())
         yield (
             f"The range `all` limits every number to areas from {low:,g} to {high:,g} "
             f"square pixels, which ignores {counted(outside, 'object')}."
@@ -152,11 +152,15 @@ def _predictions_that_fit(evaluation: Evaluation) -> Iterator[str]:
     """Predictions, if none of them lies on an object of its class."""
     some = len(evaluation.predictions) and (~evaluation.ignored[0]).any()
     if some and not (evaluation.matches.truth[0, 0] != UNMATCHED).any():
+        settings = evaluation.settings
+        form = "boxes are [x, y, width, height]"
+        if settings.iou_type == "keypoints":
+            form = "keypoints are [x, y, v, x, y, v, ...]"
         yield (
-            "No prediction reaches an IoU of "
-            f"{evaluation.settings.iou_thresholds[0]:.2f} with an object of its class. "
+            f"No prediction reaches an {settings.overlap_name} of "
+            f"{settings.iou_thresholds[0]:.2f} with an object of its class. "
             "Check that the predictions are for these images and classes, and that "
-            "their boxes are [x, y, width, height] in pixels."
+            f"their {form} in pixels."
         )
 
 

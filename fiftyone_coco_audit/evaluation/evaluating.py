@@ -79,16 +79,17 @@ def evaluate(
     eval_key: str = "eval",
     iou_type: str = "bbox",
     iou_thresholds: Sequence[float] | None = None,
-    max_detections: Sequence[int] = (1, 10, 100),
+    max_detections: Sequence[int] | None = None,
     area_ranges: Mapping[str, Sequence[float]] | None = None,
     score_threshold: float = 0.5,
+    sigmas: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
     progress: Progress = None,
 ) -> CocoResults:
     """Evaluates detections exactly like pycocotools, and computes AP per image.
 
-    The 12 numbers equal those of ``pycocotools.cocoeval`` 2.0.11 on the same
-    data. The evaluation is saved under ``eval_key`` as a FiftyOne evaluation
-    run, and these fields are written, all described in ``docs/fields.md``:
+    The 12 numbers, or 10 of keypoints, equal those of ``pycocotools.cocoeval`` 2.0.11
+    on the same data. The evaluation is saved under ``eval_key`` as a FiftyOne
+    evaluation run, and these fields are written, all described in ``docs/fields.md``:
 
     -   on samples: ``{eval_key}_ap``, ``_ap50``, ``_ap75``, ``_ap_pooled``,
         ``_precision``, ``_recall``, ``_f1``, ``_tp``, ``_fp``, ``_fn``,
@@ -103,15 +104,19 @@ def evaluate(
         pred_field: the field of the predicted detections
         gt_field: the field of the ground truth
         eval_key: the name of the evaluation, a valid Python name
-        iou_type: ``"bbox"`` for boxes or ``"segm"`` for masks
-        iou_thresholds: IoU thresholds; by default, COCO's .50:.05:.95. The lowest
-            one separates true from false positives
-        max_detections: limits on the detections per image and class; AP uses
-            the highest
+        iou_type: ``"bbox"`` for boxes, ``"segm"`` for masks or ``"keypoints"`` for the
+            attribute ``keypoints`` of the detections
+        iou_thresholds: thresholds of IoU, or of OKS of keypoints; by default, COCO's
+            .50:.05:.95. The lowest one separates true from false positives
+        max_detections: limits on the detections per image and class; by default, 1, 10
+            and 100, or 20 of keypoints. AP uses the highest
         area_ranges: minimum and maximum area in square pixels by name; by default,
-            COCO's small, medium and large. ``"all"`` limits every metric
+            COCO's small, medium and large, of keypoints only medium and large.
+            ``"all"`` limits every metric
         score_threshold: the minimum score of a prediction for the precision,
             recall and F1 of an image
+        sigmas: how far each keypoint may be off, as COCO defines it, for all classes or
+            by class; by default, COCO's for the 17 keypoints of a person
         progress: whether to show progress bars, as everywhere in FiftyOne
 
     Returns:
@@ -127,6 +132,7 @@ def evaluate(
         max_detections=max_detections,
         area_ranges=area_ranges,
         score_threshold=score_threshold,
+        sigmas=sigmas,
     )
     replaced = _check(samples, pred_field, gt_field, eval_key)
     with garbage_collection_paused():
@@ -274,7 +280,9 @@ def _diagnosis(
     samples: fo.SampleCollection, inputs: Inputs, evaluation: Evaluation
 ) -> MappingDiagnosis | None:
     """How predictions would fit, if they do not, and whether scores are in percent."""
-    if 0 <= evaluation.summary()["AP"] < _LOW_AP:
+    low = 0 <= evaluation.summary()["AP"] < _LOW_AP
+    # Poses can be wrong where boxes, by which it is diagnosed, are right
+    if low and evaluation.settings.iou_type != "keypoints":
         return diagnose_inputs(samples, inputs)
     highest = highest_in_percent(evaluation.predictions)
     if highest is None or evaluation.settings.score_threshold > 1:

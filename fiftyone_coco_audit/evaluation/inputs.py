@@ -10,12 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.columns import LabelColumns, SampleColumns, read_columns
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.evaluation.poses import (
+    Triples,
+    keypoint_sigmas,
+    predicted_keypoints,
+    read_triples,
+    true_keypoints,
+)
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.evaluation.stored import EvaluatedRows
 from fiftyone_coco_audit.progress import Progress
 from fiftyone_coco_audit.reading import (
     FieldObjects,
     class_names,
+    counted_labels,
     ensure_sizes,
     read_objects,
 )
@@ -88,29 +97,39 @@ def read_inputs(
         an :class:`Inputs`
 
     Raises:
-        CocoAuditError: if the size of an image cannot be found out
+        CocoAuditError: if the size of an image cannot be found out, or there are no
+            keypoints to evaluate
     """
     ensure_sizes(samples, progress)
-    masks: dict[str, type] = {"rle": str} if settings.iou_type == "segm" else {}
+    masks = settings.iou_type == "segm"
+    of_truth: dict[str, type] = {"area": float, "iscrowd": float, "coco_id": str}
+    of_truth["rle"] = str
+    of_predictions: dict[str, type] = {"confidence": float}
+    if masks:
+        of_predictions["rle"] = str
+    elif settings.iou_type == "keypoints":
+        of_truth |= {"keypoints": list, "num_keypoints": float}
+        of_predictions["keypoints"] = list
     columns = read_columns(
-        samples,
-        {
-            gt_field: {"area": float, "iscrowd": float, "coco_id": str, "rle": str},
-            pred_field: {"confidence": float, **masks},
-        },
-        progress=progress,
+        samples, {gt_field: of_truth, pred_field: of_predictions}, progress=progress
     )
     notes: list[str] = []
     image = _image_order(columns.coco_id, notes)
     classes = class_names(samples, gt_field, *columns.labels.values())
     truth, predictions = (
-        read_objects(
-            samples, field, columns, classes, notes, image=image, masks=bool(masks)
-        )
+        read_objects(samples, field, columns, classes, notes, image=image, masks=masks)
         for field in (gt_field, pred_field)
     )
-    of_truth = columns.labels[gt_field]
-    bare = {field: labels.without_values() for field, labels in columns.labels.items()}
+    labels = columns.labels[gt_field]
+    if settings.iou_type == "keypoints":
+        truth, predictions = _with_keypoints(
+            (gt_field, truth, labels),
+            (pred_field, predictions, columns.labels[pred_field]),
+            classes,
+            settings,
+            notes,
+        )
+    bare = {field: of.without_values() for field, of in columns.labels.items()}
     return Inputs(
         columns=replace(columns, labels=bare),
         image=image,
@@ -119,10 +138,80 @@ def read_inputs(
         predictions=predictions,
         pred_field=pred_field,
         gt_field=gt_field,
-        annotation_ids=of_truth.texts["coco_id"][truth.rows],
-        mask_area=_mask_areas(truth, of_truth, columns.size),
+        annotation_ids=labels.texts["coco_id"][truth.rows],
+        mask_area=_mask_areas(truth, labels, columns.size),
         notes=notes,
     )
+
+
+# A label field, its objects, and its columns
+_Side = tuple[str, FieldObjects, LabelColumns]
+
+
+def _with_keypoints(
+    truth: _Side,
+    predictions: _Side,
+    classes: Sequence[str],
+    settings: Settings,
+    notes: list[str],
+) -> tuple[FieldObjects, FieldObjects]:
+    """The objects with the keypoints of their labels.
+
+    Raises:
+        CocoAuditError: if one side has no keypoints, or they cannot be compared
+    """
+    read = _triples(*truth), _triples(*predictions)
+    sigmas = keypoint_sigmas(*read, classes, settings)
+    field, objects, labels = truth
+    number = labels.numbers["num_keypoints"][objects.rows]
+    of_truth = true_keypoints(read[0], sigmas, number)
+    ignored = (of_truth.number == 0) & ~objects.objects.crowd
+    if ignored.any():
+        notes.append(
+            f"{counted_labels(int(ignored.sum()), field)} no labeled keypoints: "
+            "ignored, as COCO does, and so are predictions that match them."
+        )
+    found_field, found, _ = predictions
+    of_predictions, usable = predicted_keypoints(read[1], sigmas)
+    if not usable.all():
+        notes.append(
+            f"{counted_labels(int((~usable).sum()), found_field)} no keypoints, or not "
+            "as many as the objects of the class: left out."
+        )
+    kept = np.flatnonzero(usable)
+    return (
+        replace(objects, objects=replace(objects.objects, keypoints=of_truth)),
+        replace(
+            found,
+            objects=replace(found.objects, keypoints=of_predictions).rows(kept),
+            rows=found.rows[kept],
+            ids=found.ids[kept],
+        ),
+    )
+
+
+def _triples(field: str, objects: FieldObjects, labels: LabelColumns) -> Triples:
+    """The keypoints of the objects of a field.
+
+    Raises:
+        CocoAuditError: if they are not numbers, or none has any
+    """
+    lists = labels.texts["keypoints"][objects.rows].tolist()
+    try:
+        triples = read_triples(lists, objects.objects.category)
+    except ValueError:
+        raise CocoAuditError(
+            f"The attribute 'keypoints' of the labels in {field!r} is not a list of "
+            "numbers on every label: make it [x, y, v, x, y, v, ...] in pixels, or "
+            "remove it"
+        ) from None
+    if len(lists) and not triples.number.any():
+        raise CocoAuditError(
+            f"No label in {field!r} has keypoints: import a COCO file whose records "
+            "have `keypoints`, or set that attribute to [x, y, v, x, y, v, ...] in "
+            "pixels"
+        )
+    return triples
 
 
 def _mask_areas(

@@ -7,6 +7,7 @@ be found, because its id also stands for "no match". Here it can.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,7 +60,8 @@ def coco_metrics(settings: Settings) -> list[Metric]:
     Returns:
         AP, AP50 and AP75 where these thresholds are among the settings', AP by
         area, then AR by the number of detections and by area. Areas have their
-        name, or COCO's ``s``, ``m`` and ``l``
+        name, or COCO's ``s``, ``m`` and ``l``. Of keypoints, AR is given as AP is, at
+        the highest number of detections
     """
     every = slice(None)
     areas = [
@@ -68,16 +70,25 @@ def coco_metrics(settings: Settings) -> list[Metric]:
     ][1:]
     limits = settings.max_detections
     positions = {iou: settings.threshold_position(iou / 100) for iou in (50, 75)}
+
+    def at_thresholds(name: str, limit: int | None) -> Iterator[Metric]:
+        yield Metric(name, every, 0, limit)
+        for iou, position in positions.items():
+            if position is not None:
+                at = slice(position, position + 1)
+                yield Metric(f"{name}{iou}", at, 0, limit)
+
+    highest = len(limits) - 1
+    of_limits = (
+        at_thresholds("AR", highest)
+        if settings.iou_type == "keypoints"
+        else (Metric(f"AR{limit}", every, 0, n) for n, limit in enumerate(limits))
+    )
     return [
-        Metric("AP", every),
-        *(
-            Metric(f"AP{iou}", slice(position, position + 1))
-            for iou, position in positions.items()
-            if position is not None
-        ),
+        *at_thresholds("AP", None),
         *(Metric(f"AP{name}", every, area) for name, area in areas),
-        *(Metric(f"AR{limit}", every, 0, n) for n, limit in enumerate(limits)),
-        *(Metric(f"AR{name}", every, area, len(limits) - 1) for name, area in areas),
+        *of_limits,
+        *(Metric(f"AR{name}", every, area, highest) for name, area in areas),
     ]
 
 
@@ -256,9 +267,11 @@ def evaluate_objects(
         predictions,
         evaluated[0],
         at_least=min(BACKGROUND_IOU, thresholds[0]),
-        masks=settings.iou_type == "segm",
+        iou_type=settings.iou_type,
     )
     ignored = truth.crowd | ~settings.in_area_ranges(truth.area)
+    if truth.keypoints is not None:
+        ignored |= truth.keypoints.number == 0
     matches = match(
         truth,
         predictions,

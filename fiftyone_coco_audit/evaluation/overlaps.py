@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.boxes import box_iou
 from fiftyone_coco_audit.evaluation.grouping import pairs_in_parts
+from fiftyone_coco_audit.keypoints import keypoint_similarity
 from fiftyone_coco_audit.objects import RLE, Objects
 
 
@@ -19,7 +20,7 @@ def overlaps_within_groups(
     left: tuple[NDArray[np.int64], NDArray[np.int64]],
     right: tuple[NDArray[np.int64], NDArray[np.int64]],
     *,
-    masks: bool,
+    iou_type: str,
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
     """The overlaps of predictions and true objects of the same group.
 
@@ -29,10 +30,9 @@ def overlaps_within_groups(
     Args:
         predictions: the predictions
         truth: the ground truth
-        left: ``(N,)`` rows of predictions, and their groups, non-decreasing if masks
-            are compared
+        left: ``(N,)`` rows of predictions, and their groups, non-decreasing for masks
         right: ``(M,)`` rows of true objects, and their groups, non-decreasing
-        masks: whether to compare masks, not boxes
+        iou_type: what is compared: ``"bbox"``, ``"segm"`` or ``"keypoints"``
 
     Yields:
         three ``(P,)`` arrays: the position in ``left``, the row of the true object, and
@@ -40,11 +40,24 @@ def overlaps_within_groups(
     """
     rows, groups = left
     truth_rows, truth_groups = right
-    boxes = () if masks else (predictions.box[rows], truth.box[truth_rows])
+    masks = iou_type == "segm"
+    boxes: tuple[NDArray[np.float64], ...] = ()
+    if iou_type == "bbox":
+        boxes = predictions.box[rows], truth.box[truth_rows]
     encoded = [truth.encoded[row] for row in truth_rows.tolist()] if masks else []
     for _, position, place in pairs_in_parts(groups, truth_groups, *boxes):
         pair, pair_truth = rows[position], truth_rows[place]
-        if masks:
+        if iou_type == "keypoints":
+            found, given = predictions.poses.rows(pair), truth.poses.rows(pair_truth)
+            overlap = keypoint_similarity(
+                found.points,
+                given.points,
+                given.visible,
+                given.sigmas,
+                area=truth.area[pair_truth],
+                box=truth.box[pair_truth],
+            )
+        elif masks:
             overlap = _paired_mask_iou(
                 predictions.encoded,
                 encoded,

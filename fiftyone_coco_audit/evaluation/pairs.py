@@ -27,7 +27,7 @@ class Pairs(ShortRepr):
         detection: ``(P,)`` positions among the evaluated predictions, non-decreasing
         truth: ``(P,)`` rows of ground-truth objects, increasing within a detection
         overlap: ``(P,)`` their IoU; for a crowd region, the share of the prediction
-            that is in it
+            that is in it; of keypoints, their OKS
     """
 
     detection: NDArray[np.int32]
@@ -48,7 +48,7 @@ def overlapping_pairs(
     evaluated: NDArray[np.int64],
     *,
     at_least: float,
-    masks: bool,
+    iou_type: str,
 ) -> Pairs:
     """Finds all pairs of the same image that overlap.
 
@@ -57,7 +57,7 @@ def overlapping_pairs(
         predictions: the predicted objects
         evaluated: ``(D,)`` rows of the predictions to pair, by image
         at_least: the lowest overlap
-        masks: whether overlaps are those of masks, not of boxes
+        iou_type: what overlaps are of: ``"bbox"``, ``"segm"`` or ``"keypoints"``
 
     Returns:
         a :class:`Pairs`
@@ -68,7 +68,7 @@ def overlapping_pairs(
         truth,
         (evaluated, predictions.image[evaluated]),
         (np.arange(len(truth)), truth.image),
-        masks=masks,
+        iou_type=iou_type,
     ):
         close = overlap >= at_least
         parts.append(

@@ -91,11 +91,12 @@ class EvaluationTables(ShortRepr):
         return self._notes
 
     def summary(self) -> dict[str, float]:
-        """The 12 COCO numbers in pycocotools' order.
+        """The COCO numbers in pycocotools' order: 12, or 10 of keypoints.
 
         Returns:
             a dict of AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm
-            and ARl in ``[0, 1]``, -1 where there is nothing to be found
+            and ARl, or of AP, AP50, AP75, APm, APl, AR, AR50, AR75, ARm and ARl, in
+            ``[0, 1]``; -1 where there is nothing to be found
         """
         return self._evaluation.summary()
 
@@ -426,8 +427,9 @@ class EvaluationTables(ShortRepr):
     @property
     def counting(self) -> str:
         """At which IoU and score tp, fp and fn are counted, in words."""
-        iou = self._evaluation.settings.iou_thresholds[0]
-        return f"IoU {iou:.2f} and any score"
+        settings = self._evaluation.settings
+        overlap = f"{settings.overlap_name} {settings.iou_thresholds[0]:.2f}"
+        return f"{overlap} and any score"
 
     def print_summary(self) -> None:
         """Prints the COCO numbers, and notes on what they leave out."""
@@ -465,7 +467,7 @@ def format_summary(evaluation: Evaluation) -> str:
         value = numbers[metric.name]
         shown = f"{value:6.4f}" if value >= 0 else "   n/a"
         lines.append(
-            f"  {metric.name:<5}  {shown}   IoU {iou:<9}  "
+            f"  {metric.name:<5}  {shown}   {settings.overlap_name} {iou:<9}  "
             f"area {settings.area_names[metric.area]:<6}  "
             f"max {counted(limit, 'detection')}"
         )

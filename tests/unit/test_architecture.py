@@ -13,7 +13,7 @@ TREES = {
 # Imports go down this list, or to another module of the same room
 LAYERS = """
 escaping
-errors wording
+errors keypoints wording
 areas boxes files fiftyone_internals interrupts memory names progress sidebar views
 database decoding display fields parallel
 box_formats columns objects

@@ -35,7 +35,12 @@ def test_bounds_of_areas_are_included() -> None:
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        ({"iou_type": "keypoints"}, "iou_type"),
+        ({"iou_type": "polygons"}, "iou_type"),
+        ({"sigmas": [0.1]}, "sigmas"),
+        ({"iou_type": "keypoints", "sigmas": []}, "sigmas"),
+        ({"iou_type": "keypoints", "sigmas": [0.1, 0]}, "sigmas"),
+        ({"iou_type": "keypoints", "sigmas": 0.1}, "sigmas"),
+        ({"iou_type": "keypoints", "sigmas": {"hand": [float("inf")]}}, "hand"),
         ({"iou_thresholds": []}, "iou_thresholds"),
         ({"iou_thresholds": [0, 0.5]}, "iou_thresholds"),
         ({"iou_thresholds": [50]}, "iou_thresholds"),
@@ -53,7 +58,6 @@ def test_bounds_of_areas_are_included() -> None:
         ({"iou_thresholds": ["a"]}, "iou_thresholds"),
         ({"iou_thresholds": [float("nan")]}, "iou_thresholds"),
         ({"max_detections": 100}, "max_detections"),
-        ({"max_detections": None}, "max_detections"),
         ({"max_detections": [float("nan")]}, "max_detections"),
         ({"max_detections": [float("inf")]}, "max_detections"),
         ({"max_detections": [10**20]}, "max_detections"),
