@@ -5,6 +5,8 @@ import fiftyone.plugins.context
 from .auditing import Audit as Audit
 from .auditing import audit as audit
 from .auditing import load_audit as load_audit
+from .auditing_results import audit_results as audit_results
+from .auditing_results import load_results_audit as load_results_audit
 from .augmentation.applying import apply_augmentation as apply_augmentation
 from .augmentation.pipelines import Pipeline as Pipeline
 from .augmentation.run import AugmentationAudit as AugmentationAudit
@@ -23,6 +25,7 @@ from .evaluation.repairing import repair_predictions as repair_predictions
 from .evaluation.results import evaluation_notes as evaluation_notes
 from .evaluation.views import worst_first as worst_first
 from .findings import Finding as Finding
+from .findings import Gain as Gain
 from .loading.checking import check_loader as check_loader
 from .loading.checking import dry_run as dry_run
 from .statistics.comparing import compare_sets as compare_sets

@@ -27,8 +27,10 @@ from fiftyone_coco_audit.fiftyone_internals import root_dataset, stages_of, with
 from fiftyone_coco_audit.findings import (
     RULES,
     Finding,
+    Need,
     Rule,
     WithFindings,
+    finding_from_dict,
     make_finding,
     severest_first,
     without_repeats,
@@ -79,6 +81,7 @@ class Audit(WithFindings):
         notes: sentences on assumptions about the data
         num_crowds: the number of crowd regions
         not_run: why selected rules were not run, by code
+        eval_key: the name of the evaluation, if its results were audited
     """
 
     findings: tuple[Finding, ...]
@@ -92,6 +95,7 @@ class Audit(WithFindings):
     notes: tuple[str, ...] = ()
     num_crowds: int = 0
     not_run: Mapping[str, str] = field(default_factory=dict)
+    eval_key: str = ""
 
     def _about(self) -> str:
         found = ", ".join(
@@ -108,9 +112,10 @@ class Audit(WithFindings):
 
     def to_json(self) -> str:
         """The audit as JSON: its settings, and all findings with their ids."""
-        return json.dumps(self._as_dict(), indent=2)
+        return json.dumps(self.as_dict(), indent=2)
 
-    def _as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
+        """The audit as what JSON can hold; :meth:`from_dict` makes it an audit."""
         return {
             "dataset": root_dataset(self.samples).name,
             "label_field": self.label_field,
@@ -122,8 +127,26 @@ class Audit(WithFindings):
             "created": self.created.isoformat(),
             "notes": list(self.notes),
             "not_run": dict(self.not_run),
+            "eval_key": self.eval_key,
             "findings": [asdict(finding) for finding in self.findings],
         }
+
+    @classmethod
+    def from_dict(
+        cls, stored: Mapping[str, Any], samples: fo.SampleCollection
+    ) -> Audit:
+        """What :meth:`as_dict` made a dict of, also by JSON.
+
+        Args:
+            stored: the dict
+            samples: the samples that were audited
+        """
+        values = {**stored, "samples": samples}
+        del values["dataset"]
+        values["created"] = datetime.fromisoformat(values["created"])
+        values["notes"] = tuple(values["notes"])
+        values["findings"] = tuple(map(finding_from_dict, values["findings"]))
+        return cls(**values)
 
     def to_text(self, width: int = 100) -> str:
         """The findings as a table for a terminal, with the notes.
@@ -211,7 +234,7 @@ def audit(
         CocoAuditError: if the arguments or the data do not allow it
     """
     rules = selected_rules(select, ignore)
-    changed = _checked_thresholds(thresholds or {})
+    changed = checked_thresholds(thresholds or {})
     resize, anchors = ResizePolicy.parse(resize), AnchorSet.parse(anchors)
     labeled = read_labeled_images(samples, label_field, masks=True, progress=progress)
     statistics = Statistics(labeled.images, resize, anchors)
@@ -284,7 +307,7 @@ def _store(
         thresholds=dict(thresholds),
         **settings,
     )
-    results = {"audit": made._as_dict(), "stages": stages_of(samples)}
+    results = {"audit": made.as_dict(), "stages": stages_of(samples)}
     with exclusive(dataset) as fresh:
         # What was gone when it was read looked empty
         require_detection_field(fresh, made.label_field)
@@ -311,26 +334,7 @@ def load_audit(dataset: fo.Dataset) -> Audit:
         raise CocoAuditError(
             f"Dataset {dataset.name!r} has no stored audit: run audit(dataset) first"
         )
-    stored = run["audit"]
-    del stored["dataset"]
-    findings = tuple(
-        Finding(
-            **{
-                **finding,
-                "classes": tuple(finding["classes"]),
-                "sample_ids": tuple(finding["sample_ids"]),
-                "label_ids": tuple(finding["label_ids"]),
-            }
-        )
-        for finding in stored.pop("findings")
-    )
-    return Audit(
-        findings=findings,
-        samples=with_stages(dataset, run.get("stages")),
-        created=datetime.fromisoformat(stored.pop("created")),
-        notes=tuple(stored.pop("notes")),
-        **stored,
-    )
+    return Audit.from_dict(run["audit"], with_stages(dataset, run.get("stages")))
 
 
 @dataclass(frozen=True)
@@ -402,9 +406,18 @@ def examine(
     return severest_first(findings)
 
 
-def _checked_thresholds(
-    thresholds: Mapping[str, Mapping[str, Any]],
+def checked_thresholds(
+    thresholds: Mapping[str, Mapping[str, Any]], needs: Iterable[Need] = OF_DATASETS
 ) -> dict[str, dict[str, Any]]:
+    """The thresholds to change, by code.
+
+    Args:
+        thresholds: the thresholds by code, start of a code or name
+        needs: what the rules of the audit examine
+
+    Raises:
+        CocoAuditError: if there is no such rule here, or it has no such threshold
+    """
     checked: dict[str, dict[str, Any]] = {}
     if not isinstance(thresholds, Mapping) or not all(
         isinstance(values, Mapping) for values in thresholds.values()
@@ -415,7 +428,7 @@ def _checked_thresholds(
         )
     for word, values in thresholds.items():
         for code in named_codes([word])[word]:
-            elsewhere = run_elsewhere([RULES[code]], OF_DATASETS)
+            elsewhere = run_elsewhere([RULES[code]], needs)
             if elsewhere:
                 raise CocoAuditError(
                     f"Rule {word} has no thresholds here. {elsewhere[code]}"

@@ -22,16 +22,46 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fiftyone_coco_audit.statistics.inputs import LabeledSamples
-    from fiftyone_coco_audit.statistics.overview import Statistics
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 #: What a rule examines. An audit has a dataset, and usually the file of its import
-Need = Literal["file", "dataset", "pipeline", "loader"]
+Need = Literal["file", "dataset", "pipeline", "loader", "evaluation"]
 
 #: Where the pages of our own rules are
 PAGES = "https://github.com/coco-audit/fiftyone-coco-audit/blob/main/docs/rules"
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much a metric would rise if a finding were dealt with.
+
+    Args:
+        value: the rise, on all images
+        low: the lower bound of its 95% interval over draws of the images
+        high: the upper bound
+        metric: what rises
+
+    Examples::
+
+        >>> print(Gain(0.034, 0.021, 0.046))
+        +.034 AP [.021, .046]
+    """
+
+    value: float
+    low: float
+    high: float
+    metric: str = "AP"
+
+    def __str__(self) -> str:
+        low, high = (_bare(f"{bound:.3f}") for bound in (self.low, self.high))
+        return f"{_bare(f'{self.value:+.3f}')} {self.metric} [{low}, {high}]"
+
+
+def _bare(number: str) -> str:
+    """A number below 1 without the zero before its point."""
+    return re.sub(r"^([+-]?)0\.", r"\1.", number)
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,19 +72,24 @@ class Evidence(ShortRepr):
         message: one sentence on what is wrong, with a figure
         images: positions of the images concerned, if images are wrong
         objects: rows of the objects concerned, if objects are wrong
+        predictions: rows of the predictions concerned, if predictions are wrong, about
+            these objects if any
         classes: names of the classes concerned
         figures: the numbers behind the sentence, by name
         severity: if it differs from the rule's, because it depends on what was found
         advice: if it differs from the rule's, because the cause is known
+        gain: how much AP would rise without it, in an audit of results
     """
 
     message: str
     images: NDArray[np.int64] | None = None
     objects: NDArray[np.int64] | None = None
+    predictions: NDArray[np.int64] | None = None
     classes: tuple[str, ...] = ()
     figures: Mapping[str, float | int | str] = field(default_factory=dict)
     severity: Severity | None = None
     advice: str | None = None
+    gain: Gain | None = None
 
     def _about(self) -> str:
         return f"of {self.message!r}"
@@ -100,8 +135,9 @@ class Rule(ShortRepr):
         reasons: a sentence on the default of each threshold: its source, or what
             was measured
         limits: the thresholds of a rule without a check, as attributes
-        check: a function of :class:`.statistics.overview.Statistics` that yields
-            the :class:`Evidence`; its keyword-only parameters are the thresholds
+        check: a function of :class:`.statistics.overview.Statistics`, or of
+            :class:`.evaluation.improvements.Improvements`, that yields the
+            :class:`Evidence`; its keyword-only parameters are the thresholds
         implies: codes, or starts of codes, of rules whose findings follow from
             one of this, and are left out beside it
         needs_whole: whether a view of a few images cannot answer it
@@ -146,19 +182,20 @@ class Rule(ShortRepr):
             if parameter.kind is parameter.KEYWORD_ONLY
         }
 
-    def examine(self, statistics: Statistics, **thresholds: Any) -> Iterable[Evidence]:
+    def examine(self, subject: Any, **thresholds: Any) -> Iterable[Evidence]:
         """Runs the check.
 
         Args:
-            statistics: of the set of images
+            subject: the statistics of a set of images, or an evaluation with its
+                improvements
             **thresholds: thresholds other than the defaults
 
         Returns:
             an iterable of :class:`Evidence`
         """
-        if self.check is None or (self.needs_whole and statistics.is_glimpse):
+        if self.check is None or (self.needs_whole and subject.is_glimpse):
             return ()
-        return self.check(statistics, **thresholds)
+        return self.check(subject, **thresholds)
 
 
 RULES: dict[str, Rule] = {}
@@ -214,6 +251,8 @@ class Finding(ShortRepr):
         label_field: the field of the labels
         sample_ids: ids of the samples concerned, if it is about samples
         label_ids: ids of the labels concerned, if it is about labels
+        gain: how much AP would rise without it, in an audit of results
+        related: codes of findings about the dataset that most of the labels have too
     """
 
     code: str
@@ -227,6 +266,8 @@ class Finding(ShortRepr):
     label_field: str
     sample_ids: tuple[str, ...] = ()
     label_ids: tuple[str, ...] = ()
+    gain: Gain | None = None
+    related: tuple[str, ...] = ()
 
     def _about(self) -> str:
         what = counted(self.count, self.subject) if self.subject else "the whole set"
@@ -257,6 +298,20 @@ class Finding(ShortRepr):
 
     def __str__(self) -> str:
         return f"{self.code} {self.severity}: {self.message} {self.advice}"
+
+
+def finding_from_dict(stored: Mapping[str, Any]) -> Finding:
+    """A finding from what :func:`dataclasses.asdict` made of it, also by JSON."""
+    values = dict(stored)
+    for name in ("classes", "sample_ids", "label_ids", "related"):
+        # Audits stored by earlier versions lack what is new
+        values[name] = tuple(values.get(name, ()))
+    if values.get("gain") is not None:
+        values["gain"] = Gain(**values["gain"])
+    return Finding(**values)
+
+
+_GAIN_COLUMNS = {"gain": "value", "gain_low": "low", "gain_high": "high"}
 
 
 class WithFindings(ShortRepr):
@@ -317,13 +372,25 @@ class WithFindings(ShortRepr):
         return finding.view(self.samples)
 
     def to_frame(self) -> pd.DataFrame:
-        """The findings as a frame by code, most severe first, without their ids."""
+        """The findings as a frame by code, in their order, without their ids.
+
+        Returns:
+            a frame; with gains, if there are any: ``gain``, the bounds ``gain_low`` and
+            ``gain_high``, and the ``metric`` that rises
+        """
         import pandas as pd
 
         columns = ["name", "severity", "count", "subject", "message", "advice"]
         rows = [[getattr(f, column) for column in columns] for f in self.findings]
         index = pd.Index([f.code for f in self.findings], name="code")
-        return pd.DataFrame(rows, index=index, columns=columns)
+        frame = pd.DataFrame(rows, index=index, columns=columns)
+        gains = [f.gain for f in self.findings]
+        if any(gains):
+            nan = float("nan")
+            for name, part in _GAIN_COLUMNS.items():
+                frame[name] = [nan if g is None else getattr(g, part) for g in gains]
+            frame["metric"] = [None if g is None else g.metric for g in gains]
+        return frame
 
 
 def make_finding(rule: Rule, evidence: Evidence, labeled: LabeledSamples) -> Finding:
@@ -353,6 +420,18 @@ def make_finding(rule: Rule, evidence: Evidence, labeled: LabeledSamples) -> Fin
         sample_ids=tuple(sample_ids),
         label_ids=tuple(label_ids),
     )
+
+
+def highest_gain_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings by the AP that they would gain, then those with another gain or none."""
+
+    def place(finding: Finding) -> tuple[bool, bool, float, int, str]:
+        gain, severity = finding.gain, SEVERITIES.index(finding.severity)
+        other = gain is None or gain.metric != "AP"
+        value = 0 if gain is None else -gain.value
+        return other, gain is None, value, severity, finding.code
+
+    return tuple(sorted(findings, key=place))
 
 
 def severest_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:

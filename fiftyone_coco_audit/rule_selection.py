@@ -18,6 +18,7 @@ _RUN_BY: dict[Need, str] = {
     "dataset": "audit(dataset) runs rules about datasets.",
     "pipeline": "audit_augmentation(dataset, pipeline) runs rules about pipelines.",
     "loader": "check_loader(dataset, loader) runs rules about loaders.",
+    "evaluation": "audit_results(dataset, eval_key) runs rules about results.",
 }
 
 

@@ -43,6 +43,8 @@ says how much a finding matters:
 - CA60 and CA61 are found by
   [`audit_augmentation(dataset, pipeline)`](../augmentation.md).
 - CA62 to CA66 are found by [`check_loader(dataset, loader)`](../augmentation.md).
+- CA7 and CA8 are found by
+  [`audit_results(dataset, eval_key)`](../evaluation.md#what-to-do-next).
 
 All of them accept codes, the start of a code, or names:
 

@@ -97,7 +97,25 @@ class Ranking(ShortRepr):
         Most predictions are in an area range of their own, so this makes AP by area
         several times faster.
         """
-        kept = self.counted.any(axis=0)
+        return self.where(np.asarray(self.counted.any(axis=0), bool))
+
+    def of_classes(self, classes: NDArray[np.bool_]) -> Ranking:
+        """The predictions and objects of some classes.
+
+        Args:
+            classes: ``(K,)`` which classes; the others have no AP
+        """
+        return self.where(classes[self.category], classes[self.truth_category])
+
+    def where(
+        self, kept: NDArray[np.bool_], truth: NDArray[np.bool_] | slice = slice(None)
+    ) -> Ranking:
+        """Some of the predictions and objects.
+
+        Args:
+            kept: ``(D,)`` which predictions
+            truth: ``(M,)`` which objects, all by default
+        """
         return replace(
             self,
             category=self.category[kept],
@@ -105,6 +123,8 @@ class Ranking(ShortRepr):
             score=self.score[kept],
             true_positive=self.true_positive[:, kept],
             counted=self.counted[:, kept],
+            truth_category=self.truth_category[truth],
+            truth_image=self.truth_image[truth],
         )
 
 

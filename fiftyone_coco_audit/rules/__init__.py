@@ -1,4 +1,4 @@
-"""The checks of datasets: one module a subject, each rule with its check.
+"""The checks of datasets and results: one module a subject, each rule with its check.
 
 Importing this package fills :data:`fiftyone_coco_audit.findings.RULES`.
 """
@@ -12,9 +12,11 @@ from fiftyone_coco_audit.rules import (
     boxes,
     classes,
     images,
+    label_errors,
     labeling,
     network_input,
     objects,
+    results,
     samples,
 )
 
@@ -26,9 +28,11 @@ __all__ = [
     "classes",
     "files",
     "images",
+    "label_errors",
     "labeling",
     "loading",
     "network_input",
     "objects",
+    "results",
     "samples",
 ]

@@ -351,7 +351,7 @@ def test_crowd_regions_are_told_beside_the_objects(demo_files, dataset):
 
 def test_audits_stored_without_a_number_of_crowds_can_be_loaded(dataset):
     found = audit(dataset, select=["CA301"])
-    stored = found._as_dict()
+    stored = found.as_dict()
     del stored["num_crowds"]
     save_run(dataset, RUN_KEY, dataset.init_run(method="audit"), {"audit": stored})
     assert load_audit(dataset) == replace(found, num_crowds=0)

@@ -26,6 +26,7 @@ augmentation evaluation
 loading
 rules
 auditing
+auditing_results
 operators
 panels
 __init__ terminal

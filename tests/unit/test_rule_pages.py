@@ -56,7 +56,7 @@ def test_rules_are_described_whole() -> None:
         assert code[:3] in SUBJECTS
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", rule.name)
         assert rule.severity in SEVERITIES
-        assert (rule.check is not None) == (rule.needs == "dataset")
+        assert (rule.check is not None) == (rule.needs in ("dataset", "evaluation"))
         assert rule.example and rule.counterexample
         texts = [rule.example.text, rule.counterexample.text]
         if rule.needs == "file":

@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.display import TextSummary
+from fiftyone_coco_audit.display import ShortRepr, TextSummary
 from fiftyone_coco_audit.evaluation.analysis.outcomes import LeftOut
 from fiftyone_coco_audit.evaluation.error_types import (
     ERROR_TYPES,
@@ -150,33 +150,15 @@ def error_costs(evaluation: Evaluation, classes: Sequence[str]) -> ErrorCosts:
     Returns:
         an :class:`ErrorCosts`
     """
-    truth, predictions, matches = (
-        evaluation.truth,
-        evaluation.predictions,
-        evaluation.matches,
-    )
-    rows = matches.predictions[ranking_order(predictions, matches)]
-    ranking = evaluation.ranking()
     thresholds = evaluation.settings.iou_thresholds
     counts, ap_gain = [], []
-    for t in range(len(thresholds)):
-        as_it_is = replace(
-            ranking,
-            true_positive=ranking.true_positive[[t]],
-            counted=ranking.counted[[t]],
-        )
-        ap = evaluation.ap[0, t]
-        for wrong, right_class, missed in _errors_by_type(evaluation, t):
-            counts.append(
-                np.bincount(predictions.category[wrong], minlength=len(ap))
-                + np.bincount(truth.category[missed], minlength=len(ap))
-            )
-            repaired = _repaired(
-                as_it_is,
-                wrong[rows],
-                right_class[rows],
-                missed[~evaluation.ignored[0]],
-            ).average_precision()[0]
+    for errors, ap in zip(
+        errors_by_threshold(evaluation), evaluation.ap[0], strict=True
+    ):
+        for wrong, missed, removed in errors.by_type():
+            counts.append(errors.counts(wrong, missed))
+            without = errors.repaired(wrong, missed, removed=removed)
+            repaired = without.average_precision()[0]
             ap_gain.append(np.where(np.isnan(ap), np.nan, np.fmax(repaired - ap, 0)))
     types = (*ERROR_TYPES, FALSE_POSITIVES, FALSE_NEGATIVES)
     shape = (len(thresholds), len(types), evaluation.num_categories)
@@ -190,24 +172,100 @@ def error_costs(evaluation: Evaluation, classes: Sequence[str]) -> ErrorCosts:
     )
 
 
-def _errors_by_type(
-    evaluation: Evaluation, threshold: int
-) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.bool_]]]:
-    """The errors of each of :attr:`ErrorCosts.types`.
+@dataclass(frozen=True, repr=False)
+class ErrorsAt(ShortRepr):
+    """The errors at one IoU threshold, and what repairing them does.
 
-    Returns:
-        ``(N,)`` which predictions are errors of the type, ``(N,)`` the class in which
-        each would find an object, -1 if it would be removed, and ``(M,)`` which objects
-        are errors of the type
+    Attributes:
+        evaluation: the evaluation
+        rows: ``(D,)`` rows of the predictions of the ranking
+        ranking: the ranking at this threshold alone
+        types: the type of error of each prediction and object
+        not_found: ``(M,)`` which objects were not found
+        right_class: ``(N,)`` the class in which each prediction finds an object once
+            repaired, -1 if it would be removed
     """
-    errors = classify_errors(evaluation, threshold)
-    not_found = ~evaluation.found(threshold) & ~evaluation.ignored[0]
-    right_class = _classes_after_repair(evaluation, errors, not_found)
-    for name in ERROR_TYPES:
-        yield errors.predictions == name, right_class, errors.truth == name
-    wrong, removed = errors.predictions != "", np.full_like(right_class, _REMOVED)
-    yield wrong, removed, np.zeros_like(not_found)
-    yield np.zeros_like(wrong), removed, not_found
+
+    evaluation: Evaluation
+    rows: NDArray[np.int64]
+    ranking: Ranking
+    types: ErrorTypes
+    not_found: NDArray[np.bool_]
+    right_class: NDArray[np.int64]
+
+    def of_type(self, name: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """``(N,)`` which predictions, and ``(M,)`` objects, are errors of a type."""
+        return self.types.predictions == name, self.types.truth == name
+
+    def by_type(self) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_], bool]]:
+        """The errors of each of :attr:`ErrorCosts.types`.
+
+        Yields:
+            what :meth:`of_type` returns, and whether predictions are only removed
+        """
+        for name in ERROR_TYPES:
+            yield *self.of_type(name), False
+        wrong = self.types.predictions != ""
+        yield wrong, np.zeros_like(self.not_found), True
+        yield np.zeros_like(wrong), self.not_found, True
+
+    def counts(
+        self, wrong: NDArray[np.bool_], missed: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        """``(K,)`` errors by the class of the prediction, or of the object."""
+        size = self.evaluation.num_categories
+        predicted = self.evaluation.predictions.category[wrong]
+        true = self.evaluation.truth.category[missed]
+        return np.bincount(predicted, minlength=size) + np.bincount(
+            true, minlength=size
+        )
+
+    def repaired(
+        self,
+        wrong: NDArray[np.bool_],
+        missed: NDArray[np.bool_],
+        *,
+        removed: bool = False,
+    ) -> Ranking:
+        """The ranking without some errors.
+
+        Args:
+            wrong: ``(N,)`` which predictions are repaired
+            missed: ``(M,)`` which objects need not be found
+            removed: whether predictions are removed even if they would find an object
+        """
+        right_class = self.right_class[self.rows]
+        return _repaired(
+            self.ranking,
+            wrong[self.rows],
+            np.full_like(right_class, _REMOVED) if removed else right_class,
+            missed[~self.evaluation.ignored[0]],
+        )
+
+
+def errors_by_threshold(evaluation: Evaluation) -> Iterator[ErrorsAt]:
+    """The errors of an evaluation at each of its IoU thresholds.
+
+    Args:
+        evaluation: an evaluation of columns
+    """
+    ranking = evaluation.ranking()
+    order = ranking_order(evaluation.predictions, evaluation.matches)
+    for t in range(len(evaluation.settings.iou_thresholds)):
+        errors = classify_errors(evaluation, t)
+        not_found = ~evaluation.found(t) & ~evaluation.ignored[0]
+        yield ErrorsAt(
+            evaluation=evaluation,
+            rows=evaluation.matches.predictions[order],
+            ranking=replace(
+                ranking,
+                true_positive=ranking.true_positive[[t]],
+                counted=ranking.counted[[t]],
+            ),
+            types=errors,
+            not_found=not_found,
+            right_class=_classes_after_repair(evaluation, errors, not_found),
+        )
 
 
 def _classes_after_repair(

@@ -11,8 +11,10 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.evaluation.improvements import Improvements
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
 from fiftyone_coco_audit.evaluation.settings import Settings
+from fiftyone_coco_audit.evaluation.stored import EvaluatedRows
 from fiftyone_coco_audit.objects import Objects
 from tests.reference import columns
 
@@ -42,6 +44,54 @@ def evaluate(
         num_images=num_images,
         num_categories=3,
         settings=Settings.parse(**options),
+    )
+
+
+CLASSES = ("cat", "dog", "emu")
+
+
+def improvements(scenes: Any, num_draws: int = 20, **options: Any) -> Improvements:
+    """Improvements of images of which some are alike.
+
+    Args:
+        scenes: how many images there are of each kind, their objects ``(class, box)``
+            and predictions ``(class, box, score)``
+        num_draws: draws of images
+        **options: of the evaluation
+    """
+    truth: list[Row] = []
+    predictions: list[Row] = []
+    first = 0
+    for count, things, found in scenes:
+        for image in range(first, first + count):
+            truth += [(image, CLASSES.index(name), box, 0) for name, box in things]
+            predictions += [
+                (image, CLASSES.index(name), box, score) for name, box, score in found
+            ]
+        first += count
+    evaluation = evaluate(truth, predictions, num_images=first, **options)
+    return Improvements(evaluation, rows_of(evaluation), num_draws)
+
+
+def rows_of(evaluation: Evaluation) -> EvaluatedRows:
+    """Made-up ids for the rows of an evaluation."""
+    samples, labels, predictions = (
+        np.array([f"{side}{n}" for n in range(count)], dtype=object)
+        for side, count in (
+            ("sample", evaluation.num_images),
+            ("label", len(evaluation.truth)),
+            ("prediction", len(evaluation.predictions)),
+        )
+    )
+    images = np.arange(evaluation.num_images)
+    return EvaluatedRows(
+        tuple(map(str, range(evaluation.num_categories)))
+        if evaluation.num_categories != len(CLASSES)
+        else CLASSES,
+        samples,
+        images,
+        labels,
+        predictions,
     )
 
 

@@ -27,6 +27,7 @@ from fiftyone_coco_audit.loading.loaders import run_loader
 from fiftyone_coco_audit.objects import Objects
 from tests.labeled import evidence_of, labeled, statistics_of
 from tests.transforms import transform
+from tests.unit.evaluation.scenes import improvements
 from tests.unit.loading import scenes
 
 VGA = (640, 480)
@@ -157,6 +158,18 @@ COLUMNS = ("mask_area", "rotation")
 def test_of_datasets(rule: Rule) -> None:
     assert evidence_of(rule, statistics(**rule.example.data))
     assert not evidence_of(rule, statistics(**rule.counterexample.data))
+
+
+# Rules of results
+
+
+@rules("evaluation")
+def test_of_results(rule: Rule) -> None:
+    (found,) = rule.examine(improvements(**rule.example.data))
+    if found.gain is not None:
+        assert 0 < found.gain.low <= found.gain.value <= found.gain.high
+        assert str(found.gain) in found.message
+    assert not list(rule.examine(improvements(**rule.counterexample.data)))
 
 
 # Rules of pipelines: one object in an image of 200 x 200

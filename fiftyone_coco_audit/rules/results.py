@@ -1,0 +1,202 @@
+"""Rules on what a detector gets wrong (CA7xx): what repairing it would gain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fiftyone_coco_audit.evaluation.analysis.counterfactuals import repair
+from fiftyone_coco_audit.evaluation.error_types import ERROR_TYPES, MISSED, Repair
+from fiftyone_coco_audit.evaluation.improvements import Improvements
+from fiftyone_coco_audit.evaluation.matching import UNMATCHED
+from fiftyone_coco_audit.findings import Evidence, Example, rule
+from fiftyone_coco_audit.rules._gains import (
+    MIN_GAIN,
+    REASONS,
+    SHARE,
+    by_class,
+    names_of,
+)
+from fiftyone_coco_audit.wording import counted
+
+results_rule = partial(rule, needs="evaluation")
+
+HERE, LOOSE, THERE = (10, 10, 40, 40), (24, 10, 40, 40), (300, 300, 40, 40)
+
+
+def errors_of(kind: str) -> Callable[..., Iterator[Evidence]]:
+    """The check of a type of error.
+
+    Args:
+        kind: one of :data:`.error_types.ERROR_TYPES`
+    """
+
+    def check(
+        improvements: Improvements, *, min_gain: float = MIN_GAIN, share: float = SHARE
+    ) -> Iterator[Evidence]:
+        """Finds the classes whose errors of a type cost most.
+
+        Args:
+            improvements: the evaluation
+            min_gain: the least gain in AP
+            share: the least share of the gain of all classes for which a class has a
+                finding of its own
+        """
+        size = improvements.evaluation.num_categories
+        error, errors = ERROR_TYPES[kind], improvements.errors
+        count = sum(
+            (at.counts(*at.of_type(kind)) for at in errors), np.zeros(size, np.int64)
+        )
+        # Boxes that are a little loose fail only at the higher thresholds
+        shown = len(errors) // 2 if error.repair is Repair.CORRECT_BOX else 0
+        at, evaluation = errors[shown], improvements.evaluation
+        for classes, gain in by_class(
+            improvements, partial(repair, errors, kind), count, min_gain, share
+        ):
+            wrong, missed = at.of_type(kind)
+            predictions = np.flatnonzero(
+                wrong & classes[evaluation.predictions.category]
+            )
+            objects = np.flatnonzero(missed & classes[evaluation.truth.category])
+            target = at.types.target[predictions]
+            names, said = names_of(improvements, classes)
+            number = len(predictions) + len(objects)
+            noun = "missed object" if kind == MISSED else f"{kind} error"
+            iou = evaluation.settings.iou_thresholds[shown]
+            yield Evidence(
+                f"{counted(number, noun)} of {said} at IoU {iou:.2f} "
+                f"({error.description}); if repaired ({error.repair.value}): {gain}",
+                predictions=None if kind == MISSED else predictions,
+                objects=objects
+                if kind == MISSED
+                else np.unique(target[target != UNMATCHED]),
+                classes=names,
+                figures={"errors": number, "iou": iou},
+                gain=gain,
+            )
+
+    return check
+
+
+def _scene(*truth: Any, found: Any) -> dict[str, Any]:
+    """Ten images with the same objects and predictions."""
+    return {"scenes": [(10, truth, found)]}
+
+
+_SOUND = Example(
+    "Ten images with a cat, found by a prediction with its box.",
+    **_scene(("cat", HERE), found=[("cat", HERE, 0.9)]),
+)
+
+results_rule(
+    "CA701",
+    "localization-errors",
+    "warning",
+    explanation="Predictions have the right class and lie on an object, but their "
+    "boxes do not fit it.",
+    advice="Compare the boxes with the labels in the view: if labels are loose, "
+    "correct them; if predictions are, train longer, at a larger input, or with an IoU "
+    "loss.",
+    ignore="If loose boxes are good enough for your task.",
+    reasons=REASONS,
+    example=Example(
+        "Ten images with a cat, found by a prediction with an IoU of .48.",
+        **_scene(("cat", HERE), found=[("cat", LOOSE, 0.9)]),
+    ),
+    counterexample=_SOUND,
+)(errors_of("localization"))
+
+results_rule(
+    "CA702",
+    "classification-errors",
+    "warning",
+    explanation="Predictions fit an object of another class.",
+    advice="Look at the objects in the view: label both classes by the same criteria, "
+    "and add training images of the class that is rarer.",
+    ignore="If you do not need to tell these classes apart.",
+    reasons=REASONS,
+    example=Example(
+        "Ten images with a cat and a dog, where both are found as dogs.",
+        **_scene(
+            ("cat", HERE),
+            ("dog", THERE),
+            found=[("dog", HERE, 0.9), ("dog", THERE, 0.8)],
+        ),
+    ),
+    counterexample=_SOUND,
+)(errors_of("classification"))
+
+results_rule(
+    "CA703",
+    "duplicate-predictions",
+    "warning",
+    explanation="Objects are found several times, and each further prediction is a "
+    "false positive.",
+    advice="Lower the IoU threshold of non-maximum suppression.",
+    ignore="If your application merges predictions itself.",
+    reasons=REASONS,
+    example=Example(
+        "Ten images with two cats, one of them found twice before the other.",
+        **_scene(
+            ("cat", HERE),
+            ("cat", THERE),
+            found=[("cat", HERE, 0.9), ("cat", HERE, 0.8), ("cat", THERE, 0.7)],
+        ),
+    ),
+    counterexample=_SOUND,
+)(errors_of("duplicate"))
+
+results_rule(
+    "CA704",
+    "background-errors",
+    "warning",
+    explanation="Predictions lie where nothing is labeled.",
+    advice="Look at them: if something is there, add the labels; if not, add images "
+    "like these without objects to the training set.",
+    ignore="If false alarms do not matter to you.",
+    reasons=REASONS,
+    example=Example(
+        "Ten images with a cat, and a surer prediction of a cat where nothing is.",
+        **_scene(("cat", HERE), found=[("cat", THERE, 0.9), ("cat", HERE, 0.8)]),
+    ),
+    counterexample=_SOUND,
+)(errors_of("background"))
+
+results_rule(
+    "CA705",
+    "wrong-class-and-box",
+    "warning",
+    explanation="Predictions overlap objects of other classes loosely.",
+    advice="Look at them: they often are parts of objects, or groups of objects.",
+    ignore="If false alarms do not matter to you.",
+    reasons=REASONS,
+    example=Example(
+        "Ten images with a cat and a dog, and a surer prediction of a dog loosely "
+        "around the cat.",
+        **_scene(
+            ("cat", HERE),
+            ("dog", THERE),
+            found=[("dog", LOOSE, 0.9), ("dog", THERE, 0.8)],
+        ),
+    ),
+    counterexample=_SOUND,
+)(errors_of("both"))
+
+results_rule(
+    "CA706",
+    "missed-objects",
+    "warning",
+    explanation="No prediction finds these objects, or nearly finds them.",
+    advice="Look at what they have in common (small, dark, hidden, rare), and add "
+    "training images of that kind.",
+    ignore="If these objects need not be found.",
+    reasons=REASONS,
+    example=Example(
+        "Ten images with two cats, one of which has no prediction.",
+        **_scene(("cat", HERE), ("cat", THERE), found=[("cat", HERE, 0.9)]),
+    ),
+    counterexample=_SOUND,
+)(errors_of("missed"))

@@ -1,0 +1,86 @@
+"""Audits of results: what is found in the demo, stored and opened."""
+
+import json
+from collections.abc import Iterator
+
+import fiftyone as fo
+import pytest
+
+from fiftyone_coco_audit import (
+    CocoAuditError,
+    audit,
+    audit_results,
+    evaluate,
+    import_coco,
+    load_results_audit,
+)
+
+
+@pytest.fixture(scope="module")
+def dataset(demo_files, mongodb) -> Iterator[fo.Dataset]:
+    made = import_coco(
+        demo_files.annotations,
+        demo_files.images,
+        predictions=demo_files.predictions,
+        name="audited results",
+    )
+    audit(made)
+    evaluate(made)
+    yield made
+    fo.delete_dataset(made.name)
+
+
+@pytest.fixture(scope="module")
+def found(dataset):
+    return audit_results(dataset)
+
+
+@pytest.fixture(scope="module")
+def plants(demo_files):
+    manifest = json.loads(demo_files.manifest.read_text())
+    return {plant["key"]: plant for plant in manifest["plants"]}
+
+
+def test_findings_are_ranked_by_what_they_gain(dataset, found):
+    gains = [f.gain.value for f in found if f.gain and f.gain.metric == "AP"]
+    assert gains == sorted(gains, reverse=True)
+    assert all(f.gain.low <= f.gain.value <= f.gain.high for f in found if f.gain)
+    frame = found.to_frame()
+    assert frame["gain"][: len(gains)].tolist() == gains
+    for finding in found:
+        path = f"{finding.label_field}.detections.id"
+        view = found.view(finding)
+        if finding.subject == "label":
+            assert set(view.values(path, unwind=True)) == set(finding.label_ids)
+
+
+def test_missing_labels_are_the_planted_ones(found, plants, dataset):
+    finding = found["CA801"]
+    ids = dataset.values("predictions.detections.id", unwind=True)
+    assert len(ids) > len(finding.label_ids)
+    assert finding.classes == tuple(plants["unlabeled_class"]["categories"])
+    images = set(plants["unlabeled_class"]["image_ids"])
+    assert set(found.view(finding).values("coco_id")) <= images
+
+
+def test_an_audit_of_results_is_stored(dataset, found):
+    assert load_results_audit(fo.load_dataset(dataset.name)) == found
+    evaluate(dataset, eval_key="again")
+    with pytest.raises(CocoAuditError, match="'again'.* not audited: run audit_res"):
+        load_results_audit(dataset, "again")
+    with pytest.raises(CocoAuditError, match="no evaluation 'none'; .* 'again'"):
+        audit_results(dataset, "none")
+    dataset.delete_evaluation("again")
+
+
+def test_what_cannot_be_used_is_refused(dataset):
+    for arguments, words in (
+        ({"select": ["CA3"]}, "'CA3' selects no rule that can run here. audit[(]"),
+        ({"num_draws": 0}, "num_draws is 0"),
+        ({"thresholds": {"CA701": {"size": 1}}}, "no threshold 'size'"),
+        ({"thresholds": {"CA301": {"margin": 1}}}, "no thresholds here"),
+    ):
+        with pytest.raises(CocoAuditError, match=words):
+            audit_results(dataset, **arguments)
+    with pytest.raises(CocoAuditError, match="here. audit_results[(]dataset, eval_key"):
+        audit(dataset, select="CA7")

@@ -1,0 +1,237 @@
+"""Gains: records are edited and evaluated again by pycocotools, also of each draw."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fiftyone_coco_audit.evaluation.analysis.bootstrap import image_draws
+from fiftyone_coco_audit.evaluation.analysis.counterfactuals import (
+    Change,
+    Gains,
+    repair,
+)
+from fiftyone_coco_audit.evaluation.analysis.edits import (
+    LabelEdits,
+    merged,
+    relabeled,
+    without_images,
+    without_predictions,
+)
+from fiftyone_coco_audit.evaluation.analysis.error_costs import (
+    error_costs,
+    errors_by_threshold,
+)
+from fiftyone_coco_audit.evaluation.error_types import ERROR_TYPES
+from fiftyone_coco_audit.evaluation.metrics import Evaluation
+from tests.reference import Records, evaluated, run_cocoeval
+from tests.unit.evaluation.scenes import random_records
+
+TOLERANCE = 1e-9
+SEEDS = range(4)
+NUM_DRAWS = 4
+
+
+class Case:
+    """Records in the order of the rows of their evaluation."""
+
+    def __init__(self, seed: int) -> None:
+        self.truth, found = random_records(seed, crowds=0.1)
+        self.rng = np.random.default_rng(seed)
+        self.has_ties = seed % 2 == 0
+        if not self.has_ties:
+            for n, record in enumerate(found):
+                record["score"] += 1e-4 * n
+        for records in (self.truth["annotations"], found):
+            records.sort(key=lambda record: record["image_id"])
+        self.found: Records = found
+        self.evaluation = evaluated(self.truth, found)
+
+    @property
+    def objects(self) -> Records:
+        return self.truth["annotations"]
+
+    def gain(self, objects: Records, found: Records) -> float:
+        """The gain of other records, by pycocotools."""
+        before = ap_of(self.truth, self.objects, self.found)
+        return ap_of(self.truth, objects, found) - before
+
+    def check(self, change: Change, objects: Records, found: Records) -> None:
+        """Compares the gain on all images, and those on draws of them."""
+        gains = gains_of(self.evaluation)
+        expected = self.gain(objects, found)
+        assert gains.value(change) == pytest.approx(expected, abs=TOLERANCE)
+        if self.has_ties:  # pycocotools ranks copies of an image in turn
+            return
+
+        drawn = []
+        for weights in image_draws(self.evaluation.num_images, NUM_DRAWS):
+            before = drawn_ap(self.truth, self.objects, self.found, weights)
+            drawn.append(drawn_ap(self.truth, objects, found, weights) - before)
+        gain = gains.of(change)
+        low, high = np.nanquantile(drawn, [0.025, 0.975])
+        assert gain.value == pytest.approx(expected, abs=TOLERANCE)
+        assert gain.low == pytest.approx(low, abs=TOLERANCE)
+        assert gain.high == pytest.approx(high, abs=TOLERANCE)
+
+
+def gains_of(evaluation: Evaluation) -> Gains:
+    return Gains(evaluation, np.arange(evaluation.num_images), NUM_DRAWS)
+
+
+def ap_of(truth: dict[str, Any], objects: Records, found: Records) -> float:
+    """The AP of records by pycocotools, objects with ids from 1."""
+    numbered = [{**record, "id": n} for n, record in enumerate(objects, 1)]
+    ap = float(run_cocoeval({**truth, "annotations": numbered}, found).stats[0])
+    return np.nan if ap < 0 else ap
+
+
+def drawn_ap(
+    truth: dict[str, Any], objects: Records, found: Records, weights: np.ndarray
+) -> float:
+    """The AP of as many copies of each image; copies rank next to each other."""
+    images, copies = [], {}
+    for image, count in zip(truth["images"], weights.tolist(), strict=True):
+        copies[image["id"]] = [len(images) + n + 1 for n in range(count)]
+        images += [{**image, "id": one} for one in copies[image["id"]]]
+
+    def copied(records: Records) -> Records:
+        return [
+            {**record, "image_id": one}
+            for record in records
+            for one in copies[record["image_id"]]
+        ]
+
+    return ap_of({**truth, "images": images}, copied(objects), copied(found))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_all_errors_of_a_type_gain_what_they_cost(seed: int) -> None:
+    evaluation = Case(seed).evaluation
+    errors = tuple(errors_by_threshold(evaluation))
+    costs = error_costs(evaluation, list(map(str, range(5)))).to_frame()["dAP"]
+    gains, every = gains_of(evaluation), np.ones(5, bool)
+    for name in ERROR_TYPES:
+        value = gains.value(repair(errors, name, every))
+        assert value == pytest.approx(costs[name], abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", [name for name in ERROR_TYPES if name != "missed"])
+def test_errors_of_one_class_repaired_in_the_records(name: str, seed: int) -> None:
+    case = Case(seed)
+    evaluation = case.evaluation
+    errors = tuple(errors_by_threshold(evaluation))
+    one = np.arange(5) == seed % 5
+    after = []
+    for at in errors:
+        wrong = at.of_type(name)[0] & one[evaluation.predictions.category]
+        repaired, last = [], 0.0
+        for record, is_wrong, target, right in zip(
+            case.found, wrong, at.types.target, at.right_class, strict=True
+        ):
+            if is_wrong and right < 0:
+                continue
+            if is_wrong:
+                thing = case.objects[target]
+                same = thing["category_id"] == record["category_id"]
+                # One that changes its class ranks after equal scores there
+                last += 0 if same else 1e-9
+                record = {
+                    **record,
+                    "bbox": thing["bbox"] if same else record["bbox"],
+                    "category_id": thing["category_id"],
+                    "score": record["score"] - (0 if same else last),
+                }
+            repaired.append(record)
+        iou = at.evaluation.settings.iou_thresholds[len(after)]
+        run = run_cocoeval(case.truth, repaired, iouThrs=np.array([iou]))
+        precision = run.eval["precision"][0, :, :, 0, -1]
+        known = precision[:, precision[0] > -1]
+        after.append(known.mean())
+    before = ap_of(case.truth, case.objects, case.found)
+    value = gains_of(evaluation).value(repair(errors, name, one))
+    assert value == pytest.approx(np.mean(after) - before, abs=TOLERANCE)
+    assert case.found == sorted(case.found, key=lambda record: record["image_id"])
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_predictions_become_labels(seed: int) -> None:
+    case = Case(seed)
+    added = np.flatnonzero(case.rng.random(len(case.found)) < 0.2)
+    edits = replace(LabelEdits.none(case.evaluation), added=added)
+    labels = [
+        {
+            **{k: case.found[row][k] for k in ("image_id", "category_id", "bbox")},
+            "area": case.found[row]["bbox"][2] * case.found[row]["bbox"][3],
+            "iscrowd": 0,
+        }
+        for row in added
+    ]
+    case.check(relabeled(case.evaluation, edits), [*case.objects, *labels], case.found)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_labels_change_their_class_or_box_or_go(seed: int) -> None:
+    case = Case(seed)
+    what = case.rng.integers(0, 4, len(case.objects))
+    edits = LabelEdits.none(case.evaluation)
+    category, box = edits.category.copy(), edits.box.copy()
+    objects = []
+    for row, kind in enumerate(what.tolist()):
+        record = deepcopy(case.objects[row])
+        if kind == 1:
+            category[row] = case.rng.integers(5)
+            record["category_id"] = int(category[row]) + 1
+        elif kind == 2:
+            box[row] = np.maximum(box[row] + case.rng.uniform(-5, 5, 4), 1)
+            record["bbox"] = box[row].tolist()
+        elif kind == 3:
+            category[row] = -1
+            continue
+        objects.append(record)
+    edits = replace(edits, category=category, box=box)
+    case.check(relabeled(case.evaluation, edits), objects, case.found)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_images_are_left_out(seed: int) -> None:
+    case = Case(seed)
+    images = case.rng.random(6) < 0.4
+    kept = [n + 1 for n in np.flatnonzero(~images).tolist()]
+    case.check(
+        without_images(case.evaluation, images),
+        [record for record in case.objects if record["image_id"] in kept],
+        [record for record in case.found if record["image_id"] in kept],
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_predictions_are_removed(seed: int) -> None:
+    case = Case(seed)
+    rows = case.evaluation.matches.predictions
+    removed = case.rng.random(len(rows)) < 0.4
+    gone = set(rows[removed].tolist())
+    found = [record for row, record in enumerate(case.found) if row not in gone]
+    case.check(without_predictions(case.evaluation, removed), case.objects, found)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_two_classes_become_one(seed: int) -> None:
+    case = Case(seed)
+    first, second = case.rng.choice(5, 2, replace=False).tolist()
+
+    def one(records: Records) -> Records:
+        return [
+            {**record, "category_id": first + 1}
+            if record["category_id"] == second + 1
+            else record
+            for record in records
+        ]
+
+    change = merged(case.evaluation, first, second)
+    case.check(change, one(case.objects), one(case.found))
