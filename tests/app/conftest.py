@@ -128,7 +128,7 @@ def demo_dataset(mongodb: str, demo_files: DemoPaths) -> Iterator[fo.Dataset]:
 
 @pytest.fixture(params=["dark", "light"])
 def theme(request: pytest.FixtureRequest, browser_page: Page) -> str:
-    """The App in either of its modes."""
+    """The App in either of its modes; in others of our tests it is dark."""
     browser_page.add_init_script(f"localStorage.setItem('mui-mode', '{request.param}')")
     return request.param
 

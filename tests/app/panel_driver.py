@@ -236,15 +236,20 @@ class AuditPanel:
 
     def hover(self, plot: Locator, x: float, y: float) -> str:
         """Points at a place of a plot, and returns what it tells."""
-        left, top = plot.evaluate(_PLACE, [x, y])
-        if not 0 < top < self.page.viewport_size["height"]:
-            plot.evaluate("plot => plot.scrollIntoView({block: 'center'})")
+        told = plot.locator(".hovertext").first
+        # It is told nothing if the plot is drawn anew in that moment
+        for _ in range(_PATIENCE // _QUIET * 3):
             left, top = plot.evaluate(_PLACE, [x, y])
-        self.page.mouse.move(left - 3, top)
-        self.page.mouse.move(left, top)
-        told = plot.locator(".hovertext")
-        told.first.wait_for()
-        return told.first.text_content() or ""
+            if not 0 < top < self.page.viewport_size["height"]:
+                plot.evaluate("plot => plot.scrollIntoView({block: 'center'})")
+                left, top = plot.evaluate(_PLACE, [x, y])
+            self.page.mouse.move(left - 3, top)
+            self.page.mouse.move(left, top)
+            try:
+                return told.text_content(timeout=_QUIET) or ""
+            except PlaywrightTimeout:
+                continue
+        raise AssertionError("The plot tells nothing there")
 
     def click(self, plot: Locator, x: float, y: float) -> Opened:
         """Clicks a mark of a plot at a place of its axes."""

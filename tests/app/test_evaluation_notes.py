@@ -33,7 +33,6 @@ def dataset(mongodb: str, tmp_path: Path) -> Iterator[fo.Dataset]:
 
 
 def test_notes_follow_the_number_wherever_it_is_shown(
-    theme: str,
     dataset: fo.Dataset,
     open_app: Callable[[fo.Dataset], Page],
     operators: Operators,

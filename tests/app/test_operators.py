@@ -52,7 +52,6 @@ def grid(response: Response) -> list[str]:
 
 
 def test_evaluate(
-    theme: str,
     demo_dataset: fo.Dataset,
     open_app: OpenApp,
     operators: Operators,

@@ -525,10 +525,7 @@ def panel(demo_dataset: fo.Dataset, open_app: OpenApp) -> PreviewPanel:
 
 
 @pytest.mark.browser
-def test_in_the_grid(
-    theme: str, panel_of_demo: PreviewPanel, screenshot: Screenshot
-) -> None:
-    panel = panel_of_demo
+def test_in_the_grid(panel: PreviewPanel, screenshot: Screenshot) -> None:
     before = unchanged(panel.dataset)
     panel.open()
     page = panel.page
@@ -572,17 +569,8 @@ def test_in_the_grid(
     assert content.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
 
 
-@pytest.fixture
-def panel_of_demo(theme: str, panel: PreviewPanel) -> PreviewPanel:
-    """The panel, in either of the App's modes."""
-    return panel
-
-
 @pytest.mark.browser
-def test_in_the_modal(
-    theme: str, panel_of_demo: PreviewPanel, screenshot: Screenshot
-) -> None:
-    panel = panel_of_demo
+def test_in_the_modal(panel: PreviewPanel, screenshot: Screenshot) -> None:
     page, paths = panel.page, panel.dataset.values("filepath")
     panel.open_in_modal(4)
     expect(page.get_by_text(Path(paths[4]).name).first).to_be_visible()

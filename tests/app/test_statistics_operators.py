@@ -26,7 +26,6 @@ Screenshot = Callable[[str], None]
 
 
 def test_audit(
-    theme: str,
     demo_dataset: fo.Dataset,
     open_app: OpenApp,
     operators: Operators,

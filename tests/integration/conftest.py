@@ -5,10 +5,20 @@ from collections.abc import Iterator
 import fiftyone as fo
 import pytest
 
+from tests.workers import Worker
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _database(mongodb: str) -> None:
     """Every test here has one."""
+
+
+@pytest.fixture
+def worker(mongodb: str) -> Iterator[Worker]:
+    """Another process on the same database."""
+    worker = Worker()
+    yield worker
+    worker.end()
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,5 @@
 """The colors of labels after an evaluation, and which predictions a view hides."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import fiftyone as fo
@@ -46,23 +44,19 @@ def own_scheme() -> fo.ColorScheme:
 
 
 class TestColors:
-    def test_they_live_with_the_dataset(self, dataset):
+    def test_they_live_with_the_dataset(self, dataset, worker):
         evaluate(dataset)
         scheme = color_by_outcome(dataset)
         assert is_outcome_colors(scheme)
         # Another process opens it
-        code = (
-            "import sys, fiftyone as fo; d = fo.load_dataset(sys.argv[1]);"
-            "f = d.app_config.color_scheme.fields;"
-            "print([x['colorByAttribute'] for x in f], [x['path'] for x in f])"
+        fields = worker.run(
+            f"""
+            scheme = fo.load_dataset({dataset.name!r}).app_config.color_scheme
+            result = {{field["path"]: field["colorByAttribute"]
+                       for field in scheme.fields}}
+            """
         )
-        out = subprocess.run(
-            [sys.executable, "-c", code, dataset.name],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        assert "['eval', 'eval'] ['ground_truth', 'predictions']" in out
+        assert fields == {"ground_truth": "eval", "predictions": "eval"}
 
     def test_what_is_ignored_is_gray(self):
         for field in outcome_colors().fields:
@@ -132,15 +126,17 @@ class TestColors:
             color_by_outcome(dataset, "other")
         assert dataset.app_config.color_scheme is None
 
-    def test_the_state_is_that_of_the_database(self, dataset):
+    def test_the_state_is_that_of_the_database(self, dataset, worker):
         evaluate(dataset)
         # Another process sets colors meanwhile
-        code = (
-            "import sys, fiftyone as fo; d = fo.load_dataset(sys.argv[1]);"
-            "d.app_config.color_scheme = fo.ColorScheme(color_pool=['#123456']);"
-            "d.info['theirs'] = 1; d.save()"
+        worker.run(
+            f"""
+            theirs = fo.load_dataset({dataset.name!r})
+            theirs.app_config.color_scheme = fo.ColorScheme(color_pool=["#123456"])
+            theirs.info["theirs"] = 1
+            theirs.save()
+            """
         )
-        subprocess.run([sys.executable, "-c", code, dataset.name], check=True)
         color_by_outcome(dataset)
         restore_colors(dataset)
         assert dataset.app_config.color_scheme.color_pool == ["#123456"]

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +25,7 @@ from fiftyone_coco_audit.evaluation.panel_notes import STORE_NAME, as_markdown
 from tests import puzzling_sets
 from tests.puzzling_sets import Coco, Results, without_mutation
 from tests.reference import run_cocoeval
+from tests.workers import Worker
 
 Made = tuple[Coco, Results]
 
@@ -281,28 +279,19 @@ def test_the_audit_and_the_evaluation_judge_areas_alike(tmp_path: Path) -> None:
     assert 0 < changes < finding.figures["objects"] < 24
 
 
-def test_another_process_reads_the_notes(tmp_path: Path) -> None:
+def test_another_process_reads_the_notes(tmp_path: Path, worker: Worker) -> None:
     dataset = imported(tmp_path, *puzzling_sets.annotation_id_0())
-    dataset.persistent = True
     notes = evaluate(dataset).notes
     assert notes
-    script = f"""
-        import fiftyone as fo
-        from fiftyone_coco_audit import evaluation_notes
-
+    read, in_panel = worker.run(
+        f"""
         dataset = fo.load_dataset({dataset.name!r})
-        print("|".join(evaluation_notes(dataset, "eval")))
         config = dataset.load_evaluation_results("eval").config
         (metric,) = config.custom_metrics.values()
-        print("|".join(metric["notes"]))
-    """
-    output = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert output.splitlines()[-2:] == ["|".join(notes)] * 2
+        result = evaluation_notes(dataset, "eval"), tuple(metric["notes"])
+        """
+    )
+    assert read == in_panel == notes
 
 
 def test_evaluations_without_notes(tmp_path: Path) -> None:

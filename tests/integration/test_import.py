@@ -3,10 +3,7 @@
 import gzip
 import json
 import os
-import signal
-import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -347,7 +344,7 @@ def test_missing_files_are_marked(images_dir):
     assert dataset.info["coco_audit"]["import"]["missing_files"] == 1
 
 
-def test_the_report_comes_back_after_rename_and_clone(images_dir):
+def test_the_report_comes_back_after_rename_and_clone(images_dir, worker):
     content = coco()
     content["annotations"] += [{"id": "ö", "image_id": 99, "category_id": 0}] * 3
     dataset = import_quietly(content, images_dir, name="x")
@@ -372,12 +369,8 @@ def test_the_report_comes_back_after_rename_and_clone(images_dir):
     assert import_report(fo.load_dataset("y")) == report
     assert import_report(dataset.clone("z")) == report
 
-    script = """
-        import fiftyone as fo
-        from fiftyone_coco_audit.coco.report import import_report
-        print(import_report(fo.load_dataset("y")).problems[2].position)
-    """
-    assert run(script).stdout.strip().endswith("4")
+    there = "result = import_report(fo.load_dataset('y')).problems[2].position"
+    assert worker.run(there) == 4
 
 
 def test_many_problems_exceed_no_limit(images_dir):
@@ -848,28 +841,9 @@ def test_a_failed_addition_leaves_the_old_field(images_dir, monkeypatch):
     assert "coco_audit" not in " ".join(dataset.get_field_schema())
 
 
-def run(script: str, *, kill: bool = False) -> subprocess.CompletedProcess:
-    """Runs a script on the same database."""
-    root = Path(__file__).parents[2]
-    code = textwrap.dedent(script)
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == (-signal.SIGKILL if kill else 0), done.stderr
-    return done
-
-
 KILLED = """
-    import json, os, signal, sys
-    import fiftyone as fo
+    import json
     from fiftyone_coco_audit.coco import importer, staging
-
-    def kill(*args, **kwargs):
-        os.kill(os.getpid(), signal.SIGKILL)
 
     def killed_in_call(number, function):
         calls = 0
@@ -908,11 +882,11 @@ SABOTAGE_IMPORT = {
 
 
 @pytest.mark.parametrize("sabotage", SABOTAGE_IMPORT.values(), ids=SABOTAGE_IMPORT)
-def test_an_import_that_is_killed(sabotage, images_dir, new_datasets):
+def test_an_import_that_is_killed(sabotage, images_dir, new_datasets, worker):
     import_quietly(coco(images=coco()["images"][:1]), images_dir, name="x")
     action = IMPORT.format(images_dir=str(images_dir))
     texts = {"annotations": json.dumps(coco()), "predictions": "[]"}
-    run(KILLED.format(sabotage=sabotage, action=action, **texts), kill=True)
+    worker.is_killed(KILLED.format(sabotage=sabotage, action=action, **texts))
 
     # Under its name there is the old one, or the new one, or for the moment none.
     if fo.dataset_exists("x"):
@@ -925,11 +899,11 @@ def test_an_import_that_is_killed(sabotage, images_dir, new_datasets):
     assert import_report(fo.load_dataset("x")).images == len(fo.load_dataset("x"))
 
 
-def test_a_first_import_that_is_killed(images_dir, new_datasets):
+def test_a_first_import_that_is_killed(images_dir, new_datasets, worker):
     sabotage = SABOTAGE_IMPORT["at the second portion"]
     action = IMPORT.format(images_dir=str(images_dir))
     texts = {"annotations": json.dumps(coco()), "predictions": "[]"}
-    run(KILLED.format(sabotage=sabotage, action=action, **texts), kill=True)
+    worker.is_killed(KILLED.format(sabotage=sabotage, action=action, **texts))
     (left,) = new_datasets()
     assert left.startswith("coco-audit import ")
 
@@ -937,28 +911,20 @@ def test_a_first_import_that_is_killed(images_dir, new_datasets):
     assert new_datasets() == ["y"]
 
 
-def test_an_import_that_is_under_way_is_left_alone(images_dir, new_datasets):
-    script = """
-        import time
+def test_an_import_that_is_under_way_is_left_alone(images_dir, new_datasets, worker):
+    worker.start(
+        """
         from fiftyone_coco_audit.coco import staging
         with staging.staged_dataset("x", overwrite=False, persistent=False):
             time.sleep(60)
-    """
-    root = Path(__file__).parents[2]
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        env={**os.environ, "PYTHONPATH": str(root)},
+        """
     )
-    try:
-        deadline = time.monotonic() + 60
-        while not new_datasets() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        (other,) = new_datasets()
-        import_quietly(coco(), images_dir, name="y")
-        assert new_datasets() == [other, "y"]
-    finally:
-        process.kill()
-        process.wait()
+    deadline = time.monotonic() + 60
+    while not new_datasets() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    (other,) = new_datasets()
+    import_quietly(coco(), images_dir, name="y")
+    assert new_datasets() == [other, "y"]
 
 
 def test_results_for_a_dataset_that_fiftyone_has_imported(demo_files):

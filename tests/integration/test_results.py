@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +24,7 @@ from fiftyone_coco_audit import (
 from fiftyone_coco_audit.evaluation.results import CocoResults
 from fiftyone_coco_audit.evaluation.tables import EvaluationTables
 from fiftyone_coco_audit.fiftyone_internals import cached_results, database
-from fiftyone_environment import ROOT
+from tests.workers import Worker
 
 pytestmark = pytest.mark.slow
 
@@ -88,28 +85,24 @@ def test_nothing_is_matched_again(evaluated, monkeypatch: pytest.MonkeyPatch) ->
     loaded(dataset).of(dataset.limit(20))
 
 
-def test_another_process_loads_and_sees_a_replaced_run(evaluated) -> None:
+def test_another_process_loads_and_sees_a_replaced_run(
+    evaluated, worker: Worker
+) -> None:
     dataset, _ = evaluated
     clone = dataset.clone()
     evaluate(clone, eval_key="k", progress=False)
     assert load_results(clone, "k").evaluation.settings.iou_thresholds[0] == 0.5
-    code = (
-        "import sys, fiftyone as fo; from fiftyone_coco_audit import *\n"
-        "ds = fo.load_dataset(sys.argv[1]); before = load_results(ds, 'k')\n"
-        "assert before.of(ds.limit(10)).per_image().shape[0] == 10\n"
-        "evaluate(ds, eval_key='k', iou_thresholds=[0.75], progress=False)\n"
-        "print(before.summary()['AP75'] - load_results(ds, 'k').summary()['AP75'])"
+    images, before, after = worker.run(
+        f"""
+        ds = fo.load_dataset({clone.name!r})
+        before = load_results(ds, "k")
+        images = len(before.of(ds.limit(10)).per_image())
+        evaluate(ds, eval_key="k", iou_thresholds=[0.75])
+        after = load_results(ds, "k")
+        result = images, before.summary()["AP75"], after.summary()["AP75"]
+        """
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, clone.name],
-        cwd=ROOT,
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout.splitlines()[-1]) == 0
+    assert images == 10 and before == after
     assert load_results(clone, "k").evaluation.settings.iou_thresholds == (0.75,)
 
 
