@@ -214,7 +214,7 @@ def _new_pairs(
         evaluation.predictions,
         evaluation.matches.predictions,
         at_least=min(BACKGROUND_IOU, evaluation.settings.iou_thresholds[0]),
-        masks=False,
+        iou_type="bbox",
     )
     return Pairs(found.detection, rows[found.truth].astype(np.int32), found.overlap)
 
