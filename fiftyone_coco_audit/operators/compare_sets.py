@@ -46,6 +46,7 @@ class CompareSets(SdkOperator):
                     types.AutocompleteView(space=HALF),
                     required=True,
                     label=label,
+                    description="A tag, a saved view, or a dataset",
                 )
             if ctx.params.get("first") and (
                 ctx.params["first"] == ctx.params.get("second")
@@ -65,8 +66,7 @@ class CompareSets(SdkOperator):
         first, second = (_samples(ctx, text) for text in texts)
         arguments = self.arguments(ctx) | {"first": first, "second": second}
         if not any(str(text).startswith(_STAGES) for text in texts):
-            names = [str(text).removeprefix("dataset:") for text in texts]
-            arguments.setdefault("names", names)
+            arguments.setdefault("names", _names(*map(str, texts)))
         return compare_sets(**arguments, progress=progress)
 
     def to_results(self, ctx: ExecutionContext, value: Comparison) -> dict[str, Any]:
@@ -102,9 +102,17 @@ class CompareSets(SdkOperator):
         head = ["median", first, second, "KS"]
         outputs.md(markdown_table(head, rows), name="table")
         outputs.md(
-            f"Classes: Cramér's V {results['class_drift']:.2f} (0 same, 1 disjoint)",
+            "KS and Cramér's V are 0 for equal distributions and 1 for distributions "
+            "without a common value. Cramér's V of the classes is "
+            f"{results['class_drift']:.2f}.",
             name="drift",
         )
+
+
+def _names(first: str, second: str) -> tuple[str, str]:
+    """What two sets are called: their names, with their kinds if these are equal."""
+    names = first.partition(":")[2], second.partition(":")[2]
+    return (first, second) if names[0] == names[1] else names
 
 
 def _number(value: float | None) -> str:

@@ -111,7 +111,7 @@ def test_compare_sets(
     screenshot("form")
     shown = operators.submit("Compare")
     first, second = (demo_dataset.match_tags(tag) for tag in ("site_a", "site_b"))
-    expected = compare_sets(first, second, names=("tag:site_a", "tag:site_b"))
+    expected = compare_sets(first, second, names=("site_a", "site_b"))
     assert expected.sentences()
     expect(shown).to_contain_text("mug")
     screenshot("results")
