@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -56,19 +56,35 @@ def view_of_labels(
     Returns:
         a view of the samples that have one of the labels, with only these labels
     """
+    return view_of_fields(samples, {label_field: label_ids})
+
+
+def view_of_fields(
+    samples: fo.SampleCollection, label_ids: Mapping[str, Sequence[str]]
+) -> fo.DatasetView:
+    """Opens some labels of several fields, as :func:`view_of_labels` does of one.
+
+    Args:
+        samples: a dataset or view
+        label_ids: the ids of the labels by field
+
+    Returns:
+        a view of the samples that have one of the labels of each field, with only these
+    """
     import fiftyone as fo
     from fiftyone import ViewField as F
 
-    cut = cut_short(len(label_ids))
-    if cut is not None:
-        logger.warning(cut)
-    view = samples.filter_labels(
-        label_field, _is_among(F("_id").to_string(), label_ids[:MOST_LABELS])
-    )
+    view = samples
+    for field, ids in label_ids.items():
+        cut = cut_short(len(ids))
+        if cut is not None:
+            logger.warning(cut)
+        chosen = _is_among(F("_id").to_string(), ids[:MOST_LABELS])
+        view = view.filter_labels(field, chosen)
     others = samples.get_field_schema(
         ftype=fo.EmbeddedDocumentField, embedded_doc_type=fo.Label
     )
-    hidden = dict.fromkeys([name for name in others if name != label_field], False)
+    hidden = dict.fromkeys([name for name in others if name not in label_ids], False)
     return view.mongo([{"$project": hidden}]) if hidden else view
 
 

@@ -86,6 +86,11 @@ class EvaluationTables(ShortRepr):
         return self._rows
 
     @property
+    def source(self) -> Source:
+        """The dataset and fields of the evaluation."""
+        return self._source
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Sentences on what the numbers leave out and depend on."""
         return self._notes
@@ -321,7 +326,7 @@ class EvaluationTables(ShortRepr):
         """
         found = self.confusion(iou=iou, score=score)
         prediction, truth = found.pairs(true_class, predicted_class)
-        return self._view_of(
+        return self.patches_of(
             None if predicted_class is None else prediction,
             None if true_class is None else truth,
         )
@@ -354,20 +359,30 @@ class EvaluationTables(ShortRepr):
         issues = self.label_issues()
         here = issues.of_kind(kind)
         truth = issues.truth[here]
-        view = self._view_of(
+        view = self.patches_of(
             issues.prediction[here], truth if (truth != UNMATCHED).any() else None
         )
         return view.sort_by(f"{self._source.pred_field}.confidence", reverse=True)
 
-    def _view_of(
+    @property
+    def opened_in(self) -> fo.SampleCollection:
+        """The dataset that views are of: of groups, all images."""
+        dataset = self._source.dataset
+        if dataset.media_type == "group":
+            return dataset.select_group_slices(media_type="image")
+        return dataset
+
+    def patches_of(
         self, prediction: NDArray[np.int64] | None, truth: NDArray[np.int64] | None
     ) -> fo.DatasetView:
-        """Patches of predictions, of objects, or of pairs of both, by their rows."""
-        dataset, pred_field, gt_field = self._source
-        samples: fo.SampleCollection = dataset
-        if dataset.media_type == "group":
-            samples = dataset.select_group_slices(media_type="image")
-        rows = self._rows
+        """Patches of predictions, of objects, or of pairs of both.
+
+        Args:
+            prediction: ``(P,)`` rows of the predictions
+            truth: ``(P,)`` rows of the objects
+        """
+        _, pred_field, gt_field = self._source
+        samples, rows = self.opened_in, self._rows
         ids = [] if prediction is None else rows.prediction_ids[prediction].tolist()
         truth_ids = [] if truth is None else rows.truth_ids[truth].tolist()
         if truth is None:

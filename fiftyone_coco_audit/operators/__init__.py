@@ -18,6 +18,7 @@ from fiftyone_coco_audit.operators.import_coco import ImportCoco
 from fiftyone_coco_audit.operators.open_panels import (
     OpenAugmentationPreview,
     OpenCocoAudit,
+    OpenCocoResults,
 )
 from fiftyone_coco_audit.operators.restore_colors import RestoreColors
 from fiftyone_coco_audit.operators.simulate_resampling import SimulateResampling
@@ -37,5 +38,6 @@ OPERATORS: tuple[type[foo.Operator], ...] = (
     RunDry,
     ApplyAugmentation,
     OpenCocoAudit,
+    OpenCocoResults,
     OpenAugmentationPreview,
 )

@@ -10,7 +10,7 @@ from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.message import GeneratedMessage
 
-_PANELS = {"coco_audit", "augmentation_preview"}
+_PANELS = {"coco_audit", "coco_results", "augmentation_preview"}
 _IN_MODAL = {"augmentation_preview"}
 
 
@@ -108,6 +108,15 @@ class OpenCocoAudit(_OpenPanel):
             types.Places.SAMPLES_GRID_ACTIONS,
             types.Button(label=self.label, icon=self.icon, prompt=False),
         )
+
+
+class OpenCocoResults(_OpenPanel):
+    """Opens the panel *COCO Results*."""
+
+    panel = "coco_results"
+    label = "COCO Audit: open the results"
+    description = "Show where the model fails, and what to do next"
+    icon = "query_stats"
 
 
 class OpenAugmentationPreview(_OpenPanel):

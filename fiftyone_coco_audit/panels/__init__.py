@@ -6,5 +6,10 @@ import fiftyone.operators as foo
 
 from fiftyone_coco_audit.panels.audit import CocoAuditPanel
 from fiftyone_coco_audit.panels.preview import AugmentationPreviewPanel
+from fiftyone_coco_audit.panels.results import CocoResultsPanel
 
-PANELS: tuple[type[foo.Panel], ...] = (CocoAuditPanel, AugmentationPreviewPanel)
+PANELS: tuple[type[foo.Panel], ...] = (
+    CocoAuditPanel,
+    CocoResultsPanel,
+    AugmentationPreviewPanel,
+)

@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.fiftyone_internals import with_stages
+from fiftyone_coco_audit.panels.controls import PanelControls
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import PRESETS, AnchorSet
 from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
 
-if TYPE_CHECKING:
-    import fiftyone as fo
-
 #: Used instead of the name of a preset
 CUSTOM = "custom"
-
-#: The names of rows of controls
-ROWS = ("controls", "resampling", "sources", "sets")
 
 _MODE, _, _SIZE = str(DEFAULT_RESIZE).partition(" ")
 
 
 @dataclass(frozen=True)
-class AuditControls:
+class AuditControls(PanelControls):
     """The settings of the panel.
 
     Args:
-        tab: the tab that is shown
         label_field: the field of the ground truth
-        stages: those of the view that is audited, None for the whole dataset
         resize_mode: the first word of a resize policy
         resize_size: the rest of it
         anchors: the name of a preset, or :data:`CUSTOM`
@@ -54,7 +46,6 @@ class AuditControls:
 
     tab: str = "findings"
     label_field: str = ""
-    stages: list[dict[str, Any]] | None = None
     resize_mode: str = _MODE
     resize_size: str = _SIZE
     anchors: str = field(default=str(DEFAULT_ANCHORS))
@@ -72,22 +63,6 @@ class AuditControls:
     proposed: str = ""
     left_out: str = ""
     thresholds: str = ""
-
-    @classmethod
-    def of(cls, state: Mapping[str, Any] | None) -> AuditControls:
-        """Reads settings that were kept, if any.
-
-        Args:
-            state: values by the names of the fields
-        """
-        known = {one.name for one in fields(cls)}
-        return cls(
-            **{
-                name: value
-                for name, value in (state or {}).items()
-                if name in known and (value is not None or name == "stages")
-            }
-        )
 
     @staticmethod
     def of_network(resize: str, anchors: str) -> dict[str, str]:
@@ -140,14 +115,6 @@ class AuditControls:
         """The same with another label field."""
         return replace(self, label_field=label_field)
 
-    def samples(self, dataset: fo.Dataset) -> fo.SampleCollection:
-        """What is audited.
-
-        Args:
-            dataset: the dataset of the App
-        """
-        return with_stages(dataset, self.stages)
-
     def resize(self) -> tuple[ResizePolicy, str]:
         """The resize policy, and what is wrong with the text if it is none.
 
@@ -171,9 +138,3 @@ class AuditControls:
             return AnchorSet.parse(self.custom_anchors if custom else self.anchors), ""
         except CocoAuditError as error:
             return DEFAULT_ANCHORS, str(error)
-
-
-#: The settings below the tabs
-CONTROLS = tuple(
-    one.name for one in fields(AuditControls) if one.name not in ("tab", "stages")
-)

@@ -148,7 +148,7 @@ class Row:
     """Controls for what is below them.
 
     Args:
-        name: one of :data:`.audit_controls.ROWS`
+        name: a name that no other row of the tab has
         controls: the controls
     """
 

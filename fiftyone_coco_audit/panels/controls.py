@@ -7,15 +7,65 @@ so that another value of it takes its place, and reports of what is gone are kno
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fiftyone.operators.executor import ExecutionContext
 
+from fiftyone_coco_audit.fiftyone_internals import with_stages
 from fiftyone_coco_audit.panels.base import keep, kept
 from fiftyone_coco_audit.panels.inputs import changed_control
 
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+_Controls = TypeVar("_Controls", bound="PanelControls")
+
 # Between the name of a control and its revision
 _AT = "__"
+
+
+@dataclass(frozen=True)
+class PanelControls:
+    """The settings of a panel of the grid; those of its tabs are added to these.
+
+    Args:
+        tab: the tab that is shown
+        stages: those of the view that is shown, None for the whole dataset
+    """
+
+    tab: str = ""
+    stages: list[dict[str, Any]] | None = None
+
+    @classmethod
+    def of(cls: type[_Controls], state: Mapping[str, Any] | None) -> _Controls:
+        """Reads settings that were kept, if any.
+
+        Args:
+            state: values by the names of the fields
+        """
+        known = {one.name for one in fields(cls)}
+        return cls(
+            **{
+                name: value
+                for name, value in (state or {}).items()
+                if name in known and (value is not None or name == "stages")
+            }
+        )
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The settings below the tabs."""
+        known = [one.name for one in fields(cls)]
+        return [name for name in known if name not in ("tab", "stages")]
+
+    def samples(self, dataset: fo.Dataset) -> fo.SampleCollection:
+        """What is shown.
+
+        Args:
+            dataset: the dataset of the App
+        """
+        return with_stages(dataset, self.stages)
 
 
 def set_controls(ctx: ExecutionContext, values: Mapping[str, Any]) -> None:

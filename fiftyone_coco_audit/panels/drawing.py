@@ -49,7 +49,7 @@ class Drawing:
     Args:
         owner: the panel, which has the events of buttons
         revision: the revision of lines of text
-        stamp: what cards and marks carry, see :class:`.audit_page.Page`
+        stamp: what cards and marks carry, see :class:`.pages.Page`
     """
 
     owner: foo.Panel
@@ -235,12 +235,17 @@ def add_tabs(
         add_button(
             tabs,
             name,
-            name.title(),
+            tab_title(name),
             on_click=owner.show_tab,
             params={"tab": name},
             look=_tab_look(name == shown),
             componentsProps=AS_WIDE_AS_NEEDED,
         )
+
+
+def tab_title(name: str) -> str:
+    """What is written on a tab."""
+    return name.replace("_", " ").capitalize()
 
 
 def _tab_look(selected: bool) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.objects import LabeledImages
+from fiftyone_coco_audit.objects import Objects
 from fiftyone_coco_audit.statistics.shapes import duplicate_pairs
 from fiftyone_coco_audit.wording import counted
 
@@ -31,18 +31,20 @@ class Extent:
         labels: the number of labels, where it is about labels
         hard_to_see: whether most of the labels are small or hide each other in whole
             images
+        noun: what is counted, where it is about labels
     """
 
     images: int
     labels: int | None = None
     hard_to_see: bool = False
+    noun: str = "label"
 
     def __str__(self) -> str:
         """Such as ``"8 labels in 4 images"``."""
         images = counted(self.images, "image")
         if self.labels is None:
             return images
-        return f"{counted(self.labels, 'label')} in {images}"
+        return f"{counted(self.labels, self.noun)} in {images}"
 
     @property
     def has_patches(self) -> bool:
@@ -55,18 +57,21 @@ class Extent:
         return self.has_patches and self.hard_to_see
 
 
-def are_hard_to_see(labeled: LabeledImages, rows: NDArray[np.int64]) -> bool:
+def are_hard_to_see(
+    objects: Objects, size: NDArray[np.float64], rows: NDArray[np.int64]
+) -> bool:
     """Whether most of some objects are small, or hide each other.
 
     Args:
-        labeled: the images
+        objects: the objects of all images
+        size: ``(N, 2)`` width and height of each image
         rows: rows of the objects
     """
     if not len(rows):
         return False
-    objects = labeled.objects.rows(np.sort(rows))
+    objects = objects.rows(np.sort(rows))
     width, height = objects.box[:, 2:].T
-    sides = labeled.size[objects.image].prod(axis=1)
+    sides = size[objects.image].prod(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         side = np.sqrt(np.maximum(width * height, 0) / sides)
     if np.median(np.nan_to_num(side)) < _SMALL_SIDE:

@@ -13,8 +13,8 @@ from fiftyone_coco_audit.fiftyone_internals import stages_of, with_stages
 from fiftyone_coco_audit.findings import Finding
 from fiftyone_coco_audit.panels.base import keep, kept
 from fiftyone_coco_audit.panels.extents import Extent
+from fiftyone_coco_audit.panels.reading import Reading
 from fiftyone_coco_audit.panels.selections import Selection
-from fiftyone_coco_audit.panels.session import LoadedField
 from fiftyone_coco_audit.views import cut_short
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ class Opened:
 
     what: Finding | Selection
     title: str
-    reading: LoadedField
+    reading: Reading
     extent: Extent
     as_patches: bool = False
 
     @classmethod
-    def of(cls, what: Finding | Selection, title: str, reading: LoadedField) -> Opened:
+    def of(cls, what: Finding | Selection, title: str, reading: Reading) -> Opened:
         """A selection of a reading, in whole images."""
         return cls(what, title, reading, reading.extent(what))
 
@@ -54,14 +54,7 @@ class Opened:
 
     def view(self) -> fo.SampleCollection:
         """What the grid is to show."""
-        samples = self.reading.samples
-        if isinstance(self.what, Selection):
-            view = self.what.view(samples, self.reading.labeled)
-        else:
-            view = self.what.view(samples)
-        if not self.as_patches:
-            return view
-        return view.to_patches(self.reading.labeled.label_field)
+        return self.reading.view(self.what, as_patches=self.as_patches)
 
 
 def open_in_grid(ctx: ExecutionContext, opened: Opened) -> None:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from itertools import count
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +27,7 @@ from fiftyone_coco_audit.findings import (
     without_repeats,
 )
 from fiftyone_coco_audit.panels.extents import MOST_PATCHES, Extent, are_hard_to_see
+from fiftyone_coco_audit.panels.reading import NUMBERS, LastUsed, Version, version_of
 from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.rule_selection import (
     not_run_notes,
@@ -42,6 +40,7 @@ from fiftyone_coco_audit.statistics.inputs import (
     read_labeled_images,
 )
 from fiftyone_coco_audit.statistics.overview import Statistics
+from fiftyone_coco_audit.views import view_of_labels
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -50,11 +49,6 @@ if TYPE_CHECKING:
     from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 
 _READINGS = 4
-_NUMBERS = count(1)
-
-#: Shows whether a dataset has changed: its number of samples, and the time of the
-#: newest change of one of them
-Version = tuple[int, datetime | None]
 
 
 @dataclass
@@ -74,7 +68,7 @@ class LoadedField:
     labeled: LabeledSamples
     version: Version
     read_at: datetime
-    number: int = field(default_factory=lambda: next(_NUMBERS), init=False)
+    number: int = field(default_factory=lambda: next(NUMBERS), init=False)
     _statistics: Statistics | None = field(default=None, init=False)
     _findings: tuple[tuple[Any, ...], tuple[Finding, ...]] | None = field(
         default=None, init=False
@@ -168,9 +162,32 @@ class LoadedField:
 
     def _extent(self, images: int, labels: int, rows: NDArray[np.int64]) -> Extent:
         # More are not shown as patches
-        few = labels <= MOST_PATCHES
-        return Extent(
-            images, labels, few and are_hard_to_see(self.labeled.images, rows)
+        few, own = labels <= MOST_PATCHES, self.labeled.images
+        hard = few and are_hard_to_see(own.objects, own.size, rows)
+        return Extent(images, labels, hard)
+
+    def view(
+        self, what: Finding | Selection, *, as_patches: bool
+    ) -> fo.SampleCollection:
+        """Exactly the samples or labels of a finding or selection of this field.
+
+        Args:
+            what: the finding or selection
+            as_patches: whether each label is shown by itself
+        """
+        view = self._view(what)
+        return view.to_patches(self.labeled.label_field) if as_patches else view
+
+    def _view(self, what: Finding | Selection) -> fo.DatasetView:
+        if isinstance(what, Finding):
+            return what.view(self.samples)
+        if what.objects is None:
+            assert what.images is not None
+            return self.samples.select(self.labeled.sample_ids(what.images))
+        return view_of_labels(
+            self.samples,
+            self.labeled.label_field,
+            self.labeled.label_ids(what.objects),
         )
 
     @cached_property
@@ -191,25 +208,6 @@ class LoadedField:
         return version_of(root_dataset(self.samples)) != self.version
 
 
-def version_of(dataset: fo.Dataset) -> Version:
-    """What tells whether a dataset has changed, without reading it.
-
-    Args:
-        dataset: the dataset
-
-    Returns:
-        the number of its samples, and the time of the newest change of one of them
-    """
-    samples: fo.SampleCollection = dataset
-    if dataset.media_type == "group":
-        # Whatever slice is active now
-        kinds = dataset.group_media_types
-        images = [name for name, kind in kinds.items() if kind == "image"]
-        samples = dataset.select_group_slices(images)
-    newest = samples.sort_by("last_modified_at", reverse=True).limit(1)
-    return len(samples), next(iter(newest.values("last_modified_at")), None)
-
-
 class LoadedFields:
     """The label fields used last.
 
@@ -227,10 +225,7 @@ class LoadedFields:
     ) -> None:
         self._read = read
         self._prepare = prepare
-        self._most = most
-        self._kept: OrderedDict[tuple[str, ...], LoadedField] = OrderedDict()
-        # One read at a time: two of the same would take as long, and twice the memory
-        self._lock = Lock()
+        self._kept: LastUsed[LoadedField] = LastUsed(most)
 
     def get(
         self, samples: fo.SampleCollection, label_field: str, *, anew: bool = False
@@ -251,19 +246,16 @@ class LoadedFields:
             label_field,
             json.dumps(stages_of(samples), default=str),
         )
-        with self._lock:
-            if anew or key not in self._kept:
-                # Our own writes do not count as changes
-                self._prepare(samples, label_field)
-                # Before reading: changes in the meantime may be missing from what is
-                # read
-                version = version_of(dataset)
-                labeled = self._read(samples, label_field, masks=True)
-                self._kept[key] = LoadedField(samples, labeled, version, datetime.now())
-            self._kept.move_to_end(key)
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
-            return self._kept[key]
+
+        def read() -> LoadedField:
+            # Our own writes do not count as changes
+            self._prepare(samples, label_field)
+            # Before reading: changes in the meantime may be missing from what is read
+            version = version_of(dataset)
+            labeled = self._read(samples, label_field, masks=True)
+            return LoadedField(samples, labeled, version, datetime.now())
+
+        return self._kept.get(key, read, anew=anew)
 
 
 #: The label fields of this process, which is the App's server

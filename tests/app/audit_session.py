@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fiftyone_coco_audit.panels.audit_controls import ROWS
 from fiftyone_coco_audit.panels.inputs import STATELESS
 from tests.app.panel_driver import PanelSession
 
+#: The names of rows of controls
+ROWS = ("controls", "resampling", "sources", "sets")
 #: The controls that are lines of text
 ENTRIES = ("resize_size", "custom_anchors", "threshold", "exponent")
 

@@ -20,7 +20,6 @@ from fiftyone_coco_audit.findings import RULES, Evidence, rule_page
 from fiftyone_coco_audit.panels.audit_controls import AuditControls
 from fiftyone_coco_audit.panels.audit_page import TABS
 from fiftyone_coco_audit.panels.blocks import Tab
-from fiftyone_coco_audit.panels.selections import view_of_labels
 from fiftyone_coco_audit.panels.session import LoadedField, LoadedFields
 from fiftyone_coco_audit.statistics.anchor_sets import PRESETS
 from fiftyone_coco_audit.statistics.anchors import AnchorMatches
@@ -475,7 +474,7 @@ def test_many_labels_are_opened_at_once(make: Make):
 def test_labels_are_those_of_select_labels(demo_dataset: fo.Dataset):
     ids = demo_dataset.values("ground_truth.detections.id", unwind=True)
     chosen = np.random.default_rng(51).choice(ids, 300, replace=False).tolist()
-    view = view_of_labels(demo_dataset, "ground_truth", chosen)
+    view = views.view_of_labels(demo_dataset, "ground_truth", chosen)
     expected = demo_dataset.select_labels(ids=chosen, fields="ground_truth")
     for path in ("id", "ground_truth.detections.id", "predictions.detections.id"):
         assert view.values(path) == expected.values(path)

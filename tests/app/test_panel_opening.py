@@ -10,7 +10,7 @@ from fiftyone.server.view import get_view
 
 from fiftyone_coco_audit import audit
 from fiftyone_coco_audit.panels import opening
-from fiftyone_coco_audit.panels.audit_page import DRAWN
+from fiftyone_coco_audit.panels.pages import DRAWN
 from tests.app.audit_session import Session
 
 GROUND_TRUTH = "ground_truth.detections"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.escaping import hover_text, plot_text
 from fiftyone_coco_audit.panels.figures.bins import Bins
 from fiftyone_coco_audit.panels.figures.figure import (
+    GRAY,
     NORMAL,
     Figure,
     axis,
@@ -149,6 +150,7 @@ def bars(
     hover: Sequence[str] | None = None,
     number_format: str = ",.0f",
     longest: float | None = None,
+    bounds: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
 ) -> Figure:
     """Horizontal bars with their names, the first at the top, series side by side.
 
@@ -163,6 +165,8 @@ def bars(
         hover: what is shown of each name besides its length
         number_format: the format of the lengths
         longest: the length that the axis ends at, if not at that of the longest bar
+        bounds: ``(B,)`` and ``(B,)`` the lower and upper bounds of the intervals of
+            the lengths, of a single series
     """
     num_names, num_series = len(names), len(series)
     thickness = 0.8 / num_series
@@ -187,6 +191,8 @@ def bars(
         width=thickness * 0.9,
         showlegend=False,
     )
+    if bounds is not None:
+        shown["error_x"] = _whiskers(lengths[:, 0], *bounds)
     entries = [
         trace("bar", [None], [None], [], color, name=plot_text(label), hoverinfo="skip")
         for label, color in zip(series, colors, strict=True)
@@ -204,6 +210,21 @@ def bars(
         # A click selects the row of a bar: the bar of a single object has no length
         hovermode="y",
     )
+
+
+def _whiskers(
+    values: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> dict[str, Any]:
+    """Plotly's lines from lower to upper bounds, none where they are unknown."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": np.nan_to_num(high - values).tolist(),
+        "arrayminus": np.nan_to_num(values - low).tolist(),
+        "color": GRAY,
+        "thickness": 1.5,
+        "width": 3,
+    }
 
 
 def stacked_bars(

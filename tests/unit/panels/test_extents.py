@@ -41,14 +41,16 @@ def labeled(boxes: list[list[float]]) -> LabeledImages:
 )
 def test_small_and_hidden_objects_are_hard_to_see(boxes: list[list[float]], hard: bool):
     images = labeled(boxes)
-    assert are_hard_to_see(images, np.arange(len(boxes))) is hard
-    assert are_hard_to_see(images, np.arange(len(boxes))[::-1]) is hard
+    one = images.objects, images.size
+    assert are_hard_to_see(*one, np.arange(len(boxes))) is hard
+    assert are_hard_to_see(*one, np.arange(len(boxes))[::-1]) is hard
 
 
 def test_extents_in_words():
     assert str(Extent(4, 8)) == "8 labels in 4 images"
     assert str(Extent(1, 1)) == "1 label in 1 image"
     assert str(Extent(1234)) == "1,234 images"
+    assert str(Extent(2, 3, noun="pair")) == "3 pairs in 2 images"
 
 
 def test_there_are_patches_of_labels_that_are_not_too_many():

@@ -1,0 +1,1 @@
+"""The tabs of the panel *COCO Results*, one module each."""

@@ -1,0 +1,146 @@
+"""The panel *COCO Results* in a real dataset: what a click opens is what was shown."""
+
+from collections.abc import Iterator
+
+import fiftyone as fo
+import numpy as np
+import pytest
+
+from coco_audit_demo import DemoPaths
+from fiftyone_coco_audit import evaluate, import_coco
+from fiftyone_coco_audit.evaluation.results import CocoResults
+from tests.app.audit_session import Session
+
+EVALUATE = "@coco-audit/coco-audit/evaluate"
+
+
+class ResultsSession(Session):
+    """The panel *COCO Results*."""
+
+    uri = "@coco-audit/coco-audit/coco_results"
+
+
+@pytest.fixture(scope="module")
+def results(mongodb: str, demo_files: DemoPaths) -> Iterator[CocoResults]:
+    dataset = import_coco(
+        demo_files.annotations,
+        demo_files.images,
+        predictions=demo_files.predictions,
+        name="results-panel",
+    )
+    yield evaluate(dataset)
+    dataset.delete()
+
+
+@pytest.fixture
+def session(results: CocoResults) -> ResultsSession:
+    return ResultsSession(results.samples)
+
+
+def ids_of(view: fo.DatasetView, field: str) -> list[str]:
+    return sorted(view.values(f"{field}.detections.id", unwind=True))
+
+
+def test_a_class_bar_opens_its_objects(session: ResultsSession, results: CocoResults):
+    assert "AP " in session.shown
+    session.turn_to("classes")
+    worst = results.per_class()["AP"].idxmin()
+    session.press("classes.ap", 0)
+    whole = session.view
+    if whole._is_patches:
+        assert set(whole.values("ground_truth.label")) == {worst}
+        session.send("open_otherwise", as_patches=False)
+    labels = session.view.values("ground_truth.detections.label", unwind=True)
+    assert set(labels) == {worst}
+    assert len(labels) == results.per_class()["objects"][worst]
+    assert not session.view.has_field("predictions") or not any(
+        session.view.values("predictions")
+    )
+
+
+def test_pairs_open_as_patches_and_in_images(
+    session: ResultsSession, results: CocoResults
+):
+    session.turn_to("classes", class_name="", sort_by="name")
+    frame = results.per_class()
+    first = frame.index[frame["objects"] > 0].sort_values()[0]
+    session.press("classes.outcomes", 0)
+    assert session.view._is_patches
+    rows, evaluation = results.rows, results.evaluation
+    (right, *_), _ = evaluation.outcomes()
+    own = evaluation.matches.predictions[right]
+    own = own[evaluation.predictions.category[own] == rows.classes.index(first)]
+    expected = sorted(rows.prediction_ids[own].tolist())
+    assert sorted(session.view.values("predictions.id")) == expected
+    assert f"{len(expected)} pairs in" in session.shown
+    session.send("open_otherwise", as_patches=False)
+    assert ids_of(session.view, "predictions") == expected
+    assert len(ids_of(session.view, "ground_truth")) == len(expected)
+
+
+def test_an_error_bar_opens_its_labels(session: ResultsSession, results: CocoResults):
+    session.turn_to("errors")
+    costs = results.error_costs()
+    for mark, name in enumerate(costs.types):
+        session.press("errors.costs", 2 * mark)
+        count = costs.to_frame()["errors"][name]
+        if session.view._is_patches:
+            assert len(session.view) == count
+        else:
+            fields = ("predictions", "ground_truth")
+            assert count in [
+                len(ids_of(session.view, field))
+                for field in fields
+                if session.view.has_field(field)
+            ]
+
+
+def test_a_view_alone_is_shown(session: ResultsSession, results: CocoResults):
+    session.context["view"] = results.samples.limit(20)
+    session.send("use_view")
+    assert "A view**: 20 images" in session.shown
+    ap = results.of(results.samples.limit(20)).summary()["AP"]
+    assert f"AP {ap:.3f}".replace("0.", ".") in session.shown
+    session.turn_to("errors")
+    session.send("use_dataset")
+    assert "200 images" in session.shown
+
+
+def test_without_an_evaluation_the_way_out_is_to_evaluate(results: CocoResults):
+    dataset = results.samples.limit(3).clone()
+    try:
+        dataset.delete_evaluations()
+        session = ResultsSession(dataset)
+        assert "no COCO evaluation of detections yet" in session.shown
+        assert EVALUATE in session.shown
+    finally:
+        dataset.delete()
+
+
+def test_results_that_are_replaced_are_loaded_anew(results: CocoResults):
+    dataset = results.samples.limit(20).clone()
+    try:
+        evaluate(dataset, eval_key="again")
+        session = ResultsSession(dataset)
+        assert "20 images" in session.shown
+        session.turn_to("classes")
+        mark = session.mark("classes.ap", 0)
+        evaluate(dataset.limit(5), eval_key="again")
+        session.send("show_tab", tab="classes")
+        assert "5 images" in session.shown
+        # The mark of the page before opens what was there
+        session.send("open_mark", **mark)
+        assert session.view is not None
+        dataset.delete_evaluations()
+        session.send("open_mark", **mark)
+        assert session.view is None
+    finally:
+        dataset.delete()
+
+
+def test_all_sizes_of_images_are_known(results: CocoResults):
+    from fiftyone_coco_audit.panels.loaded_results import loaded_results
+
+    loaded = loaded_results(results.samples, "eval")
+    assert np.all(loaded.size > 0)
+    assert loaded_results(results.samples, "eval") is loaded

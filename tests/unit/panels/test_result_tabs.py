@@ -1,0 +1,161 @@
+"""Every mark of the panel *COCO Results* opens as much as it shows, exactly that."""
+
+import re
+
+import numpy as np
+import pytest
+
+from fiftyone_coco_audit.panels.blocks import Plot, Tab, Text
+from fiftyone_coco_audit.panels.loaded_results import LoadedResults
+from fiftyone_coco_audit.panels.results_controls import ResultsControls
+from fiftyone_coco_audit.panels.results_page import TABS
+from tests.results import loaded_of, random_evaluation
+
+LOADED = {
+    "one image": loaded_of(random_evaluation(1, 2)),
+    "many images": loaded_of(random_evaluation(60, 6)),
+    "1,200 classes": loaded_of(random_evaluation(150, 1200)),
+}
+EMPTY = {
+    "no images": loaded_of(random_evaluation(0, 2)),
+    "no objects": loaded_of(random_evaluation(3, 2, per_image=0)),
+    "no classes": loaded_of(random_evaluation(2, 1, per_image=0), ["cat"]),
+}
+MANY = LOADED["many images"]
+
+
+def build(tab: str, loaded: LoadedResults = MANY, **controls: str) -> Tab:
+    return TABS[tab](loaded, ResultsControls(tab=tab, eval_key="eval", **controls))
+
+
+def plot(tab: Tab, name: str) -> Plot:
+    found = tab.plot(name)
+    assert found is not None
+    return found
+
+
+def marks_of(figure: Plot) -> list[tuple[int, object, str]]:
+    """The position of each trace and mark, and what is shown of it."""
+    found: list[tuple[int, object, str]] = []
+    for number, trace in enumerate(figure.figure.data):
+        if trace["type"] == "heatmap":
+            found += [
+                (number, (row, column), text)
+                for row, line in enumerate(trace["customdata"])
+                for column, text in enumerate(line)
+            ]
+        elif trace.get("hoverinfo") != "skip":
+            found += [(number, at, text) for at, text in enumerate(trace["customdata"])]
+    return found
+
+
+COUNT = re.compile(
+    r"(?:^|<br>)(\d[\d,]*) "
+    r"(?:objects?|errors?|pairs?|images?|predictions?|right|wrong|missed)\b"
+)
+
+
+@pytest.mark.parametrize("name", LOADED)
+@pytest.mark.parametrize("tab", TABS)
+def test_a_mark_opens_as_many_as_it_shows(tab: str, name: str):
+    built = build(tab, LOADED[name])
+    for block in built.blocks:
+        if not isinstance(block, Plot):
+            continue
+        for trace, mark, text in marks_of(block):
+            shown = COUNT.search(text)
+            if shown is None:
+                continue
+            opened = block.pick(trace, mark)
+            number = int(shown[1].replace(",", ""))
+            assert len(opened) == number, (block.name, text)
+            extent = LOADED[name].extent(opened)
+            assert (extent.images if opened.images is not None else extent.labels) == (
+                number
+            )
+
+
+@pytest.mark.parametrize("name", EMPTY)
+@pytest.mark.parametrize("tab", TABS)
+def test_a_tab_without_objects_says_what_to_do(tab: str, name: str):
+    built = build(tab, EMPTY[name])
+    assert not [block for block in built.blocks if isinstance(block, Plot)]
+    texts = [block.markdown for block in built.blocks if isinstance(block, Text)]
+    assert "There are no objects to be found" in " ".join(texts)
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_1200_classes_are_readable(tab: str):
+    loaded = LOADED["1,200 classes"]
+    for block in build(tab, loaded).blocks:
+        if isinstance(block, Plot):
+            assert block.figure.height < 1500
+            for trace in block.figure.data:
+                shown = trace["z"] if trace["type"] == "heatmap" else trace["x"]
+                assert len(shown) <= 101, block.name
+    everything = build("classes", loaded, list_classes="all")
+    known = int((loaded.results.per_class()["objects"] > 0).sum())
+    assert len(plot(everything, "ap").figure.data[0]["x"]) == known
+
+
+def test_bars_of_classes():
+    frame = MANY.results.per_class()
+    tab = build("classes")
+    bars = plot(tab, "ap").figure.data[0]
+    assert bars["x"] == pytest.approx(sorted(frame["AP"]))
+    worst = int(np.argmin(frame["AP"]))
+    opened = plot(tab, "ap").pick(0, 0)
+    truth = MANY.evaluation.truth
+    assert opened.objects.tolist() == np.flatnonzero(truth.category == worst).tolist()
+    tab = build("classes", class_name="class 2")
+    assert plot(tab, "ap").figure.data[0]["x"] == pytest.approx([frame["AP"].iloc[2]])
+
+
+def test_right_predictions_open_with_their_objects():
+    outcomes = plot(build("classes", sort_by="name"), "outcomes")
+    evaluation = MANY.evaluation
+    opened = outcomes.pick(0, 1)
+    truth, predictions = evaluation.truth, evaluation.predictions
+    assert (truth.category[opened.objects] == 1).all()
+    assert (predictions.category[opened.predictions] == 1).all()
+    same = truth.image[opened.objects] == predictions.image[opened.predictions]
+    assert same.all() and len(np.unique(opened.objects)) == len(opened)
+
+
+def test_the_diagonal_of_the_confusion_is_the_true_positives():
+    shown = plot(build("classes"), "confusion")
+    found = MANY.results.confusion()
+    for row in range(6):
+        opened = shown.pick(0, (row, row))
+        prediction, truth = found.pairs(f"class {row}", f"class {row}")
+        assert opened.predictions.tolist() == prediction.tolist()
+        assert opened.objects.tolist() == truth.tolist()
+    missed = shown.pick(0, (2, 6))
+    assert missed.predictions is None
+    assert len(missed) == len(found.pairs("class 2", None)[0])
+    alone = shown.pick(0, (6, 2))
+    assert alone.objects is None
+
+
+def test_errors_of_a_class_are_its_own():
+    tab = build("errors", class_name="class 1")
+    costs = plot(tab, "costs")
+    frame = MANY.results.error_costs().per_class().loc["class 1"]
+    assert costs.figure.data[0]["x"][::2] == pytest.approx(frame["dAP"].tolist())
+    evaluation = MANY.evaluation
+    for mark, name in enumerate(frame.index):
+        opened = costs.pick(0, 2 * mark)
+        if opened.predictions is not None:
+            own = evaluation.predictions.category[opened.predictions]
+        else:
+            own = evaluation.truth.category[opened.objects]
+        assert (own == 1).all(), name
+        assert len(opened) == frame["errors"].iloc[mark]
+
+
+def test_parts_of_olrp_open_what_they_are_shares_of():
+    found = MANY.results.olrp().to_frame().loc["class 0"]
+    shown = plot(build("errors", class_name="class 0"), "olrp")
+    right, wrong, missed = (len(shown.pick(0, mark)) for mark in range(3))
+    assert wrong / (right + wrong) == pytest.approx(found["oLRP_FP"])
+    assert missed / (right + missed) == pytest.approx(found["oLRP_FN"])
