@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,7 +178,7 @@ def slices_of(
     )
     whole = numeric and all(value == int(value) for value in given)
     if bins is None and (not numeric or (whole and len(set(given)) <= 10)):
-        kinds = sorted(set(given), key=lambda value: (str(type(value)), value))
+        kinds = sorted(set(given), key=_natural_order)
         if len(kinds) > _MOST_SLICES:
             raise CocoAuditError(
                 f"There are {len(kinds):,} different values, which are too many slices "
@@ -197,6 +199,18 @@ def slices_of(
     place = np.searchsorted(edges, numbers, side="right") - 1
     position[known] = np.where(inside, np.minimum(place, len(edges) - 2), -1)
     return _names(edges, whole=whole), position
+
+
+def _natural_order(value: Any) -> tuple:
+    """A key that orders texts by their numbers: "< 8 px", "8 - 16 px", "16 - 32 px"."""
+    if not isinstance(value, str):
+        return str(type(value)), value
+    parts = [
+        (0, int(part), "") if part.isdecimal() else (1, 0, part)
+        for part in re.split(r"(\d+)", value.lstrip("<>= "))
+        if part
+    ]
+    return str(str), parts[:1], not value.startswith("<"), parts[1:], value
 
 
 def _names(edges: NDArray[np.float64], *, whole: bool) -> list[str]:

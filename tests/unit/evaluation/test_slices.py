@@ -203,6 +203,9 @@ def test_values_become_slices() -> None:
     assert of(1, 5, 5, 5, bins=2) == (["1 to 4", "5"], [0, 1, 1, 1])
     assert of(181_300.5, 2e6, bins=1)[0] == ["181,300 to 2,000,000"]
     assert of(None, None) == ([], [-1, -1])
+    sizes = "< 8 px", "8 - 16 px", "16 - 32 px", "128 - 256 px", ">= 256 px"
+    assert of(*reversed(sizes))[0] == list(sizes)
+    assert of("b2", "b10", "a", "", "7")[0] == ["", "7", "a", "b2", "b10"]
 
 
 @pytest.mark.parametrize(
