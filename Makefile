@@ -72,10 +72,11 @@ $(TORCH): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --editable '.[torch]'
 	@touch $@
 
-# Only tests that compare results with other packages need them. tidecv requires an OpenCV
-# that would replace FiftyOne's
+# Only tests that compare results with other packages need them. Those of the last line
+# require an OpenCV that would replace FiftyOne's, or a torchvision
 $(PEERS): $(INSTALLED)
 	{ $(BIN)/python -m pip install --quiet --editable '.[peers]' && \
-		$(BIN)/python -m pip install --quiet --no-deps 'tidecv==1.0.1'; } || \
+		$(BIN)/python -m pip install --quiet --no-deps 'tidecv==1.0.1' \
+			'supervision==0.31.2' 'torchmetrics==1.9.0' 'ultralytics==8.4.190'; } || \
 		echo "Tests that compare results with other packages will be skipped." >&2
 	@touch $@

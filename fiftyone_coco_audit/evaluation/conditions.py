@@ -319,12 +319,10 @@ def _annotation_id_0(
     evaluation: Evaluation, annotation_ids: NDArray[np.object_]
 ) -> Iterator[str]:
     """How pycocotools treats an object whose id is its marker for "no match"."""
-    ids = annotation_ids.tolist()
-    zeros = np.array([not isinstance(id_, str) and id_ == 0 for id_ in ids], bool)
+    zeros, are_unique = with_id_0(annotation_ids)
     if not zeros.any():
         return
-    known = [id_ for id_ in ids if id_ is not None]
-    if len(set(map(str, known))) < len(known):
+    if not are_unique:
         yield (
             "Several objects share an annotation id, and "
             f"{counted(int(zeros.sum()), 'object')} of them have the id 0: "
@@ -340,6 +338,21 @@ def _annotation_id_0(
                 "because it cannot match the object with annotation id 0."
             )
             return
+
+
+def with_id_0(annotation_ids: NDArray[np.object_]) -> tuple[NDArray[np.bool_], bool]:
+    """Which objects have the annotation id 0.
+
+    Args:
+        annotation_ids: ``(M,)`` ids, None where there is none
+
+    Returns:
+        a tuple of ``(M,)`` and whether no two objects share an id
+    """
+    ids = annotation_ids.tolist()
+    zeros = np.array([not isinstance(id_, str) and id_ == 0 for id_ in ids], bool)
+    known = [id_ for id_ in ids if id_ is not None]
+    return zeros, len(set(known)) == len(known)
 
 
 def _are(count: int) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fiftyone_coco_audit.coco.report import load_report
+from fiftyone_coco_audit.coco.report import ImportReport, load_report
 from fiftyone_coco_audit.columns import (
     require_detections,
     require_samples,
@@ -22,14 +23,18 @@ from fiftyone_coco_audit.evaluation.analysis.mapping import (
     Repair,
     highest_in_percent,
 )
-from fiftyone_coco_audit.evaluation.conditions import conditions
+from fiftyone_coco_audit.evaluation.conditions import conditions, with_id_0
 from fiftyone_coco_audit.evaluation.error_types import ErrorTypes, classify_errors
 from fiftyone_coco_audit.evaluation.fields import (
     all_fields,
     check_names_are_free,
     specs,
 )
-from fiftyone_coco_audit.evaluation.import_notes import has_new_ids, import_notes
+from fiftyone_coco_audit.evaluation.import_notes import (
+    has_new_ids,
+    import_notes,
+    set_aside,
+)
 from fiftyone_coco_audit.evaluation.inputs import Inputs, read_inputs
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
 from fiftyone_coco_audit.evaluation.outputs import (
@@ -39,6 +44,7 @@ from fiftyone_coco_audit.evaluation.outputs import (
 )
 from fiftyone_coco_audit.evaluation.panel_notes import keep_user_note, show_in_panel
 from fiftyone_coco_audit.evaluation.per_label import label_outcomes
+from fiftyone_coco_audit.evaluation.provenance import Provenance, content_of
 from fiftyone_coco_audit.evaluation.repairing import diagnose_inputs
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.evaluation.views import hidden_by_score, showing_all_fields
@@ -192,11 +198,12 @@ def compute_results(
     of_samples = sample_values(evaluation, inputs.image)
     outcomes = label_outcomes(evaluation)
     of_labels = label_values(inputs, *outcomes, errors)
-    notes = _notes(samples, inputs, evaluation, errors)
+    report = load_report(root_dataset(samples)) or ImportReport()
+    notes = _notes(samples, inputs, evaluation, errors, report)
     rows = inputs.evaluated_rows()
     results = build_results(
         samples,
-        run_config(inputs.pred_field, inputs.gt_field, settings, notes),
+        run_config(_provenance(samples, inputs, evaluation, report), notes),
         eval_key,
         evaluation,
         rows,
@@ -243,25 +250,57 @@ def _publish(
         keep_user_note(dataset, old_run, run.id, old_notes)
 
 
+def _provenance(
+    samples: fo.SampleCollection,
+    inputs: Inputs,
+    evaluation: Evaluation,
+    report: ImportReport,
+) -> Provenance:
+    import fiftyone as fo
+
+    import fiftyone_coco_audit
+
+    id_0, are_unique = with_id_0(inputs.annotation_ids)
+    if has_new_ids(report, inputs.gt_field):
+        are_unique = False
+    dataset = root_dataset(samples)
+    return Provenance(
+        dataset=dataset.name,
+        view=samples is not dataset,
+        pred_field=inputs.pred_field,
+        gt_field=inputs.gt_field,
+        content=content_of(evaluation),
+        settings=evaluation.settings,
+        set_aside=set_aside(report, inputs.gt_field, inputs.pred_field),
+        id_0=tuple(inputs.truth.ids[id_0].tolist()) if are_unique else None,
+        versions={
+            "fiftyone_coco_audit": fiftyone_coco_audit.__version__,
+            "fiftyone": fo.__version__,
+            "numpy": np.__version__,
+            "metrics of pycocotools": "2.0.11",
+        },
+        evaluated_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+
+
 def _notes(
     samples: fo.SampleCollection,
     inputs: Inputs,
     evaluation: Evaluation,
     errors: ErrorTypes,
+    report: ImportReport,
 ) -> list[str]:
     """Everything that the metrics leave out or depend on, from import to matching."""
-    dataset, notes, ids = root_dataset(samples), [], inputs.annotation_ids
-    report = load_report(dataset)
-    if report is not None:
-        notes = import_notes(
-            report,
-            inputs.gt_field,
-            inputs.pred_field,
-            masks=evaluation.settings.iou_type == "segm",
-            whole=len(inputs.columns) == len(dataset),
-        )
-        if has_new_ids(report, inputs.gt_field):
-            ids = np.full(len(ids), None)
+    notes = import_notes(
+        report,
+        inputs.gt_field,
+        inputs.pred_field,
+        masks=evaluation.settings.iou_type == "segm",
+        whole=len(inputs.columns) == len(root_dataset(samples)),
+    )
+    ids = inputs.annotation_ids
+    if has_new_ids(report, inputs.gt_field):
+        ids = np.full(len(ids), None)
     diagnosis = _diagnosis(samples, inputs, evaluation)
     of_data = conditions(
         evaluation,

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 
 from fiftyone_coco_audit.coco.report import ImportReport, Problem
 from fiftyone_coco_audit.coco.rules import NEW_ANNOTATION_ID
+from fiftyone_coco_audit.evaluation.provenance import SetAside
 from fiftyone_coco_audit.findings import RULES
 from fiftyone_coco_audit.wording import counted, quoted
 
@@ -48,6 +49,28 @@ def import_notes(
     if notes and not whole:
         notes[-1] += " These counts cover the whole import, not only this view."
     return notes
+
+
+def set_aside(
+    report: ImportReport, gt_field: str, pred_field: str
+) -> tuple[SetAside, ...]:
+    """What the imports of two label fields set aside, by kind and rule.
+
+    Args:
+        report: the report on the imports
+        gt_field: the field of the ground truth
+        pred_field: the field of the predictions
+    """
+    counts: Counter[tuple[str, str]] = Counter()
+    for problem in report.problems:
+        if problem.field in (gt_field, pred_field) and problem.severity == "error":
+            counts[problem.kind, problem.code] += problem.records
+    return tuple(
+        SetAside(kind, code, records)
+        for (kind, code), records in sorted(
+            counts.items(), key=lambda item: (_KINDS.index(item[0][0]), item[0][1])
+        )
+    )
 
 
 def has_new_ids(report: ImportReport, gt_field: str) -> bool:

@@ -20,7 +20,7 @@ from fiftyone_coco_audit.evaluation.average_precision import RECALL_LEVELS
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
 from fiftyone_coco_audit.evaluation.outputs import match_rows
 from fiftyone_coco_audit.evaluation.per_label import LabelOutcomes
-from fiftyone_coco_audit.evaluation.settings import Settings
+from fiftyone_coco_audit.evaluation.provenance import Provenance
 from fiftyone_coco_audit.evaluation.stored import EvaluatedRows, evaluation_as_text
 from fiftyone_coco_audit.evaluation.tables import EvaluationTables, Source
 from fiftyone_coco_audit.fiftyone_internals import root_dataset
@@ -60,7 +60,11 @@ class CocoResults(EvaluationTables, COCODetectionResults):
         source = Source(
             root_dataset(self.samples), self.config.pred_field, self.config.gt_field
         )
-        EvaluationTables.__init__(self, evaluation, rows, images, source, ())
+        own = self.config.custom_metrics[FIELDS_OPERATOR]
+        provenance = Provenance.from_dict(own["provenance"])
+        EvaluationTables.__init__(
+            self, evaluation, rows, images, source, provenance, ()
+        )
         self._run_id: ObjectId | None = None
 
     @property
@@ -109,14 +113,17 @@ class CocoResults(EvaluationTables, COCODetectionResults):
         )
 
 
-def run_config(
-    pred_field: str, gt_field: str, settings: Settings, notes: Sequence[str]
-) -> Any:
-    """FiftyOne's configuration of an evaluation with these settings and notes."""
-    own = {"score_threshold": settings.score_threshold, "notes": list(notes)}
+def run_config(provenance: Provenance, notes: Sequence[str]) -> Any:
+    """FiftyOne's configuration of an evaluation with its provenance and notes."""
+    settings = provenance.settings
+    own = {
+        "score_threshold": settings.score_threshold,
+        "notes": list(notes),
+        "provenance": provenance.to_dict(),
+    }
     return COCOEvaluationConfig(
-        pred_field,
-        gt_field,
+        provenance.pred_field,
+        provenance.gt_field,
         iou=settings.iou_thresholds[0],
         classwise=True,
         iscrowd="iscrowd",

@@ -16,6 +16,7 @@ from fiftyone_coco_audit.errors import CocoAuditError, check_count
 from fiftyone_coco_audit.escaping import printable
 from fiftyone_coco_audit.evaluation.analysis.calibration import Calibration, calibration
 from fiftyone_coco_audit.evaluation.analysis.confusion import Confusion, confusion
+from fiftyone_coco_audit.evaluation.analysis.conventions import Conventions, conventions
 from fiftyone_coco_audit.evaluation.analysis.error_costs import ErrorCosts, error_costs
 from fiftyone_coco_audit.evaluation.analysis.influence import image_influence
 from fiftyone_coco_audit.evaluation.analysis.intervals import (
@@ -31,6 +32,7 @@ from fiftyone_coco_audit.evaluation.analysis.olrp import OptimalLRP, optimal_lrp
 from fiftyone_coco_audit.evaluation.analysis.thresholds import Thresholds, thresholds
 from fiftyone_coco_audit.evaluation.matching import UNMATCHED
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, coco_metrics
+from fiftyone_coco_audit.evaluation.provenance import Provenance, content_of
 from fiftyone_coco_audit.evaluation.slicing import slice_frame
 from fiftyone_coco_audit.evaluation.stored import EvaluatedRows
 from fiftyone_coco_audit.evaluation.subsets import images_only
@@ -58,6 +60,7 @@ class EvaluationTables(ShortRepr):
         rows: EvaluatedRows,
         images: pd.DataFrame,
         source: Source,
+        provenance: Provenance,
         notes: tuple[str, ...],
     ) -> None:
         """Holds the metrics.
@@ -67,12 +70,14 @@ class EvaluationTables(ShortRepr):
             rows: the samples and labels of its rows
             images: the metrics of each image
             source: the dataset and fields that were evaluated
+            provenance: what was evaluated, how and when
             notes: sentences on what the numbers leave out and depend on
         """
         self._source = source
         self._evaluation = evaluation
         self._rows = rows
         self._images = images
+        self._provenance = provenance
         self._notes = notes
 
     @property
@@ -94,6 +99,11 @@ class EvaluationTables(ShortRepr):
     def notes(self) -> tuple[str, ...]:
         """Sentences on what the numbers leave out and depend on."""
         return self._notes
+
+    @property
+    def provenance(self) -> Provenance:
+        """What was evaluated, how, when and by what, and what AP compares with."""
+        return self._provenance
 
     def summary(self) -> dict[str, float]:
         """The COCO numbers in pycocotools' order: 12, or 10 of keypoints.
@@ -180,11 +190,14 @@ class EvaluationTables(ShortRepr):
                 f"Only {int(keep.sum())} of {counted(len(keep), 'image')} count here; "
                 "the notes below are about all."
             )
+        evaluation = images_only(self._evaluation, images)
+        rows = self._rows.of_images(self._evaluation, images)
         return EvaluationTables(
-            images_only(self._evaluation, images),
-            self._rows.of_images(self._evaluation, images),
+            evaluation,
+            rows,
             self._images[keep],
             self._source,
+            self._provenance.of(content_of(evaluation), rows.truth_ids.tolist()),
             (*notes, *self.notes),
         )
 
@@ -270,6 +283,21 @@ class EvaluationTables(ShortRepr):
             an :class:`ErrorCosts`: print it, or take its frames
         """
         return error_costs(self._evaluation, self._rows.classes)
+
+    def conventions(self) -> Conventions:
+        """The AP of the same predictions in other tools, and why it differs.
+
+        Returns:
+            a :class:`Conventions`: print it, or take its frame
+
+        Raises:
+            CocoAuditError: if there is no AP, or it is one of keypoints
+        """
+        id_0 = self._provenance.id_0
+        return conventions(
+            self._evaluation,
+            None if id_0 is None else np.isin(self._rows.truth_ids, id_0),
+        )
 
     def olrp(self, *, iou: float = 0.5) -> OptimalLRP:
         """Optimal LRP and the best score threshold of each class.
@@ -460,7 +488,8 @@ class EvaluationTables(ShortRepr):
 
     def __str__(self) -> str:
         notes = [printable(f"Note: {note}") for note in self.notes]
-        return "\n".join([format_summary(self._evaluation), *notes])
+        about = map(printable, self._provenance.sentences())
+        return "\n".join([format_summary(self._evaluation), *about, *notes])
 
 
 def format_summary(evaluation: Evaluation) -> str:
