@@ -37,7 +37,7 @@ def slice_frame(
     name = field.removeprefix(f"{gt_field}.detections.")
     all_fp = False
     if name == field and dataset.has_field(field):
-        values = _values(dataset, "id", field, rows.sample_ids)
+        values = field_values(dataset, "id", field, rows.sample_ids)
         names, position = slices_of(values, bins)
         place = np.full(evaluation.num_images, -1)
         place[rows.image] = position
@@ -82,10 +82,20 @@ def slice_frame(
     )
 
 
-def _values(
+def field_values(
     samples: fo.SampleCollection, id_path: str, path: str, ids: NDArray[np.object_]
 ) -> NDArray[np.object_]:
-    """The values of a field by id, None for ids that are gone."""
+    """The values of a field by id, None for ids that are gone.
+
+    Args:
+        samples: the samples
+        id_path: the path of the ids
+        path: the path of the values
+        ids: ``(N,)`` ids
+
+    Returns:
+        ``(N,)``
+    """
     known, values = samples.values([id_path, path], unwind=True)
     found = pd.Series(values, index=known, dtype=object).reindex(ids)
     return found.where(found.notna(), None).to_numpy(object)
@@ -105,7 +115,9 @@ def _of_labels(
         return areas[0].astype(object), areas[1].astype(object)
     sides = (gt_field, rows.truth_ids), (pred_field, rows.prediction_ids)
     values = [
-        _values(dataset, f"{field}.detections.id", f"{field}.detections.{name}", ids)
+        field_values(
+            dataset, f"{field}.detections.id", f"{field}.detections.{name}", ids
+        )
         if dataset.has_field(f"{field}.detections.{name}")
         else None
         for field, ids in sides

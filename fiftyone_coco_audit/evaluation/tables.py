@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from fiftyone_coco_audit.escaping import printable
 from fiftyone_coco_audit.evaluation.analysis.calibration import Calibration, calibration
 from fiftyone_coco_audit.evaluation.analysis.confusion import Confusion, confusion
 from fiftyone_coco_audit.evaluation.analysis.conventions import Conventions, conventions
+from fiftyone_coco_audit.evaluation.analysis.drivers import Drivers
 from fiftyone_coco_audit.evaluation.analysis.error_costs import ErrorCosts, error_costs
 from fiftyone_coco_audit.evaluation.analysis.influence import image_influence
 from fiftyone_coco_audit.evaluation.analysis.intervals import (
@@ -30,12 +32,17 @@ from fiftyone_coco_audit.evaluation.analysis.label_issues import (
 )
 from fiftyone_coco_audit.evaluation.analysis.olrp import OptimalLRP, optimal_lrp
 from fiftyone_coco_audit.evaluation.analysis.thresholds import Thresholds, thresholds
+from fiftyone_coco_audit.evaluation.failure_drivers import Images, failure_drivers
 from fiftyone_coco_audit.evaluation.matching import UNMATCHED
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, coco_metrics
 from fiftyone_coco_audit.evaluation.provenance import Provenance, content_of
 from fiftyone_coco_audit.evaluation.slicing import slice_frame
 from fiftyone_coco_audit.evaluation.stored import EvaluatedRows
 from fiftyone_coco_audit.evaluation.subsets import images_only
+from fiftyone_coco_audit.progress import Progress
+from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
+from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
+from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
 from fiftyone_coco_audit.views import view_of_labels, view_of_pairs
 from fiftyone_coco_audit.wording import counted, counted_objects
 
@@ -465,6 +472,57 @@ class EvaluationTables(ShortRepr):
             score=score,
             bins=bins,
             equal_mass=equal_mass,
+        )
+
+    def drivers(
+        self,
+        *,
+        iou: float = 0.5,
+        score: float | None = None,
+        resize: str | ResizePolicy = DEFAULT_RESIZE,
+        anchors: str | Mapping[str, Any] | AnchorSet = DEFAULT_ANCHORS,
+        photometry: bool = False,
+        num_draws: int = 100,
+        executor: Executor | None = None,
+        workers: int | None = None,
+        progress: Progress = None,
+    ) -> Drivers:
+        """What drives failure: which properties decide on recall and on precision.
+
+        Args:
+            iou: the IoU that finds an object, evaluated or not
+            score: the least score of a prediction, by default the ``score_threshold``
+                of the evaluation
+            resize: how images are resized for the network; see
+                :class:`.statistics.resizing.ResizePolicy`
+            anchors: the anchors of the detector; see
+                :class:`.statistics.anchor_sets.AnchorSet`
+            photometry: whether to decode the images for their brightness and sharpness;
+                by default, samples have fields of these names or they are left out
+            num_draws: how many times images are drawn for intervals
+            executor: what decodes the images, by default processes of this machine
+            workers: the number of processes
+            progress: whether to show a progress bar, as everywhere in FiftyOne
+
+        Returns:
+            a :class:`Drivers`: print it, or take its frames
+
+        Raises:
+            CocoAuditError: if an argument cannot be used
+        """
+        return failure_drivers(
+            self._evaluation,
+            Images(self.opened_in, self._rows),
+            self._source.gt_field,
+            iou=iou,
+            score=score,
+            resize=resize,
+            anchors=anchors,
+            photometry=photometry,
+            num_draws=num_draws,
+            executor=executor,
+            workers=workers,
+            progress=progress,
         )
 
     @property

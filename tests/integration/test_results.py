@@ -21,6 +21,7 @@ from fiftyone_coco_audit import (
     import_coco,
     load_results,
 )
+from fiftyone_coco_audit.evaluation.analysis.drivers import Drivers
 from fiftyone_coco_audit.evaluation.results import CocoResults
 from fiftyone_coco_audit.evaluation.tables import EvaluationTables
 from fiftyone_coco_audit.fiftyone_internals import cached_results, database
@@ -213,6 +214,54 @@ def test_slices(evaluated) -> None:
         results.by("nope")
     with pytest.raises(CocoAuditError, match="79 different values"):
         results.by("filepath")
+
+
+def test_drivers_of_failure(evaluated) -> None:
+    dataset, _ = evaluated
+    results = loaded(dataset)
+
+    def drivers(**options: object) -> Drivers:
+        return results.drivers(score=0.1, num_draws=10, **options)
+
+    measured = drivers(photometry=True, workers=1, progress=False)
+    frame, bins = measured.to_frame(), measured.bins()
+    shared = {"input_size", "class_frequency", "num_objects", "brightness", "sharpness"}
+    assert set(frame.loc["recall"].index) >= {*shared, "covered_share", "anchor_iou"}
+    assert set(frame.loc["precision"].index) >= shared
+    assert frame.loc["recall"].index[0] == "input_size"
+    counted_objects = bins.loc["recall"].groupby("driver")["count"].sum()
+    assert set(counted_objects) == {619}
+    # Those that compute_statistics writes are the same
+    statistics = compute_statistics(dataset, write_fields=False, progress=False)
+    size = statistics.objects()["input_size"]
+    lowest = bins.loc["recall"].loc["input_size"].index[0].split(" to ")[0]
+    assert float(lowest) == pytest.approx(size.min(), rel=1e-2)
+    at_score = results.confusion(score=0.1)
+    right = bins.loc["precision"].loc["truncated"]
+    assert (right["rate"] * right["count"]).sum() == pytest.approx(
+        at_score.matrix().trace()
+    )
+    assert "Damage by augmentation was not measured" in str(measured)
+
+    # Fields of samples and labels, where they are
+    dataset.set_values("brightness", [0.1] * 40 + [None] * 39)
+    dataset.set_values("augmentation_damage", [0.5] * 60 + [None] * 19)
+    path = "ground_truth.detections.augmentation_damage"
+    ids = dataset.values("ground_truth.detections.id", unwind=True)
+    dataset.set_label_values(path, {ids[0]: "lost", ids[1]: None}, dynamic=True)
+    bins = drivers().bins()
+    assert bins.loc["recall"].loc["brightness"].index.tolist() == ["0.1", "(none)"]
+    harmed = bins.loc["recall"].loc["augmentation_damage"]["count"]
+    assert harmed["yes"] == 1 and harmed["(none)"] > 50
+    assert "drivers(photometry=True)" in str(drivers())
+
+    few = results.of(dataset.take(10, seed=0)).drivers()
+    assert few.to_frame().isna().all(axis=None)
+    assert "too few data to rank what drives recall" in str(few)
+    with pytest.raises(CocoAuditError, match="num_draws is 0"):
+        results.drivers(num_draws=0)
+    dataset.delete_sample_fields(["brightness", "augmentation_damage"])
+    dataset.delete_sample_field(path)
 
 
 def test_influence_is_saved_with_its_evaluation(evaluated) -> None:
