@@ -23,6 +23,10 @@ from .evaluation.evaluating import evaluate as evaluate
 from .evaluation.loading_results import load_results as load_results
 from .evaluation.repairing import repair_predictions as repair_predictions
 from .evaluation.results import evaluation_notes as evaluation_notes
+from .evaluation.reviewing import accept_label_issues as accept_label_issues
+from .evaluation.reviewing import apply_label_review as apply_label_review
+from .evaluation.reviewing import reject_label_issues as reject_label_issues
+from .evaluation.reviewing import review_labels as review_labels
 from .evaluation.views import worst_first as worst_first
 from .findings import Finding as Finding
 from .findings import Gain as Gain

@@ -93,7 +93,7 @@ def view_of_pairs(
     label_field: str,
     label_ids: Sequence[str],
     other_field: str,
-    other_ids: Sequence[str],
+    other_ids: Sequence[str | None],
 ) -> fo.DatasetView:
     """Opens pairs of a label of one field and a label of another, each as a patch.
 
@@ -104,7 +104,7 @@ def view_of_pairs(
         label_field: the field whose labels are the patches
         label_ids: the ids of these labels, each once
         other_field: the other field
-        other_ids: the ids of their partners in it
+        other_ids: the ids of their partners in it, None for a label without one
 
     Returns:
         a view with a patch for each pair, with only the partner in the other field
@@ -115,16 +115,23 @@ def view_of_pairs(
     if cut is not None:
         logger.warning(cut)
     ids, others = label_ids[:MOST_PAIRS], other_ids[:MOST_PAIRS]
+    known = [other for other in others if other is not None]
     own = F("_id").to_string()
     patches = (
         samples.filter_labels(label_field, _is_among(own, ids))
-        .filter_labels(other_field, _is_among(own, others))
+        .filter_labels(other_field, _is_among(own, known), only_matches=False)
         .to_patches(label_field, other_fields=[other_field])
     )
     # An image can hold several of the pairs. The id of a patch is that of its label
     pair = F("$_id").to_string().concat(own)
-    pairs = [label + other for label, other in zip(ids, others, strict=True)]
-    return patches.filter_labels(other_field, _is_among(pair, pairs))
+    pairs = [
+        label + other
+        for label, other in zip(ids, others, strict=True)
+        if other is not None
+    ]
+    return patches.filter_labels(
+        other_field, _is_among(pair, pairs), only_matches=False
+    )
 
 
 def _is_among(value: fo.ViewExpression, values: Sequence[str]) -> fo.ViewExpression:

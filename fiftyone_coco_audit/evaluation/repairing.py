@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,11 @@ from fiftyone_coco_audit.evaluation.analysis.mapping import (
     MappingDiagnosis,
     diagnose_mapping,
 )
+from fiftyone_coco_audit.evaluation.copying import copied_fields, copied_labels
 from fiftyone_coco_audit.evaluation.inputs import Inputs, read_inputs
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.evaluation.views import showing_all_fields
-from fiftyone_coco_audit.fields import FieldSpec, Kind
-from fiftyone_coco_audit.fiftyone_internals import aggregate, root_dataset
+from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.objects import Objects
 from fiftyone_coco_audit.progress import Progress
 from fiftyone_coco_audit.reading import imported_categories
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     import fiftyone as fo
 
 _FUNCTION = "repair_predictions"
-# Whose attributes belong to the labels themselves, not to what was computed of them
-_SOURCES = ("import_coco", "add_coco_predictions", _FUNCTION)
 _IMAGES_AT_ONCE = 500
 
 
@@ -91,11 +90,12 @@ def repair_predictions(
             f"Nothing was written: no other meaning of the classes, boxes, images or "
             f"scores in {pred_field!r} fits {gt_field!r} decisively better"
         )
-    fields, derived = _fields(dataset, pred_field, output_field, str(diagnosis))
+    about = f"{pred_field!r}, repaired: {diagnosis}"
+    fields, derived = copied_fields(dataset, pred_field, output_field, about)
     place = np.argsort(inputs.image)
     size = inputs.columns.size[place]
     rows, repaired = diagnosis.repair.apply(inputs.predictions.objects, size)
-    labels = _labels(shown, pred_field, derived)
+    labels = list(chain.from_iterable(copied_labels(shown, pred_field, derived)))
     read = [labels[row] for row in inputs.predictions.rows[rows].tolist()]
     moved = size[inputs.predictions.objects.image[rows]] != size[repaired.image]
     _change(read, repaired, inputs.classes, size[repaired.image], moved.any(axis=1))
@@ -115,49 +115,6 @@ def repair_predictions(
         function=_FUNCTION,
     )
     return diagnosis
-
-
-def _fields(
-    dataset: fo.Dataset, pred_field: str, output_field: str, diagnosis: str
-) -> tuple[list[FieldSpec], set[str]]:
-    """The fields to declare, and the attributes of labels that are not copied."""
-    import fiftyone as fo
-
-    kinds: dict[type, Kind] = {
-        fo.FloatField: "float",
-        fo.IntField: "int",
-        fo.StringField: "str",
-        fo.BooleanField: "bool",
-    }
-    about = f"{pred_field!r}, repaired: {diagnosis}"
-    specs = [FieldSpec(output_field, "detections", about)]
-    derived, own = set(), set(dir(fo.Detection))
-    prefix = f"{pred_field}.detections."
-    for path, field in dataset.get_field_schema(flat=True).items():
-        name = path.removeprefix(prefix)
-        if name == path or "." in name:
-            continue
-        writer = (field.info or {}).get("coco_audit", {}).get("function")
-        if writer is not None and writer not in _SOURCES:
-            derived.add(name)
-        elif type(field) in kinds and name not in own:
-            path = f"{output_field}.detections.{name}"
-            specs.append(FieldSpec(path, kinds[type(field)], field.description or ""))
-    return specs, derived
-
-
-def _labels(
-    samples: fo.SampleCollection, field: str, derived: set[str]
-) -> list[dict[str, Any]]:
-    """The documents of labels, as copies with ids of their own."""
-    from bson import ObjectId
-
-    found = aggregate(samples, [{"$project": {"labels": f"${field}.detections"}}])
-    return [
-        {**{k: v for k, v in label.items() if k not in derived}, "_id": ObjectId()}
-        for document in found
-        for label in document.get("labels") or ()
-    ]
 
 
 def _change(

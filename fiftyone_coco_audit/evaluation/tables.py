@@ -392,10 +392,24 @@ class EvaluationTables(ShortRepr):
                 f"kind is {kind!r}, but must be one of {', '.join(map(repr, KINDS))}"
             )
         issues = self.label_issues()
-        here = issues.of_kind(kind)
-        truth = issues.truth[here]
+        return self.view_of_issues(issues, issues.of_kind(kind))
+
+    def view_of_issues(
+        self, issues: LabelIssues, chosen: NDArray[np.int64]
+    ) -> fo.DatasetView:
+        """Opens some label issues, the surest predictions first.
+
+        Args:
+            issues: what :meth:`label_issues` returns
+            chosen: positions of issues
+
+        Returns:
+            a view with a patch for each issue: the prediction, with the label in doubt
+            if there is one
+        """
+        truth = issues.truth[chosen]
         view = self.patches_of(
-            issues.prediction[here], truth if (truth != UNMATCHED).any() else None
+            issues.prediction[chosen], truth if (truth != UNMATCHED).any() else None
         )
         return view.sort_by(f"{self._source.pred_field}.confidence", reverse=True)
 
@@ -419,7 +433,8 @@ class EvaluationTables(ShortRepr):
         _, pred_field, gt_field = self._source
         samples, rows = self.opened_in, self._rows
         ids = [] if prediction is None else rows.prediction_ids[prediction].tolist()
-        truth_ids = [] if truth is None else rows.truth_ids[truth].tolist()
+        known = np.r_[rows.truth_ids, np.array([None], dtype=object)]
+        truth_ids = [] if truth is None else known[truth].tolist()
         if truth is None:
             return view_of_labels(samples, pred_field, ids).to_patches(pred_field)
         if prediction is None:

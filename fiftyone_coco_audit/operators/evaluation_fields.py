@@ -14,6 +14,7 @@ from fiftyone_coco_audit.evaluation.fields import (
     rename_additional_fields,
 )
 from fiftyone_coco_audit.evaluation.panel_notes import remove_from_panel
+from fiftyone_coco_audit.evaluation.verdicts import delete_verdicts, rename_verdicts
 from fiftyone_coco_audit.fiftyone_internals import (
     delete_run_document,
     root_dataset,
@@ -61,12 +62,14 @@ class EvaluationFields(foo.EvaluationMetric):
                 fresh, eval_key, new_eval_key, config.pred_field, config.gt_field
             )
             rename_colors(fresh, eval_key, new_eval_key)
+            rename_verdicts(fresh, eval_key, new_eval_key)
 
     def cleanup(self, samples: Any, config: Any, eval_key: str) -> None:
-        """Deletes fields, colors, and notes in Model Evaluation, with their run."""
+        """Deletes fields, colors, verdicts and notes in Model Evaluation with a run."""
         dataset = root_dataset(samples)
         with exclusive(dataset) as fresh:
             discard_colors(fresh, eval_key)
+            delete_verdicts(fresh, eval_key)
             delete_evaluation_fields(
                 fresh, eval_key, config.pred_field, config.gt_field
             )

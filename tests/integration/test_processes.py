@@ -901,3 +901,77 @@ def test_a_dataset_that_changes_while_augmented_samples_are_made(
     assert not dataset.has_field("augmented_from")
     assert not (tmp_path / "new").exists()
     assert_tidy(dataset)
+
+
+@pytest.fixture
+def doubtful(dataset: fo.Dataset) -> fo.Dataset:
+    """Five label issues: a prediction beside each label, and one on another class."""
+    seen = [
+        {"image_id": image, "category_id": 1, "bbox": box, "score": score}
+        for image in range(4)
+        for box, score in (([10, 10, 40, 40], 0.8), ([60, 60, 20, 20], 0.9))
+    ]
+    ca.add_coco_predictions(dataset, seen, pred_field="sure", progress=False)
+    ca.evaluate(dataset, "sure", eval_key="doubt", progress=False)
+    assert len(ca.review_labels(dataset, "doubt").issues) == 5
+    return dataset
+
+
+def verdicts_on(dataset: fo.Dataset) -> dict[str, str]:
+    frame = ca.review_labels(dataset, "doubt").to_frame().set_index("prediction_id")
+    return frame["verdict"].dropna().to_dict()
+
+
+def test_verdicts_of_two_processes_at_once(
+    doubtful: fo.Dataset, files: SmallCoco, pair: tuple[Worker, Worker]
+) -> None:
+    load(files, *pair)
+    ids = ca.review_labels(doubtful, "doubt").issues.prediction_ids.tolist()
+    expected = {}
+    for worker, verdict, some in zip(
+        pair, ("accept", "reject"), (ids[:2], ids[2:]), strict=True
+    ):
+        # Loaded before the other one writes
+        worker.run("review = review_labels(ds, 'doubt')")
+        expected |= dict.fromkeys(some, f"{verdict}ed")
+        worker.start(
+            f"for id_ in {some!r} * 3: review.undo([id_]); review.{verdict}([id_])"
+        )
+    for worker in pair:
+        worker.result()
+    assert verdicts_on(doubtful) == expected
+    pair[0].run("review.apply()")
+    doubtful.reload()
+    assert_tidy(doubtful)
+
+
+# What is killed: its code, and where there is something to kill
+REVIEWING = {
+    "accept": ("accept_label_issues(ds, {id!r}, 'doubt')", POINTS["audit"]),
+    "apply": ("apply_label_review(ds, 'doubt')", POINTS["statistics"]),
+}
+
+
+@pytest.mark.parametrize("killed", REVIEWING)
+def test_a_process_that_is_killed_while_labels_are_reviewed(
+    killed: str, doubtful: fo.Dataset, files: SmallCoco
+) -> None:
+    """There is the old or the new, whole, and never a change of the ground truth."""
+    first, second, *_ = ca.review_labels(doubtful, "doubt").issues.prediction_ids
+    ca.accept_label_issues(doubtful, [first], "doubt")
+    truth = doubtful.values("ground_truth.detections.id")
+    code, points = REVIEWING[killed]
+    for point in points:
+        worker = Worker()
+        load(files, worker)
+        worker.run(SABOTAGE)
+        worker.is_killed(f"{KILLS[point]}\n{code.format(id=second)}")
+        up_to_date(doubtful)
+        assert_tidy(doubtful)
+        assert doubtful.values("ground_truth.detections.id") == truth
+        given = verdicts_on(doubtful)
+        assert given in ({first: "accepted"}, {first: "accepted", second: "accepted"})
+        if killed == "apply" and doubtful.has_field("ground_truth_reviewed"):
+            assert doubtful.count("ground_truth_reviewed.detections") == 5
+    ca.apply_label_review(doubtful, "doubt", progress=False)
+    assert_tidy(doubtful)
