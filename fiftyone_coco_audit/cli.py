@@ -90,9 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--iou-type",
-        choices=["bbox", "segm"],
+        choices=["bbox", "segm", "keypoints"],
         default="bbox",
-        help="evaluate boxes (bbox, the default) or masks (segm)",
+        help="evaluate boxes (bbox, the default), masks (segm) or keypoints",
     )
 
     _add_dataset_options(parser)

@@ -14,7 +14,9 @@ from fiftyone_coco_audit.sidebar import groups_of, remove_empty_groups
 if TYPE_CHECKING:
     import fiftyone as fo
 
-Kind = Literal["float", "int", "str", "bool", "detections"]
+Kind = Literal[
+    "float", "int", "str", "bool", "floats", "ints", "detections", "keypoints"
+]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,10 @@ def declare_fields(
         "int": fo.IntField,
         "str": fo.StringField,
         "bool": fo.BooleanField,
+        "floats": lambda **about: fo.ListField(fo.FloatField(), **about),
+        "ints": lambda **about: fo.ListField(fo.IntField(), **about),
         "detections": partial(fo.EmbeddedDocumentField, fo.Detections),
+        "keypoints": partial(fo.EmbeddedDocumentField, fo.Keypoints),
     }
     info = field_info(function)
     declared = {spec.path for spec in fields}

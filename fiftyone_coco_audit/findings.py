@@ -141,8 +141,9 @@ class Rule(ShortRepr):
         implies: codes, or starts of codes, of rules whose findings follow from
             one of this, and are left out beside it
         needs_whole: whether a view of a few images cannot answer it
-        changes_numbers: whether evaluations mention it, or only those of masks; by
-            default they mention errors and warnings of the import, and no notes
+        changes_numbers: whether evaluations mention it, or only those of one
+            ``iou_type``; by default they mention errors and warnings of the import,
+            and no notes
     """
 
     code: str
@@ -161,7 +162,7 @@ class Rule(ShortRepr):
     check: Check | None = field(default=None, compare=False)
     implies: tuple[str, ...] = ()
     needs_whole: bool = False
-    changes_numbers: bool | Literal["masks"] | None = None
+    changes_numbers: bool | Literal["segm", "keypoints"] | None = None
 
     def _about(self) -> str:
         return f"{self.code} {self.name}"

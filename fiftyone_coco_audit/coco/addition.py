@@ -12,8 +12,10 @@ from fiftyone_coco_audit.coco.report import (
     load_report,
     report_content,
 )
+from fiftyone_coco_audit.coco.schema import keypoints_field
+from fiftyone_coco_audit.coco.skeletons import Skeleton
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.fields import FieldSpec, check_writable
+from fiftyone_coco_audit.fields import FieldSpec, check_writable, field_info
 from fiftyone_coco_audit.fiftyone_internals import (
     new_run_document,
     reload_samples,
@@ -30,10 +32,11 @@ if TYPE_CHECKING:
     import fiftyone as fo
 
 _FUNCTION = "add_coco_predictions"
+_OWN_INFO = field_info("import_coco"), field_info(_FUNCTION)
 
 
 def check_field_is_free(
-    dataset: fo.Dataset, pred_field: str, *, overwrite: bool
+    dataset: fo.Dataset, pred_field: str, *, overwrite: bool, keypoints: bool = False
 ) -> None:
     """Checks that predictions can go to a field.
 
@@ -41,10 +44,18 @@ def check_field_is_free(
         dataset: the dataset as the database has it
         pred_field: the name of the field
         overwrite: whether to replace a field of that name
+        keypoints: whether they have keypoints, which go to a field of their own
 
     Raises:
         CocoAuditError: if they cannot
     """
+    own = keypoints_field(pred_field)
+    taken = dataset.has_field(own) and own not in _replaced(dataset, pred_field)
+    if keypoints and taken:
+        raise CocoAuditError(
+            f"Dataset {dataset.name!r} already has a field {own!r}, where keypoints "
+            "go: choose another pred_field, or delete or rename that field"
+        )
     if not dataset.has_field(pred_field):
         return
     if not overwrite:
@@ -53,6 +64,15 @@ def check_field_is_free(
             "another pred_field, or pass overwrite=True to replace it"
         )
     check_writable(dataset, [pred_field], _FUNCTION)
+
+
+def _replaced(dataset: fo.Dataset, pred_field: str) -> tuple[str, ...]:
+    """The fields that make place for predictions: of a name, and of its keypoints."""
+    if not dataset.has_field(pred_field):
+        return ()
+    own = keypoints_field(pred_field)
+    field = dataset.get_field(own)
+    return (pred_field, own) if field and field.info in _OWN_INFO else (pred_field,)
 
 
 def publish_predictions(
@@ -64,6 +84,7 @@ def publish_predictions(
     *,
     overwrite: bool,
     function: str = _FUNCTION,
+    skeleton: Skeleton | None = None,
 ) -> None:
     """Adds a field of predictions, and says so in the dataset's import report.
 
@@ -71,10 +92,12 @@ def publish_predictions(
         dataset: the dataset
         pred_field: the name of the field
         fields: the field and its attributes
-        documents: the id of each sample and its detections, some samples at a time
+        documents: the id of each sample and the values of its fields, some samples at
+            a time
         report: what was found in the file
         overwrite: whether to replace a field of that name
         function: the SDK function that adds it
+        skeleton: that of their keypoints, if they have any
 
     Raises:
         CocoAuditError: if another process has added a field of that name meanwhile, or
@@ -82,18 +105,22 @@ def publish_predictions(
     """
     from bson import ObjectId
 
+    own = keypoints_field(pred_field)
+    has_keypoints = own in [spec.path for spec in fields]
+    skeletons = {}
+    if has_keypoints and skeleton is not None:
+        skeletons[f"skeletons.{own}"] = skeleton.stored()
     with prepared(dataset) as write:
         for some in documents:
             insert_documents(
                 write.values,
                 sample_collection(dataset),
-                [
-                    {"_id": ObjectId(id_), "sample": {pred_field: document}}
-                    for id_, document in some
-                ],
+                [{"_id": ObjectId(id_), "sample": values} for id_, values in some],
             )
         with exclusive(dataset) as fresh, interrupts_deferred():
-            check_field_is_free(fresh, pred_field, overwrite=overwrite)
+            check_field_is_free(
+                fresh, pred_field, overwrite=overwrite, keypoints=has_keypoints
+            )
             whole = load_report(fresh) or ImportReport()
             whole.replace_field(pred_field, report)
             run = new_run_document(fresh, RUN_KEY, fresh.init_run(method=function))
@@ -102,10 +129,11 @@ def publish_predictions(
             changes = Changes(
                 function,
                 fields=tuple(fields),
-                deleted=(pred_field,) if fresh.has_field(pred_field) else (),
+                deleted=_replaced(fresh, pred_field),
                 document={
                     f"runs.{RUN_KEY}": run.id,
                     "info.coco_audit.import": whole.counts(),
+                    **skeletons,
                 },
                 replaced_runs=() if old_run is None else (old_run,),
             )

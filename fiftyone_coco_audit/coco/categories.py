@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from fiftyone_coco_audit.coco import rules
@@ -16,6 +17,7 @@ from fiftyone_coco_audit.coco.records import (
     show,
 )
 from fiftyone_coco_audit.coco.report import ProblemLog
+from fiftyone_coco_audit.coco.skeletons import Skeleton, note_skeletons, skeletons_of
 from fiftyone_coco_audit.names import is_storable
 from fiftyone_coco_audit.wording import listed
 
@@ -38,6 +40,11 @@ class Categories:
     names: list[str]
     records: list[dict[str, Any]]
     parents: list[str]
+
+    @cached_property
+    def skeletons(self) -> dict[str, Skeleton]:
+        """The keypoints of the categories that have any, by name."""
+        return skeletons_of(self.records)
 
 
 def read_categories(
@@ -86,7 +93,7 @@ def read_categories(
     called = [names[id_] for id_ in parents]
     reason = f"{listed(called)}: no objects, and the `supercategory` of others"
     log.note(rules.PARENT_CATEGORY, "category", len(parents), reason)
-    return Categories(
+    categories = Categories(
         ids=list(kept),
         names=[names[id_] for id_ in kept],
         records=[
@@ -95,6 +102,8 @@ def read_categories(
         ],
         parents=called,
     )
+    note_skeletons(categories.skeletons, log)
+    return categories
 
 
 def _parents(

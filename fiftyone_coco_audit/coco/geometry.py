@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit import rle
 from fiftyone_coco_audit.coco import rules
+from fiftyone_coco_audit.coco.keypoints import Poses
 from fiftyone_coco_audit.coco.mending import read_coco_masks
 from fiftyone_coco_audit.coco.records import (
     Faults,
@@ -64,12 +65,15 @@ class Shapes:
     Attributes:
         box: ``(N, 4)`` boxes ``[x, y, width, height]`` in pixels
         rle: ``N`` compressed run lengths, ``None`` where there is no mask
-        has_box: ``(N,)`` whether the record has a box; if not, it is the mask's
+        has_box: ``(N,)`` whether the record has a box; if not, it is that of the mask
+            or else the keypoints
+        poses: the keypoints
     """
 
     box: NDArray[np.float64]
     rle: list[str | None]
     has_box: NDArray[np.bool_]
+    poses: Poses
 
     @property
     def has_mask(self) -> NDArray[np.bool_]:
@@ -78,21 +82,34 @@ class Shapes:
 
     def take(self, rows: NDArray[np.int64]) -> Shapes:
         """Returns some of the rows."""
-        return Shapes(self.box[rows], taken(self.rle, rows), self.has_box[rows])
+        return Shapes(
+            self.box[rows],
+            taken(self.rle, rows),
+            self.has_box[rows],
+            self.poses.take(rows),
+        )
 
 
 def read_shapes(
-    raw: list[dict[str, Any]], sizes: NDArray[np.int64], fault: Faults
+    raw: list[dict[str, Any]],
+    sizes: NDArray[np.int64],
+    poses: Poses,
+    fault: Faults,
+    *,
+    flat_poses: bool,
 ) -> Shapes:
     """Reads the boxes and masks of records.
 
-    A box needs no mask: a segmentation that cannot be read costs the mask alone. And a
-    mask needs no box: without one that can be used, the box is that around the mask.
+    A box needs no mask: a segmentation that cannot be read costs the mask alone. And
+    masks and keypoints need no box: without one that can be used, the box is that
+    around the mask, or else around the keypoints.
 
     Args:
         raw: ``N`` records
         sizes: ``(N, 2)`` width and height of each record's image
+        poses: their keypoints
         fault: gets the records without a usable shape, and what to say of the others
+        flat_poses: whether boxes around keypoints may have no width or no height
 
     Returns:
         the :class:`Shapes`; only the rows without a fault count
@@ -115,6 +132,8 @@ def read_shapes(
     replaced = np.flatnonzero(~usable & has_mask)
     masks_alone = rle.masks_of(taken(texts, replaced), sizes[replaced])
     box[replaced] = rle.mask_boxes(masks_alone)
+    has_pose = ~usable & ~has_mask & np.isfinite(poses.box).all(axis=1)
+    box[has_pose] = poses.box[has_pose]
 
     def shown(row: int) -> str:
         shown = f"its `bbox` is {show_number(raw[row], 'bbox')}"
@@ -122,21 +141,26 @@ def read_shapes(
             shown = f"{shown}, which is too large to compute with"
         if has_mask[row]:
             return f"{shown}, and its mask is empty"
+        if has_pose[row]:
+            return f"{shown}, and its keypoints are on a line along a side"
         if row in broken:
             return f"{shown}, and its segmentation is not a mask: {broken[row]}"
+        if row in poses.broken:
+            return f"{shown}, and {poses.broken[row]}"
         return shown
 
-    fault.mark(rules.NO_BOX, ~is_four & ~has_mask, shown)
-    fault.mark(rules.UNUSABLE_BOX, ~are_usable(box), shown)
+    fault.mark(rules.NO_BOX, ~is_four & ~has_mask & ~has_pose, shown)
+    unusable = ~are_usable(box) & ~(has_pose & flat_poses)
+    fault.mark(rules.UNUSABLE_BOX, unusable, shown)
     fault.warn(rules.BROKEN_SEGMENTATION, broken)
     fault.warn(rules.UNUSUAL_SEGMENTATION, remarks)
     has_box = np.array([not _is_empty(value) for value in boxes], dtype=bool)
-    wrong = replaced[has_box[replaced]].tolist()
+    wrong = np.flatnonzero(has_box & (~usable & has_mask | has_pose)).tolist()
     fault.warn(
         rules.BOX_REPLACED,
         {row: f"its `bbox` is {show_number(raw[row], 'bbox')}" for row in wrong},
     )
-    return Shapes(box, texts, has_box)
+    return Shapes(box, texts, has_box, poses)
 
 
 def _is_empty(value: Any) -> bool:

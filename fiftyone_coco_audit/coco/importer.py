@@ -12,7 +12,7 @@ import numpy as np
 
 from fiftyone_coco_audit.coco.addition import check_field_is_free, publish_predictions
 from fiftyone_coco_audit.coco.categories import Categories, read_categories
-from fiftyone_coco_audit.coco.documents import DetectionDocuments, sample_documents
+from fiftyone_coco_audit.coco.documents import LabelDocuments, sample_documents
 from fiftyone_coco_audit.coco.ids import Id, distinct_ids, read_ids
 from fiftyone_coco_audit.coco.images import Images, read_images
 from fiftyone_coco_audit.coco.matching import PredictionTarget
@@ -36,8 +36,10 @@ from fiftyone_coco_audit.coco.schema import (
     check_label_field,
     coco_id_field,
     fields_of_labels,
+    keypoints_field,
     names_for_others,
 )
+from fiftyone_coco_audit.coco.skeletons import common_skeleton, skeletons_of
 from fiftyone_coco_audit.coco.staging import check_dataset_name, staged_dataset
 from fiftyone_coco_audit.coco.writing import check_categories_fit, insert_samples
 from fiftyone_coco_audit.columns import require_samples
@@ -65,6 +67,9 @@ Progress = bool | Callable[[Any], None] | None
 
 _IMAGES_AT_ONCE = 250
 
+# Objects and the names of their categories, by label field
+_Labels = dict[str, tuple[CocoObjects, list[str]]]
+
 
 @database_errors_explained()
 def import_coco(
@@ -82,9 +87,10 @@ def import_coco(
 ) -> fo.Dataset:
     """Imports a COCO file, and optionally predictions, as a new dataset.
 
-    Boxes, ids, areas, crowds and masks are kept exactly. Records that cannot be used
-    are set aside; :func:`import_report` lists them with the reasons. The dataset is
-    created only when it is complete.
+    Boxes, ids, areas, crowds, masks and keypoints are kept exactly, and keypoints are
+    shown in a field of their own, such as ``ground_truth_keypoints``. Records that
+    cannot be used are set aside; :func:`import_report` lists them with the reasons. The
+    dataset is created only when it is complete.
 
     Args:
         annotations: the path of a COCO file, or its parsed content
@@ -131,6 +137,7 @@ def import_coco(
         if predictions is not None:
             log = ProblemLog("", pred_field)
             labels[pred_field] = read_matched(predictions, truth.target(), log)
+            _check_apart(labels)
             report.predictions[pred_field] = len(labels[pred_field][0])
             report.problems += log.problems
         if invalid == "raise":
@@ -140,8 +147,24 @@ def import_coco(
         ) as dataset:
             importing = staged(progress, "Importing")
             _insert_labels(dataset, truth.images, labels, importing)
+            _set_skeletons(dataset, truth.categories, labels)
             _save_report(dataset, report, truth.categories, label_field)
     return dataset
+
+
+def _set_skeletons(
+    dataset: fo.Dataset, categories: Categories, labels: _Labels
+) -> None:
+    """Sets the skeleton of the fields of keypoints, if the categories have one."""
+    import fiftyone as fo
+
+    skeleton = common_skeleton(categories.skeletons)
+    if skeleton is not None:
+        dataset.skeletons = {
+            keypoints_field(field): fo.KeypointSkeleton(**skeleton.stored())
+            for field, (objects, _) in labels.items()
+            if objects.has_keypoints
+        }
 
 
 def _save_report(
@@ -165,6 +188,20 @@ def _check_pred_field(pred_field: str, label_field: str) -> None:
             f"Annotations and predictions cannot both go to the field "
             f"{label_field!r}; choose another pred_field"
         )
+
+
+def _check_apart(labels: _Labels) -> None:
+    """Checks that keypoints do not go to a field that is asked for.
+
+    Raises:
+        CocoAuditError: if some would
+    """
+    for field, (objects, _) in labels.items():
+        if objects.has_keypoints and keypoints_field(field) in labels:
+            raise CocoAuditError(
+                f"The keypoints of {field!r} go to the field "
+                f"{keypoints_field(field)!r}: choose another name for the other field"
+            )
 
 
 @dataclass(frozen=True)
@@ -193,6 +230,7 @@ class _Truth:
             sizes=self.images.sizes,
             categories=dict(zip(categories.ids, categories.names, strict=True)),
             parents=categories.parents,
+            skeletons=categories.skeletons,
         )
 
 
@@ -214,6 +252,12 @@ def _read_truth(
         {id_: row for row, id_ in enumerate(images.ids)},
         {id_: row for row, id_ in enumerate(categories.ids)},
         images.sizes,
+        num_keypoints=[
+            len(categories.skeletons[name].labels)
+            if name in categories.skeletons
+            else 0
+            for name in categories.names
+        ],
     )
     reader = ObjectReader(references, log, names_for_others())
     objects = reader.annotations(coco.annotations)
@@ -223,7 +267,7 @@ def _read_truth(
 def _insert_labels(
     dataset: fo.Dataset,
     images: Images,
-    labels: dict[str, tuple[CocoObjects, list[str]]],
+    labels: _Labels,
     progress: Progress,
 ) -> None:
     """Inserts the samples with the labels of each field, after declaring the fields."""
@@ -231,10 +275,10 @@ def _insert_labels(
     for field, (objects, _) in labels.items():
         fields += fields_of_labels(field, objects, OBJECTS)
     declare_fields(dataset, fields, "import_coco")
-    documents = {
-        field: DetectionDocuments(objects, names, images.sizes)
+    documents = [
+        LabelDocuments(field, objects, names, images.sizes)
         for field, (objects, names) in labels.items()
-    }
+    ]
     with closing(_portions(len(images.ids), progress)) as portions:
         for start, stop in portions:
             insert_samples(
@@ -305,7 +349,7 @@ def add_coco_predictions(
         if invalid == "raise":
             report.raise_first_error()
 
-        documents = DetectionDocuments(objects, names, target.sizes)
+        documents = LabelDocuments(pred_field, objects, names, target.sizes)
         adding = staged(progress, "Adding predictions")
         with closing(_portions(len(sample_ids), adding)) as portions:
             publish_predictions(
@@ -318,6 +362,7 @@ def add_coco_predictions(
                 ),
                 report,
                 overwrite=overwrite,
+                skeleton=common_skeleton(target.skeletons),
             )
     return report
 
@@ -369,6 +414,7 @@ def _target_of(
         parents=parent_classes(dataset),
         info_categories=dataset.info.get("categories"),
         label_classes=[] if stored is not None else _label_classes(dataset),
+        skeletons=skeletons_of(stored or ()),
     )
     return sample_ids, target
 

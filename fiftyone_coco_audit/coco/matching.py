@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from fiftyone_coco_audit.coco.file_names import NONE, NamedFiles, meanings
 from fiftyone_coco_audit.coco.ids import Id, read_ids
 from fiftyone_coco_audit.coco.records import column, dicts, show
 from fiftyone_coco_audit.coco.report import ProblemLog
+from fiftyone_coco_audit.coco.skeletons import Skeleton
 from fiftyone_coco_audit.names import is_storable
 from fiftyone_coco_audit.wording import listed
 
@@ -38,6 +39,7 @@ class PredictionTarget:
         info_categories: the categories that FiftyOne's importer left in
             ``dataset.info``, ``None`` if there are none
         label_classes: the classes of the labels of each field of detections
+        skeletons: the keypoints of categories, by their names
     """
 
     name: str
@@ -48,6 +50,7 @@ class PredictionTarget:
     parents: Sequence[str] = ()
     info_categories: Any = None
     label_classes: Sequence[Sequence[str]] = ()
+    skeletons: Mapping[str, Skeleton] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:

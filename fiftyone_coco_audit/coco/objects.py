@@ -21,6 +21,7 @@ from fiftyone_coco_audit.coco.geometry import (
     read_shapes,
 )
 from fiftyone_coco_audit.coco.ids import Id, numbered_anew, read_ids
+from fiftyone_coco_audit.coco.keypoints import note_wrong_counts, read_keypoints
 from fiftyone_coco_audit.coco.matching import ImagesOf
 from fiftyone_coco_audit.coco.records import (
     Faults,
@@ -39,7 +40,10 @@ from fiftyone_coco_audit.wording import counted
 _Kind = Literal["annotation", "prediction"]
 
 _OWN_KEYS = frozenset(
-    {"id", "image_id", "category_id", "bbox", "segmentation", "attributes"}
+    {
+        *("id", "image_id", "category_id", "bbox", "segmentation", "keypoints"),
+        "attributes",
+    }
 )
 
 
@@ -57,6 +61,8 @@ class CocoObjects:
         score: ``(N,)`` scores, for predictions
         rle: ``N`` compressed run lengths over the full image, ``None`` where an
             object has no mask
+        keypoints: ``N`` lists ``[x, y, v, x, y, v, ...]`` in pixels, ``None`` where an
+            object has none
         attributes: further values by name, ``N`` each, ``None`` where a record
             has none
     """
@@ -69,6 +75,7 @@ class CocoObjects:
     iscrowd: NDArray[np.int64] | None
     score: NDArray[np.float64] | None
     rle: list[str | None]
+    keypoints: list[list[float] | None]
     attributes: dict[str, list[Any]]
 
     def __len__(self) -> int:
@@ -84,6 +91,11 @@ class CocoObjects:
         """Whether any object has a mask."""
         return self.rle.count(None) < len(self)
 
+    @property
+    def has_keypoints(self) -> bool:
+        """Whether any object has keypoints."""
+        return self.keypoints.count(None) < len(self)
+
 
 @dataclass(frozen=True)
 class References:
@@ -96,6 +108,8 @@ class References:
         unknown_image: words the reason for a missing image
         unknown_category: words the reason for a missing category
         images_of: the image of each record, where not only its id decides
+        num_keypoints: how many keypoints each category has, by row; 0 where that is
+            not known
     """
 
     image_rows: Mapping[Id, int]
@@ -108,6 +122,7 @@ class References:
         "its `category_id` is {!r}, which names no category".format
     )
     images_of: ImagesOf | None = None
+    num_keypoints: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -146,9 +161,13 @@ class ObjectReader:
             if id_ is None:
                 reason = f"its `id` is {show(record, 'id')}"
                 self.log.add(rules.ANNOTATION_WITHOUT_ID, kind, row, None, reason)
-        boxless = int((~shapes.has_box).sum())
-        reason = "their `bbox` is missing or empty"
-        self.log.note(rules.BOX_FROM_MASK, kind, boxless, reason)
+        for rule, of in (
+            (rules.BOX_FROM_MASK, shapes.has_mask),
+            (rules.BOX_FROM_KEYPOINTS, ~shapes.has_mask),
+        ):
+            boxless = int((~shapes.has_box & of).sum())
+            self.log.note(rule, kind, boxless, "their `bbox` is missing or empty")
+        note_wrong_counts(raw, shapes.poses, self.log)
         iscrowd = read_crowds(raw, self.log)
         crowds = int(iscrowd.sum())
         if 2 * crowds > len(raw):
@@ -190,7 +209,18 @@ class ObjectReader:
         fault = Faults(records)
         raw = dicts(records)
         names = _read_names(raw, self.references, kind, fault, self.log)
-        shapes = read_shapes(raw, self.references.sizes[names.image], fault)
+        annotated = kind == "annotation"
+        # The last is that of a record without a category
+        numbers = np.array([*self.references.num_keypoints, 0], np.int64)
+        wanted = numbers[np.minimum(names.category, len(numbers) - 1)]
+        poses = read_keypoints(raw, wanted, fault, annotated=annotated)
+        shapes = read_shapes(
+            raw,
+            self.references.sizes[names.image],
+            poses,
+            fault,
+            flat_poses=not annotated,
+        )
         return raw, names, shapes, fault
 
     def _objects(
@@ -215,6 +245,7 @@ class ObjectReader:
             iscrowd=None,
             score=None,
             rle=shapes.rle,
+            keypoints=shapes.poses.lists,
             attributes=read_attributes(raw, consumed, self.reserved, kind, self.log),
         )
 
@@ -314,7 +345,8 @@ def _copies(
         id_ = names.ids[row]
         if id_ is not None and times[id_] > 1:
             place = names.image[row], names.category[row], *shapes.box[row].tolist()
-            object_ = id_, *place, shapes.rle[row]
+            pose = tuple(shapes.poses.lists[row] or ())
+            object_ = id_, *place, shapes.rle[row], pose
             copies[row] = object_ in seen
             seen.add(object_)
     return copies

@@ -63,6 +63,10 @@ def read_matched(
         match.unknown_image,
         match.unknown_category,
         match.images_of,
+        [
+            len(target.skeletons[name].labels) if name in target.skeletons else 0
+            for name in match.names
+        ],
     )
     objects = ObjectReader(references, log, names_for_others()).predictions(records)
     if records and not len(objects):
@@ -189,7 +193,7 @@ def _categories_of_info(file: ResultsFile, target: PredictionTarget) -> dict[Id,
         )
     log = ProblemLog(f'the info["categories"] of {target.name}', "")
     categories = read_categories(stored, log)
-    if log.problems:
+    if any(problem.severity != "note" for problem in log.problems):
         raise CocoAuditError(f"{needs}but {describe(log.problems[0])}: {set_them}")
     known = set(categories.names)
     others = [sorted(set(classes) - known) for classes in target.label_classes]

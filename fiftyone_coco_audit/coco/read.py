@@ -22,6 +22,9 @@ from fiftyone_coco_audit.wording import json_kind
 # The keys under which tools put a list of results in a dict
 _RESULT_KEYS = ("predictions", "detections", "results", "annotations")
 
+# The keys that say where an object is
+_SHAPES = frozenset({"bbox", "segmentation", "keypoints"})
+
 Source = str | os.PathLike[str] | dict[str, Any] | list[Any]
 
 
@@ -190,7 +193,7 @@ def read_predictions(source: Source) -> ResultsFile | CocoFile:
         if results and not any(map(_has_shape, _dicts(results))):
             tool = name_of_data(results)
             raise CocoAuditError(
-                f"No record of {name} has a `bbox` or a `segmentation`"
+                f"No record of {name} has a `bbox`, `segmentation` or `keypoints`"
                 f"{f', and it looks like {tool}' if tool else ''}; give detections, "
                 "each with image_id, category_id, bbox and score"
             )
@@ -221,7 +224,7 @@ def _results_in(data: Any) -> list[Any] | None:
 
 
 def _has_shape(record: dict[str, Any]) -> bool:
-    return "bbox" in record or "segmentation" in record
+    return not _SHAPES.isdisjoint(record)
 
 
 def _dicts(records: list[Any]) -> Iterator[dict[str, Any]]:
@@ -264,8 +267,8 @@ def _coco_file(data: Any, name: str, role: str) -> CocoFile:
             else "it holds no objects"
         )
         raise CocoAuditError(
-            f"No annotation of {name} has a `bbox` or a `segmentation`: {hint}; give "
-            "a file of object instances"
+            f"No annotation of {name} has a `bbox`, `segmentation` or `keypoints`: "
+            f"{hint}; give a file of object instances"
         )
     if annotations and not categories:
         raise CocoAuditError(

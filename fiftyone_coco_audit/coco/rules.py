@@ -163,14 +163,14 @@ BROKEN_SEGMENTATION = file_rule(
     ignore="If you only use boxes.",
     example=Example(annotations=[{"segmentation": [[1, 1, 9, 1]]}]),
     counterexample=Example(annotations=[{"segmentation": [[1, 1, 9, 1, 9, 9]]}]),
-    changes_numbers="masks",
+    changes_numbers="segm",
 )
 DUPLICATE_ANNOTATION_ID = file_rule(
     "CA116",
     "duplicate-annotation-id",
     "error",
-    explanation="An annotation repeats an earlier one: same id, image, category, box "
-    "and mask.",
+    explanation="An annotation repeats an earlier one: same id, image, category, box, "
+    "mask and keypoints.",
     advice="Remove the copy; the import kept only the first one.",
     ignore="If you know that the file repeats annotations; the copies are left out "
     "anyway.",
@@ -246,15 +246,16 @@ UNUSUAL_SEGMENTATION = file_rule(
     ignore="If you only use boxes, or have looked at the masks.",
     example=Example(annotations=[{"segmentation": [1, 1, 9, 1, 9, 9]}]),
     counterexample=Example(annotations=[{"segmentation": [[1, 1, 9, 1, 9, 9]]}]),
-    changes_numbers="masks",
+    changes_numbers="segm",
 )
 BOX_REPLACED = file_rule(
     "CA125",
     "box-replaced",
     "warning",
-    explanation="A `bbox` cannot be used, so the box around the mask was used.",
+    explanation="A `bbox` cannot be used, so the box around the mask or the "
+    "keypoints was used.",
     advice="Write the box as [x, y, width, height] in pixels with positive sides.",
-    ignore="If you have checked that the masks are right.",
+    ignore="If you have checked that the masks or keypoints are right.",
     example=Example(
         annotations=[{"bbox": [1, 1, 0, 8], "segmentation": [[1, 1, 9, 1, 9, 9]]}]
     ),
@@ -476,4 +477,67 @@ UNUSUAL_CROWD = file_rule(
     example=Example(annotations=[{"iscrowd": 2}, {"iscrowd": 0}]),
     counterexample=Example(annotations=[{"iscrowd": 1}, {"iscrowd": 0}]),
     changes_numbers=True,
+)
+BROKEN_KEYPOINTS = file_rule(
+    "CA146",
+    "broken-keypoints",
+    "warning",
+    explanation="The `keypoints` of a record are not a list of x, y and v for each "
+    "keypoint of its category; the object was kept with its box, without them.",
+    advice="Write three finite numbers for each keypoint, with v 0 (not labeled), 1 "
+    "(hidden) or 2 (visible) in annotations.",
+    ignore="If you only use boxes or masks.",
+    example=Example(annotations=[{"keypoints": [1, 1, 2, 9, 9]}]),
+    counterexample=Example(annotations=[{"keypoints": [1, 1, 2, 9, 9, 0]}]),
+    changes_numbers="keypoints",
+)
+BOX_FROM_KEYPOINTS = file_rule(
+    "CA147",
+    "box-from-keypoints",
+    "note",
+    explanation="Annotations have keypoints but neither `bbox` nor mask, so the box "
+    "around the labeled keypoints was used.",
+    advice="Write the box as [x, y, width, height] in pixels; most COCO tools need it.",
+    ignore="If no other tool reads the file.",
+    example=Example(annotations=[{"bbox": None, "keypoints": [1, 1, 2, 9, 9, 2]}]),
+    counterexample=Example(
+        annotations=[{"bbox": [1, 1, 8, 8], "keypoints": [1, 1, 2, 9, 9, 2]}]
+    ),
+)
+WRONG_NUM_KEYPOINTS = file_rule(
+    "CA148",
+    "wrong-num-keypoints",
+    "note",
+    explanation="`num_keypoints` is not the number of keypoints with v above 0; COCO "
+    "ignores objects on which it is 0, whatever is labeled.",
+    advice="Count the keypoints with v above 0.",
+    ignore="If you do not evaluate keypoints.",
+    example=Example(
+        annotations=[{"keypoints": [1, 1, 2, 9, 9, 2], "num_keypoints": 0}]
+    ),
+    counterexample=Example(
+        annotations=[{"keypoints": [1, 1, 2, 9, 9, 0], "num_keypoints": 1}]
+    ),
+    changes_numbers="keypoints",
+)
+SKELETON_NOT_SHOWN = file_rule(
+    "CA149",
+    "skeleton-not-shown",
+    "note",
+    explanation="The lines between keypoints are not all drawn: FiftyOne draws one "
+    "skeleton per field, and categories differ, or a line is not two of the keypoints.",
+    advice="Write `skeleton` as pairs of positions in `keypoints`, counted from 1.",
+    ignore="If you do not need the lines; the points are shown anyway.",
+    example=Example(
+        categories=[
+            {"id": 1, "keypoints": ["a", "b"], "skeleton": [[0, 1]]},
+            {"id": 2},
+        ]
+    ),
+    counterexample=Example(
+        categories=[
+            {"id": 1, "keypoints": ["a", "b"], "skeleton": [[1, 2]]},
+            {"id": 2},
+        ]
+    ),
 )

@@ -22,6 +22,7 @@ _DESCRIPTIONS = {
     "area": "The area in square pixels, as COCO's size classes use it",
     "iscrowd": "Whether the label is a crowd region (1) or a single object (0)",
     "rle": "The mask over the full image, as compressed COCO run lengths",
+    "keypoints": "x and y in pixels and v of each keypoint, as in the COCO file",
 }
 # Attributes that statistics, evaluations with the default key and augmentation audits
 # write to labels, and would refuse to write over an attribute from the file
@@ -70,6 +71,8 @@ def coco_id_field(ids: Sequence[Id | None], path: str) -> FieldSpec:
 def fields_of_labels(name: str, objects: CocoObjects, content: str) -> list[FieldSpec]:
     """A field of detections, and the attributes that they have beyond FiftyOne's own.
 
+    Keypoints have a second field, which shows them.
+
     Args:
         name: the name of the field
         objects: the objects that it is for
@@ -85,9 +88,33 @@ def fields_of_labels(name: str, objects: CocoObjects, content: str) -> list[Fiel
         kinds["iscrowd"] = "int"
     if objects.has_masks:
         kinds["rle"] = "str"
+    if objects.has_keypoints:
+        kinds["keypoints"] = "floats"
     for key, values in objects.attributes.items():
         kinds[key] = _KINDS[type(next(v for v in values if v is not None))]
     for key, kind in kinds.items():
         description = _DESCRIPTIONS.get(key, f"{key!r} of the COCO file")
         specs.append(FieldSpec(f"{name}.detections.{key}", kind, description))
+    if objects.has_keypoints:
+        specs += _fields_of_keypoints(name, objects)
+    return specs
+
+
+def keypoints_field(name: str) -> str:
+    """The field that shows the keypoints of the detections of a field."""
+    return f"{name}_keypoints"
+
+
+def _fields_of_keypoints(name: str, objects: CocoObjects) -> list[FieldSpec]:
+    field = keypoints_field(name)
+    about = f"The keypoints of {name!r}, with the ids of its labels"
+    specs = [FieldSpec(field, "keypoints", about)]
+    if objects.has_ids:
+        specs.append(coco_id_field(objects.ids, f"{field}.keypoints.coco_id"))
+    if objects.score is None:
+        path, said = "visible", "0 not labeled, 1 hidden, 2 visible, of each point"
+        specs.append(FieldSpec(f"{field}.keypoints.{path}", "ints", said))
+    else:
+        said = "The score of the prediction"
+        specs.append(FieldSpec(f"{field}.keypoints.score", "float", said))
     return specs

@@ -295,7 +295,7 @@ def _notes(
         report,
         inputs.gt_field,
         inputs.pred_field,
-        masks=evaluation.settings.iou_type == "segm",
+        iou_type=evaluation.settings.iou_type,
         whole=len(inputs.columns) == len(root_dataset(samples)),
     )
     ids = inputs.annotation_ids
@@ -382,11 +382,12 @@ def _changes(
         logger.warning(results.notes[-1])
         run.config = deepcopy(config.serialize())
         run.save()
+    settings = results.evaluation.settings
     fields = specs(
         key,
         *labels,
-        iou=config.iou,
-        score=results.evaluation.settings.score_threshold,
+        overlap=f"{settings.overlap_name} {config.iou:g}",
+        score=settings.score_threshold,
     )
     paths = [spec.path for spec in fields]
     # What was written on request is about the run that is replaced

@@ -27,9 +27,9 @@ _SAMPLE_FIELDS: dict[str, tuple[Kind, str]] = {
     "_precision": ("float", "Precision of this image at score >= {score}"),
     "_recall": ("float", "Recall of this image at score >= {score}"),
     "_f1": ("float", "F1 of this image at score >= {score}"),
-    "_tp": ("int", "True positives at IoU {iou}, whatever their score"),
-    "_fp": ("int", "False positives at IoU {iou}, whatever their score"),
-    "_fn": ("int", "Objects that no prediction matches at IoU {iou}"),
+    "_tp": ("int", "True positives at {overlap}, whatever their score"),
+    "_fp": ("int", "False positives at {overlap}, whatever their score"),
+    "_fn": ("int", "Objects that no prediction matches at {overlap}"),
     "_status": ("str", "ok, no ground truth, no predictions, or empty (neither)"),
 }
 # What is written on request, after the evaluation
@@ -42,7 +42,7 @@ _LATER_FIELDS: dict[str, tuple[Kind, str]] = {
     ),
 }
 _LABEL_FIELDS: dict[str, tuple[Kind, str]] = {
-    "": ("str", "tp, fp or fn at IoU {iou}; null where COCO ignores the label"),
+    "": ("str", "tp, fp or fn at {overlap}; null where COCO ignores the label"),
     "_id": ("str", "The label that this one was matched to"),
     "_iou": ("float", "The overlap with the label that this one was matched to"),
     "_error": ("str", "The type of error, based on TIDE"),
@@ -108,7 +108,7 @@ def all_fields(eval_key: str, pred_field: str, gt_field: str) -> list[str]:
 
 
 def specs(
-    eval_key: str, pred_field: str, gt_field: str, *, iou: float, score: float
+    eval_key: str, pred_field: str, gt_field: str, *, overlap: str, score: float
 ) -> tuple[FieldSpec, ...]:
     """The fields that an evaluation writes at once.
 
@@ -116,11 +116,11 @@ def specs(
         eval_key: the evaluation key
         pred_field: the field of the predictions
         gt_field: the field of the ground truth
-        iou: the IoU threshold of true positives
+        overlap: the threshold of true positives, such as ``"IoU 0.5"``
         score: the minimum score of precision, recall and F1
     """
     return tuple(
-        FieldSpec(path, kind, text.format(iou=f"{iou:g}", score=f"{score:g}"))
+        FieldSpec(path, kind, text.format(overlap=overlap, score=f"{score:g}"))
         for path, kind, text in _declarations(eval_key, pred_field, gt_field)
     )
 

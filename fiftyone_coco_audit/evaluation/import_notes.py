@@ -20,7 +20,7 @@ def import_notes(
     gt_field: str,
     pred_field: str,
     *,
-    masks: bool = False,
+    iou_type: str = "bbox",
     whole: bool = True,
 ) -> list[str]:
     """Says what the imports of two label fields set aside, and what they assumed.
@@ -29,7 +29,7 @@ def import_notes(
         report: the report on the imports
         gt_field: the field of the ground truth
         pred_field: the field of the predictions
-        masks: whether masks are evaluated
+        iou_type: what is evaluated
         whole: whether the whole dataset is evaluated, rather than a view
 
     Returns:
@@ -38,7 +38,7 @@ def import_notes(
     groups: dict[tuple[str, str, str], list[Problem]] = defaultdict(list)
     for field in (gt_field, pred_field):
         for problem in report.problems:
-            if problem.field == field and _matters(problem, masks):
+            if problem.field == field and _matters(problem, iou_type):
                 is_aside = "aside" if problem.severity == "error" else problem.code
                 groups[is_aside, problem.file, problem.kind].append(problem)
     order = sorted(groups, key=lambda key: (key[0] != "aside", _KINDS.index(key[2])))
@@ -79,12 +79,12 @@ def has_new_ids(report: ImportReport, gt_field: str) -> bool:
     return any(p.code == code and p.field == gt_field for p in report.problems)
 
 
-def _matters(problem: Problem, masks: bool) -> bool:
+def _matters(problem: Problem, iou_type: str) -> bool:
     """Whether a problem changes what is evaluated."""
     declared = RULES[problem.code].changes_numbers
     if declared is None:
         return problem.severity != "note"
-    return masks if declared == "masks" else declared
+    return declared == iou_type if isinstance(declared, str) else declared
 
 
 def _set_aside(report: ImportReport, problems: list[Problem]) -> str:

@@ -102,7 +102,10 @@ def repair_predictions(
     stops = np.searchsorted(repaired.image, inputs.image, side="right").tolist()
     starts = np.searchsorted(repaired.image, inputs.image, side="left").tolist()
     documents = (
-        (str(id_), {"_cls": "Detections", "detections": read[start:stop]})
+        (
+            str(id_),
+            {output_field: {"_cls": "Detections", "detections": read[start:stop]}},
+        )
         for id_, start, stop in zip(inputs.columns.ids, starts, stops, strict=True)
     )
     publish_predictions(

@@ -36,7 +36,7 @@ from fiftyone_coco_audit.operators.forms import (
     refuse,
     require_dataset,
 )
-from fiftyone_coco_audit.wording import counted
+from fiftyone_coco_audit.wording import counted, listed
 
 
 class Evaluate(SdkOperator):
@@ -59,7 +59,7 @@ class Evaluate(SdkOperator):
             hidden = _told_of_hidden(ctx, ctx.params.get("pred_field") or fields[0])
             if hidden:
                 inputs.view("hidden", types.Notice(label=hidden))
-            _add_settings(inputs, ctx)
+            _add_settings(inputs, ctx, fields)
             _add_key(inputs, ctx)
             _add_colors(inputs, ctx)
 
@@ -240,16 +240,25 @@ def _add_colors(inputs: types.Object, ctx: ExecutionContext) -> None:
     )
 
 
-def _add_settings(inputs: types.Object, ctx: ExecutionContext) -> None:
+def _add_settings(
+    inputs: types.Object, ctx: ExecutionContext, fields: list[str]
+) -> None:
+    compared = [("bbox", "Boxes"), ("segm", "Masks")]
+    posed = [name for name in fields if _has_keypoints(ctx, name)]
+    if len(posed) > 1:
+        compared.append(("keypoints", "Keypoints"))
     add_choice(
         inputs,
         "iou_type",
-        [("bbox", "Boxes"), ("segm", "Masks")],
+        compared,
         space=HALF,
         default="bbox",
         label="IoU of",
-        description="Compare boxes or masks",
+        description=f"Compare {listed([name.lower() for _, name in compared])}",
     )
+    keypoints = ctx.params.get("iou_type") == "keypoints"
+    if keypoints:
+        _add_sigmas(inputs, ctx)
     if ctx.params.get("iou_type") == "segm":
         for name in ("pred_field", "gt_field"):
             field = ctx.params.get(name)
@@ -280,30 +289,63 @@ def _add_settings(inputs: types.Object, ctx: ExecutionContext) -> None:
         ctx,
         "max_detections",
         label="Detections per image and class",
-        description="Default: COCO's 1, 10, 100; AP uses the highest",
+        description=f"Default: COCO's {'20' if keypoints else '1, 10, 100'}; AP uses "
+        "the highest",
         view=types.TextFieldView(space=HALF),
     )
     check(thresholds, lambda: Settings.parse(**_numbers(ctx, "iou_thresholds")))
     check(limits, lambda: Settings.parse(**_numbers(ctx, "max_detections")))
 
 
+def _has_keypoints(ctx: ExecutionContext, field: str) -> bool:
+    """Whether the labels of a field can have keypoints, without looking at each."""
+    return bool(ctx.dataset.has_field(f"{field}.detections.keypoints"))
+
+
+def _add_sigmas(inputs: types.Object, ctx: ExecutionContext) -> None:
+    """Adds the sigmas, and refuses fields without keypoints."""
+    for name in ("pred_field", "gt_field"):
+        field = ctx.params.get(name)
+        if field and not _has_keypoints(ctx, field):
+            inputs.view(
+                f"no_keypoints_of_{name}",
+                types.Warning(label=f"No label in '{field}' has keypoints"),
+            ).invalid = True
+    if isinstance(ctx.params.get("sigmas"), dict):  # by class, from Python
+        return
+    sigmas = add_numbers(
+        inputs,
+        ctx,
+        "sigmas",
+        label="Sigmas",
+        description="How far each keypoint may be off; default: COCO's, for the 17 of "
+        "a person",
+        view=types.TextFieldView(space=HALF),
+    )
+    check(
+        sigmas,
+        lambda: Settings.parse(iou_type="keypoints", **_numbers(ctx, "sigmas")),
+    )
+
+
 def _numbers(ctx: ExecutionContext, *names: str) -> dict[str, Any]:
     return {
         name: numbers
-        for name in names or ("iou_thresholds", "max_detections")
+        for name in names or ("iou_thresholds", "max_detections", "sigmas")
         if (numbers := numbers_of(ctx, name))
     }
 
 
 def _table(summary: dict[str, float]) -> str:
-    """The numbers in rows of six, as Markdown."""
+    """The numbers in two rows, precisions above recalls by default, as Markdown."""
     cells = [
         (name, f"**{value:.4f}**" if value >= 0 else "n/a")
         for name, value in summary.items()
     ]
     tables = []
-    for start in range(0, len(cells), 6):
-        names, values = zip(*cells[start : start + 6], strict=True)
+    length = (len(cells) + 1) // 2
+    for start in range(0, len(cells), length):
+        names, values = zip(*cells[start : start + length], strict=True)
         rows = names, ["---"] * len(names), values
         tables.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
     return "\n\n".join(tables)

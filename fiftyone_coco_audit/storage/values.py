@@ -102,7 +102,7 @@ def no_room(samples: Collection, values: dict[str, Any], size: int) -> CocoAudit
         size: how many bytes the sample would have
     """
     labels = sum(
-        len(value["detections"])
+        len(value.get("detections", ()))
         for value in values["sample"].values()
         if isinstance(value, dict)
     )

@@ -125,13 +125,27 @@ def shifted(dataset) -> fo.Dataset:
     return made
 
 
+@pytest.fixture
+def poses() -> fo.Dataset:
+    """A person, and a prediction of it."""
+    pose = {"image_id": 1, "category_id": 1, "keypoints": [10, 20, 2] * 17}
+    person = {**pose, "id": 1, "bbox": [5, 5, 40, 40], "area": 1600}
+    coco = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 100}],
+        "annotations": [person],
+        "categories": [{"id": 1, "name": "person"}],
+    }
+    return import_coco(coco, predictions=[{**pose, "score": 0.9}])
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_python_of_a_page_runs(page, dataset, shifted, monkeypatch):
+def test_the_python_of_a_page_runs(page, dataset, shifted, poses, monkeypatch):
     app = MagicMock()
     monkeypatch.setattr(fo, "launch_app", app)
     names: dict[str, object] = {
         "dataset": dataset,
         "shifted": shifted,
+        "poses": poses,
         "__name__": "page",
     }
     exec(FIRST, names)

@@ -462,7 +462,7 @@ def test_a_warning_is_no_reason_to_raise(images_dir):
         ({"annotations": coco(categories=None)}, "has no `categories`"),
         ({"predictions": coco()}, "looks like ground truth"),
         ({"predictions": {"a": 1}}, "no list `images`"),
-        ({"predictions": [{"image_id": 1, "keypoints": []}]}, "No record of"),
+        ({"predictions": [{"image_id": 1, "caption": ""}]}, "No record of"),
         (
             {"predictions": [{"image_id": 1, "bbox": [1, 1, 1, 1]}]},
             "`image_id` is 1, which names no image of .* has 0, for example",

@@ -13,23 +13,23 @@ pytestmark = pytest.mark.real_data
 
 # File: images, objects, records set aside by code, notes by code.
 IMPORTED = {
-    "compressed_rle_gt": (3, 5, {}, {"CA132": 5}),
+    "compressed_rle_gt": (3, 5, {}, {}),
     "crowd_rle_datumaro": (1, 2, {}, {}),
     "invalid_cocohelper": (1, 1, {"CA110": 45}, {}),
     "invalid_panlabel": (1, 1, {"CA103": 1, "CA110": 1, "CA111": 1}, {}),
     "lvis_1230_cats": (100, 977, {}, {}),
     "mixed_ids_cocohelper": (14, 46, {}, {}),
     "no_annotations_imageinfo": (347, 0, {}, {}),
-    "no_area_no_iscrowd": (3, 9, {}, {"CA131": 9, "CA132": 9}),
+    "no_area_no_iscrowd": (3, 9, {}, {"CA131": 9}),
     "orphans_cardamage": (27, 43, {"CA110": 952}, {}),
     "orphans_widerperson": (3116, 7568, {"CA110": 852}, {}),
-    "poly_lt3pts": (1, 1, {}, {"CA132": 22}),
-    "posetrack_neg_xy": (3, 14, {}, {"CA131": 14, "CA132": 42}),
+    "poly_lt3pts": (1, 1, {}, {"CA132": 21}),
+    "posetrack_neg_xy": (3, 14, {}, {"CA131": 14, "CA132": 28}),
     "string_image_id": (1, 14, {}, {"CA130": 2}),
     "visdrone50_empty_seg": (50, 3326, {}, {}),
 }
 # Of records that are kept, by code; missing files aside
-WARNED = {"poly_lt3pts": {"CA115": 1}}
+WARNED = {"poly_lt3pts": {"CA115": 1, "CA146": 1}}
 REFUSED = {
     "captions_not_instances": "it looks like a file of captions",
     "sam_json_not_coco": "no list `images`.*Segment Anything",

@@ -27,7 +27,9 @@ OF_OBJECTS = ("relative_area", "size_class", "input_size", "anchor_iou")
 
 def written(eval_key: str) -> list[str]:
     """The fields that an evaluation writes at once."""
-    fields = specs(eval_key, "predictions", "ground_truth", iou=0.5, score=0.5)
+    fields = specs(
+        eval_key, "predictions", "ground_truth", overlap="IoU 0.5", score=0.5
+    )
     return [field.path for field in fields]
 
 

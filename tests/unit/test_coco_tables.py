@@ -852,7 +852,7 @@ def test_a_prediction_keeps_its_own_area_beside_ours(log):
 @pytest.mark.parametrize(
     "values",
     [
-        {"keypoints": [1, 2, 3]},
+        {"list": [1, 2, 3]},
         {"nested": {"a": 1}},
         {"huge": 2**63},
         {"a.b": 1},
