@@ -337,7 +337,8 @@ def _note_on_mapping(diagnosis: MappingDiagnosis | None, inputs: Inputs) -> list
     truth = "" if gt == "ground_truth" else f", {gt!r}"
     return [
         f"{diagnosis} To add predictions with this repair, call "
-        f"`repair_predictions(dataset, {pred!r}, {new!r}{truth})`."
+        f"`repair_predictions(dataset, {pred!r}, {new!r}{truth})`; in the App, run "
+        "COCO Audit: repair predictions."
     ]
 
 

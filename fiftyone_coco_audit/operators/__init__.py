@@ -20,6 +20,7 @@ from fiftyone_coco_audit.operators.open_panels import (
     OpenCocoAudit,
     OpenCocoResults,
 )
+from fiftyone_coco_audit.operators.repair_predictions import RepairPredictions
 from fiftyone_coco_audit.operators.restore_colors import RestoreColors
 from fiftyone_coco_audit.operators.simulate_resampling import SimulateResampling
 
@@ -28,6 +29,7 @@ OPERATORS: tuple[type[foo.Operator], ...] = (
     AddCocoPredictions,
     Evaluate,
     EvaluationFields,
+    RepairPredictions,
     RestoreColors,
     RunAudit,
     ComputeStatistics,

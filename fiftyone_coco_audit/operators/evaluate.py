@@ -28,12 +28,11 @@ from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.color_schemes import show_colors
 from fiftyone_coco_audit.operators.forms import (
     HALF,
+    add_both_sides,
     add_choice,
     add_numbers,
     check,
-    detections_fields,
     numbers_of,
-    refuse,
     require_dataset,
 )
 from fiftyone_coco_audit.wording import counted, listed
@@ -51,11 +50,8 @@ class Evaluate(SdkOperator):
     def fill(self, inputs: types.Object, ctx: ExecutionContext) -> None:
         """Fills the form."""
         require_dataset(ctx)
-        fields = detections_fields(ctx.target_view())
-        if len(fields) < 2:
-            _ask_for_fields(inputs, fields)
-        else:
-            _add_fields(inputs, ctx, fields)
+        fields = add_both_sides(inputs, ctx, "An evaluation")
+        if fields:
             hidden = _told_of_hidden(ctx, ctx.params.get("pred_field") or fields[0])
             if hidden:
                 inputs.view("hidden", types.Notice(label=hidden))
@@ -149,43 +145,6 @@ def _told_of_hidden(ctx: ExecutionContext, pred_field: str) -> str | None:
         f"The grid hides predictions with a score below {score:g}. They are evaluated "
         "too."
     )
-
-
-def _ask_for_fields(inputs: types.Object, fields: list[str]) -> None:
-    found = f"only {fields[0]!r}" if fields else "none"
-    inputs.view(
-        "message",
-        types.Warning(
-            label="An evaluation needs two fields of detections",
-            description=f"This dataset has {found}. Add predictions first, with "
-            "COCO Audit: add predictions.",
-        ),
-    ).invalid = True
-
-
-def _add_fields(inputs: types.Object, ctx: ExecutionContext, fields: list[str]) -> None:
-    truth = "ground_truth" if "ground_truth" in fields else fields[0]
-    others = [field for field in fields if field != truth]
-    add_choice(
-        inputs,
-        "pred_field",
-        fields,
-        space=HALF,
-        default="predictions" if "predictions" in fields else others[0],
-        label="Predictions",
-        description="The detections of the model",
-    )
-    prop = add_choice(
-        inputs,
-        "gt_field",
-        fields,
-        space=HALF,
-        default=truth,
-        label="Ground truth",
-        description="The annotated objects",
-    )
-    if ctx.params.get("pred_field") == ctx.params.get("gt_field", truth):
-        refuse(prop, "Choose a different field from the predictions")
 
 
 def _add_key(inputs: types.Object, ctx: ExecutionContext) -> None:

@@ -116,6 +116,55 @@ def add_label_field(
     return prop
 
 
+def add_both_sides(inputs: types.Object, ctx: ExecutionContext, what: str) -> list[str]:
+    """Adds the choice of the fields ``pred_field`` and ``gt_field``.
+
+    Args:
+        inputs: the form
+        ctx: the context
+        what: what needs them, such as ``"An evaluation"``
+
+    Returns:
+        the names of the fields of detections; none, and a message in the form, if there
+        are fewer than two
+    """
+    fields = detections_fields(ctx.target_view())
+    if len(fields) < 2:
+        found = f"only {fields[0]!r}" if fields else "none"
+        inputs.view(
+            "message",
+            types.Warning(
+                label=f"{what} needs two fields of detections",
+                description=f"This dataset has {found}. Add predictions first, with "
+                "COCO Audit: add predictions.",
+            ),
+        ).invalid = True
+        return []
+    truth = "ground_truth" if "ground_truth" in fields else fields[0]
+    others = [field for field in fields if field != truth]
+    add_choice(
+        inputs,
+        "pred_field",
+        fields,
+        space=HALF,
+        default="predictions" if "predictions" in fields else others[0],
+        label="Predictions",
+        description="The detections of the model",
+    )
+    prop = add_choice(
+        inputs,
+        "gt_field",
+        fields,
+        space=HALF,
+        default=truth,
+        label="Ground truth",
+        description="The annotated objects",
+    )
+    if ctx.params.get("pred_field") == ctx.params.get("gt_field", truth):
+        refuse(prop, "Choose a different field from the predictions")
+    return fields
+
+
 def check(prop: types.Property, checked: Callable[[], Any]) -> bool:
     """Marks a property as invalid where a check of the SDK raises.
 

@@ -199,6 +199,17 @@ def test_partial_labels_are_text():
     _check(shown.to_json())
 
 
+def test_repairs_are_text():
+    cause = {"boxes": "20 boxes", "share": 0.9, "share_unchanged": 0.1}
+    results = {
+        "field": "repaired",
+        "diagnosis": " ".join(NAMES),
+        "causes": [{"condition": one, **cause} for one in NAMES],
+    }
+    shown = foo.get_operator(f"{PLUGIN}/repair_predictions")._outputs(results)
+    _check(shown.to_json())
+
+
 @pytest.mark.browser
 def test_a_browser_fetches_nothing_and_runs_nothing(
     dataset: fo.Dataset,

@@ -30,6 +30,7 @@ PARAMS: dict[str, dict[str, Any]] = {
         "pred_field": "again",
     },
     "evaluate": {"pred_field": "predictions", "gt_field": "ground_truth"},
+    "repair_predictions": {},
     "restore_colors": {},
     "audit": {},
     "compute_statistics": {},
@@ -54,6 +55,7 @@ TEXTS = {
     "compare_sets": ["| median |"],
     "dry_run": ["| share |", "| transform: LongestMaxSize |"],
     "evaluate": ["| AP |"],
+    "repair_predictions": ["match before", "boxes are read as", "repaired predictions"],
 }
 
 
@@ -111,6 +113,10 @@ def as_drawn(form: Mapping[str, Any], results: Any) -> dict[str, Any]:
     return drawn
 
 
+def corners(box: list[float]) -> list[float]:
+    return [*box[:2], box[0] + box[2], box[1] + box[3]]
+
+
 def test_each_operator_is_run_here():
     assert sorted(PARAMS) == sorted(NAMES)
 
@@ -127,6 +133,11 @@ def test_no_output_is_empty(
     if name == "restore_colors":
         evaluate(dataset)
         color_by_outcome(dataset)
+    if name == "repair_predictions":
+        path = "predictions.detections.bounding_box"
+        dataset.set_values(
+            path, [list(map(corners, of)) for of in dataset.values(path)]
+        )
     shown = shown_by_app(name, dataset, params)
     assert not {"error", "bug"} & set(shown["results"]), shown["results"]
     drawn = as_drawn(shown["outputs"], shown["results"])

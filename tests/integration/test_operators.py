@@ -481,6 +481,18 @@ class TestApp:
 
 
 class TestForms:
+    def test_a_repaired_field_is_not_replaced_unasked(self, dataset):
+        request = {"dataset_name": dataset.name}
+        assert form("repair_predictions", {}, **request)["output_field"].default == (
+            "predictions_repaired"
+        )
+        params = {"output_field": "predictions"}
+        properties = form("repair_predictions", params, **request)
+        assert properties["output_field"].invalid
+        assert "already has this field" in properties["output_field"].error_message
+        params["overwrite"] = True
+        assert not form("repair_predictions", params, **request)["output_field"].invalid
+
     def test_evaluate_proposes_the_fields(self, dataset):
         dataset.rename_sample_field("predictions", "yolo")
         properties = form("evaluate", {}, dataset_name=dataset.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import Counter
@@ -35,7 +36,13 @@ def written(eval_key: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> SmallCoco:
-    return write_small_coco(tmp_path_factory.mktemp("small") / "coco")
+    paths = write_small_coco(tmp_path_factory.mktemp("small") / "coco")
+    predictions = json.loads(paths.predictions.read_text())
+    # In percent, so that there is something to repair
+    for record in predictions:
+        record["score"] *= 100
+    paths.predictions.write_text(json.dumps(predictions))
+    return paths
 
 
 @pytest.fixture
@@ -86,6 +93,7 @@ WRITERS = {
     "write_fields=True)",
     "predictions": "add_coco_predictions(ds, predictions, pred_field='p2', "
     "overwrite=True)",
+    "repair": "repair_predictions(ds, output_field='p3', overwrite=True)",
 }
 
 
@@ -122,8 +130,12 @@ def assert_whole(done: set[str]) -> None:
         assert sum(value is not None for value in share) == 3
     if "predictions" in done:
         assert dataset.count("p2.detections") == 3
-        assert ca.import_report(dataset).predictions == {"predictions": 3, "p2": 3}
+        assert ca.import_report(dataset).predictions["p2"] == 3
         assert dataset.info["coco_audit"]["import"]["predictions"]["p2"] == 3
+    if "repair" in done:
+        scores = values("p3.detections.confidence", unwind=True)
+        assert scores == pytest.approx([0.9, 0.7, 0.8])
+        assert ca.import_report(dataset).predictions["p3"] == 3
     if "audit" in done:
         assert ca.load_audit(dataset).num_objects == 4
     assert expected_fields <= {*dataset.get_field_schema(flat=True)}
@@ -164,7 +176,8 @@ def assert_names_once(fields: list[dict[str, Any]]) -> None:
         assert_names_once(field.get("fields") or [])
 
 
-@pytest.mark.parametrize("first", WRITERS)
+# A repair writes as an addition of predictions does
+@pytest.mark.parametrize("first", [name for name in WRITERS if name != "repair"])
 def test_one_process_after_another(
     first: str, dataset: fo.Dataset, files: SmallCoco, pair: tuple[Worker, Worker]
 ) -> None:
@@ -672,11 +685,18 @@ KILLED = {
         "add_coco_predictions(ds, predictions, overwrite=True)",
         None,
     ),
+    "repair": (WRITERS["repair"], None),
 }
 # Only there is something to kill
 POINTS = {
     "statistics": [*list(KILLS)[:1], *list(KILLS)[3:8], "before it is forgotten"],
     "audit": [*list(KILLS)[1:4], *list(KILLS)[8:]],
+    # The same as of predictions
+    "repair": [
+        "while values are written",
+        "before values are copied",
+        "before it is forgotten",
+    ],
 }
 
 
@@ -720,6 +740,8 @@ def test_a_process_that_is_killed(
             assert (size == 25.6) == ("stretch 64" in said), (size, said)
         else:
             assert dataset.count("predictions.detections") == 3
+            if dataset.has_field("p3"):
+                assert dataset.count("p3.detections") == 3
     if killed.startswith("evaluate"):
         ca.evaluate(dataset, progress=False)
         assert_whole({"evaluate"})
