@@ -21,8 +21,9 @@ from fiftyone_coco_audit.evaluation.metrics import Evaluation
 from fiftyone_coco_audit.evaluation.outputs import match_rows
 from fiftyone_coco_audit.evaluation.per_label import LabelOutcomes
 from fiftyone_coco_audit.evaluation.provenance import Provenance
+from fiftyone_coco_audit.evaluation.slicing import Source
 from fiftyone_coco_audit.evaluation.stored import EvaluatedRows, evaluation_as_text
-from fiftyone_coco_audit.evaluation.tables import EvaluationTables, Source
+from fiftyone_coco_audit.evaluation.tables import EvaluationTables
 from fiftyone_coco_audit.fiftyone_internals import root_dataset
 
 if TYPE_CHECKING:

@@ -1,17 +1,20 @@
-"""Slices of an evaluation by what the dataset knows of its images and objects."""
+"""Slices of evaluations by what the dataset knows of their images and objects."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.evaluation.analysis.slices import (
-    SliceMetrics,
+    Slice,
+    slice_metrics,
     slice_of_images,
     slice_of_objects,
     slices_of,
@@ -23,48 +26,116 @@ if TYPE_CHECKING:
     import fiftyone as fo
 
 
+class Source(NamedTuple):
+    """The dataset and fields of an evaluation."""
+
+    dataset: fo.Dataset
+    pred_field: str
+    gt_field: str
+
+
+@dataclass(frozen=True, repr=False)
+class Division(ShortRepr):
+    """An evaluation whose images or objects are divided.
+
+    Attributes:
+        evaluation: the evaluation in columns
+        place: position of the slice of each image, or of each object; -1 outside all
+        predicted: position of the slice of each prediction; None if images are divided,
+            or nothing is known of predictions
+        of_images: whether images are divided
+    """
+
+    evaluation: Evaluation
+    place: NDArray[np.int64]
+    predicted: NDArray[np.int64] | None
+    of_images: bool
+
+    def _about(self) -> str:
+        return f"into {self.place.max(initial=-1) + 1} slices"
+
+    @property
+    def leaves_some(self) -> bool:
+        """Whether images, or objects that count, are outside all slices."""
+        place = self.place
+        if not self.of_images:
+            place = place[~self.evaluation.ignored[0]]
+        return bool((place < 0).any())
+
+    def images(self, position: int) -> NDArray[np.bool_]:
+        """``(num_images,)`` which images a slice is evaluated on."""
+        if self.of_images:
+            return self.place == position
+        return np.ones(self.evaluation.num_images, bool)
+
+    def slice(self, position: int) -> Slice:
+        """The slice at a position, -1 for what is outside all."""
+        if self.of_images:
+            return slice_of_images(self.evaluation, self.images(position))
+        return slice_of_objects(
+            self.evaluation,
+            self.place == position,
+            None if self.predicted is None else self.predicted == position,
+        )
+
+
+def divide(
+    runs: Sequence[tuple[Evaluation, EvaluatedRows, Source]],
+    field: str,
+    bins: int | Sequence[float] | None,
+) -> tuple[str, list[str], list[Division]]:
+    """Divides evaluations into the same slices.
+
+    Args:
+        runs: evaluations, the samples and labels of their rows, and their sources
+        field: see :meth:`.tables.EvaluationTables.by`
+        bins: see :meth:`.tables.EvaluationTables.by`
+
+    Returns:
+        a tuple of the name of the field, the names of the slices, and a
+        :class:`Division` of each evaluation
+
+    Raises:
+        CocoAuditError: if a dataset has no such field, or it cannot be divided like
+            that
+    """
+    dataset, _, gt_field = runs[0][2]
+    name = field.removeprefix(f"{gt_field}.detections.")
+    of_images = name == field and dataset.has_field(field)
+    parts: list[NDArray[np.object_]] = []
+    for evaluation, rows, source in runs:
+        if of_images:
+            values = np.full(evaluation.num_images, None)
+            values[rows.image] = field_values(
+                source.dataset, "id", field, rows.sample_ids
+            )
+            parts += [values, np.full(0, None)]
+        else:
+            parts += _of_labels(evaluation, rows, *source, name)
+    names, place = slices_of(np.concatenate(parts), bins)
+    split = np.split(place, np.cumsum([len(part) for part in parts])[:-1])
+    unknown = all(value is None for part in parts[1::2] for value in part.tolist())
+    divisions = [
+        Division(evaluation, place, None if unknown else predicted, of_images)
+        for (evaluation, *_), place, predicted in zip(
+            runs, split[::2], split[1::2], strict=True
+        )
+    ]
+    return name, names, divisions
+
+
 def slice_frame(
-    evaluation: Evaluation,
-    rows: EvaluatedRows,
-    dataset: fo.Dataset,
-    pred_field: str,
-    gt_field: str,
+    run: tuple[Evaluation, EvaluatedRows, Source],
     field: str,
     bins: int | Sequence[float] | None,
     num_draws: int,
 ) -> pd.DataFrame:
     """See :meth:`fiftyone_coco_audit.evaluation.tables.EvaluationTables.by`."""
-    name = field.removeprefix(f"{gt_field}.detections.")
-    all_fp = False
-    if name == field and dataset.has_field(field):
-        values = field_values(dataset, "id", field, rows.sample_ids)
-        names, position = slices_of(values, bins)
-        place = np.full(evaluation.num_images, -1)
-        place[rows.image] = position
-        left_over = bool((position < 0).any())
-
-        def metrics(n: int) -> SliceMetrics:
-            return slice_of_images(evaluation, place == n, num_draws=num_draws)
-    else:
-        values, predicted = _of_labels(
-            evaluation, rows, dataset, pred_field, gt_field, name
-        )
-        all_fp = not any(value is not None for value in predicted.tolist())
-        names, both = slices_of(np.r_[values, predicted], bins)
-        position, of_predictions = both[: len(values)], both[len(values) :]
-        left_over = bool((position[~evaluation.ignored[0]] < 0).any())
-
-        def metrics(n: int) -> SliceMetrics:
-            return slice_of_objects(
-                evaluation,
-                position == n,
-                None if all_fp else of_predictions == n,
-                num_draws=num_draws,
-            )
-
-    table = [metrics(n) for n in range(len(names))]
-    if left_over:
-        names, table = [*names, "(none)"], [*table, metrics(-1)]
+    name, names, (division,) = divide([run], field, bins)
+    places = list(range(len(names)))
+    if division.leaves_some:
+        names, places = [*names, "(none)"], [*places, -1]
+    table = [slice_metrics(division.slice(place), num_draws) for place in places]
     return pd.DataFrame(
         {
             "images": [row.num_images for row in table],
@@ -75,7 +146,7 @@ def slice_frame(
             "AP_N": [row.normalized_ap for row in table],
             "AP50": [row.ap50 for row in table],
             "AR": [row.recall for row in table],
-            "all_fp": all_fp,
+            "all_fp": not division.of_images and division.predicted is None,
             "thin": [row.thin for row in table],
         },
         index=pd.Index(names, name=name, dtype=object),

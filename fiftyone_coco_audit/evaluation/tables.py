@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -36,7 +36,7 @@ from fiftyone_coco_audit.evaluation.failure_drivers import Images, failure_drive
 from fiftyone_coco_audit.evaluation.matching import UNMATCHED
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, coco_metrics
 from fiftyone_coco_audit.evaluation.provenance import Provenance, content_of
-from fiftyone_coco_audit.evaluation.slicing import slice_frame
+from fiftyone_coco_audit.evaluation.slicing import Source, slice_frame
 from fiftyone_coco_audit.evaluation.stored import EvaluatedRows
 from fiftyone_coco_audit.evaluation.subsets import images_only
 from fiftyone_coco_audit.progress import Progress
@@ -48,14 +48,6 @@ from fiftyone_coco_audit.wording import counted, counted_objects
 
 if TYPE_CHECKING:
     import fiftyone as fo
-
-
-class Source(NamedTuple):
-    """The dataset and fields of an evaluation."""
-
-    dataset: fo.Dataset
-    pred_field: str
-    gt_field: str
 
 
 class EvaluationTables(ShortRepr):
@@ -244,7 +236,7 @@ class EvaluationTables(ShortRepr):
             CocoAuditError: if there is no such field, or it cannot be divided like that
         """
         return slice_frame(
-            self._evaluation, self._rows, *self._source, field, bins, num_draws
+            (self._evaluation, self._rows, self._source), field, bins, num_draws
         )
 
     def influence(self) -> pd.DataFrame:

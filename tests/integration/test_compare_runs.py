@@ -140,6 +140,54 @@ def test_what_one_run_alone_evaluated_is_left_out(dataset: fo.Dataset) -> None:
     dataset.delete_evaluation("part")
 
 
+def test_slices_have_the_ap_that_each_run_has_there(dataset: fo.Dataset) -> None:
+    comparison = compare_runs(dataset, "old", "new", num_draws=2)
+    runs = [load_results(dataset, key) for key in ("old", "new")]
+    for field, bins in (("area", [0, 1024, 9216, 1e10]), ("metadata.width", 2)):
+        frame = comparison.by(field, bins, num_draws=5)
+        alone = [run.by(field, bins, num_draws=5) for run in runs]
+        assert frame.index.tolist() == alone[0].index.tolist()
+        for name, of_run in zip("ab", alone, strict=True):
+            np.testing.assert_array_equal(frame[name], of_run["AP"])
+            np.testing.assert_array_equal(frame[f"objects_{name}"], of_run["objects"])
+        assert (frame["difference"] == frame["b"] - frame["a"]).all()
+        assert (frame["low"] < frame["high"]).all()
+    same = compare_runs(dataset, "old", "old", num_draws=2).by("area", 3, num_draws=5)
+    assert (same[["difference", "low", "high"]] == 0).all(axis=None)
+
+
+def test_one_model_on_two_sets(dataset: fo.Dataset) -> None:
+    some, others = dataset.limit(30), dataset.skip(30)
+    comparison = compare_runs(some, "old", "old", other=others, num_draws=20)
+    assert (comparison.num_images, comparison.num_others) == (30, 49)
+    run = load_results(dataset, "old")
+    frame = comparison.to_frame()
+    alone = [run.of(part) for part in (some, others)]
+    for name, of_part in zip("ab", alone, strict=True):
+        assert frame.loc["AP", name] == of_part.summary()["AP"]
+    ap = [
+        [
+            np.nanmean(
+                part.evaluation.ranking().average_precision(draw[part.rows.sample])
+            )
+            for draw in image_draws(part.evaluation.num_images, 20, seed)
+        ]
+        for seed, part in enumerate(alone)
+    ]
+    bounds = np.quantile(np.subtract(ap[1], ap[0]), [0.025, 0.975])
+    np.testing.assert_allclose(frame.loc["AP", ["low", "high"]].astype(float), bounds)
+    told = str(comparison)
+    assert "'old' on 49 images (b) compared with 'old' on 30 images (a)" in told
+    assert "drawn independently" in told and "in one set only" in told
+    assert "finds" not in told
+    slices = comparison.by("area", [0, 1024, 1e10], num_draws=5)
+    assert slices["b"].tolist() == alone[1].by("area", [0, 1024, 1e10])["AP"].tolist()
+    with pytest.raises(CocoAuditError, match="different images, so no object is won"):
+        comparison.won_view()
+    with pytest.raises(CocoAuditError, match="10 images are in `samples` and in"):
+        compare_runs(dataset.limit(40), "old", "new", other=others)
+
+
 def test_edited_labels_are_neither_won_nor_lost(dataset: fo.Dataset) -> None:
     clone = dataset.clone()
     sample = clone.first()

@@ -40,7 +40,12 @@ def image_draws(
 
 
 def bootstrap_ap(
-    ranking: Ranking, num_images: int, *, num_draws: int = 200, seed: int = 0
+    ranking: Ranking,
+    num_images: int,
+    *,
+    num_draws: int = 200,
+    seed: int = 0,
+    place: NDArray[np.int64] | slice = slice(None),
 ) -> NDArray[np.float64]:
     """The AP of each class in each draw of images.
 
@@ -49,13 +54,16 @@ def bootstrap_ap(
         num_images: the number of images
         num_draws: the number of draws
         seed: of the random numbers
+        place: ``(num_images,)`` the position of each image in the draws
 
     Returns:
         ``(num_draws, K)`` means over the IoU thresholds, NaN where a class has no
         objects in the draw
     """
     draws = image_draws(num_images, num_draws, seed)
-    return np.stack([ranking.average_precision(draw).mean(axis=0) for draw in draws])
+    return np.stack(
+        [ranking.average_precision(draw[place]).mean(axis=0) for draw in draws]
+    )
 
 
 def class_mean(ap: NDArray[np.float64]) -> NDArray[np.float64]:

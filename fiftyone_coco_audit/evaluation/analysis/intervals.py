@@ -40,7 +40,7 @@ class MetricDraws(ShortRepr):
 
 
 def draw_metrics(
-    evaluation: Evaluation, place: NDArray[np.int64], num_draws: int
+    evaluation: Evaluation, place: NDArray[np.int64], num_draws: int, seed: int = 0
 ) -> MetricDraws:
     """The precision metrics of an evaluation and of draws of its images.
 
@@ -49,6 +49,7 @@ def draw_metrics(
         place: ``(num_images,)`` the position of each image in the draws, by which runs
             that order the same images differently are drawn alike
         num_draws: the number of draws
+        seed: of the random numbers
     """
     metrics = [m for m in coco_metrics(evaluation.settings) if m.limit is None]
     rankings = [
@@ -64,7 +65,7 @@ def draw_metrics(
         )
 
     add(list(evaluation.ap))
-    for draw in image_draws(evaluation.num_images, num_draws):
+    for draw in image_draws(evaluation.num_images, num_draws, seed):
         add([ranking.average_precision(draw[place]) for ranking in rankings])
     return MetricDraws(
         tuple(m.name for m in metrics), np.array(overall), np.stack(by_class)
@@ -163,14 +164,14 @@ def objects_by_class(evaluation: Evaluation) -> NDArray[np.int64]:
     return np.bincount(objects, minlength=evaluation.num_categories)
 
 
-def paired_differences(
+def metric_differences(
     first: NDArray[np.float64], second: NDArray[np.float64], index: pd.Index
 ) -> pd.DataFrame:
     """How much higher the metrics of a second run are, with 95% intervals.
 
     Args:
         first: ``(1 + num_draws, X)`` metrics of all images, then of each draw
-        second: the same of the second run in the same draws
+        second: the same of the second run, in the same draws if it has these images
         index: what the ``X`` metrics are
 
     Returns:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.evaluation.analysis.bootstrap import (
     bootstrap_ap,
@@ -19,6 +20,7 @@ from fiftyone_coco_audit.evaluation.analysis.bootstrap import (
 from fiftyone_coco_audit.evaluation.matching import match
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, accumulate
 from fiftyone_coco_audit.evaluation.subsets import images_only
+from fiftyone_coco_audit.wording import counted
 
 #: Slices of fewer objects are thin: one object more or less moves their recall by 3%
 FEW_OBJECTS = 30
@@ -26,6 +28,24 @@ FEW_OBJECTS = 30
 # More slices than these are identifiers, not groups
 _MOST_SLICES = 50
 _QUANTILES = 4
+
+
+@dataclass(frozen=True, repr=False)
+class Slice(ShortRepr):
+    """Objects or images that have something in common.
+
+    Attributes:
+        evaluation: an evaluation in which only these count
+        num_images: its images; for a slice of objects, those with any of these
+        normal_positives: see :func:`.average_precision.precision_recall_curves`
+    """
+
+    evaluation: Evaluation
+    num_images: int
+    normal_positives: float
+
+    def _about(self) -> str:
+        return f"of {counted(self.num_images, 'image')}"
 
 
 @dataclass(frozen=True)
@@ -56,20 +76,17 @@ class SliceMetrics:
         return self.num_objects < FEW_OBJECTS
 
 
-def slice_of_images(
-    evaluation: Evaluation, images: NDArray[np.bool_], *, num_draws: int
-) -> SliceMetrics:
-    """The metrics of some of the images, as if only these had been evaluated.
+def slice_of_images(evaluation: Evaluation, images: NDArray[np.bool_]) -> Slice:
+    """Some of the images, as if only these had been evaluated.
 
     Args:
         evaluation: an evaluation of columns
         images: ``(num_images,)`` which images
-        num_draws: the number of draws of images for the interval
     """
     part = images_only(evaluation, images)
     # Fewer images have fewer false positives, too
     normal = mean_objects(evaluation) * part.num_images / max(evaluation.num_images, 1)
-    return _metrics(part, part.num_images, num_draws, normal)
+    return Slice(part, part.num_images, normal)
 
 
 def mean_objects(evaluation: Evaluation) -> float:
@@ -86,10 +103,8 @@ def slice_of_objects(
     evaluation: Evaluation,
     objects: NDArray[np.bool_],
     predictions: NDArray[np.bool_] | None,
-    *,
-    num_draws: int,
-) -> SliceMetrics:
-    """The metrics of some of the objects, as COCO computes those of an area range.
+) -> Slice:
+    """Some of the objects, evaluated as COCO does those of an area range.
 
     The other objects are ignored: they are neither missed, nor are predictions of them
     wrong. They are matched last, as in COCOeval, from the overlaps that are known.
@@ -99,7 +114,6 @@ def slice_of_objects(
         objects: ``(M,)`` which objects
         predictions: ``(N,)`` which predictions are of their kind: others that match
             nothing are ignored. None if that cannot be known: all count
-        num_draws: the number of draws of images for the interval
     """
     settings = evaluation.settings
     rows = evaluation.matches.predictions
@@ -127,21 +141,26 @@ def slice_of_objects(
         in_range=in_range,
     )
     with_any = np.unique(evaluation.truth.image[~ignored[0]])
-    return _metrics(part, len(with_any), num_draws, mean_objects(evaluation))
+    return Slice(part, len(with_any), mean_objects(evaluation))
 
 
-def _metrics(
-    part: Evaluation, num_images: int, num_draws: int, normal: float
-) -> SliceMetrics:
+def slice_metrics(of: Slice, num_draws: int) -> SliceMetrics:
+    """The metrics of a slice.
+
+    Args:
+        of: the slice
+        num_draws: the number of draws of images for the interval
+    """
+    part = of.evaluation
     at_50 = part.settings.threshold_position(0.5)
     ap, ranking = part.ap[0], part.ranking()
-    normalized = ranking.average_precision(normal_positives=normal)
+    normalized = ranking.average_precision(normal_positives=of.normal_positives)
     bounds = (np.nan, np.nan)
     if num_draws and part.num_images:
         draws = bootstrap_ap(ranking, part.num_images, num_draws=num_draws)
         bounds = tuple(interval(class_mean(draws)).tolist())
     return SliceMetrics(
-        num_images=num_images,
+        num_images=of.num_images,
         num_objects=int((~part.ignored[0]).sum()),
         ap=float(class_mean(ap.mean(axis=0))),
         ap_interval=bounds,

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.evaluation.analysis.bootstrap import image_draws
 from fiftyone_coco_audit.evaluation.analysis.intervals import (
     draw_metrics,
+    metric_differences,
     metric_intervals,
-    paired_differences,
 )
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
 from fiftyone_coco_audit.evaluation.settings import Settings
@@ -77,7 +77,7 @@ def test_paired_draws_equal_pycocotools_on_copies_of_the_images() -> None:
         for n in range(2):
             expected = np.where(stats[n] == -1, np.nan, stats[n])
             np.testing.assert_allclose(draws[n].overall[row], expected, atol=1e-9)
-    frame = paired_differences(
+    frame = metric_differences(
         draws[0].overall, draws[1].overall, pd.Index(draws[0].names)
     )
     difference = draws[1].overall[:, 0] - draws[0].overall[:, 0]
@@ -157,7 +157,7 @@ def test_intervals_of_differences_hold_the_mean_difference() -> None:
             draw_metrics(run, np.arange(num_images), 100)
             for run in _runs(generator, num_images)
         )
-        frame = paired_differences(
+        frame = metric_differences(
             first.overall, second.overall, pd.Index(first.names)
         ).loc["AP"]
         held += frame["low"] <= mean <= frame["high"]
@@ -174,5 +174,5 @@ def test_intervals_of_differences_hold_the_mean_difference() -> None:
 )
 def test_whether_an_interval_excludes_zero(drawn: list[float], excludes: bool) -> None:
     second = np.array([0, *drawn], float)[:, None]
-    frame = paired_differences(np.zeros((3, 1)), second, pd.Index(["AP"]))
+    frame = metric_differences(np.zeros((3, 1)), second, pd.Index(["AP"]))
     assert frame["excludes_zero"].tolist() == [excludes]

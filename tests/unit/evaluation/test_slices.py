@@ -18,6 +18,7 @@ from fiftyone_coco_audit.evaluation.analysis.bootstrap import (
     interval,
 )
 from fiftyone_coco_audit.evaluation.analysis.slices import (
+    slice_metrics,
     slice_of_images,
     slice_of_objects,
     slices_of,
@@ -67,9 +68,8 @@ def test_a_slice_of_objects_equals_an_area_range_of_pycocotools(
     generator = np.random.default_rng(0)
     objects = generator.random(len(evaluation.truth)) < 0.5
     predictions = generator.random(len(evaluation.predictions)) < 0.5
-    metrics = slice_of_objects(
-        evaluation, objects, predictions if predictions_too else None, num_draws=0
-    )
+    known = predictions if predictions_too else None
+    metrics = slice_metrics(slice_of_objects(evaluation, objects, known), 0)
     # Rows are ordered by image, as the records of each image are
     in_order = sorted(ground_truth["annotations"], key=lambda a: a["image_id"])
     for record, inside in zip(in_order, objects.tolist(), strict=True):
@@ -102,7 +102,7 @@ def test_a_slice_of_objects_equals_an_area_range_of_pycocotools(
 def test_a_slice_of_images_equals_pycocotools_on_them(real: dict[str, Any]) -> None:
     evaluation: Evaluation = real["evaluation"]
     images = np.arange(evaluation.num_images) % 2 == 0
-    metrics = slice_of_images(evaluation, images, num_draws=30)
+    metrics = slice_metrics(slice_of_images(evaluation, images), 30)
     ids = sorted(image["id"] for image in real["records"][0]["images"])
     stats = run_cocoeval(*real["records"], real["iou_type"], ids[::2]).stats
     assert (metrics.ap, metrics.ap50, metrics.recall) == pytest.approx(
@@ -142,10 +142,10 @@ def test_normalized_ap_equals_the_formula_on_what_pycocotools_matched(
     ids = sorted(image["id"] for image in ground_truth["images"])
     if by_image:
         images = np.arange(evaluation.num_images) % 2 == 0
-        metrics, ids = slice_of_images(evaluation, images, num_draws=0), ids[::2]
+        metrics, ids = slice_metrics(slice_of_images(evaluation, images), 0), ids[::2]
     else:
         everything = np.ones(len(evaluation.truth), bool)
-        metrics = slice_of_objects(evaluation, everything, None, num_draws=0)
+        metrics = slice_metrics(slice_of_objects(evaluation, everything, None), 0)
     reference = run_cocoeval(ground_truth, found, real["iou_type"], ids)
     objects = [a["category_id"] for a in ground_truth["annotations"] if not is_crowd(a)]
     normal = len(objects) / len(set(objects)) * len(ids) / evaluation.num_images
