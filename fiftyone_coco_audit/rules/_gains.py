@@ -25,32 +25,33 @@ _CANDIDATES = 4
 
 def by_class(
     improvements: Improvements,
-    change_of: Callable[[NDArray[np.bool_]], Change],
+    whole: Change,
     count: NDArray[np.int64],
     min_gain: float,
     share: float,
+    change_of: Callable[[NDArray[np.bool_]], Change] | None = None,
 ) -> Iterator[tuple[NDArray[np.bool_], Gain]]:
     """Divides a cause among the classes that it concerns most, and the others.
 
     Args:
         improvements: the evaluation
-        change_of: the change where the cause is dealt with in some ``(K,)`` classes
+        whole: the change where the cause is dealt with in all classes
         count: ``(K,)`` how often each class is concerned
         min_gain: the least gain to report
         share: the least share of the gain for which a class is reported on its own
+        change_of: the change where the cause is dealt with in some ``(K,)`` classes, if
+            that changes other classes too
 
     Yields:
         ``(K,)`` which classes, and the gain; its interval excludes 0
     """
-    concerned = count > 0
-    if not concerned.any():
-        return
     gains = improvements.gains
-    whole = change_of(concerned)
     total = gains.value(whole)
     if not total >= min_gain:
         return
+    part_of = whole.of_classes if change_of is None else change_of
     rise = np.nan_to_num(gains.by_class(whole) - gains.ap)
+    concerned = count > 0
     candidates = {
         *np.argsort(-rise, kind="stable")[:_CANDIDATES].tolist(),
         *np.argsort(-count, kind="stable")[:_CANDIDATES].tolist(),
@@ -59,16 +60,14 @@ def by_class(
     parts = []
     for one in sorted(candidates):
         alone = np.arange(len(count)) == one
-        if not concerned[one]:
-            continue
-        change = change_of(alone)
+        change = part_of(alone & concerned)
         if gains.value(change) >= max(min_gain, share * total):
             parts.append((alone, change))
             rest[one] = False
     if not parts:
         parts = [(concerned, whole)]
     elif rest.any():
-        parts.append((rest, change_of(rest)))
+        parts.append((rest, part_of(rest)))
     for classes, change in parts:
         gain = worthwhile(improvements, change, min_gain)
         if gain is not None:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.evaluation.analysis.counterfactuals import Change
-from fiftyone_coco_audit.evaluation.analysis.edits import (
-    LabelEdits,
-    relabeled,
-    without_images,
+from fiftyone_coco_audit.evaluation.analysis.edits import relabeled, without_images
+from fiftyone_coco_audit.evaluation.analysis.repaired_labels import (
+    with_repaired_labels,
 )
+from fiftyone_coco_audit.evaluation.analysis.unlabeled_images import unlabeled_images
 from fiftyone_coco_audit.evaluation.improvements import Improvements
-from fiftyone_coco_audit.findings import Evidence, Example, rule
+from fiftyone_coco_audit.evaluation.matching import UNMATCHED
+from fiftyone_coco_audit.findings import Evidence, Example, Gain, rule
 from fiftyone_coco_audit.rules._gains import (
     MIN_GAIN,
     REASONS,
@@ -30,7 +29,12 @@ from fiftyone_coco_audit.wording import counted, plural
 label_rule = partial(rule, needs="evaluation")
 
 HERE, THERE, ELSEWHERE = (10, 10, 40, 40), (300, 300, 40, 40), (300, 10, 40, 40)
+LOOSE = (30, 10, 40, 40)
 _SOUND = (("cat", HERE),), (("cat", HERE, 0.9),)
+_TWO_CATS = (
+    (("cat", HERE), ("cat", THERE)),
+    (("cat", HERE, 0.9), ("cat", THERE, 0.9)),
+)
 
 
 @label_rule(
@@ -75,25 +79,17 @@ def missing_labels(
         share: the least share of the gain of all classes for which a class has a
             finding of its own
     """
-    issues, evaluation = improvements.label_issues, improvements.evaluation
-    here = issues.of_kind("missing label")
-    rows, category = issues.prediction[here], issues.predicted_class[here]
-
-    def added(classes: NDArray[np.bool_]) -> Change:
-        edits = LabelEdits.none(evaluation)
-        return relabeled(evaluation, replace(edits, added=rows[classes[category]]))
-
-    count = np.bincount(category, minlength=evaluation.num_categories)
-    for classes, gain in by_class(improvements, added, count, min_gain, share):
+    for rows, classes, gain in _corrected(
+        improvements, "missing label", min_gain, share
+    ):
         names, said = names_of(improvements, classes)
-        found = rows[classes[category]]
         yield Evidence(
-            f"{counted(len(found), 'sure prediction')} of {said} "
-            f"{plural(found, 'lies', 'lie')} where nothing is labeled; if the labels "
-            f"were missing and are added: {gain}",
-            predictions=found,
+            f"{counted(len(rows), 'sure prediction')} of {said} "
+            f"{plural(rows, 'lies', 'lie')} where nothing is labeled; if these labels "
+            f"are missing and are added: {gain}",
+            predictions=improvements.label_issues.prediction[rows],
             classes=names,
-            figures={"labels": len(found)},
+            figures={"labels": len(rows)},
             gain=gain,
         )
 
@@ -108,7 +104,6 @@ def missing_labels(
     ignore="If they show nothing of your classes.",
     reasons={
         "min_gain": REASONS["min_gain"],
-        "min_score": "From this score on, COCO Audit shows predictions by default.",
         "min_share": "A judgment: a detector that sees something in most of the images "
         "without labels is rarely wrong about all of them.",
     },
@@ -127,7 +122,6 @@ def unannotated_images(
     improvements: Improvements,
     *,
     min_gain: float = MIN_GAIN,
-    min_score: float = 0.5,
     min_share: float = 0.5,
 ) -> Iterator[Evidence]:
     """Finds images without labels that are full of predictions.
@@ -135,35 +129,198 @@ def unannotated_images(
     Args:
         improvements: the evaluation
         min_gain: the least gain in AP
-        min_score: the least score of a prediction
-        min_share: the least share of the images without labels that have such a
-            prediction
+        min_share: the least share of the images without labels that have a prediction
+            over the ``score_threshold`` of the evaluation
     """
-    evaluation = improvements.evaluation
-    predictions = evaluation.predictions
-    empty = np.ones(evaluation.num_images, bool)
-    empty[evaluation.truth.image] = False
-    high = np.zeros(evaluation.num_images, bool)
-    high[predictions.image[predictions.scores >= min_score]] = True
-    found = empty & high
-    number, total = int(found.sum()), int(empty.sum())
-    if not number or number < min_share * total:
+    found = unlabeled_images(improvements.evaluation)
+    suspects, total = int(found.suspect.sum()), len(found)
+    if not suspects or suspects < min_share * total:
         return
-    change = without_images(evaluation, found)
+    change = without_images(improvements.evaluation, found.unlabeled)
     gain = worthwhile(improvements, change, min_gain)
-    if gain is None:
-        return
-    ap = evaluation.summary()["AP"]
-    of_these = f"all {number:,}" if number == total else f"{number:,} of these"
-    yield Evidence(
-        f"{total:,} of {counted(evaluation.num_images, 'image')} have no label, and "
-        f"{of_these} have a prediction with a score of {min_score:g} or more; AP is "
-        f"{_short(ap)} with them, {_short(ap + gain.value)} without: {gain}",
-        images=np.flatnonzero(found),
-        figures={"images": number, "unlabeled": total, "ap": ap},
-        gain=gain,
+    if gain is not None:
+        yield Evidence(
+            f"{str(found).removesuffix('.')}: {gain}",
+            images=np.flatnonzero(found.unlabeled),
+            figures={
+                "images": total,
+                "suspect": suspects,
+                "ap": found.ap,
+                "ap_without": found.ap_without,
+            },
+            gain=gain,
+        )
+
+
+@label_rule(
+    "CA803",
+    "wrong-class-labels",
+    "warning",
+    explanation="Sure predictions of another class fit objects that nothing of their "
+    "own class finds, and the detector rarely confuses the two.",
+    advice="Look at the labels, and correct the class of those that are wrong.",
+    ignore="If the labels are right: then they are errors of the detector.",
+    reasons={"min_gain": REASONS["min_gain"]},
+    example=Example(
+        "Sixty cats are found, and five more objects labeled as cats are found as "
+        "dogs.",
+        scenes=[
+            (30, *_TWO_CATS),
+            (10, (("dog", HERE),), (("dog", HERE, 0.9),)),
+            (5, (("cat", HERE),), (("dog", HERE, 0.95),)),
+        ],
+    ),
+    counterexample=Example(
+        "The detector finds half of the cats as dogs, so it confuses the two.",
+        scenes=[
+            (10, *_TWO_CATS),
+            (10, (("dog", HERE),), (("dog", HERE, 0.9),)),
+            (20, (("cat", HERE),), (("dog", HERE, 0.95),)),
+        ],
+    ),
+)
+def wrong_class_labels(
+    improvements: Improvements, *, min_gain: float = MIN_GAIN
+) -> Iterator[Evidence]:
+    """Finds labels with the wrong class.
+
+    Args:
+        improvements: the evaluation
+        min_gain: the least gain in AP
+    """
+    yield from _labels(
+        improvements,
+        "wrong class",
+        min_gain,
+        "{labels} of {classes} {fit} a sure prediction of another class; with the "
+        "class of the prediction: {gain}",
     )
 
 
-def _short(ap: float) -> str:
-    return f"{ap:.2f}".removeprefix("0")
+@label_rule(
+    "CA804",
+    "badly-located-labels",
+    "warning",
+    explanation="Sure predictions of the right class overlap objects far less than "
+    "usual, as if the boxes of these labels were wrong.",
+    advice="Look at the labels, and correct the boxes that are wrong.",
+    ignore="If the labels are right: then they are errors of the detector.",
+    reasons={"min_gain": REASONS["min_gain"]},
+    example=Example(
+        "Twenty cats are found with their box, and five with an IoU of .33.",
+        scenes=[
+            (10, *_TWO_CATS),
+            (5, (("cat", LOOSE),), (("cat", HERE, 0.95),)),
+        ],
+    ),
+    counterexample=Example(
+        "Twenty cats are found with their box.", scenes=[(10, *_TWO_CATS)]
+    ),
+)
+def badly_located_labels(
+    improvements: Improvements, *, min_gain: float = MIN_GAIN
+) -> Iterator[Evidence]:
+    """Finds labels with a box that does not fit.
+
+    Args:
+        improvements: the evaluation
+        min_gain: the least gain in AP
+    """
+    yield from _labels(
+        improvements,
+        "bad location",
+        min_gain,
+        "{labels} of {classes} {fit} a sure prediction badly; with the box of the "
+        "prediction: {gain}",
+    )
+
+
+@label_rule(
+    "CA805",
+    "duplicate-labels",
+    "warning",
+    explanation="Two objects of a class have nearly the same box, and only one of them "
+    "can be found.",
+    advice="Remove one of the two labels.",
+    ignore="If they are two objects.",
+    reasons={"min_gain": REASONS["min_gain"]},
+    example=Example(
+        "Ten images with two cats, which are found, and five with a cat that is "
+        "labeled twice.",
+        scenes=[
+            (10, *_TWO_CATS),
+            (5, (("cat", HERE), ("cat", HERE)), (("cat", HERE, 0.9),)),
+        ],
+    ),
+    counterexample=Example(
+        "Twenty cats with one label each.", scenes=[(10, *_TWO_CATS)]
+    ),
+)
+def duplicate_labels(
+    improvements: Improvements, *, min_gain: float = MIN_GAIN
+) -> Iterator[Evidence]:
+    """Finds objects that are labeled twice.
+
+    Args:
+        improvements: the evaluation
+        min_gain: the least gain in AP
+    """
+    yield from _labels(
+        improvements,
+        "duplicate label",
+        min_gain,
+        "{labels} of {classes} {repeat} another one; if removed: {gain}",
+    )
+
+
+def _corrected(
+    improvements: Improvements, kind: str, min_gain: float, share: float
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.bool_], Gain]]:
+    """Issues of a kind that are worth correcting.
+
+    Args:
+        improvements: the evaluation
+        kind: one of :data:`.label_issues.KINDS`
+        min_gain: the least gain in AP
+        share: as for :func:`._gains.by_class`; above 1, classes are not divided
+
+    Yields:
+        positions of the issues, ``(K,)`` their classes, and the gain
+    """
+    issues, evaluation = improvements.label_issues, improvements.evaluation
+    here = issues.of_kind(kind)
+    if not len(here) or evaluation.settings.iou_type != "bbox":
+        return
+    category = issues.predicted_class[here]
+    true = issues.true_class[here]
+    whole = relabeled(
+        evaluation,
+        with_repaired_labels(evaluation, issues, here),
+        np.r_[category, true[true != UNMATCHED]],
+    )
+    count = np.bincount(category, minlength=evaluation.num_categories)
+    for classes, gain in by_class(improvements, whole, count, min_gain, share):
+        yield here[classes[category]], classes, gain
+
+
+def _labels(
+    improvements: Improvements, kind: str, min_gain: float, sentence: str
+) -> Iterator[Evidence]:
+    """The labels with issues of a kind, of all classes together."""
+    issues = improvements.label_issues
+    for rows, _, gain in _corrected(improvements, kind, min_gain, np.inf):
+        true = np.arange(len(improvements.classes))
+        names, said = names_of(improvements, np.isin(true, issues.true_class[rows]))
+        yield Evidence(
+            sentence.format(
+                labels=counted(len(rows), "label"),
+                classes=said,
+                fit=plural(rows, "fits", "fit"),
+                repeat=plural(rows, "repeats", "repeat"),
+                gain=gain,
+            ),
+            objects=np.sort(issues.truth[rows]),
+            classes=names,
+            figures={"labels": len(rows)},
+            gain=gain,
+        )

@@ -53,8 +53,15 @@ def errors_of(kind: str) -> Callable[..., Iterator[Evidence]]:
         # Boxes that are a little loose fail only at the higher thresholds
         shown = len(errors) // 2 if error.repair is Repair.CORRECT_BOX else 0
         at, evaluation = errors[shown], improvements.evaluation
+        change_of = partial(repair, errors, kind)
+        moves = error.repair is Repair.CORRECT_CLASS
         for classes, gain in by_class(
-            improvements, partial(repair, errors, kind), count, min_gain, share
+            improvements,
+            change_of(count > 0),
+            count,
+            min_gain,
+            share,
+            change_of if moves else None,
         ):
             wrong, missed = at.of_type(kind)
             predictions = np.flatnonzero(

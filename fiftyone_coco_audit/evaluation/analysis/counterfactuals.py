@@ -49,6 +49,12 @@ class Change(ShortRepr):
     def _about(self) -> str:
         return f"of {counted(int(self.classes.sum()), 'class')}"
 
+    def of_classes(self, classes: NDArray[np.bool_]) -> Change:
+        """The change in some of its classes only, ``(K,)``."""
+        some = self.classes & classes
+        parts = [ranking.of_classes(some) for ranking in self.rankings]
+        return Change(parts, some, self.keeps_classes)
+
     def average_precision(self, weights: Weights | None = None) -> NDArray[np.float64]:
         """``(K,)`` mean AP over the thresholds; see :meth:`.ranking.Ranking.curves`."""
         ap = [ranking.average_precision(weights) for ranking in self.rankings]

@@ -1,18 +1,16 @@
 """What AP would be with other labels, classes or predictions, matched anew.
 
-Overlaps of what stays as it is are those of the evaluation. Those of new boxes are
-computed from boxes, also where masks were evaluated. Predictions over the limit of an
-image and class stay left out.
+Predictions over the limit of an image and class stay left out where others are removed,
+because their overlaps are not kept.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.display import ShortRepr
 from fiftyone_coco_audit.evaluation.analysis.counterfactuals import Change
 from fiftyone_coco_audit.evaluation.matching import (
     UNMATCHED,
@@ -20,98 +18,50 @@ from fiftyone_coco_audit.evaluation.matching import (
     match,
     rank_in_groups,
 )
-from fiftyone_coco_audit.evaluation.metrics import Evaluation
-from fiftyone_coco_audit.evaluation.pairs import (
-    BACKGROUND_IOU,
-    Pairs,
-    overlapping_pairs,
-)
+from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
+from fiftyone_coco_audit.evaluation.pairs import Pairs
 from fiftyone_coco_audit.evaluation.ranking import (
     Ranking,
     rank_predictions,
     ranking_order,
 )
 from fiftyone_coco_audit.objects import Objects
-from fiftyone_coco_audit.wording import counted
 
 
-@dataclass(frozen=True, repr=False)
-class LabelEdits(ShortRepr):
-    """Other labels for the ``M`` objects of an evaluation.
-
-    Attributes:
-        category: ``(M,)`` the class of each object, -1 if it is removed
-        box: ``(M, 4)`` the box of each object, ``[x, y, width, height]``
-        added: ``(A,)`` rows of predictions whose class and box become objects
-    """
-
-    category: NDArray[np.int64]
-    box: NDArray[np.float64]
-    added: NDArray[np.int64]
-
-    @classmethod
-    def none(cls, evaluation: Evaluation) -> LabelEdits:
-        """The labels as they are, to be changed with :func:`dataclasses.replace`."""
-        truth = evaluation.truth
-        return cls(truth.category, truth.box, np.zeros(0, np.int64))
-
-    def _about(self) -> str:
-        removed = int((self.category == UNMATCHED).sum())
-        return (
-            f"{counted(len(self.added), 'object')} added, "
-            f"{counted(removed, 'object')} removed"
-        )
-
-
-def relabeled(evaluation: Evaluation, edits: LabelEdits) -> Change:
+def relabeled(
+    evaluation: Evaluation, after: Evaluation, categories: NDArray[np.int64]
+) -> Change:
     """The change of other labels.
 
     Args:
         evaluation: an evaluation of columns
-        edits: the labels
+        after: the same predictions evaluated against other labels
+        categories: the classes whose labels differ
     """
-    old, predictions = evaluation.truth, evaluation.predictions
-    moved = (edits.box != old.box).any(axis=1)
-    changed = moved | (edits.category != old.category)
-    affected = _classes(
-        evaluation,
-        old.category[changed],
-        edits.category[changed & (edits.category != UNMATCHED)],
-        predictions.category[edits.added],
+    return _change(after.ranking(), _classes(evaluation, categories))
+
+
+def with_boxes(
+    evaluation: Evaluation, objects: NDArray[np.int64], boxes: NDArray[np.float64]
+) -> Change:
+    """The change of other boxes of labels, where boxes are evaluated.
+
+    Args:
+        evaluation: an evaluation of columns
+        objects: ``(B,)`` rows of objects
+        boxes: ``(B, 4)`` their boxes, ``[x, y, width, height]``
+    """
+    truth = evaluation.truth
+    box = truth.box.copy()
+    box[objects] = boxes
+    after = evaluate_objects(
+        replace(truth, box=box),
+        evaluation.predictions,
+        num_images=evaluation.num_images,
+        num_categories=evaluation.num_categories,
+        settings=evaluation.settings,
     )
-    kept = np.flatnonzero(edits.category != UNMATCHED)
-    source = np.r_[kept, len(old) + np.arange(len(edits.added))]
-    image = np.r_[old.image[kept], predictions.image[edits.added]]
-    order = np.argsort(image, kind="stable")
-    added = edits.added
-    truth = Objects(
-        image=image[order],
-        category=np.r_[edits.category[kept], predictions.category[added]][order],
-        box=np.vstack([edits.box[kept], predictions.box[added]])[order],
-        area=np.r_[old.area[kept], predictions.area[added]][order],
-        crowd=np.r_[old.crowd[kept], np.zeros(len(added), bool)][order],
-    )
-    is_new = np.r_[moved[kept], np.ones(len(added), bool)][order]
-    place = np.full(len(old) + len(added), UNMATCHED, np.int32)
-    place[source[order]] = np.arange(len(order))
-    place[: len(old)][moved] = UNMATCHED
-    same = evaluation.pairs.where(place[evaluation.pairs.truth] != UNMATCHED)
-    fresh = _new_pairs(evaluation, truth, np.flatnonzero(is_new))
-    pairs = _in_order(
-        np.r_[same.detection, fresh.detection],
-        np.r_[place[same.truth], fresh.truth],
-        np.r_[same.overlap, fresh.overlap],
-    )
-    rows = evaluation.matches.predictions
-    return _matched(
-        evaluation,
-        truth,
-        predictions,
-        pairs,
-        (rows, evaluation.matches.rank),
-        evaluation.in_range[0],
-        affected,
-    )
+    return relabeled(evaluation, after, truth.category[objects])
 
 
 def without_images(evaluation: Evaluation, images: NDArray[np.bool_]) -> Change:
@@ -205,36 +155,13 @@ def _change(ranking: Ranking, affected: NDArray[np.bool_]) -> Change:
     return Change([ranking.of_classes(affected).without_ignored()], affected)
 
 
-def _new_pairs(
-    evaluation: Evaluation, truth: Objects, rows: NDArray[np.int64]
-) -> Pairs:
-    """The pairs of predictions with some objects, by their boxes."""
-    found = overlapping_pairs(
-        truth.rows(rows),
-        evaluation.predictions,
-        evaluation.matches.predictions,
-        at_least=min(BACKGROUND_IOU, evaluation.settings.iou_thresholds[0]),
-        iou_type="bbox",
-    )
-    return Pairs(found.detection, rows[found.truth].astype(np.int32), found.overlap)
-
-
 def _renumbered(pairs: Pairs, number: NDArray[np.int64]) -> Pairs:
     """Pairs of predictions with other numbers, without those whose number is -1."""
     kept = pairs.where(number[pairs.detection] != UNMATCHED)
-    return _in_order(number[kept.detection], kept.truth, kept.overlap)
-
-
-def _in_order(
-    detection: NDArray[np.integer],
-    truth: NDArray[np.integer],
-    overlap: NDArray[np.float64],
-) -> Pairs:
-    order = np.lexsort((truth, detection))
+    detection = number[kept.detection]
+    order = np.lexsort((kept.truth, detection))
     return Pairs(
-        detection[order].astype(np.int32),
-        truth[order].astype(np.int32),
-        overlap[order],
+        detection[order].astype(np.int32), kept.truth[order], kept.overlap[order]
     )
 
 

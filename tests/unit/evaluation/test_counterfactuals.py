@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,9 @@ from fiftyone_coco_audit.evaluation.analysis.counterfactuals import (
     repair,
 )
 from fiftyone_coco_audit.evaluation.analysis.edits import (
-    LabelEdits,
     merged,
     relabeled,
+    with_boxes,
     without_images,
     without_predictions,
 )
@@ -26,10 +25,14 @@ from fiftyone_coco_audit.evaluation.analysis.error_costs import (
     error_costs,
     errors_by_threshold,
 )
+from fiftyone_coco_audit.evaluation.analysis.label_issues import KINDS, label_issues
+from fiftyone_coco_audit.evaluation.analysis.repaired_labels import (
+    with_repaired_labels,
+)
 from fiftyone_coco_audit.evaluation.error_types import ERROR_TYPES
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
 from tests.reference import Records, evaluated, run_cocoeval
-from tests.unit.evaluation.scenes import random_records
+from tests.unit.evaluation.scenes import random_records, rows_of
 
 TOLERANCE = 1e-9
 SEEDS = range(4)
@@ -160,42 +163,43 @@ def test_errors_of_one_class_repaired_in_the_records(name: str, seed: int) -> No
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_predictions_become_labels(seed: int) -> None:
+def test_labels_change_their_boxes(seed: int) -> None:
     case = Case(seed)
-    added = np.flatnonzero(case.rng.random(len(case.found)) < 0.2)
-    edits = replace(LabelEdits.none(case.evaluation), added=added)
-    labels = [
-        {
-            **{k: case.found[row][k] for k in ("image_id", "category_id", "bbox")},
-            "area": case.found[row]["bbox"][2] * case.found[row]["bbox"][3],
-            "iscrowd": 0,
-        }
-        for row in added
-    ]
-    case.check(relabeled(case.evaluation, edits), [*case.objects, *labels], case.found)
+    rows = np.flatnonzero(case.rng.random(len(case.objects)) < 0.4)
+    boxes = case.evaluation.truth.box[rows] + case.rng.uniform(-5, 5, (len(rows), 4))
+    boxes = np.maximum(boxes, 1)
+    objects = deepcopy(case.objects)
+    for row, box in zip(rows, boxes.tolist(), strict=True):
+        objects[row]["bbox"] = box
+    case.check(with_boxes(case.evaluation, rows, boxes), objects, case.found)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_labels_change_their_class_or_box_or_go(seed: int) -> None:
+def test_issues_are_put_right(seed: int) -> None:
     case = Case(seed)
-    what = case.rng.integers(0, 4, len(case.objects))
-    edits = LabelEdits.none(case.evaluation)
-    category, box = edits.category.copy(), edits.box.copy()
-    objects = []
-    for row, kind in enumerate(what.tolist()):
-        record = deepcopy(case.objects[row])
-        if kind == 1:
-            category[row] = case.rng.integers(5)
-            record["category_id"] = int(category[row]) + 1
-        elif kind == 2:
-            box[row] = np.maximum(box[row] + case.rng.uniform(-5, 5, 4), 1)
-            record["bbox"] = box[row].tolist()
-        elif kind == 3:
-            category[row] = -1
-            continue
-        objects.append(record)
-    edits = replace(edits, category=category, box=box)
-    case.check(relabeled(case.evaluation, edits), objects, case.found)
+    issues = label_issues(case.evaluation, rows_of(case.evaluation))
+    after = with_repaired_labels(case.evaluation, issues, np.arange(len(issues)))
+    kinds = list(KINDS)
+    objects: list[Any] = deepcopy(case.objects)
+    for kind, prediction, truth in zip(
+        issues.kind, issues.prediction, issues.truth, strict=True
+    ):
+        found = case.found[prediction]
+        name = kinds[kind]
+        if name == "missing label":
+            keys = ("image_id", "category_id", "bbox")
+            area = found["bbox"][2] * found["bbox"][3]
+            objects.append({key: found[key] for key in keys})
+            objects[-1].update(area=area, iscrowd=0)
+        elif name == "wrong class":
+            objects[truth]["category_id"] = found["category_id"]
+        elif name == "bad location":
+            objects[truth]["bbox"] = found["bbox"]
+        elif name == "duplicate label":
+            objects[truth] = None
+    objects = [record for record in objects if record is not None]
+    change = relabeled(case.evaluation, after, np.arange(5))
+    case.check(change, objects, case.found)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
