@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from fiftyone_coco_audit.auditing import Audit, checked_thresholds
+import numpy as np
+
+from fiftyone_coco_audit.auditing import (
+    Audit,
+    audit_settings,
+    checked_thresholds,
+    load_audit,
+)
 from fiftyone_coco_audit.columns import dataset_of
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_count
-from fiftyone_coco_audit.evaluation.improvements import Improvements
+from fiftyone_coco_audit.evaluation.analysis.intervals import objects_by_class
+from fiftyone_coco_audit.evaluation.analysis.outcomes import LeftOut
+from fiftyone_coco_audit.evaluation.improvements import (
+    SMALL,
+    UNREACHABLE,
+    Improvements,
+)
+from fiftyone_coco_audit.evaluation.known_findings import (
+    KnownFindings,
+    hard_objects,
+    tight_boxes,
+)
 from fiftyone_coco_audit.evaluation.loading_results import load_results
+from fiftyone_coco_audit.evaluation.metrics import Evaluation
 from fiftyone_coco_audit.evaluation.results import CocoResults, no_such_evaluation
 from fiftyone_coco_audit.fiftyone_internals import (
     run_ids,
@@ -26,9 +45,10 @@ from fiftyone_coco_audit.findings import (
     highest_gain_first,
 )
 from fiftyone_coco_audit.progress import Progress
-from fiftyone_coco_audit.rule_selection import selected_rules
+from fiftyone_coco_audit.rule_selection import not_run_notes, selected_rules
 from fiftyone_coco_audit.runs import load_run, save_run
 from fiftyone_coco_audit.storage.exclusive import exclusive, up_to_date
+from fiftyone_coco_audit.wording import counted, named
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -37,6 +57,10 @@ if TYPE_CHECKING:
 OF_RESULTS: tuple[Need, ...] = ("evaluation",)
 
 _RUN_KEY = "coco_audit_results_{}"
+
+# Rules of changed labels, which have to be matched anew
+_OF_BOXES = ("CA714", "CA801", "CA803", "CA804", "CA805", "CA806")
+_OF_HARD = {"CA721": SMALL, "CA722": UNREACHABLE}
 
 
 @database_errors_explained()
@@ -78,16 +102,25 @@ def audit_results(
     changed = checked_thresholds(thresholds or {}, OF_RESULTS)
     check_count("num_draws", num_draws)
     results = load_results(samples, eval_key, progress=progress)
-    improvements = Improvements(results.evaluation, results.rows, num_draws)
-    findings = [
-        _finding(rule, evidence, results)
+    known = _findings_of_dataset(results)
+    improvements = _improvements(results, known, num_draws)
+    not_run = _not_run(rules, improvements)
+    if len(not_run) == len(rules):
+        raise CocoAuditError(f"No rule can run. {' '.join(not_run_notes(not_run))}")
+    found = [
+        (rule, evidence)
         for rule in rules
+        if rule.code not in not_run
         for evidence in rule.examine(improvements, **changed.get(rule.code, {}))
     ]
+    context = KnownFindings(improvements, known or (), results.config.gt_field)
     evaluation = results.evaluation
     crowds = int(evaluation.truth.crowd.sum())
     made = Audit(
-        findings=highest_gain_first(findings),
+        findings=highest_gain_first(
+            _finding(rule, evidence, results, context)
+            for rule, evidence in _without_repeats(found, improvements)
+        ),
         samples=results.samples,
         label_field=results.config.gt_field,
         resize="",
@@ -95,15 +128,109 @@ def audit_results(
         num_images=evaluation.num_images,
         num_objects=len(evaluation.truth) - crowds,
         created=datetime.now(timezone.utc),
+        notes=(*_left_out(results), *not_run_notes(not_run)),
         num_crowds=crowds,
+        not_run=not_run,
         eval_key=eval_key,
     )
     _store(made, results)
     return made
 
 
-def _finding(rule: Rule, evidence: Evidence, results: CocoResults) -> Finding:
+def _findings_of_dataset(results: CocoResults) -> Sequence[Finding] | None:
+    """The findings of the last audit of the dataset, None without one of this field."""
+    dataset = dataset_of(results.samples)
+    settings = audit_settings(dataset)
+    if settings is None or settings.label_field != results.config.gt_field:
+        return None
+    return load_audit(dataset).findings
+
+
+def _improvements(
+    results: CocoResults, known: Sequence[Finding] | None, num_draws: int
+) -> Improvements:
+    about = dataset_of(results.samples), results.config.gt_field, results.rows, known
+    return Improvements(
+        results.evaluation,
+        results.rows,
+        num_draws,
+        hard=hard_objects(*about),
+        tight=tight_boxes(*about),
+    )
+
+
+def _not_run(rules: Sequence[Rule], improvements: Improvements) -> dict[str, str]:
+    """Why rules are not run on an evaluation, by code."""
+    reasons = {}
+    iou_type = improvements.evaluation.settings.iou_type
+    for rule in rules:
+        if rule.code in _OF_BOXES and iou_type != "bbox":
+            reasons[rule.code] = (
+                "What changed labels would gain is only known where boxes are "
+                f"evaluated (iou_type is {iou_type!r})."
+            )
+        elif rule.code in _OF_HARD and _OF_HARD[rule.code] not in improvements.hard:
+            reasons[rule.code] = (
+                "Sizes and anchors at the input of the network are not known: call "
+                "audit(dataset) or compute_statistics(dataset)."
+            )
+    return reasons
+
+
+def _left_out(results: CocoResults) -> list[str]:
+    """Sentences on what no finding is about."""
+    evaluation = results.evaluation
+    notes = LeftOut.of(evaluation, evaluation.outcomes()[1][0]).sentences()
+    empty = np.flatnonzero(objects_by_class(evaluation) == 0)
+    if len(empty):
+        names = named([results.rows.classes[row] for row in empty.tolist()])
+        notes.append(
+            f"{counted(len(empty), 'class')} without objects do not enter AP: {names}."
+            if len(empty) > 1
+            else f"A class without objects does not enter AP: {names}."
+        )
+    return notes
+
+
+def _without_repeats(
+    found: Sequence[tuple[Rule, Evidence]], improvements: Improvements
+) -> list[tuple[Rule, Evidence]]:
+    """What was found, without what mostly follows from another cause."""
+    return [
+        (rule, evidence)
+        for rule, evidence in found
+        if not any(
+            rule.code.startswith(cause.implies)
+            and _follows(evidence, other, improvements.evaluation)
+            for cause, other in found
+        )
+    ]
+
+
+def _follows(evidence: Evidence, cause: Evidence, evaluation: Evaluation) -> bool:
+    """Whether a cause is about most of what was found, or about most of its gain."""
+    suspects = cause.predictions
+    if cause.images is not None:
+        image = evaluation.predictions.image
+        suspects = np.flatnonzero(np.isin(image, cause.images))
+    for rows, others in (
+        (evidence.predictions, suspects),
+        (evidence.objects, cause.objects),
+    ):
+        if rows is None or others is None or not len(rows) or not len(others):
+            continue
+        if np.isin(rows, others).mean() > 0.5:
+            return True
+        if evidence.gain and cause.gain and np.isin(others, rows).mean() > 0.5:
+            return cause.gain.value > evidence.gain.value / 2
+    return False
+
+
+def _finding(
+    rule: Rule, evidence: Evidence, results: CocoResults, known: KnownFindings
+) -> Finding:
     """Makes a finding from what was found in an evaluation."""
+    related = known.related(evidence)
     rows, config = results.rows, results.config
     label_field, label_ids, sample_ids = config.gt_field, [], []
     if evidence.predictions is not None:
@@ -117,7 +244,7 @@ def _finding(rule: Rule, evidence: Evidence, results: CocoResults) -> Finding:
         code=rule.code,
         name=rule.name,
         severity=evidence.severity or rule.severity,
-        message=evidence.message,
+        message=" ".join([evidence.message, *(said for _, said in related)]),
         advice=evidence.advice or rule.advice,
         count=len(label_ids) or len(sample_ids),
         classes=evidence.classes,
@@ -126,6 +253,7 @@ def _finding(rule: Rule, evidence: Evidence, results: CocoResults) -> Finding:
         sample_ids=tuple(sample_ids),
         label_ids=tuple(label_ids),
         gain=evidence.gain,
+        related=tuple(code for code, _ in related),
     )
 
 

@@ -106,7 +106,7 @@ def precision_recall_curves(
     counted: NDArray[np.bool_],
     num_positives: NDArray[np.int64],
     weights: NDArray[np.int64] | None = None,
-    normal_positives: float | None = None,
+    normal_positives: float | NDArray[np.int64] | None = None,
 ) -> Curves:
     """The interpolated precision-recall curves of ``COCOeval.accumulate``.
 
@@ -121,8 +121,9 @@ def precision_recall_curves(
             objects to be found are counted likewise
         normal_positives: the number ``N`` of objects in the normalized precision of
             Hoiem, Chodpathumwan and Dai, "Diagnosing Error in Object Detectors", ECCV
-            2012: ``R N / (R N + F)`` at recall ``R`` with ``F`` false positives. By
-            default that of each group, which gives precision itself
+            2012: ``R N / (R N + F)`` at recall ``R`` with ``F`` false positives. One
+            number, or ``(G,)``; by default that of each group, which gives precision
+            itself
 
     Returns:
         a :class:`Curves`
@@ -163,7 +164,8 @@ def precision_recall_curves(
     false = counts[threshold, detection] - before - found
     true = found.astype(np.float64)
     if normal_positives is not None:
-        true *= normal_positives / num_positives[groups]
+        normal = np.broadcast_to(normal_positives, num_positives.shape)
+        true *= normal[groups] / num_positives[groups]
     precision = true / (true + false)
 
     recall = found / num_positives[groups]

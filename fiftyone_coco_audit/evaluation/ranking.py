@@ -49,7 +49,7 @@ class Ranking(ShortRepr):
     def curves(
         self,
         weights: NDArray[np.int64] | None = None,
-        normal_positives: float | None = None,
+        normal_positives: float | NDArray[np.int64] | None = None,
     ) -> Curves:
         """The precision-recall curves of the classes.
 
@@ -78,7 +78,7 @@ class Ranking(ShortRepr):
     def average_precision(
         self,
         weights: NDArray[np.int64] | None = None,
-        normal_positives: float | None = None,
+        normal_positives: float | NDArray[np.int64] | None = None,
     ) -> NDArray[np.float64]:
         """The AP of each threshold and class.
 

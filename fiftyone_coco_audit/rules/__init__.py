@@ -11,6 +11,7 @@ from fiftyone_coco_audit.rules import (
     annotations,
     boxes,
     classes,
+    hard_objects,
     images,
     label_errors,
     labeling,
@@ -18,6 +19,7 @@ from fiftyone_coco_audit.rules import (
     objects,
     results,
     samples,
+    settings_of_results,
 )
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "boxes",
     "classes",
     "files",
+    "hard_objects",
     "images",
     "label_errors",
     "labeling",
@@ -35,4 +38,5 @@ __all__ = [
     "objects",
     "results",
     "samples",
+    "settings_of_results",
 ]

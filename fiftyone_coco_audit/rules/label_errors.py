@@ -46,6 +46,7 @@ _TWO_CATS = (
     advice="Look at them, and add the labels of the objects that are there.",
     ignore="If nothing is there: then they are errors of the detector.",
     reasons=REASONS,
+    implies=("CA704",),
     example=Example(
         "Ten images with three cats, of which one is found with the highest score and "
         "not labeled.",
@@ -86,7 +87,7 @@ def missing_labels(
         yield Evidence(
             f"{counted(len(rows), 'sure prediction')} of {said} "
             f"{plural(rows, 'lies', 'lie')} where nothing is labeled; if these labels "
-            f"are missing and are added: {gain}",
+            f"are missing and are added: {gain}.",
             predictions=improvements.label_issues.prediction[rows],
             classes=names,
             figures={"labels": len(rows)},
@@ -102,6 +103,7 @@ def missing_labels(
     "nobody had annotated them.",
     advice="Look at them: label their objects, or leave the images out.",
     ignore="If they show nothing of your classes.",
+    implies=("CA704",),
     reasons={
         "min_gain": REASONS["min_gain"],
         "min_share": "A judgment: a detector that sees something in most of the images "
@@ -140,7 +142,7 @@ def unannotated_images(
     gain = worthwhile(improvements, change, min_gain)
     if gain is not None:
         yield Evidence(
-            f"{str(found).removesuffix('.')}: {gain}",
+            f"{str(found).removesuffix('.')}: {gain}.",
             images=np.flatnonzero(found.unlabeled),
             figures={
                 "images": total,
@@ -193,7 +195,7 @@ def wrong_class_labels(
         "wrong class",
         min_gain,
         "{labels} of {classes} {fit} a sure prediction of another class; with the "
-        "class of the prediction: {gain}",
+        "class of the prediction: {gain}.",
     )
 
 
@@ -205,7 +207,7 @@ def wrong_class_labels(
     "usual, as if the boxes of these labels were wrong.",
     advice="Look at the labels, and correct the boxes that are wrong.",
     ignore="If the labels are right: then they are errors of the detector.",
-    reasons={"min_gain": REASONS["min_gain"]},
+    reasons=REASONS,
     example=Example(
         "Twenty cats are found with their box, and five with an IoU of .33.",
         scenes=[
@@ -218,20 +220,23 @@ def wrong_class_labels(
     ),
 )
 def badly_located_labels(
-    improvements: Improvements, *, min_gain: float = MIN_GAIN
+    improvements: Improvements, *, min_gain: float = MIN_GAIN, share: float = SHARE
 ) -> Iterator[Evidence]:
     """Finds labels with a box that does not fit.
 
     Args:
         improvements: the evaluation
         min_gain: the least gain in AP
+        share: the least share of the gain of all classes for which a class has a
+            finding of its own
     """
     yield from _labels(
         improvements,
         "bad location",
         min_gain,
         "{labels} of {classes} {fit} a sure prediction badly; with the box of the "
-        "prediction: {gain}",
+        "prediction: {gain}.",
+        share,
     )
 
 
@@ -269,7 +274,7 @@ def duplicate_labels(
         improvements,
         "duplicate label",
         min_gain,
-        "{labels} of {classes} {repeat} another one; if removed: {gain}",
+        "{labels} of {classes} {repeat} another one; if removed: {gain}.",
     )
 
 
@@ -304,11 +309,15 @@ def _corrected(
 
 
 def _labels(
-    improvements: Improvements, kind: str, min_gain: float, sentence: str
+    improvements: Improvements,
+    kind: str,
+    min_gain: float,
+    sentence: str,
+    share: float = np.inf,
 ) -> Iterator[Evidence]:
-    """The labels with issues of a kind, of all classes together."""
+    """The labels with issues of a kind, by default of all classes together."""
     issues = improvements.label_issues
-    for rows, _, gain in _corrected(improvements, kind, min_gain, np.inf):
+    for rows, _, gain in _corrected(improvements, kind, min_gain, share):
         true = np.arange(len(improvements.classes))
         names, said = names_of(improvements, np.isin(true, issues.true_class[rows]))
         yield Evidence(

@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from fiftyone_coco_audit.evaluation.analysis.confusion import confusion
 from fiftyone_coco_audit.evaluation.analysis.counterfactuals import repair
+from fiftyone_coco_audit.evaluation.analysis.edits import merged
+from fiftyone_coco_audit.evaluation.analysis.intervals import objects_by_class
 from fiftyone_coco_audit.evaluation.error_types import ERROR_TYPES, MISSED, Repair
 from fiftyone_coco_audit.evaluation.improvements import Improvements
 from fiftyone_coco_audit.evaluation.matching import UNMATCHED
@@ -19,8 +22,9 @@ from fiftyone_coco_audit.rules._gains import (
     SHARE,
     by_class,
     names_of,
+    worthwhile,
 )
-from fiftyone_coco_audit.wording import counted
+from fiftyone_coco_audit.wording import counted, percent, quoted
 
 results_rule = partial(rule, needs="evaluation")
 
@@ -75,7 +79,7 @@ def errors_of(kind: str) -> Callable[..., Iterator[Evidence]]:
             iou = evaluation.settings.iou_thresholds[shown]
             yield Evidence(
                 f"{counted(number, noun)} of {said} at IoU {iou:.2f} "
-                f"({error.description}); if repaired ({error.repair.value}): {gain}",
+                f"({error.description}); if repaired ({error.repair.value}): {gain}.",
                 predictions=None if kind == MISSED else predictions,
                 objects=objects
                 if kind == MISSED
@@ -92,6 +96,10 @@ def _scene(*truth: Any, found: Any) -> dict[str, Any]:
     """Ten images with the same objects and predictions."""
     return {"scenes": [(10, truth, found)]}
 
+
+_HALF_CONFUSED = [("cat", HERE, 0.8), ("dog", THERE, 0.9)]
+# Pairs of classes with the most confusions
+_MOST_PAIRS = 5
 
 _SOUND = Example(
     "Ten images with a cat, found by a prediction with its box.",
@@ -135,6 +143,92 @@ results_rule(
     ),
     counterexample=_SOUND,
 )(errors_of("classification"))
+
+
+@results_rule(
+    "CA707",
+    "confused-classes",
+    "warning",
+    explanation="The detector takes objects of one class for another so often that AP "
+    "would be higher if they were one class.",
+    advice="Merge the two classes, or define them so that images show the difference, "
+    "and check their labels.",
+    ignore="If you need to tell these classes apart.",
+    reasons={
+        "min_gain": REASONS["min_gain"],
+        "min_share": "A tenth, up to which label issues take a confusion for rare.",
+    },
+    implies=("CA702",),
+    example=Example(
+        "Twenty cats and twenty dogs, where every second cat is found as a dog.",
+        scenes=[
+            (10, [("cat", HERE), ("cat", THERE)], _HALF_CONFUSED),
+            (20, [("dog", HERE)], [("dog", HERE, 0.8)]),
+        ],
+    ),
+    counterexample=Example(
+        "Twenty cats and twenty dogs, all found, and the dogs with further "
+        "predictions where nothing is.",
+        scenes=[
+            (20, [("cat", HERE)], [("cat", HERE, 0.9)]),
+            (20, [("dog", HERE)], [("dog", THERE, 0.9), ("dog", HERE, 0.8)]),
+        ],
+    ),
+)
+def confused_classes(
+    improvements: Improvements, *, min_gain: float = MIN_GAIN, min_share: float = 0.1
+) -> Iterator[Evidence]:
+    """Finds pairs of classes that one class would replace.
+
+    AP is then a mean over one class less.
+
+    Args:
+        improvements: the evaluation
+        min_gain: the least gain in AP
+        min_share: the least share of the objects of a class that are taken for the
+            other
+    """
+    evaluation, classes = improvements.evaluation, improvements.classes
+    lowest = min(evaluation.settings.iou_thresholds)
+    pairs = confusion(evaluation, classes, iou=lowest, score=-np.inf)
+    true, predicted, count = pairs.cells()
+    objects = objects_by_class(evaluation)
+    seen: set[tuple[int, int]] = set()
+    for one, other, number in zip(
+        true.tolist(), predicted.tolist(), count.tolist(), strict=True
+    ):
+        first, second = min(one, other), max(one, other)
+        if second == len(classes) or one == other or (first, second) in seen:
+            continue
+        if len(seen) == _MOST_PAIRS:
+            return
+        if number < min_share * objects[one]:
+            continue
+        seen.add((first, second))
+        change = merged(evaluation, first, second)
+        gain = worthwhile(improvements, change, min_gain)
+        if gain is None:
+            continue
+        named_pair = quoted(classes[one]), quoted(classes[other])
+        rows, things = (
+            np.concatenate(side)
+            for side in zip(
+                pairs.pairs(classes[one], classes[other]),
+                pairs.pairs(classes[other], classes[one]),
+                strict=True,
+            )
+        )
+        yield Evidence(
+            f"{percent(number / objects[one])} of the {named_pair[0]} objects "
+            f"({number:,} of {objects[one]:,}) are found as {named_pair[1]} only; if "
+            f"the two were one class: {gain}.",
+            predictions=rows,
+            objects=things,
+            classes=(classes[one], classes[other]),
+            figures={"objects": number, "share": number / objects[one]},
+            gain=gain,
+        )
+
 
 results_rule(
     "CA703",

@@ -63,6 +63,36 @@ def test_missing_labels_are_the_planted_ones(found, plants, dataset):
     assert set(found.view(finding).values("coco_id")) <= images
 
 
+def test_loose_boxes_are_the_planted_ones(found, plants):
+    ids = found.view("CA806").values("ground_truth.detections.coco_id", unwind=True)
+    assert sorted(ids) == sorted(plants["loose_boxes"]["annotation_ids"])
+    assert found["CA806"].related == ("CA303",)
+    # One cause is one finding
+    assert not any("citrus" in f.classes for f in found if f.code in ("CA701", "CA804"))
+
+
+def test_the_confused_pair_is_the_planted_one(found, plants, demo_files):
+    plant = plants["confused_pair"]
+    assert found["CA707"].classes == tuple(plant["categories"])
+    records = json.loads(demo_files.predictions.read_text())
+    planted = {
+        (records[n]["image_id"], records[n]["score"])
+        for n in plant["prediction_indices"]
+    }
+    view = found.view("CA707")
+    scores = view.values("predictions.detections.confidence")
+    shown = {
+        (image, score)
+        for image, some in zip(view.values("coco_id"), scores, strict=True)
+        for score in some
+    }
+    # Some boxes have an IoU under .5, and a few others are confused by chance
+    assert len(shown & planted) >= 0.85 * max(len(shown), len(planted))
+    assert {f.classes for f in found if f.code == "CA702"} == {
+        f.classes for f in found if f.code == "CA702" and "button" not in f.classes
+    }
+
+
 def test_an_audit_of_results_is_stored(dataset, found):
     assert load_results_audit(fo.load_dataset(dataset.name)) == found
     evaluate(dataset, eval_key="again")

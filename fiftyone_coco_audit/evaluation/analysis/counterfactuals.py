@@ -9,7 +9,7 @@ draw of images, which is a weight of each image, so nothing is matched again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -23,7 +23,7 @@ from fiftyone_coco_audit.evaluation.analysis.bootstrap import (
 )
 from fiftyone_coco_audit.evaluation.analysis.error_costs import ErrorsAt
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
-from fiftyone_coco_audit.evaluation.ranking import Ranking
+from fiftyone_coco_audit.evaluation.ranking import Ranking, ranking_order
 from fiftyone_coco_audit.findings import Gain
 from fiftyone_coco_audit.wording import counted
 
@@ -62,6 +62,75 @@ class Change(ShortRepr):
         return mean
 
 
+@dataclass(frozen=True, repr=False)
+class FoundLikeOthers(Change):
+    """Some objects found like the others of their class: at the same recall and scores.
+
+    With ``N`` objects of a class, precision at recall ``R`` is ``R N / (R N + F)``,
+    where ``R`` is the recall of the other objects, and ``F`` the false positives. That
+    is the normalized precision of Hoiem et al., "Diagnosing Error in Object Detectors",
+    ECCV 2012, for the number of objects that there are. A class without others keeps
+    its AP.
+
+    Attributes:
+        category: ``(M,)`` classes of all objects that are to be found
+        image: ``(M,)`` their images
+    """
+
+    category: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    image: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def of_classes(self, classes: NDArray[np.bool_]) -> FoundLikeOthers:
+        """The change in some of its classes only, ``(K,)``."""
+        part = super().of_classes(classes)
+        return replace(self, rankings=part.rankings, classes=part.classes)
+
+    def average_precision(self, weights: Weights | None = None) -> NDArray[np.float64]:
+        """``(K,)`` mean AP over the thresholds."""
+        (ranking,) = self.rankings
+        counts = np.bincount(
+            self.category,
+            None if weights is None else weights[self.image],
+            minlength=len(self.classes),
+        )
+        ap = ranking.average_precision(weights, counts.astype(np.int64))
+        mean: NDArray[np.float64] = ap.mean(axis=0)
+        return mean
+
+
+def found_like_others(
+    evaluation: Evaluation, objects: NDArray[np.bool_]
+) -> FoundLikeOthers:
+    """The change of finding some objects like the others of their class.
+
+    Args:
+        evaluation: an evaluation of columns
+        objects: ``(M,)`` which objects; what was matched to them does not count
+    """
+    ranking = evaluation.ranking()
+    order = ranking_order(evaluation.predictions, evaluation.matches)
+    matches = evaluation.matches
+    on_them = np.zeros((len(matches.truth[0]), len(order)), bool)
+    # The last is that of predictions that match nothing
+    on_them[:, matches.candidates] = np.r_[objects, False][matches.truth[0]]
+    on_them = on_them[:, order]
+    counts = ~evaluation.ignored[0]
+    others = replace(
+        ranking,
+        true_positive=ranking.true_positive & ~on_them,
+        counted=ranking.counted & ~on_them,
+    ).where(np.ones(len(order), bool), ~objects[counts])
+    classes = np.zeros(evaluation.num_categories, bool)
+    classes[evaluation.truth.category[objects & counts]] = True
+    return FoundLikeOthers(
+        [others.of_classes(classes).without_ignored()],
+        classes,
+        keeps_classes=True,
+        category=ranking.truth_category,
+        image=ranking.truth_image,
+    )
+
+
 class Gains:
     """How much AP changes of an evaluation gain, on the same draws of its images."""
 
@@ -75,8 +144,9 @@ class Gains:
             place: ``(num_images,)`` the position of each image in the draws
             num_draws: how many times as many images are drawn
         """
+        #: How many times each image occurs in each draw
         self._ranking = evaluation.ranking().without_ignored()
-        self._draws = [
+        self.draws = [
             draw[place] for draw in image_draws(evaluation.num_images, num_draws)
         ]
 
@@ -90,7 +160,7 @@ class Gains:
         """``(1 + num_draws, K)`` AP on all images, and on each draw."""
         ap = [
             self._ranking.average_precision(weights).mean(axis=0)
-            for weights in (None, *self._draws)
+            for weights in (None, *self.draws)
         ]
         return np.stack(ap)
 
@@ -114,7 +184,7 @@ class Gains:
         """How much AP a change gains, with a 95% interval."""
         drawn = [
             _after(change, ap, change.average_precision(weights))
-            for ap, weights in zip(self._ap[1:], self._draws, strict=True)
+            for ap, weights in zip(self._ap[1:], self.draws, strict=True)
         ]
         low, high = interval(class_mean(np.stack(drawn)) - class_mean(self._ap[1:]))
         return Gain(self.value(change), float(low), float(high))

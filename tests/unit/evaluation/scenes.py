@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fiftyone_coco_audit.evaluation.improvements import Improvements
+from fiftyone_coco_audit.evaluation.improvements import HardObjects, Improvements
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.evaluation.stored import EvaluatedRows
@@ -50,13 +50,21 @@ def evaluate(
 CLASSES = ("cat", "dog", "emu")
 
 
-def improvements(scenes: Any, num_draws: int = 20, **options: Any) -> Improvements:
+def improvements(
+    scenes: Any,
+    num_draws: int = 20,
+    hard: Any = (),
+    tight: Any = None,
+    **options: Any,
+) -> Improvements:
     """Improvements of images of which some are alike.
 
     Args:
         scenes: how many images there are of each kind, their objects ``(class, box)``
             and predictions ``(class, box, score)``
         num_draws: draws of images
+        hard: kinds of hard objects, and which object of each image is of that kind
+        tight: the box of the mask of each object
         **options: of the evaluation
     """
     truth: list[Row] = []
@@ -70,7 +78,17 @@ def improvements(scenes: Any, num_draws: int = 20, **options: Any) -> Improvemen
             ]
         first += count
     evaluation = evaluate(truth, predictions, num_images=first, **options)
-    return Improvements(evaluation, rows_of(evaluation), num_draws)
+    image = evaluation.truth.image
+    nth = np.arange(len(image)) - np.searchsorted(image, image)
+    return Improvements(
+        evaluation,
+        rows_of(evaluation),
+        num_draws,
+        {kind: HardObjects(nth == row, kind) for kind, row in dict(hard).items()},
+        (np.arange(len(image)), np.tile(np.array(tight, float), (len(image), 1)))
+        if tight
+        else (np.zeros(0, np.int64), np.zeros((0, 4))),
+    )
 
 
 def rows_of(evaluation: Evaluation) -> EvaluatedRows:

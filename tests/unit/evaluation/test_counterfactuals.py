@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fiftyone_coco_audit.boxes import box_iou
 from fiftyone_coco_audit.evaluation.analysis.bootstrap import image_draws
 from fiftyone_coco_audit.evaluation.analysis.counterfactuals import (
     Change,
     Gains,
+    found_like_others,
     repair,
 )
 from fiftyone_coco_audit.evaluation.analysis.edits import (
@@ -29,10 +31,15 @@ from fiftyone_coco_audit.evaluation.analysis.label_issues import KINDS, label_is
 from fiftyone_coco_audit.evaluation.analysis.repaired_labels import (
     with_repaired_labels,
 )
+from fiftyone_coco_audit.evaluation.analysis.suppression import neighbors
 from fiftyone_coco_audit.evaluation.error_types import ERROR_TYPES
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
 from tests.reference import Records, evaluated, run_cocoeval
-from tests.unit.evaluation.scenes import random_records, rows_of
+from tests.unit.evaluation.scenes import (
+    crowded_evaluation,
+    random_records,
+    rows_of,
+)
 
 TOLERANCE = 1e-9
 SEEDS = range(4)
@@ -239,3 +246,75 @@ def test_two_classes_become_one(seed: int) -> None:
 
     change = merged(case.evaluation, first, second)
     case.check(change, one(case.objects), one(case.found))
+
+
+@pytest.mark.parametrize("seed", [1, 3, 5, 7])
+def test_half_of_the_objects_are_found_like_the_others(seed: int) -> None:
+    """Twins of the other objects take their place, found by twins of predictions."""
+    case = Case(seed)
+    evaluation = case.evaluation
+    # As many others as objects in each class, crowds aside
+    chosen = np.zeros(len(case.objects), bool)
+    for category in range(5):
+        free = ~evaluation.truth.crowd & (evaluation.truth.category == category)
+        rows = np.flatnonzero(free)
+        chosen[rows[: len(rows) // 2]] = len(rows) % 2 == 0
+    value = gains_of(evaluation).value(found_like_others(evaluation, chosen))
+
+    after = []
+    matches = evaluation.matches
+    for t, iou in enumerate(evaluation.settings.iou_thresholds):
+        partner = np.full(len(case.found), -1)
+        partner[matches.predictions[matches.candidates]] = matches.truth[0, t]
+        images = [*case.truth["images"]]
+        objects = [
+            o for o, is_one in zip(case.objects, chosen, strict=True) if not is_one
+        ]
+        found = []
+        has_half = np.zeros(5, bool)
+        has_half[evaluation.truth.category[chosen]] = True
+        for row, record in enumerate(case.objects):
+            if not chosen[row] and has_half[evaluation.truth.category[row]]:
+                if record["iscrowd"]:
+                    continue
+                images.append({**images[0], "id": 100 + row})
+                objects.append({**record, "image_id": 100 + row})
+        for row, record in enumerate(case.found):
+            of = partner[row]
+            if of >= 0 and chosen[of]:
+                continue
+            found.append(record)
+            if of >= 0 and not case.objects[of]["iscrowd"]:
+                if has_half[evaluation.truth.category[of]]:
+                    box = case.objects[of]["bbox"]
+                    found.append({**record, "image_id": 100 + int(of), "bbox": box})
+        truth = {
+            **case.truth,
+            "images": images,
+            "annotations": [{**o, "id": n} for n, o in enumerate(objects, 1)],
+        }
+        run = run_cocoeval(truth, found, iouThrs=np.array([iou]))
+        precision = run.eval["precision"][0, :, :, 0, -1]
+        after.append(precision[:, precision[0] > -1].mean())
+    before = ap_of(case.truth, case.objects, case.found)
+    assert value == pytest.approx(np.mean(after) - before, abs=TOLERANCE)
+    assert chosen.any()
+
+
+@pytest.mark.parametrize("iou", [0.1, 0.3, 0.5, 0.7])
+def test_suppression_is_greedy(iou: float) -> None:
+    evaluation = crowded_evaluation(3)
+    rows = evaluation.matches.predictions
+    predictions = evaluation.predictions
+    expected = np.zeros(len(rows), bool)
+    for one in range(len(rows)):
+        expected[one] = any(
+            not expected[other]
+            and predictions.image[rows[one]] == predictions.image[rows[other]]
+            and predictions.category[rows[one]] == predictions.category[rows[other]]
+            and box_iou(predictions.box[rows[one]], predictions.box[rows[other]]) > iou
+            for other in range(one)
+        )
+    removed = neighbors(evaluation, 0.1).suppressed(iou)
+    assert removed.tolist() == expected.tolist()
+    assert expected.any()
