@@ -56,7 +56,7 @@ format: $(INSTALLED) ## fix the style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(INSTALLED) ## compare speed with other tools
+bench: $(INSTALLED) $(PEERS) ## compare speed with other tools
 	$(WITH_MONGODB) .cache/bench -- $(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## delete everything that make created
@@ -72,11 +72,11 @@ $(TORCH): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --editable '.[torch]'
 	@touch $@
 
-# Only tests that compare results with other packages need them. Those of the last line
+# Only what compares results with other packages needs them. Those of the last line
 # require an OpenCV that would replace FiftyOne's, or a torchvision
 $(PEERS): $(INSTALLED)
 	{ $(BIN)/python -m pip install --quiet --editable '.[peers]' && \
 		$(BIN)/python -m pip install --quiet --no-deps 'tidecv==1.0.1' \
 			'supervision==0.31.2' 'torchmetrics==1.9.0' 'ultralytics==8.4.190'; } || \
-		echo "Tests that compare results with other packages will be skipped." >&2
+		echo "Comparisons with other packages will be skipped." >&2
 	@touch $@

@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -58,6 +59,7 @@ def main() -> int:
             bench.imports_of_masks,
             bench.matching,
             bench.matching_of_masks,
+            bench.analysis,
             bench.evaluation,
             bench.scale,
             bench.statistics,
@@ -123,16 +125,48 @@ class Bench:
 
     def _matching(self, *, masks: bool) -> list[str]:
         files = self._files(5_000, masks=masks)
-        ours, pycocotools, hotcoco = self._measure(
-            files, "core-ours", "core-pycocotools", "core-hotcoco", masks=masks
-        )
-        assert abs(ours.figure - pycocotools.figure) < 1e-9
+        peers = [
+            ("core-pycocotools", "`COCOeval.evaluate` + `accumulate`"),
+            ("core-hotcoco", "hotcoco `evaluate` + `accumulate`"),
+        ]
+        if find_spec("vernier"):
+            peers.append(("core-vernier", "vernier `Evaluator.evaluate`"))
+        if find_spec("ultrafast_pycocotools"):
+            name = "ultrafast-pycocotools `evaluate` + `accumulate`"
+            peers.append(("core-ultrafast", name))
+        tasks, names = zip(*peers, strict=True)
+        ours, *others = self._measure(files, "core-ours", *tasks, masks=masks)
+        for other in others:
+            assert abs(ours.figure - other.figure) < 1e-9
         what = "masks" if masks else "boxes"
         return self._table(
             f"Matching and accumulation of {what} on one core, {self._size(files)}",
             ("ours, with per-image AP and marks of labels", ours),
+            *zip(names, others, strict=True),
+        )
+
+    def analysis(self) -> list[str]:
+        """What is computed from one matching, against another evaluation."""
+        files = self._files(5_000)
+        pycocotools, *ours = self._measure(
+            files,
+            "core-pycocotools",
+            "core-error-costs",
+            "core-influence",
+            "core-bootstrap",
+            "core-intervals",
+        )
+        costs, influence, bootstrap, intervals = ours
+        for one in (costs, influence, bootstrap):
+            assert one.seconds["total"] < pycocotools.seconds["total"]
+        return self._table(
+            f"Analysis of an evaluation on one core, {self._size(files)}",
             ("`COCOeval.evaluate` + `accumulate`", pycocotools),
-            ("hotcoco `evaluate` + `accumulate`", hotcoco),
+            ("`results.error_costs()`", costs),
+            ("`results.influence()`, each image left out", influence),
+            ("AP of 100 draws of the images, all classes", bootstrap),
+            ("`results.intervals(num_draws=100)`, AP by area as well", intervals),
+            first="times the first",
         )
 
     def evaluation(self) -> list[str]:

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.augmenting import (
     damage_bare,
     damage_ours,
@@ -25,6 +27,9 @@ from benchmarks.augmenting import (
 )
 from benchmarks.data import Files
 from benchmarks.timing import Seconds, timed
+
+# As many as the draws of a bootstrap that must cost less than an evaluation
+_DRAWS = 100
 
 
 def import_ours(files: Files, seconds: Seconds, options: dict[str, Any]) -> float:
@@ -121,6 +126,93 @@ def core_hotcoco(files: Files, seconds: Seconds, options: dict[str, Any]) -> flo
     from hotcoco import COCO, COCOeval
 
     return _cocoeval(COCO, COCOeval, files, seconds, options)
+
+
+def core_ultrafast(files: Files, seconds: Seconds, options: dict[str, Any]) -> float:
+    """The same of ultrafast-pycocotools."""
+    from ultrafast_pycocotools import COCO, COCOeval
+
+    return _cocoeval(COCO, COCOeval, files, seconds, options)
+
+
+def core_vernier(files: Files, seconds: Seconds, options: dict[str, Any]) -> float:
+    """The same of vernier, which reads the predictions of masks meanwhile."""
+    from vernier.instance import Bbox, CocoDataset, Evaluator, Segm
+
+    masks = bool(options.get("masks"))
+    truth = CocoDataset.from_json(files.annotations.read_bytes())
+    found: Any = files.predictions.read_bytes()
+    if not masks:
+        found = np.array(
+            [
+                [one["image_id"], *one["bbox"], one["score"], one["category_id"]]
+                for one in json.loads(found)
+            ]
+        )
+    evaluator = Evaluator(Segm() if masks else Bbox(), parity_mode="strict")
+    with timed(seconds, "total"):
+        summary = evaluator.evaluate(truth, found, num_threads=1)
+    return float(summary.stats[0])
+
+
+def core_error_costs(files: Files, seconds: Seconds, _: dict[str, Any]) -> float:
+    """``results.error_costs()`` from what was matched."""
+    from fiftyone_coco_audit.evaluation.analysis.error_costs import error_costs
+
+    evaluation, classes = _evaluated(files)
+    with timed(seconds, "total"):
+        costs = error_costs(evaluation, classes)
+    return float(costs.to_frame()["dAP"].sum())
+
+
+def core_influence(files: Files, seconds: Seconds, _: dict[str, Any]) -> float:
+    """``results.influence()`` from what was matched."""
+    from fiftyone_coco_audit.evaluation.analysis.influence import image_influence
+
+    evaluation, _classes = _evaluated(files)
+    with timed(seconds, "total"):
+        influence = image_influence(evaluation.ranking(), evaluation.num_images)
+    return float(influence.max())
+
+
+def core_bootstrap(files: Files, seconds: Seconds, _: dict[str, Any]) -> float:
+    """AP of all classes in 100 draws of images, from what was matched."""
+    from fiftyone_coco_audit.evaluation.analysis.bootstrap import bootstrap_ap
+
+    evaluation, _classes = _evaluated(files)
+    with timed(seconds, "total"):
+        draws = bootstrap_ap(
+            evaluation.ranking(), evaluation.num_images, num_draws=_DRAWS
+        )
+    return float(draws.mean())
+
+
+def core_intervals(files: Files, seconds: Seconds, _: dict[str, Any]) -> float:
+    """``results.intervals(num_draws=100)`` from what was matched."""
+    from fiftyone_coco_audit.evaluation.analysis.intervals import metric_intervals
+
+    evaluation, classes = _evaluated(files)
+    place = np.arange(evaluation.num_images)
+    with timed(seconds, "total"):
+        intervals = metric_intervals(evaluation, classes, place, _DRAWS)
+    return float(intervals.to_frame()["high"].iloc[0])
+
+
+def _evaluated(files: Files) -> tuple[Any, list[str]]:
+    """An evaluation in columns, and the names of its classes."""
+    from benchmarks.columns import read
+    from fiftyone_coco_audit.evaluation.metrics import evaluate_objects
+    from fiftyone_coco_audit.evaluation.settings import Settings
+
+    truth, predictions, num_images, num_categories = read(files, masks=False)
+    evaluation = evaluate_objects(
+        truth,
+        predictions,
+        num_images=num_images,
+        num_categories=num_categories,
+        settings=Settings(),
+    )
+    return evaluation, [str(number) for number in range(num_categories)]
 
 
 def _cocoeval(
@@ -286,6 +378,12 @@ TASKS = {
         core_ours,
         core_pycocotools,
         core_hotcoco,
+        core_ultrafast,
+        core_vernier,
+        core_error_costs,
+        core_influence,
+        core_bootstrap,
+        core_intervals,
         evaluate_ours,
         evaluate_stock,
         statistics_ours,
