@@ -99,6 +99,8 @@ class Explained(ShortRepr):
         measure: ``"recall"`` or ``"precision"``
         rate: the recall of all objects, or the precision of all predictions
         count: how many these are
+        together: the share of the deviance that all drivers explain, those that are
+            only held fixed as well; NaN where the data are too thin
         ranking: a frame by driver, see :meth:`Drivers.to_frame`
         bins: frames by bin, by driver, see :meth:`Drivers.bins`
         notes: what is not ranked, and why
@@ -107,6 +109,7 @@ class Explained(ShortRepr):
     measure: str
     rate: float
     count: int
+    together: float
     ranking: pd.DataFrame
     bins: dict[str, pd.DataFrame]
     notes: tuple[str, ...]
@@ -120,7 +123,10 @@ class Explained(ShortRepr):
         if table["explained"].isna().all():
             return list(self.notes)
         shown = table["low"] > 0
-        lines = [f"What drives {self.measure}:", *table_lines(table, "{:.3f}")]
+        lines = [
+            f"What drives {self.measure} (all together explain {self.together:.3f}):",
+            *table_lines(table, "{:.3f}"),
+        ]
         for name in table.index[shown][:_SAID]:
             bins = self.bins[name]
             rates = bins.loc[~bins["thin"], "held_fixed"]
@@ -255,8 +261,9 @@ def explain(
         names = [of_driver for of_driver, _ in divided]
         num_bins = [len(of_driver) for of_driver in names]
         needed = _EVENTS * (1 + sum(num_bins) - len(num_bins))
+        # Bins are not to be thin
+        needed = max(needed, most * FEW_OBJECTS // 2)
         thin = min(event.sum(), (~event).sum()) < needed
-        thin |= len(event) < most * FEW_OBJECTS
         if not thin:
             break
     thin |= min(len(np.unique(image[event == it])) for it in (True, False)) < _IMAGES
@@ -288,6 +295,7 @@ def explain(
         measure=measure,
         rate=float(event.mean()) if len(event) else np.nan,
         count=len(event),
+        together=float(found.together.mean()) if found else np.nan,
         ranking=ranking,
         bins={name: tables[name] for name in ranking.index},
         notes=tuple(notes),

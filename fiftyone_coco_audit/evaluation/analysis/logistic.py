@@ -320,7 +320,8 @@ def regress(trials: Trials, num_draws: int) -> Regression:
     margins = []
     draws = image_draws(trials.num_groups, num_draws)
     for weights in chain([np.ones(trials.num_groups, np.int64)], draws):
-        counts = [model.merged(*trials.count(weights)) for model in models]
+        cells = trials.count(weights)
+        counts = [model.merged(*cells) for model in models]
         betas = [
             model.fit(count[0], count[1], start)
             for model, count, start in zip(models, counts, starts, strict=True)
