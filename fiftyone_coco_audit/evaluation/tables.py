@@ -363,6 +363,9 @@ class EvaluationTables(ShortRepr):
 
         Returns:
             a :class:`LabelIssues`: print it, or take its frame
+
+        Raises:
+            CocoAuditError: if keypoints were evaluated
         """
         return label_issues(self._evaluation, self._rows)
 
@@ -377,7 +380,7 @@ class EvaluationTables(ShortRepr):
             if there is one
 
         Raises:
-            CocoAuditError: if there is no such kind
+            CocoAuditError: if there is no such kind, or keypoints were evaluated
         """
         if kind not in KINDS:
             raise CocoAuditError(

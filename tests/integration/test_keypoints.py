@@ -18,18 +18,21 @@ from fiftyone.operators.executor import ExecutionContext
 from fiftyone_coco_audit import (
     CocoAuditError,
     add_coco_predictions,
+    audit_results,
     compare_runs,
     evaluate,
     evaluation_notes,
     import_coco,
     import_report,
     load_results,
+    review_labels,
 )
 from fiftyone_coco_audit.fiftyone_internals import cached_results
 from tests.poses import real_poses
 from tests.reference import run_cocoeval
 
 pytestmark = pytest.mark.slow
+real_data = pytest.mark.real_data
 
 EVALUATE = "@coco-audit/coco-audit/evaluate"
 NAMES = "AP AP50 AP75 APm APl AR AR50 AR75 ARm ARl"
@@ -57,6 +60,7 @@ def poses(
     dataset.delete()
 
 
+@real_data
 def test_the_numbers_are_those_of_pycocotools(poses) -> None:
     dataset, coco, found = poses
     results = evaluate(dataset, iou_type="keypoints", progress=False)
@@ -95,6 +99,26 @@ def test_the_numbers_are_those_of_pycocotools(poses) -> None:
     assert not again.influence()["influence"].isna().any()
 
 
+@real_data
+def test_what_poses_cannot_say_is_refused(poses) -> None:
+    dataset, *_ = poses
+    results = evaluate(dataset, iou_type="keypoints", progress=False)
+    for asked in (
+        results.conventions,
+        results.label_issues,
+        lambda: results.label_issues_view("missing label"),
+        lambda: review_labels(dataset),
+    ):
+        with pytest.raises(CocoAuditError, match="keypoints|Keypoints"):
+            asked()
+    audited = audit_results(dataset, num_draws=5)
+    assert "CA801" in audited.not_run
+    assert "CA7" in {finding.code[:3] for finding in audited}
+    drivers = results.drivers(num_draws=5)
+    assert len(drivers.to_frame())
+
+
+@real_data
 def test_runs_of_other_sigmas_are_not_compared(poses) -> None:
     dataset, *_ = poses
     for key, sigmas in (("strict", [0.02] * 17), ("loose", [0.2] * 17)):
@@ -107,6 +131,7 @@ def test_runs_of_other_sigmas_are_not_compared(poses) -> None:
         compare_runs(dataset, "strict", "loose", progress=False)
 
 
+@real_data
 def test_keypoints_are_shown_as_fiftyone_shows_them(poses, shared_data: Path) -> None:
     """Points, visibility and skeleton are those of FiftyOne's own importer."""
     dataset, coco, _ = poses
@@ -145,6 +170,7 @@ def test_keypoints_are_shown_as_fiftyone_shows_them(poses, shared_data: Path) ->
         assert [[a + 1, b + 1] for a, b in skeleton.edges] == category["skeleton"]
 
 
+@real_data
 def test_a_selection_by_ids_has_detections_and_their_keypoints(poses) -> None:
     dataset, _, found = poses
     evaluate(dataset, iou_type="keypoints", eval_key="pose", progress=False)
@@ -259,6 +285,7 @@ def test_predictions_with_keypoints_are_replaced_with_them() -> None:
         )
 
 
+@real_data
 def test_the_form_offers_keypoints_where_there_are_any(poses) -> None:
     dataset, *_ = poses
     boxes = import_coco(small(keypoints=None), predictions=found(), progress=False)
@@ -279,6 +306,7 @@ def test_the_form_offers_keypoints_where_there_are_any(poses) -> None:
     assert "sigmas" not in properties(dataset, sigmas="0.1")
 
 
+@real_data
 def test_the_operator_evaluates_keypoints(poses) -> None:
     dataset, *_ = poses
     result = foo.execute_operator(

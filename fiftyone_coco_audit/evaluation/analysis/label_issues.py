@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.boxes import box_iou
 from fiftyone_coco_audit.display import TextSummary
+from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.evaluation.analysis.outcomes import outcomes_at
 from fiftyone_coco_audit.evaluation.matching import UNMATCHED
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
@@ -212,7 +213,15 @@ def label_issues(evaluation: Evaluation, rows: EvaluatedRows) -> LabelIssues:
 
     Returns:
         a :class:`LabelIssues`
+
+    Raises:
+        CocoAuditError: if keypoints were evaluated
     """
+    if evaluation.settings.iou_type == "keypoints":
+        raise CocoAuditError(
+            "Keypoints cannot show whether a label is missing or wrong: evaluate boxes "
+            "or masks, and look at the label issues of those"
+        )
     evaluated = evaluation.matches.predictions
     category = evaluation.predictions.category[evaluated]
     score = evaluation.predictions.scores[evaluated]

@@ -31,6 +31,8 @@ from fiftyone_coco_audit.keypoints import COCO_SIGMAS
 from tests.poses import IMAGES, SIGMAS, random_poses, real_poses
 from tests.reference import evaluated, run_cocoeval
 
+pytestmark = pytest.mark.slow
+
 NAMES = "AP AP50 AP75 APm APl AR AR50 AR75 ARm ARl"
 
 
@@ -119,6 +121,7 @@ def test_similarities_are_those_of_pycocotools() -> None:
     assert compared > 20
 
 
+@pytest.mark.real_data
 @pytest.mark.parametrize(
     ("folder", "name"),
     [("coco_mini", "keypoints.json"), ("mmpose4", "annotations.json")],
@@ -135,6 +138,7 @@ def test_real_poses_equal_pycocotools(
     )
 
 
+@pytest.mark.real_data
 def test_what_is_stored_is_what_was_evaluated(shared_data: Path) -> None:
     coco, found = real_poses(shared_data / "mmpose4", "annotations.json")
     evaluation = evaluated(coco, found, "keypoints")
