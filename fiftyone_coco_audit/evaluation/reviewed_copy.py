@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from fiftyone_coco_audit.evaluation.results import CocoResults
 
+#: The field of a copy, unless another is chosen
+REVIEWED_FIELD = "ground_truth_reviewed"
+
 #: The attribute of labels that says what was put right
 CHANGE = "label_review"
 

@@ -32,6 +32,7 @@ from fiftyone_coco_audit.evaluation.inputs import read_inputs
 from fiftyone_coco_audit.evaluation.loading_results import load_results
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
 from fiftyone_coco_audit.evaluation.reviewed_copy import (
+    REVIEWED_FIELD,
     check_copy,
     check_run,
     write_copy,
@@ -49,9 +50,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fiftyone_coco_audit.evaluation.results import CocoResults
-
-#: The field of a reviewed copy, unless another is chosen
-REVIEWED_FIELD = "ground_truth_reviewed"
 
 _UNREVIEWED = "unreviewed"
 

@@ -22,6 +22,11 @@ from fiftyone_coco_audit.operators.open_panels import (
 )
 from fiftyone_coco_audit.operators.repair_predictions import RepairPredictions
 from fiftyone_coco_audit.operators.restore_colors import RestoreColors
+from fiftyone_coco_audit.operators.review_labels import (
+    AcceptLabelIssues,
+    ApplyLabelReview,
+    RejectLabelIssues,
+)
 from fiftyone_coco_audit.operators.simulate_resampling import SimulateResampling
 
 OPERATORS: tuple[type[foo.Operator], ...] = (
@@ -31,6 +36,9 @@ OPERATORS: tuple[type[foo.Operator], ...] = (
     EvaluationFields,
     RepairPredictions,
     RestoreColors,
+    AcceptLabelIssues,
+    RejectLabelIssues,
+    ApplyLabelReview,
     RunAudit,
     ComputeStatistics,
     SimulateResampling,

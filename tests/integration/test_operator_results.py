@@ -11,7 +11,7 @@ import pytest
 from fiftyone.operators.executor import execute_or_delegate_operator
 
 from coco_audit_demo import DemoPaths
-from fiftyone_coco_audit import color_by_outcome, evaluate, import_coco
+from fiftyone_coco_audit import color_by_outcome, evaluate, import_coco, review_labels
 from fiftyone_coco_audit.operators import OPERATORS
 from fiftyone_coco_audit.operators.base import SdkOperator
 from tests.small_coco import write_small_coco
@@ -32,6 +32,9 @@ PARAMS: dict[str, dict[str, Any]] = {
     "evaluate": {"pred_field": "predictions", "gt_field": "ground_truth"},
     "repair_predictions": {},
     "restore_colors": {},
+    "accept_label_issues": {"eval_key": "eval"},
+    "reject_label_issues": {"eval_key": "eval"},
+    "apply_label_review": {"eval_key": "eval"},
     "audit": {},
     "compute_statistics": {},
     "simulate_resampling": {"threshold": 0.2},
@@ -56,6 +59,8 @@ TEXTS = {
     "dry_run": ["| share |", "| transform: LongestMaxSize |"],
     "evaluate": ["| AP |"],
     "repair_predictions": ["match before", "boxes are read as", "repaired predictions"],
+    "accept_label_issues": ["1 of "],
+    "apply_label_review": ["AP 0."],
 }
 
 
@@ -138,6 +143,12 @@ def test_no_output_is_empty(
         dataset.set_values(
             path, [list(map(corners, of)) for of in dataset.values(path)]
         )
+    if "label_" in name:
+        evaluate(dataset)
+        review = review_labels(dataset)
+        ids = review.issues.prediction_ids[:1].tolist()
+        review.accept(ids)
+        params |= {"ids": ids} if "issues" in name else {}
     shown = shown_by_app(name, dataset, params)
     assert not {"error", "bug"} & set(shown["results"]), shown["results"]
     drawn = as_drawn(shown["outputs"], shown["results"])

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
+import fiftyone.operators as foo
 import pytest
+from fiftyone.operators.executor import ExecutionError
 
 from fiftyone_coco_audit import (
     CocoAuditError,
@@ -203,6 +205,39 @@ def test_images_that_were_never_annotated(dataset: fo.Dataset) -> None:
     assert real.summary() == pytest.approx(applied.after, abs=1e-12)
     assert applied.after["AP"] > applied.before["AP"] + 0.01
     assert f"leaves out {len(never)} images that were not annotated" in str(applied)
+
+
+def test_operators_take_the_selection(dataset: fo.Dataset) -> None:
+    """Patches by their ids, labels by theirs, and samples for all of their issues."""
+
+    def decide(verdict: str, **context: Any) -> dict[str, Any]:
+        uri = f"@coco-audit/coco-audit/{verdict}_label_issues"
+        return foo.execute_operator(uri, {"dataset": dataset, **context}).result
+
+    review = review_labels(dataset)
+    wrong = review.view("wrong class")
+    patch, other = wrong.values("id")[:2]
+    decide("accept", view=wrong, selected=[patch])
+    label = wrong[other].ground_truth.detections[0].id
+    chosen = [{"label_id": label, "sample_id": patch, "field": "ground_truth"}]
+    said = decide("reject", selected=[patch], selected_labels=chosen)
+    given = review.to_frame().set_index("prediction_id")["verdict"].dropna()
+    assert given.to_dict() == {patch: "accepted", other: "rejected"}
+    assert said["eval_key"] == "eval" and "2 of " in said["estimates"][0]
+    sample = review.issues.sample_ids[-1]
+    decide("accept", selected=[sample])
+    frame = review.to_frame()
+    accepted = frame.loc[frame["verdict"] == "accepted", "sample_id"]
+    assert (accepted == sample).sum() == (frame["sample_id"] == sample).sum()
+    with pytest.raises(ExecutionError, match="Nothing is selected"):
+        decide("accept")
+    applied = foo.execute_operator(
+        "@coco-audit/coco-audit/apply_label_review",
+        {"dataset": dataset},
+        params={"field": "mine"},
+    ).result
+    assert applied["field"] == "mine" and dataset.has_field("mine")
+    assert applied["after"]["AP"] > applied["before"]["AP"]
 
 
 def test_masks_follow_boxes_where_masks_are_evaluated(shared_data: Path) -> None:
