@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fiftyone_coco_audit.columns import dataset_of
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.evaluation.fields import OUTCOME
 from fiftyone_coco_audit.fiftyone_internals import reload_dataset, update_stored_dataset
 from fiftyone_coco_audit.storage.exclusive import exclusive, up_to_date
 
@@ -33,6 +34,8 @@ def outcome_colors(
     pred_field: str = "predictions",
     gt_field: str = "ground_truth",
     eval_key: str = "eval",
+    *,
+    saved: bool = False,
 ) -> fo.ColorScheme:
     """Colors labels by their outcome.
 
@@ -43,19 +46,21 @@ def outcome_colors(
         pred_field: the field of the predictions
         gt_field: the field of the ground truth
         eval_key: the name of the evaluation
+        saved: whether by the outcomes that ``results.save_outcomes()`` wrote
 
     Returns:
         a color scheme, for a session or for ``dataset.app_config``
     """
     import fiftyone as fo
 
+    attribute = f"{eval_key}{OUTCOME}" if saved else eval_key
     return fo.ColorScheme(
         color_by="value",
         opacity=0.5,
         fields=[
             {
                 "path": field,
-                "colorByAttribute": eval_key,
+                "colorByAttribute": attribute,
                 "fieldColor": colors["tp"],
                 "valueColors": [
                     {"value": outcome, "color": color}
@@ -85,7 +90,9 @@ def is_outcome_colors(scheme: fo.ColorScheme) -> bool:
 
 
 @database_errors_explained()
-def color_by_outcome(dataset: fo.Dataset, eval_key: str = "eval") -> fo.ColorScheme:
+def color_by_outcome(
+    dataset: fo.Dataset, eval_key: str = "eval", *, saved: bool = False
+) -> fo.ColorScheme:
     """Colors the labels of a dataset by their outcome in an evaluation.
 
     The colors are saved with the dataset. The previous color scheme is kept for
@@ -94,12 +101,14 @@ def color_by_outcome(dataset: fo.Dataset, eval_key: str = "eval") -> fo.ColorSch
     Args:
         dataset: the dataset
         eval_key: the name of the evaluation
+        saved: whether by the outcomes at a threshold that ``results.save_outcomes()``
+            wrote, rather than by those of the evaluation
 
     Returns:
         the color scheme, for a session that is already open
 
     Raises:
-        CocoAuditError: if there is no such evaluation
+        CocoAuditError: if there is no such evaluation, or no outcomes were saved
     """
     dataset = dataset_of(dataset)
     up_to_date(dataset)
@@ -110,7 +119,16 @@ def color_by_outcome(dataset: fo.Dataset, eval_key: str = "eval") -> fo.ColorSch
                 f"labels by: run evaluate() with eval_key={eval_key!r} first"
             )
         config = fresh.get_evaluation_info(eval_key).config
-        scheme = outcome_colors(config.pred_field, config.gt_field, eval_key)
+        path = f"{config.gt_field}.detections.{eval_key}{OUTCOME}"
+        if saved and fresh.get_field(path) is None:
+            raise CocoAuditError(
+                f"The labels of dataset {fresh.name!r} have no attribute "
+                f"'{eval_key}{OUTCOME}' to color them by: run "
+                f"load_results(dataset, {eval_key!r}).save_outcomes() first"
+            )
+        scheme = outcome_colors(
+            config.pred_field, config.gt_field, eval_key, saved=saved
+        )
         changes: dict[str, Any] = {_SCHEME: scheme.to_dict()}
         now = fresh.app_config.color_scheme
         if now is None or not is_outcome_colors(now):
@@ -153,8 +171,26 @@ def rename_colors(dataset: fo.Dataset, eval_key: str, new_eval_key: str) -> None
         scheme = fresh.app_config.color_scheme
         if _is_of(scheme, eval_key):
             truth, predictions = (field["path"] for field in scheme.fields)
-            renamed = outcome_colors(predictions, truth, new_eval_key)
+            saved = _attribute(scheme) != eval_key
+            renamed = outcome_colors(predictions, truth, new_eval_key, saved=saved)
             _change(fresh, {"$set": {_SCHEME: renamed.to_dict()}})
+
+
+def colors_of_replaced(dataset: fo.Dataset, eval_key: str) -> dict[str, Any]:
+    """What of a dataset's document changes when an evaluation replaces another.
+
+    Outcomes at a threshold are deleted with the old one, and leave its colors to those
+    of the new one.
+
+    Args:
+        dataset: the dataset
+        eval_key: the name of both evaluations
+    """
+    scheme = dataset.app_config.color_scheme
+    if not _is_of(scheme, eval_key) or _attribute(scheme) == eval_key:
+        return {}
+    truth, predictions = (field["path"] for field in scheme.fields)
+    return {_SCHEME: outcome_colors(predictions, truth, eval_key).to_dict()}
 
 
 def discard_colors(dataset: fo.Dataset, eval_key: str) -> None:
@@ -180,8 +216,13 @@ def _is_of(scheme: fo.ColorScheme | None, eval_key: str) -> bool:
     return (
         scheme is not None
         and is_outcome_colors(scheme)
-        and scheme.fields[0]["colorByAttribute"] == eval_key
+        and _attribute(scheme) in (eval_key, f"{eval_key}{OUTCOME}")
     )
+
+
+def _attribute(scheme: fo.ColorScheme) -> str:
+    """The attribute that outcome colors are of."""
+    return str(scheme.fields[0]["colorByAttribute"])
 
 
 def _content(scheme: fo.ColorScheme) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from fiftyone_coco_audit.evaluation.analysis.mapping import (
     Repair,
     highest_in_percent,
 )
+from fiftyone_coco_audit.evaluation.colors import colors_of_replaced
 from fiftyone_coco_audit.evaluation.conditions import conditions, with_id_0
 from fiftyone_coco_audit.evaluation.error_types import ErrorTypes, classify_errors
 from fiftyone_coco_audit.evaluation.fields import (
@@ -407,7 +408,7 @@ def _changes(
         deleted=tuple(set(old_paths) - set(paths)),
         # Samples and labels that are not evaluated now must lose their old values
         emptied=tuple(paths) if is_view else (),
-        document={f"evaluations.{key}": run.id},
+        document={f"evaluations.{key}": run.id, **colors_of_replaced(dataset, key)},
         replaced_runs=() if old is None else (old,),
         group=key,
     )

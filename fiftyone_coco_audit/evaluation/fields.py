@@ -41,6 +41,15 @@ _LATER_FIELDS: dict[str, tuple[Kind, str]] = {
         "down",
     ),
 }
+#: The attribute of labels that ``save_outcomes`` writes
+OUTCOME = "_outcome"
+_LATER_LABEL_FIELDS: dict[str, tuple[Kind, str]] = {
+    OUTCOME: (
+        "str",
+        "tp, fp or fn at IoU {iou} and score >= {score}; null where COCO ignores the "
+        "label, or its score is lower",
+    ),
+}
 _LABEL_FIELDS: dict[str, tuple[Kind, str]] = {
     "": ("str", "tp, fp or fn at {overlap}; null where COCO ignores the label"),
     "_id": ("str", "The label that this one was matched to"),
@@ -68,7 +77,7 @@ def additional_fields(eval_key: str, pred_field: str, gt_field: str) -> list[str
     ] + [
         f"{field}.detections.{eval_key}{suffix}"
         for field in (pred_field, gt_field)
-        for suffix in _LABEL_FIELDS
+        for suffix in (*_LABEL_FIELDS, *_LATER_LABEL_FIELDS)
         if suffix not in stock_labels
     ]
 
@@ -98,13 +107,17 @@ def sample_fields(eval_key: str) -> list[str]:
 
 def label_attributes(eval_key: str) -> list[str]:
     """The attributes of labels of an evaluation."""
-    return [f"{eval_key}{suffix}" for suffix in _LABEL_FIELDS]
+    return [f"{eval_key}{suffix}" for suffix in (*_LABEL_FIELDS, *_LATER_LABEL_FIELDS)]
 
 
 def all_fields(eval_key: str, pred_field: str, gt_field: str) -> list[str]:
     """The paths of all fields of an evaluation, also of those written on request."""
     written = [path for path, _, _ in _declarations(eval_key, pred_field, gt_field)]
-    return [*written, *(f"{eval_key}{suffix}" for suffix in _LATER_FIELDS)]
+    return [
+        *written,
+        *(f"{eval_key}{suffix}" for suffix in _LATER_FIELDS),
+        *(spec.path for spec in outcome_specs(eval_key, pred_field, gt_field)),
+    ]
 
 
 def specs(
@@ -128,6 +141,29 @@ def specs(
 def influence_spec(eval_key: str) -> FieldSpec:
     """The field of the influence of images, which is written on request."""
     return FieldSpec(f"{eval_key}{INFLUENCE}", *_LATER_FIELDS[INFLUENCE])
+
+
+def outcome_specs(
+    eval_key: str, pred_field: str, gt_field: str, *, iou: float = 0, score: float = 0
+) -> tuple[FieldSpec, ...]:
+    """The attributes of outcomes at a threshold, which are written on request.
+
+    Args:
+        eval_key: the evaluation key
+        pred_field: the field of the predictions
+        gt_field: the field of the ground truth
+        iou: the IoU that finds an object
+        score: the least score of a prediction
+    """
+    kind, text = _LATER_LABEL_FIELDS[OUTCOME]
+    return tuple(
+        FieldSpec(
+            f"{field}.detections.{eval_key}{OUTCOME}",
+            kind,
+            text.format(iou=f"{iou:g}", score=f"{score:g}"),
+        )
+        for field in (pred_field, gt_field)
+    )
 
 
 def check_names_are_free(

@@ -107,6 +107,25 @@ class CocoResults(EvaluationTables, COCODetectionResults):
 
         write_influence(self)
 
+    def save_outcomes(self, *, iou: float = 0.5, score: float = 0.0) -> None:
+        """Writes the outcomes at a threshold to ``{eval_key}_outcome`` of labels.
+
+        The grid, the modal and :func:`color_by_outcome` can show them. Like the other
+        fields of the evaluation, they are renamed and deleted with it.
+
+        Args:
+            iou: the IoU that finds an object, evaluated or not
+            score: the least score of a prediction; others have no outcome
+
+        Raises:
+            CocoAuditError: if an argument cannot be used, the evaluation was replaced,
+                renamed or deleted, or the attribute cannot be written; nothing is
+                written then
+        """
+        from fiftyone_coco_audit.evaluation.saving_outcomes import write_outcomes
+
+        write_outcomes(self, iou=iou, score=score)
+
     def __repr__(self) -> str:
         about = self._about().removeprefix("of ")
         return (

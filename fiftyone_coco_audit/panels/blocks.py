@@ -140,7 +140,30 @@ class Entry:
     lines: int = 1
 
 
-Control = Choice | Entry
+@dataclass(frozen=True)
+class Slider:
+    """A control that is a number in a range.
+
+    Args:
+        name: the field of the panel's controls that it sets
+        label: its label
+        value: the number
+        low: the lowest number
+        high: the highest number
+        step: the distance between numbers
+        event: the event of another number
+    """
+
+    name: str
+    label: str
+    value: float
+    low: float = 0.0
+    high: float = 1.0
+    step: float = 0.01
+    event: str = "change"
+
+
+Control = Choice | Entry | Slider
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from fiftyone_coco_audit.panels.blocks import (
     Pictures,
     Plot,
     Row,
+    Slider,
     Text,
 )
 from fiftyone_coco_audit.panels.compact import NOT_WIDENED, add_small_button, add_text
@@ -87,6 +88,7 @@ class Drawing:
                 Message: self._add_message,
                 Choice: self._add_control,
                 Entry: self._add_control,
+                Slider: self._add_control,
                 Buttons: self.add_buttons,
                 Bar: self._add_bar,
                 Pictures: self._add_pictures,
@@ -116,7 +118,7 @@ class Drawing:
                 self._add_control(bar, part)
 
     def _add_control(self, body: types.Object, control: Control) -> None:
-        is_fixed = isinstance(control, Entry) or control.fixed
+        is_fixed = not isinstance(control, Choice) or control.fixed
         name = name_of(control.name, self.revision) if is_fixed else control.name
         add_control(body, name, control, getattr(self.owner, control.event))
 

@@ -15,7 +15,7 @@ from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 
 from fiftyone_coco_audit.operators.forms import add_choice
-from fiftyone_coco_audit.panels.blocks import Choice, Control
+from fiftyone_coco_audit.panels.blocks import Choice, Control, Slider
 
 #: The name of the object that holds the whole form of a panel. The App sets the value
 #: of a control at its path in a copy of the state, with Lodash's ``set``, and reports
@@ -51,6 +51,11 @@ _SEARCHED = {
     "& .MuiOutlinedInput-root .MuiAutocomplete-endAdornment": {"right": "1px"},
     "& input": {"fontSize": _LETTERS},
 }
+_SLIDER = {
+    "flex": "1 1 220px",
+    "width": "auto",
+    "& > .MuiBox-root": {"padding": "0 8px"},
+}
 # If the list were as wide as its control, it would cut names where they start to differ
 _FOUND = {
     "popper": {
@@ -67,10 +72,10 @@ def changed_control(ctx: ExecutionContext) -> tuple[str, Any]:
 
 
 def add_control(row: types.Object, name: str, control: Control, change: Change) -> None:
-    """Adds a list to choose from, searched if it is long, or a line of text.
+    """Adds a list to choose from, searched if it is long, a line of text, or a slider.
 
-    A line of text keeps what it was first given: another value needs another name. It
-    reports its first value once, as if that were a change.
+    A line of text, or a slider, keeps what it was first given: another value needs
+    another name. A line reports its first value once, as if that were a change.
 
     Args:
         row: what it is added to
@@ -78,6 +83,9 @@ def add_control(row: types.Object, name: str, control: Control, change: Change) 
         control: the control
         change: the event of another value
     """
+    if isinstance(control, Slider):
+        _add_slider(row, name, control, change)
+        return
     width = f"{control.width}px" if control.width else None
     place: dict[str, Any] = {}
     if control.grows:
@@ -99,6 +107,29 @@ def add_control(row: types.Object, name: str, control: Control, change: Change) 
         label=control.label,
         default=control.value,
         view=types.LazyFieldView(**more),
+        on_change=change,
+    )
+
+
+def _add_slider(row: types.Object, name: str, control: Slider, change: Change) -> None:
+    """Adds a slider, which reports its value when it is released."""
+    view = types.SliderView(
+        label=f"{control.label} {control.value:.2f}",
+        value_label_display="auto",
+        value_precision=2,
+        view_multiple_of=control.step,
+        componentsProps={
+            # Its value is not in the state
+            "slider": {"defaultValue": control.value, "size": "small"},
+            "item": {"sx": _SLIDER},
+        },
+    )
+    row.float(
+        name,
+        min=control.low,
+        max=control.high,
+        default=control.value,
+        view=view,
         on_change=change,
     )
 

@@ -7,6 +7,10 @@ from collections.abc import Sequence
 import fiftyone.operators as foo
 from fiftyone.operators.executor import ExecutionContext
 
+from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.evaluation.colors import color_by_outcome
+from fiftyone_coco_audit.evaluation.loading_results import load_results
+from fiftyone_coco_audit.operators.color_schemes import show_colors
 from fiftyone_coco_audit.operators.forms import detections_fields
 from fiftyone_coco_audit.panels.base import kept
 from fiftyone_coco_audit.panels.blocks import Button, Buttons
@@ -15,6 +19,7 @@ from fiftyone_coco_audit.panels.pages import Page
 from fiftyone_coco_audit.panels.results_controls import ResultsControls
 from fiftyone_coco_audit.panels.results_page import TABS, evaluations, make_page
 from fiftyone_coco_audit.panels.tabs.results.shared import points
+from fiftyone_coco_audit.panels.tabs.results.thresholds import least_score
 from fiftyone_coco_audit.panels.tabs.shared import IMPORT
 from fiftyone_coco_audit.wording import counted, counted_objects
 
@@ -49,6 +54,27 @@ class CocoResultsPanel(GridPanel):
     def subjects(self, ctx: ExecutionContext) -> Sequence[str]:
         """The evaluations."""
         return evaluations(ctx)
+
+    def write_outcomes(self, ctx: ExecutionContext) -> None:
+        """Writes the outcomes at the chosen threshold to labels, and colors these."""
+        page = self.make_page(ctx)
+        loaded, controls = page.reading, page.controls
+        score = least_score(loaded, controls)
+        try:
+            results = load_results(ctx.dataset, loaded.eval_key)
+            results.save_outcomes(iou=controls.iou, score=score)
+            color_by_outcome(ctx.dataset, loaded.eval_key, saved=True)
+        except CocoAuditError as error:
+            ctx.ops.notify(str(error), variant="error")
+            return
+        loaded.refresh_version()
+        ctx.ops.reload_dataset()
+        show_colors(ctx)
+        ctx.ops.notify(
+            f"Labels are colored by their outcome at score {score:.2f} and IoU "
+            f"{controls.iou:.2f}, which is in {loaded.eval_key}_outcome",
+            variant="info",
+        )
 
     def ways_out(self, ctx: ExecutionContext) -> Buttons:
         """What to do if there is nothing to show."""

@@ -17,8 +17,8 @@ class ResultsControls(PanelControls):
         list_classes: whether long lists show the ``"first"`` classes, or ``"all"``
         sort_by: which classes come first, ``"AP"``, ``"objects"`` or ``"name"``
         slice_by: the field or attribute that metrics are divided by
-        score: the least score of predictions, as text; the evaluation's by default
-        iou: the IoU that finds an object, as text
+        score: the least score of predictions, the evaluation's by default
+        iou: the IoU that finds an object
     """
 
     tab: str = "next_steps"
@@ -27,5 +27,5 @@ class ResultsControls(PanelControls):
     list_classes: str = "first"
     sort_by: str = "AP"
     slice_by: str = ""
-    score: str = ""
-    iou: str = "0.5"
+    score: float | None = None
+    iou: float = 0.5

@@ -14,12 +14,18 @@ from fiftyone_coco_audit.panels.controls import revision_of
 from fiftyone_coco_audit.panels.loaded_results import LoadedResults, loaded_results
 from fiftyone_coco_audit.panels.pages import Page, kept_controls, settled_page
 from fiftyone_coco_audit.panels.results_controls import ResultsControls
-from fiftyone_coco_audit.panels.tabs.results import classes, errors, next_steps
+from fiftyone_coco_audit.panels.tabs.results import (
+    classes,
+    errors,
+    next_steps,
+    thresholds,
+)
 
 TABS: dict[str, Callable[[LoadedResults, ResultsControls], Tab]] = {
     "next_steps": next_steps.build,
     "classes": classes.build,
     "errors": errors.build,
+    "thresholds": thresholds.build,
 }
 
 

@@ -6,16 +6,14 @@ from typing import Any
 from fiftyone_coco_audit.panels.inputs import STATELESS
 from tests.app.panel_driver import PanelSession
 
-#: The names of rows of controls
-ROWS = ("controls", "resampling", "sources", "sets")
-#: The controls that are lines of text
-ENTRIES = ("resize_size", "custom_anchors", "threshold", "exponent")
-
 
 class Session(PanelSession):
     """The panel *COCO Audit*."""
 
     uri = "@coco-audit/coco-audit/coco_audit"
+    #: The names of rows of controls, and the controls that keep their first value
+    rows = ("controls", "resampling", "sources", "sets")
+    entries = ("resize_size", "custom_anchors", "threshold", "exponent")
     revision = 0
 
     def send(self, method: str, **params: Any) -> None:
@@ -38,7 +36,7 @@ class Session(PanelSession):
         )
 
     def name_of(self, control: str) -> str:
-        if control not in ENTRIES:
+        if control not in self.entries:
             return control
         revisions = [int(name.partition("__")[2] or 0) for name in self.controls()]
         self.revision = max([self.revision, *revisions])
@@ -48,7 +46,7 @@ class Session(PanelSession):
         """What the controls show, by the names that they are drawn under."""
         shown: dict[str, Any] = {}
         page = self.form["type"]["properties"][STATELESS]["type"]["properties"]
-        for row in (page[name] for name in ROWS if name in page):
+        for row in (page[name] for name in self.rows if name in page):
             for control, part in row["type"]["properties"].items():
                 props = part["view"].get("componentsProps") or {}
                 value = part["default"]

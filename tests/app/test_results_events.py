@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 
 from coco_audit_demo import DemoPaths
-from fiftyone_coco_audit import evaluate, import_coco
+from fiftyone_coco_audit import (
+    CocoAuditError,
+    color_by_outcome,
+    evaluate,
+    import_coco,
+)
 from fiftyone_coco_audit.evaluation.results import CocoResults
+from fiftyone_coco_audit.evaluation.saving_outcomes import outcomes_of_labels
 from tests.app.audit_session import Session
 
 EVALUATE = "@coco-audit/coco-audit/evaluate"
@@ -18,6 +24,8 @@ class ResultsSession(Session):
     """The panel *COCO Results*."""
 
     uri = "@coco-audit/coco-audit/coco_results"
+    rows = ("controls", "threshold")
+    entries = ("score", "iou")
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +101,46 @@ def test_an_error_bar_opens_its_labels(session: ResultsSession, results: CocoRes
                 for field in fields
                 if session.view.has_field(field)
             ]
+
+
+def test_a_matching_is_written_to_the_labels(results: CocoResults):
+    dataset = results.samples.limit(40).clone()
+    try:
+        written = evaluate(dataset, eval_key="own")
+        session = ResultsSession(dataset)
+        session.turn_to("thresholds", score=0.7)
+        session.change("iou", 0.65)
+        assert "score of 0.70 or more, at IoU 0.65" in session.shown
+        session.send("write_outcomes")
+        assert "Labels are colored by their outcome" in session.notices[0]
+        assert {"reload_dataset", "set_color_scheme"} <= set(session.asked)
+        assert "changed since" not in session.shown
+        outcomes = outcomes_of_labels(written.evaluation, iou=0.65, score=0.7)
+        rows = written.rows
+        for field, ids, expected in zip(
+            ("ground_truth", "predictions"),
+            (rows.truth_ids, rows.prediction_ids),
+            outcomes,
+            strict=True,
+        ):
+            paths = [f"{field}.detections.id", f"{field}.detections.own_outcome"]
+            stored = dict(zip(*dataset.values(paths, unwind=True), strict=True))
+            assert [stored[one] for one in ids.tolist()] == expected.tolist()
+        scheme = dataset.app_config.color_scheme
+        assert {f["colorByAttribute"] for f in scheme.fields} == {"own_outcome"}
+        # They go with the evaluation, and leave the colors to what replaces it
+        dataset.rename_evaluation("own", "other")
+        assert dataset.has_field("ground_truth.detections.other_outcome")
+        evaluate(dataset, eval_key="other")
+        assert not dataset.has_field("ground_truth.detections.other_outcome")
+        scheme = dataset.app_config.color_scheme
+        assert {f["colorByAttribute"] for f in scheme.fields} == {"other"}
+        with pytest.raises(CocoAuditError, match="no attribute 'other_outcome'"):
+            color_by_outcome(dataset, "other", saved=True)
+        with pytest.raises(CocoAuditError, match="was replaced"):
+            written.save_outcomes()
+    finally:
+        dataset.delete()
 
 
 def test_a_view_alone_is_shown(session: ResultsSession, results: CocoResults):

@@ -43,6 +43,8 @@ FIELDS = "predictions", "ground_truth"
 def written(eval_key: str, pred_field: str, gt_field: str) -> list[str]:
     """The fields that an evaluation writes at once."""
     on_request = {f"{eval_key}_influence"}
+    for field in (pred_field, gt_field):
+        on_request.add(f"{field}.detections.{eval_key}_outcome")
     paths = all_fields(eval_key, pred_field, gt_field)
     return [path for path in paths if path not in on_request]
 

@@ -31,6 +31,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     },
     "evaluate": {"pred_field": "predictions", "gt_field": "ground_truth"},
     "repair_predictions": {},
+    "color_by_outcome": {"eval_key": "eval"},
     "restore_colors": {},
     "accept_label_issues": {"eval_key": "eval"},
     "reject_label_issues": {"eval_key": "eval"},
@@ -135,7 +136,7 @@ def test_no_output_is_empty(
         key: value.format(**folders) if isinstance(value, str) else value
         for key, value in PARAMS[name].items()
     }
-    if name == "restore_colors":
+    if name in ("restore_colors", "color_by_outcome"):
         evaluate(dataset)
         color_by_outcome(dataset)
     if name == "repair_predictions":

@@ -151,6 +151,7 @@ def bars(
     number_format: str = ",.0f",
     longest: float | None = None,
     bounds: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+    bar_colors: Sequence[str] | None = None,
 ) -> Figure:
     """Horizontal bars with their names, the first at the top, series side by side.
 
@@ -167,6 +168,7 @@ def bars(
         longest: the length that the axis ends at, if not at that of the longest bar
         bounds: ``(B,)`` and ``(B,)`` the lower and upper bounds of the intervals of
             the lengths, of a single series
+        bar_colors: of each bar of a single series, instead
     """
     num_names, num_series = len(names), len(series)
     thickness = 0.8 / num_series
@@ -186,7 +188,7 @@ def bars(
         lengths.ravel(),
         (np.arange(num_names)[:, None] + offsets).ravel(),
         told,
-        list(colors) * num_names,
+        bar_colors or list(colors) * num_names,
         orientation="h",
         width=thickness * 0.9,
         showlegend=False,

@@ -1,11 +1,15 @@
 """Every mark of the panel *COCO Results* opens as much as it shows, exactly that."""
 
 import re
+from dataclasses import replace
+from time import perf_counter
+from typing import Any
 
 import numpy as np
 import pytest
 
-from fiftyone_coco_audit.panels.blocks import Plot, Tab, Text
+from fiftyone_coco_audit.evaluation.saving_outcomes import outcomes_of_labels
+from fiftyone_coco_audit.panels.blocks import Message, Plot, Tab, Text
 from fiftyone_coco_audit.panels.loaded_results import LoadedResults
 from fiftyone_coco_audit.panels.results_controls import ResultsControls
 from fiftyone_coco_audit.panels.results_page import TABS
@@ -24,7 +28,7 @@ EMPTY = {
 MANY = LOADED["many images"]
 
 
-def build(tab: str, loaded: LoadedResults = MANY, **controls: str) -> Tab:
+def build(tab: str, loaded: LoadedResults = MANY, **controls: Any) -> Tab:
     return TABS[tab](loaded, ResultsControls(tab=tab, eval_key="eval", **controls))
 
 
@@ -159,3 +163,60 @@ def test_parts_of_olrp_open_what_they_are_shares_of():
     right, wrong, missed = (len(shown.pick(0, mark)) for mark in range(3))
     assert wrong / (right + wrong) == pytest.approx(found["oLRP_FP"])
     assert missed / (right + missed) == pytest.approx(found["oLRP_FN"])
+
+
+@pytest.mark.parametrize("iou", [0.5, 0.3, 0.85])
+def test_outcomes_at_a_threshold(iou: float):
+    tab = build("thresholds", score=0.4, iou=iou, class_name="class 1")
+    shown = plot(tab, "threshold_outcomes")
+    expected = MANY.results.score_thresholds(iou=iou).at(0.4).loc["class 1"]
+    assert [len(shown.pick(0, mark)) for mark in range(3)] == [
+        expected["tp"],
+        expected["fp"],
+        expected["fn"],
+    ]
+    truth, predictions = outcomes_of_labels(MANY.evaluation, iou=iou, score=0.4)
+    own = MANY.evaluation.predictions.category == 1
+    for mark, word in enumerate(("tp", "fp")):
+        opened = shown.pick(0, mark).predictions
+        assert sorted(opened) == np.flatnonzero((predictions == word) & own).tolist()
+    of_truth = MANY.evaluation.truth.category == 1
+    missed = np.flatnonzero((truth == "fn") & of_truth)
+    assert shown.pick(0, 2).objects.tolist() == missed.tolist()
+
+
+def test_points_of_curves_open_what_they_count():
+    shown = plot(build("thresholds", iou=0.6), "curves")
+    curve = MANY.results.score_thresholds(iou=0.6).curve(points=120)
+    for mark in (0, len(curve) // 2, len(curve) - 1):
+        row = curve.iloc[mark]
+        wrong, missed, kept = (len(shown.pick(trace, mark)) for trace in range(3))
+        assert (wrong, missed, kept) == (row["fp"], row["fn"], row["tp"] + row["fp"])
+
+
+def test_scores_that_are_no_probabilities_have_no_calibration():
+    evaluation = random_evaluation(5, 2)
+    percents = replace(
+        evaluation.predictions, score=evaluation.predictions.scores * 100
+    )
+    loaded = loaded_of(replace(evaluation, predictions=percents))
+    (message,) = (
+        block
+        for block in build("thresholds", loaded).blocks
+        if isinstance(block, Message)
+    )
+    assert "outside 0 to 1" in message.text
+
+
+def test_sliders_are_part_of_the_controls():
+    names = {one.name for one in build("thresholds").all_controls()}
+    assert {"score", "iou", "class_name"} <= names
+
+
+def test_a_slider_moves_the_tab_at_once():
+    loaded = loaded_of(random_evaluation(1000, 80, per_image=20))
+    build("thresholds", loaded)
+    for number in range(3):
+        start = perf_counter()
+        build("thresholds", loaded, score=0.3 + 0.1 * number, iou=0.37 + number / 100)
+        assert perf_counter() - start < 1

@@ -19,12 +19,12 @@ from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.panels.tabs.results.shared import (
     FN,
     FP,
-    NUM_DRAWS,
     TP,
     Metric,
     and_more,
     chosen_class,
     class_choice,
+    intervals,
     list_controls,
     listed_classes,
     metric_bars,
@@ -144,9 +144,7 @@ def _sizes(loaded: LoadedResults) -> Block:
     metrics = [
         m for m in coco_metrics(evaluation.settings) if m.area and m.limit is None
     ]
-    frame = loaded.once(
-        "intervals", lambda: loaded.results.intervals(num_draws=NUM_DRAWS).to_frame()
-    ).loc[[m.name for m in metrics]]
+    frame = intervals(loaded).to_frame().loc[[metric.name for metric in metrics]]
     names = [evaluation.settings.area_names[m.area] for m in metrics]
     number = [int((~evaluation.ignored[m.area]).sum()) for m in metrics]
     metric = Metric(*(frame[c].to_numpy(float) for c in ("value", "low", "high")))

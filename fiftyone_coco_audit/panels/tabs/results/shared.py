@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.evaluation.analysis.intervals import Intervals
 from fiftyone_coco_audit.panels.blocks import Choice, Plot, Tab, Text
 from fiftyone_coco_audit.panels.figures.bars import bars
 from fiftyone_coco_audit.panels.figures.figure import BLUE
@@ -40,11 +41,18 @@ def without_objects() -> Tab:
     )
 
 
+def intervals(loaded: LoadedResults) -> Intervals:
+    """The precisions with intervals, which are drawn once."""
+    return loaded.once(
+        "intervals", lambda: loaded.results.intervals(num_draws=NUM_DRAWS)
+    )
+
+
 def per_class(loaded: LoadedResults) -> pd.DataFrame:
     """The metrics of each class with the bounds of the interval of AP."""
 
     def compute() -> pd.DataFrame:
-        bounds = loaded.results.intervals(num_draws=NUM_DRAWS).per_class()
+        bounds = intervals(loaded).per_class()
         more = bounds[["AP_low", "AP_high", "thin"]]
         return loaded.results.per_class().join(more)
 
