@@ -89,7 +89,8 @@ def tables_of(
     dataset: Any = SimpleNamespace(name="random", media_type="image")
     dataset._root_dataset = dataset
     source = Source(dataset, "predictions", "ground_truth")
-    return EvaluationTables(evaluation, rows, images, source, ())
+    provenance: Any = SimpleNamespace(sentences=list)
+    return EvaluationTables(evaluation, rows, images, source, provenance, ())
 
 
 def loaded_of(
