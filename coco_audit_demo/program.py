@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,12 +91,19 @@ def _run(arguments: argparse.Namespace) -> int:
 
     from fiftyone_coco_audit import (
         audit,
+        audit_results,
         color_by_outcome,
         evaluate,
         import_coco,
         worst_first,
     )
-    from fiftyone_coco_audit.terminal import check_address, print_results, serve
+    from fiftyone_coco_audit.terminal import (
+        check_address,
+        print_next_steps,
+        print_results,
+        serve,
+        terminal_width,
+    )
 
     if arguments.app:
         check_address(arguments.address, arguments.port)
@@ -131,13 +137,15 @@ def _run(arguments: argparse.Namespace) -> int:
 
     print("Evaluating...")
     results = evaluate(dataset, eval_key=_EVAL_KEY, iou_type="bbox")
+    steps = audit_results(dataset, _EVAL_KEY)
     colors = color_by_outcome(dataset, _EVAL_KEY)
     score = results.evaluation.settings.score_threshold
 
     print(f"\nDataset {dataset.name!r}: {_describe(dataset, findings)}\n")
-    print(findings.to_text(shutil.get_terminal_size((100, 24)).columns))
+    print(findings.to_text(terminal_width()))
     print()
     print_results(results, paths.images)
+    print_next_steps(steps)
     print(_NEXT.format(key=_EVAL_KEY, score=score, manifest=paths.manifest))
     if arguments.app:
         serve(

@@ -148,11 +148,12 @@ class Audit(WithFindings):
         values["findings"] = tuple(map(finding_from_dict, values["findings"]))
         return cls(**values)
 
-    def to_text(self, width: int = 100) -> str:
+    def to_text(self, width: int = 100, most: int | None = None) -> str:
         """The findings as a table for a terminal, with the notes.
 
         Args:
             width: the width of the lines, in characters
+            most: how many findings to show, all by default
         """
         objects = counted_objects(self.num_objects, self.num_crowds)
         about = f"{counted(self.num_images, 'image')}, {objects}"
@@ -168,12 +169,12 @@ class Audit(WithFindings):
         counts = ", ".join(
             counted(count, severity) for severity, count in self.counts.items() if count
         )
-        rows = [("code", "severity", "about", "finding, and what to do")]
-        for f in self.findings:
+        rank = "gain" if self.eval_key else "severity"
+        rows = [("code", rank, "about", "finding, and what to do")]
+        for f in self.findings[:most]:
             what = counted(f.count, f.subject) if f.subject else "the set"
-            rows.append(
-                (f.code, f.severity, what, printable(f"{f.message} {f.advice}"))
-            )
+            place = f.severity if not self.eval_key else f.gain.short if f.gain else ""
+            rows.append((f.code, place, what, printable(f"{f.message} {f.advice}")))
         widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:3]]
         lines = [f"{about}: {counts}"]
         for row in rows:
@@ -190,6 +191,8 @@ class Audit(WithFindings):
                 initial_indent=start,
                 subsequent_indent=" " * len(start),
             )
+        if len(self.findings) >= len(rows):
+            lines.append(f"  and {len(self.findings) - len(rows) + 1:,} more")
         return "\n".join([*lines, *notes])
 
     def __str__(self) -> str:

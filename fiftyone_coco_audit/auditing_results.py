@@ -40,21 +40,21 @@ from fiftyone_coco_audit.fiftyone_internals import (
 from fiftyone_coco_audit.findings import (
     Evidence,
     Finding,
-    Need,
     Rule,
     highest_gain_first,
 )
 from fiftyone_coco_audit.progress import Progress
-from fiftyone_coco_audit.rule_selection import not_run_notes, selected_rules
+from fiftyone_coco_audit.rule_selection import (
+    OF_RESULTS,
+    not_run_notes,
+    selected_rules,
+)
 from fiftyone_coco_audit.runs import load_run, save_run
 from fiftyone_coco_audit.storage.exclusive import exclusive, up_to_date
 from fiftyone_coco_audit.wording import counted, named
 
 if TYPE_CHECKING:
     import fiftyone as fo
-
-#: What an audit of results can examine
-OF_RESULTS: tuple[Need, ...] = ("evaluation",)
 
 _RUN_KEY = "coco_audit_results_{}"
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 from textwrap import fill
@@ -19,9 +19,12 @@ from fiftyone_coco_audit.findings import SEVERITIES
 if TYPE_CHECKING:
     import fiftyone as fo
 
+    from fiftyone_coco_audit.auditing import Audit
+
 _DESCRIPTION = """\
 Import COCO files into FiftyOne, audit images, objects and classes, evaluate the
-predictions with the numbers of pycocotools, and list the worst classes and images.
+predictions with the numbers of pycocotools, and list the worst classes and images, and
+what to do next by the AP that it gains.
 """
 _EXAMPLES = """\
 examples:
@@ -160,7 +163,7 @@ def _add_audit_options(parser: argparse.ArgumentParser) -> None:
     audit.add_argument(
         "--audit-json",
         metavar="FILE",
-        help="write the findings with all ids to this file",
+        help="write the findings of both audits with all ids to this file",
     )
 
 
@@ -200,9 +203,9 @@ def _check_database() -> None:
 def _run(arguments: argparse.Namespace, reached: list[str]) -> int:
     """Runs all steps, and adds to ``reached`` after each one."""
     from fiftyone_coco_audit import audit, import_coco, import_report
-    from fiftyone_coco_audit.terminal import check_address, serve
+    from fiftyone_coco_audit.terminal import check_address, serve, terminal_width
 
-    rules = _rules(arguments)
+    rules, results_rules = _rules(arguments)
     if arguments.launch:
         check_address(arguments.address, arguments.port)
     name = _dataset_name(arguments)
@@ -217,16 +220,18 @@ def _run(arguments: argparse.Namespace, reached: list[str]) -> int:
     )
     reached.append(f"dataset {name!r} is imported, but not audited")
     print(import_report(dataset))
-    print("\nAuditing...")
-    audited = audit(dataset, **rules)
-    reached.append(f"dataset {name!r} is imported and audited, but not evaluated")
-    print(audited.to_text(shutil.get_terminal_size((100, 24)).columns))
-    if arguments.audit_json is not None:
-        write_text(arguments.audit_json, audited.to_json())
-
+    audits: list[Audit] = []
+    if rules is not None:
+        print("\nAuditing...")
+        audits.append(audit(dataset, **rules))
+        reached.append(f"dataset {name!r} is imported and audited, but not evaluated")
+        print(audits[0].to_text(terminal_width()))
+        _write_audits(arguments, audits)
     samples, colors = dataset, None
     if arguments.predictions is not None:
-        samples, colors = _evaluate(dataset, arguments, reached)
+        samples, colors, steps = _evaluate(dataset, arguments, results_rules, reached)
+        audits += steps
+        _write_audits(arguments, audits)
 
     print(f"\nDataset {dataset.name!r} is ready. To open it in the App:")
     print(f"  fiftyone app launch {shlex.quote(dataset.name)}")
@@ -237,8 +242,18 @@ def _run(arguments: argparse.Namespace, reached: list[str]) -> int:
             port=arguments.port,
             address=arguments.address,
         )
-    failed = arguments.fail_on and audited.at_least(arguments.fail_on)
-    return 1 if failed else 0
+    severity = arguments.fail_on
+    return 1 if severity and any(one.at_least(severity) for one in audits) else 0
+
+
+def _write_audits(arguments: argparse.Namespace, audits: Sequence[Audit]) -> None:
+    """Writes what ``--audit-json`` asks for; the results are its ``"results"``."""
+    if arguments.audit_json is None:
+        return
+    content: dict[str, Any] = {}
+    for one in audits:
+        content |= {"results": one.as_dict()} if one.eval_key else one.as_dict()
+    write_text(arguments.audit_json, json.dumps(content, indent=2))
 
 
 def _dataset_name(arguments: argparse.Namespace) -> str:
@@ -269,17 +284,37 @@ def _dataset_name(arguments: argparse.Namespace) -> str:
 
 
 def _evaluate(
-    dataset: fo.Dataset, arguments: argparse.Namespace, reached: list[str]
-) -> tuple[fo.DatasetView, fo.ColorScheme]:
-    """Evaluates and prints; returns what the App shows, and in which colors."""
-    from fiftyone_coco_audit import color_by_outcome, evaluate, worst_first
+    dataset: fo.Dataset,
+    arguments: argparse.Namespace,
+    rules: dict[str, Any] | None,
+    reached: list[str],
+) -> tuple[fo.DatasetView, fo.ColorScheme, list[Audit]]:
+    """Evaluates, audits the results and prints.
+
+    Returns:
+        a tuple of what the App shows, in which colors, and the audit if there is one
+    """
+    from fiftyone_coco_audit import (
+        audit_results,
+        color_by_outcome,
+        evaluate,
+        worst_first,
+    )
     from fiftyone_coco_audit.evaluation.colors import LEGEND
-    from fiftyone_coco_audit.terminal import print_results
+    from fiftyone_coco_audit.terminal import (
+        print_next_steps,
+        print_results,
+        terminal_width,
+    )
 
     print("\nEvaluating...")
     results = evaluate(dataset, iou_type=arguments.iou_type)
     reached.append(f"dataset {dataset.name!r} is imported, audited and evaluated")
     print_results(results, arguments.images_dir or NO_IMAGES)
+    audits = []
+    if rules is not None:
+        audits.append(audit_results(dataset, results.key, **rules))
+        print_next_steps(audits[0])
     colors = color_by_outcome(dataset, results.key)
     score = results.evaluation.settings.score_threshold
     samples = worst_first(dataset, results.key, min_score=score)
@@ -289,32 +324,48 @@ def _evaluate(
             f"In the App: {LEGEND} With --launch, predictions with a score below "
             f"{score:g} are hidden; click the x of FilterLabels, above the grid, to "
             "show them.",
-            width=min(shutil.get_terminal_size((100, 24)).columns, 100),
+            width=min(terminal_width(), 100),
             subsequent_indent="  ",
         )
     )
-    return samples, colors
+    return samples, colors, audits
 
 
-def _rules(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The arguments of the audit, checked before anything is imported.
+def _rules(
+    arguments: argparse.Namespace,
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """The arguments of both audits, checked before anything is imported.
+
+    Returns:
+        those of the audit of the dataset, and of that of the results; None for an audit
+        that has no rule to run
 
     Raises:
         CocoAuditError: if one of them is invalid
     """
-    from fiftyone_coco_audit.rule_selection import selected_rules
+    from fiftyone_coco_audit.rule_selection import (
+        OF_DATASETS,
+        OF_RESULTS,
+        selected_rules,
+        words_for,
+    )
     from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
     from fiftyone_coco_audit.statistics.resizing import ResizePolicy
 
-    selected_rules(arguments.select, arguments.ignore)
+    is_evaluated = arguments.predictions is not None
+    needs = (*OF_DATASETS, *(OF_RESULTS if is_evaluated else ()))
+    selected_rules(arguments.select, arguments.ignore, needs)
     if arguments.audit_json is not None:
         check_writable_path(arguments.audit_json)
-    return {
+    network = {
         "resize": ResizePolicy.parse(arguments.resize),
         "anchors": AnchorSet.parse(arguments.anchors),
-        "select": arguments.select,
-        "ignore": arguments.ignore,
     }
+    of_dataset, of_results = (
+        words_for(arguments.select, arguments.ignore, one)
+        for one in (OF_DATASETS, OF_RESULTS)
+    )
+    return of_dataset and {**network, **of_dataset}, of_results
 
 
 if __name__ == "__main__":

@@ -54,9 +54,14 @@ class Gain:
     high: float
     metric: str = "AP"
 
+    @property
+    def short(self) -> str:
+        """The gain without its interval, such as ``"+.034 AP"``."""
+        return f"{_bare(f'{self.value:+.3f}')} {self.metric}"
+
     def __str__(self) -> str:
         low, high = (_bare(f"{bound:.3f}") for bound in (self.low, self.high))
-        return f"{_bare(f'{self.value:+.3f}')} {self.metric} [{low}, {high}]"
+        return f"{self.short} [{low}, {high}]"
 
 
 def _bare(number: str) -> str:

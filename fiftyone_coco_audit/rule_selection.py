@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
+from typing import Any
 
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.findings import RULES, Need, Rule
@@ -12,6 +13,9 @@ from fiftyone_coco_audit.wording import listed
 
 #: What an audit of a dataset can examine
 OF_DATASETS: tuple[Need, ...] = ("file", "dataset")
+
+#: What an audit of results can examine
+OF_RESULTS: tuple[Need, ...] = ("evaluation",)
 
 _RUN_BY: dict[Need, str] = {
     "file": "Rules about files need a whole dataset that import_coco created.",
@@ -63,6 +67,30 @@ def selected_rules(
             f"No rule is left to run: select is {select!r} and ignore is {ignore!r}"
         )
     return [RULES[code] for code in sorted(wanted)]
+
+
+def words_for(
+    select: Iterable[str] | None, ignore: Iterable[str], needs: Iterable[Need]
+) -> dict[str, Any] | None:
+    """The words of a selection for several audits that one of them understands.
+
+    Args:
+        select: codes, starts of codes or names; None for all rules
+        ignore: rules to leave out, in the same forms
+        needs: what the audit can examine
+
+    Returns:
+        its ``select`` and ``ignore``, None if no rule is left for it
+    """
+    fill_registry()
+    able = {code for code, rule in RULES.items() if rule.needs in needs}
+    wanted, words = able, None
+    if select is not None:
+        known = named_codes(select)
+        words = [word for word, codes in known.items() if codes & able]
+        wanted = set().union(*known.values()) & able
+    left = wanted - set().union(*named_codes(ignore).values())
+    return {"select": words, "ignore": ignore} if left else None
 
 
 def named_codes(words: Iterable[str]) -> dict[str, set[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import socket
 import unicodedata
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import fiftyone as fo
     import pandas as pd
 
+    from fiftyone_coco_audit.auditing import Audit
     from fiftyone_coco_audit.evaluation.results import CocoResults
 
 _WIDEST_NAME = 50
@@ -42,6 +44,22 @@ def print_results(results: CocoResults, images_dir: str | os.PathLike[str]) -> N
     print(worst_classes(results.per_class()))
     print(f"\nThe worst images ({counting})")
     print(worst_images(results.per_image(), images_dir))
+
+
+def print_next_steps(steps: Audit, most: int = 5) -> None:
+    """Prints the findings about results that would gain most.
+
+    Args:
+        steps: an audit of results
+        most: how many findings to print
+    """
+    print("\nWhat to do next, by the AP that it gains (95% interval)")
+    print(steps.to_text(terminal_width(), most))
+
+
+def terminal_width() -> int:
+    """The width of the terminal in characters, 100 if there is none."""
+    return shutil.get_terminal_size((100, 24)).columns
 
 
 def worst_images(

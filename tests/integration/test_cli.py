@@ -65,6 +65,26 @@ def test_the_main_job(arguments, coco, capsys):
     assert "In the App: Objects are green" in printed
 
 
+def test_what_to_do_next_is_selected_and_written(arguments, coco, capsys, tmp_path):
+    predictions = ["--predictions", str(coco.predictions)]
+    path = tmp_path / "audit.json"
+    more = ["--audit-json", str(path), "--select", "CA713", "--fail-on", "note"]
+    assert main([*arguments, *predictions, *more]) == 1
+    printed = capsys.readouterr().out
+    # Nothing was selected for the audit of the dataset
+    assert "Auditing" not in printed
+    steps = printed.partition("\nWhat to do next, by the AP that it gains")[2]
+    assert "The worst images" not in steps
+    assert "  CA713        the set  No prediction has a score under" in steps
+    written = json.loads(path.read_text())
+    assert [f["code"] for f in written["results"]["findings"]] == ["CA713"]
+    assert main([*arguments, "--overwrite", *predictions, "--ignore", "CA7,CA8"]) == 0
+    printed = capsys.readouterr().out
+    assert "Auditing" in printed and "What to do next" not in printed
+    assert main([*arguments, "--overwrite", "--select", "CA7"]) == 2
+    assert "audit_results(dataset, eval_key) runs rules" in capsys.readouterr().err
+
+
 def test_masks(arguments, coco, capsys):
     predictions = ["--predictions", str(coco.predictions)]
     assert main([*arguments, *predictions, "--iou-type", "segm"]) == 0
