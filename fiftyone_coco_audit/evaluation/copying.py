@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from fiftyone_coco_audit.fields import FieldSpec, Kind
@@ -20,7 +21,11 @@ _SOURCES = (
 
 
 def copied_fields(
-    dataset: fo.Dataset, field: str, output_field: str, description: str
+    dataset: fo.Dataset,
+    field: str,
+    output_field: str,
+    description: str,
+    lost: Collection[str] = (),
 ) -> tuple[list[FieldSpec], set[str]]:
     """The fields to declare for a copy, and the attributes that are not copied.
 
@@ -29,6 +34,7 @@ def copied_fields(
         field: the field of detections to copy
         output_field: the field for the copy
         description: what the copy holds, which the App shows
+        lost: further attributes that are not copied
     """
     import fiftyone as fo
 
@@ -39,20 +45,22 @@ def copied_fields(
         fo.BooleanField: "bool",
     }
     specs = [FieldSpec(output_field, "detections", description)]
-    derived, own = set(), set(dir(fo.Detection))
+    derived, own = set(lost), set(dir(fo.Detection))
     prefix = f"{field}.detections."
     for path, declared in dataset.get_field_schema(flat=True).items():
         name = path.removeprefix(prefix)
-        if name == path or "." in name:
+        if name == path or "." in name or name in derived:
             continue
         writer = (declared.info or {}).get("coco_audit", {}).get("function")
         if writer is not None and writer not in _SOURCES:
             derived.add(name)
-        elif type(declared) in kinds and name not in own:
+            continue
+        kind = kinds.get(type(declared))
+        if isinstance(declared, fo.ListField) and type(declared.field) is fo.FloatField:
+            kind = "floats"
+        if kind is not None and name not in own:
             path = f"{output_field}.detections.{name}"
-            specs.append(
-                FieldSpec(path, kinds[type(declared)], declared.description or "")
-            )
+            specs.append(FieldSpec(path, kind, declared.description or ""))
     return specs, derived
 
 

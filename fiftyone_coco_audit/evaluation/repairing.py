@@ -91,7 +91,9 @@ def repair_predictions(
             f"scores in {pred_field!r} fits {gt_field!r} decisively better"
         )
     about = f"{pred_field!r}, repaired: {diagnosis}"
-    fields, derived = copied_fields(dataset, pred_field, output_field, about)
+    # What the numbers of boxes mean says nothing about those of keypoints
+    lost = {"keypoints"} if diagnosis.repair.box is not None else ()
+    fields, derived = copied_fields(dataset, pred_field, output_field, about, lost)
     place = np.argsort(inputs.image)
     size = inputs.columns.size[place]
     rows, repaired = diagnosis.repair.apply(inputs.predictions.objects, size)

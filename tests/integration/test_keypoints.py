@@ -25,6 +25,7 @@ from fiftyone_coco_audit import (
     import_coco,
     import_report,
     load_results,
+    repair_predictions,
     review_labels,
 )
 from fiftyone_coco_audit.fiftyone_internals import cached_results
@@ -317,3 +318,27 @@ def test_the_operator_evaluates_keypoints(poses) -> None:
     results = load_results(dataset, "form")
     assert result.result["summary"] == results.summary()
     assert results.evaluation.settings.sigmas_of("person") == (0.1,) * 17
+
+
+@real_data
+def test_repaired_predictions_keep_keypoints_unless_boxes_are_read_anew(poses) -> None:
+    dataset, coco, _ = poses
+    kept = ("image_id", "category_id", "keypoints", "bbox")
+    exact = [{key: a[key] for key in kept} | {"score": 90} for a in coco["annotations"]]
+    corners = [{**one, "bbox": xyxy(one["bbox"])} for one in exact]
+    for field, records in (("percent", exact), ("corners", corners)):
+        add_coco_predictions(dataset, records, pred_field=field, progress=False)
+        repair_predictions(dataset, field, f"{field}_repaired", progress=False)
+    before, after = (
+        each(dataset, f"{field}.detections.keypoints")
+        for field in ("percent", "percent_repaired")
+    )
+    assert before == after
+    assert dataset.get_field("percent_repaired.detections.keypoints").description
+    assert not any(each(dataset, "corners_repaired.detections.keypoints"))
+    assert not dataset.has_field("corners_repaired.detections.keypoints")
+
+
+def xyxy(box: list[float]) -> list[float]:
+    x, y, width, height = box
+    return [x, y, x + width, y + height]
