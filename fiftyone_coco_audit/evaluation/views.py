@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fiftyone_coco_audit.coco.schema import keypoints_field
 from fiftyone_coco_audit.columns import require_samples
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError, check_number
@@ -35,8 +36,8 @@ def worst_first(
     Args:
         samples: a dataset or view that :func:`fiftyone_coco_audit.evaluate` evaluated
         eval_key: the name of the evaluation
-        min_score: if given, the view hides predictions with a lower score. Those
-            without a score stay.
+        min_score: if given, the view hides predictions with a lower score, and their
+            keypoints. Those without a score stay.
 
     Returns:
         a view
@@ -75,7 +76,10 @@ def worst_first(
     if min_score is not None:
         pred_field = dataset.get_evaluation_info(eval_key).config.pred_field
         # Before the sort: the App has no room for the ends of both
-        stages.append(_hiding_low_scores(pred_field, min_score))
+        stages.append(_hiding_low_scores(pred_field, "confidence", min_score))
+        poses = keypoints_field(pred_field)
+        if dataset.has_field(f"{poses}.keypoints.score"):
+            stages.append(_hiding_low_scores(poses, "score", min_score))
     return with_view_stages(samples, [*stages, by_ap, *hiding])
 
 
@@ -114,13 +118,13 @@ def hidden_by_score(samples: fo.SampleCollection, pred_field: str) -> float | No
     return max(scores, default=None)
 
 
-def _hiding_low_scores(pred_field: str, min_score: float) -> fo.FilterLabels:
+def _hiding_low_scores(field: str, attribute: str, min_score: float) -> fo.FilterLabels:
     import fiftyone as fo
     from fiftyone import ViewField as F
 
-    score = F("confidence")
+    score = F(attribute)
     shown = (score >= min_score) | (score == None)  # noqa: E711
-    return fo.FilterLabels(pred_field, shown, only_matches=False)
+    return fo.FilterLabels(field, shown, only_matches=False)
 
 
 def _least_score(stage: fo.ViewStage) -> float | None:
@@ -141,7 +145,7 @@ def _least_score(stage: fo.ViewStage) -> float | None:
                     {"$not": {"$gt": [str(other), None]}},
                 ]
             },
-        } if path == other and path.endswith(".confidence"):
+        } if path == other and path.endswith((".confidence", ".score")):
             return float(score)
     return None
 

@@ -27,7 +27,9 @@ from fiftyone_coco_audit import (
     load_results,
     repair_predictions,
     review_labels,
+    worst_first,
 )
+from fiftyone_coco_audit.evaluation.views import showing_all_scores
 from fiftyone_coco_audit.fiftyone_internals import cached_results
 from tests.poses import real_poses
 from tests.reference import run_cocoeval
@@ -183,6 +185,18 @@ def test_a_selection_by_ids_has_detections_and_their_keypoints(poses) -> None:
     assert 0 < len(ids) < len(found)
     scores = each(dataset, "predictions_keypoints.keypoints.score")
     assert sorted(scores) == sorted(record["score"] for record in found)
+
+
+@real_data
+def test_poses_of_low_scores_are_hidden_with_their_boxes(poses) -> None:
+    dataset, _, found = poses
+    evaluate(dataset, iou_type="keypoints", progress=False)
+    view = worst_first(dataset, min_score=0.5)
+    shown = each(view, "predictions.detections.id")
+    assert sorted(shown) == sorted(each(view, "predictions_keypoints.keypoints.id"))
+    assert len(shown) == sum(record["score"] >= 0.5 for record in found)
+    every = showing_all_scores(view)
+    assert len(each(every, "predictions_keypoints.keypoints.id")) == len(found)
 
 
 BOX = {"image_id": 1, "category_id": 1, "bbox": [10, 10, 40, 40]}
