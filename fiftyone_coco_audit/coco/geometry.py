@@ -121,7 +121,8 @@ def read_shapes(
     segmentations = column(raw, "segmentation")
     present = np.array([not _is_empty(s) for s in segmentations], dtype=bool)
     masked = np.flatnonzero(present & fault.none)
-    masks = read_coco_masks(taken(segmentations, masked), sizes[masked])
+    known = np.where(usable[:, None], box, np.nan)[masked]
+    masks = read_coco_masks(taken(segmentations, masked), sizes[masked], known)
     texts: list[str | None] = [None] * len(raw)
     for row, text in zip(masked.tolist(), masks.rle, strict=True):
         texts[row] = text

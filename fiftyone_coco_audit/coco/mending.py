@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit import rle
+from fiftyone_coco_audit.coco.mask_sizes import fit_to_image
 from fiftyone_coco_audit.wording import counted
 
 _MAX_DEPTH = 5  # lists in lists; COCO has 2
@@ -41,12 +42,17 @@ class Masks(NamedTuple):
     remarks: dict[int, str]
 
 
-def read_coco_masks(segmentations: Sequence[Any], sizes: NDArray[np.int64]) -> Masks:
+def read_coco_masks(
+    segmentations: Sequence[Any],
+    sizes: NDArray[np.int64],
+    boxes: NDArray[np.float64],
+) -> Masks:
     """Reads segmentations of any form.
 
     Args:
         segmentations: ``N`` raw segmentations
         sizes: ``(N, 2)`` width and height of each image
+        boxes: ``(N, 4)`` boxes of the records in pixels, NaN where there is none
 
     Returns:
         the :class:`Masks`
@@ -61,7 +67,7 @@ def read_coco_masks(segmentations: Sequence[Any], sizes: NDArray[np.int64]) -> M
     mended = {
         row: found
         for row in broken
-        if (found := mend(segmentations[row], *sizes[row].tolist())) is not None
+        if (found := mend(segmentations[row], sizes[row], boxes[row])) is not None
     }
     rows = list(mended)
     second = rle.compress(
@@ -83,19 +89,22 @@ class Mended(NamedTuple):
     remark: str
 
 
-def mend(segmentation: Any, width: int, height: int) -> Mended | None:
+def mend(
+    segmentation: Any, image: NDArray[np.int64], box: NDArray[np.float64]
+) -> Mended | None:
     """Brings a segmentation into COCO's form.
 
     Args:
         segmentation: one that :func:`rle.compress` refuses
-        width: of the image in pixels
-        height: of the image in pixels
+        image: ``(2,)`` width and height of the image in pixels
+        box: ``(4,)`` the box of the record in pixels, NaN if it has none
 
     Returns:
         a :class:`Mended`, which may still be refused; ``None`` where the form is not
         known
     """
     remarks: list[str] = []
+    width, height = image.tolist()
     if isinstance(segmentation, str):
         with suppress(ValueError, RecursionError):
             segmentation = json.loads(segmentation)
@@ -109,7 +118,14 @@ def mend(segmentation: Any, width: int, height: int) -> Mended | None:
 
     mended: Any = None
     if isinstance(segmentation, dict):
-        mended = _mend_runs(segmentation, width, height, remarks)
+        # First as it is, because sound run lengths can be sound base64, too
+        fitted = fit_to_image(segmentation, width, height, box)
+        if fitted is None:
+            mended = _mend_runs(segmentation, width, height, remarks)
+            fitted = fit_to_image(mended, width, height, box)
+        if fitted is not None:
+            mended, remark = fitted
+            remarks.append(remark)
     elif isinstance(segmentation, list):
         mended = _mend_polygons(segmentation, remarks)
     if mended is None:

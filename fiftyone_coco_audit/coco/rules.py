@@ -239,8 +239,8 @@ UNUSUAL_SEGMENTATION = file_rule(
     "CA124",
     "unusual-segmentation",
     "warning",
-    explanation="A segmentation is not in COCO's format and was read as its most "
-    "likely meaning.",
+    explanation="A segmentation is not in COCO's format, or not of the size of its "
+    "image, and was read as its most likely meaning.",
     advice="Look at the mask; write polygons as [[x1, y1, x2, y2, ...]] and run "
     "lengths as pycocotools does, because other tools may not read this file.",
     ignore="If you only use boxes, or have looked at the masks.",
