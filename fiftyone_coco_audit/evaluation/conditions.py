@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.areas import measured_areas, size_change, wrong_areas
-from fiftyone_coco_audit.evaluation.analysis.mapping import MappingDiagnosis, Repair
 from fiftyone_coco_audit.evaluation.analysis.unlabeled_images import unlabeled_images
 from fiftyone_coco_audit.evaluation.error_types import ErrorTypes
 from fiftyone_coco_audit.evaluation.matching import UNMATCHED
@@ -22,6 +21,7 @@ from fiftyone_coco_audit.evaluation.metrics import (
     without_matches,
 )
 from fiftyone_coco_audit.evaluation.settings import Settings
+from fiftyone_coco_audit.mapping.diagnosis import MappingDiagnosis, Repair
 from fiftyone_coco_audit.wording import counted, listed, named, quoted
 
 # Minimum numbers and shares for a condition to explain a metric

@@ -18,11 +18,6 @@ from fiftyone_coco_audit.columns import (
 )
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.evaluation.analysis.mapping import (
-    MappingDiagnosis,
-    Repair,
-    highest_in_percent,
-)
 from fiftyone_coco_audit.evaluation.colors import colors_of_replaced
 from fiftyone_coco_audit.evaluation.conditions import conditions, with_id_0
 from fiftyone_coco_audit.evaluation.error_types import ErrorTypes, classify_errors
@@ -54,6 +49,11 @@ from fiftyone_coco_audit.fiftyone_internals import (
     new_run_document,
     root_dataset,
     run_ids,
+)
+from fiftyone_coco_audit.mapping.diagnosis import (
+    MappingDiagnosis,
+    Repair,
+    highest_in_percent,
 )
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.progress import Progress

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.boxes import box_iou
-from fiftyone_coco_audit.evaluation.grouping import pairs_in_parts
+from fiftyone_coco_audit.grouping import pairs_in_parts
 from fiftyone_coco_audit.keypoints import keypoint_similarity
 from fiftyone_coco_audit.objects import RLE, Objects
 

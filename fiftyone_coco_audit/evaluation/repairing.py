@@ -17,16 +17,16 @@ from fiftyone_coco_audit.coco.schema import check_label_field
 from fiftyone_coco_audit.columns import batches, require_detections, require_samples
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.evaluation.analysis.mapping import (
-    ImageSet,
-    MappingDiagnosis,
-    diagnose_mapping,
-)
 from fiftyone_coco_audit.evaluation.copying import copied_fields, copied_labels
 from fiftyone_coco_audit.evaluation.inputs import Inputs, read_inputs
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.evaluation.views import showing_all_fields
 from fiftyone_coco_audit.fiftyone_internals import root_dataset
+from fiftyone_coco_audit.mapping.diagnosis import (
+    ImageSet,
+    MappingDiagnosis,
+    diagnose_mapping,
+)
 from fiftyone_coco_audit.objects import Objects
 from fiftyone_coco_audit.progress import Progress
 from fiftyone_coco_audit.reading import imported_categories
@@ -52,7 +52,7 @@ def repair_predictions(
     """Adds predictions as they were meant, as a new field.
 
     Wrong category ids, box formats, image ids and scores in percent are found by what
-    fits the ground truth. The docstring of :mod:`.analysis.mapping` describes the test.
+    fits the ground truth; the docstring of :mod:`.mapping.diagnosis` describes it.
     The given field is not changed, and what was computed of its labels is not copied.
 
     Args:

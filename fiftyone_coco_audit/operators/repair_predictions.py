@@ -9,9 +9,9 @@ from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 
 from fiftyone_coco_audit.escaping import markdown, markdown_table
-from fiftyone_coco_audit.evaluation.analysis.mapping import MappingDiagnosis
 from fiftyone_coco_audit.evaluation.repairing import repair_predictions
 from fiftyone_coco_audit.evaluation.views import showing_all_scores
+from fiftyone_coco_audit.mapping.diagnosis import MappingDiagnosis
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import (
     add_both_sides,

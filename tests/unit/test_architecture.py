@@ -14,12 +14,14 @@ TREES = {
 LAYERS = """
 escaping
 errors keypoints wording
-areas boxes files fiftyone_internals interrupts memory names progress sidebar views
+areas boxes files fiftyone_internals grouping interrupts memory names progress sidebar
+views
 database decoding display fields parallel
 box_formats columns objects
 masks rle
 reading storage
 runs statistics
+mapping
 findings
 coco rule_selection
 augmentation evaluation

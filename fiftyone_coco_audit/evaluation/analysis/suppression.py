@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.boxes import box_iou
 from fiftyone_coco_audit.display import ShortRepr
-from fiftyone_coco_audit.evaluation.grouping import pairs_in_parts
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
+from fiftyone_coco_audit.grouping import pairs_in_parts
 
 
 @dataclass(frozen=True, repr=False)

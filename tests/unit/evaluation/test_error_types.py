@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fiftyone_coco_audit.evaluation import grouping
+from fiftyone_coco_audit import grouping
 from fiftyone_coco_audit.evaluation.error_types import classify_errors
 from fiftyone_coco_audit.evaluation.metrics import evaluate_objects
 from fiftyone_coco_audit.evaluation.settings import Settings

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit import grouping
 from fiftyone_coco_audit.boxes import box_iou
-from fiftyone_coco_audit.evaluation import grouping
 from fiftyone_coco_audit.evaluation.error_types import classify_errors
 from fiftyone_coco_audit.evaluation.metrics import evaluate_objects
 from fiftyone_coco_audit.evaluation.settings import Settings

@@ -28,17 +28,17 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit.box_formats import meanings
 from fiftyone_coco_audit.boxes import box_iou
 from fiftyone_coco_audit.display import ShortRepr
-from fiftyone_coco_audit.evaluation.analysis.class_maps import (
+from fiftyone_coco_audit.grouping import pairs_in_parts
+from fiftyone_coco_audit.mapping.class_maps import (
     class_meanings,
     fitted_permutation,
     known_classes,
 )
-from fiftyone_coco_audit.evaluation.analysis.image_ids import image_meanings
-from fiftyone_coco_audit.evaluation.analysis.network_boxes import (
+from fiftyone_coco_audit.mapping.image_ids import image_meanings
+from fiftyone_coco_audit.mapping.network_boxes import (
     BoxReading,
     network_readings,
 )
-from fiftyone_coco_audit.evaluation.grouping import pairs_in_parts
 from fiftyone_coco_audit.objects import Objects
 from fiftyone_coco_audit.wording import counted, listed, percent, quoted
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fiftyone_coco_audit.evaluation.analysis.mapping import ImageSet, diagnose_mapping
+from fiftyone_coco_audit.mapping.diagnosis import ImageSet, diagnose_mapping
 from tests.unit.evaluation.scenes import objects
 
 COUNT = 20

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from coco_audit_demo import DemoPaths
-from fiftyone_coco_audit.evaluation.analysis.mapping import ImageSet, diagnose_mapping
 from fiftyone_coco_audit.evaluation.metrics import evaluate_objects
 from fiftyone_coco_audit.evaluation.settings import Settings
+from fiftyone_coco_audit.mapping.diagnosis import ImageSet, diagnose_mapping
 from fiftyone_coco_audit.objects import Objects
 from tests.reference import columns
 

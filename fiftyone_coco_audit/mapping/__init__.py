@@ -1,0 +1,1 @@
+"""How predictions were meant that do not fit the ground truth."""
