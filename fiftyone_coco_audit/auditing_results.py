@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -303,4 +304,18 @@ def load_results_audit(dataset: fo.Dataset, eval_key: str = "eval") -> Audit:
             f"The results of evaluation {eval_key!r} of dataset {dataset.name!r} were "
             f"not audited: run audit_results(dataset, {eval_key!r}) first"
         )
-    return Audit.from_dict(run["audit"], with_stages(dataset, run["stages"]))
+    made = Audit.from_dict(run["audit"], with_stages(dataset, run["stages"]))
+    return replace(made, eval_key=eval_key)
+
+
+def rename_results_audit(dataset: fo.Dataset, eval_key: str, new_eval_key: str) -> None:
+    """Renames the audit of the results of an evaluation with it, if there is one."""
+    if _RUN_KEY.format(eval_key) in dataset.list_runs():
+        delete_results_audit(dataset, new_eval_key)
+        dataset.rename_run(_RUN_KEY.format(eval_key), _RUN_KEY.format(new_eval_key))
+
+
+def delete_results_audit(dataset: fo.Dataset, eval_key: str) -> None:
+    """Deletes the audit of the results of an evaluation, if there is one."""
+    if _RUN_KEY.format(eval_key) in dataset.list_runs():
+        dataset.delete_run(_RUN_KEY.format(eval_key))

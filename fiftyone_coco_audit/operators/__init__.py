@@ -8,6 +8,7 @@ from fiftyone_coco_audit.operators.add_coco_predictions import AddCocoPrediction
 from fiftyone_coco_audit.operators.apply_augmentation import ApplyAugmentation
 from fiftyone_coco_audit.operators.audit import RunAudit
 from fiftyone_coco_audit.operators.audit_augmentation import AuditAugmentation
+from fiftyone_coco_audit.operators.audit_results import AuditResults
 from fiftyone_coco_audit.operators.color_by_outcome import ColorByOutcome
 from fiftyone_coco_audit.operators.compare_sets import CompareSets
 from fiftyone_coco_audit.operators.compute_statistics import ComputeStatistics
@@ -42,6 +43,7 @@ OPERATORS: tuple[type[foo.Operator], ...] = (
     RejectLabelIssues,
     ApplyLabelReview,
     RunAudit,
+    AuditResults,
     ComputeStatistics,
     SimulateResampling,
     CompareSets,

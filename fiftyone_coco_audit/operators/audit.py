@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 from fiftyone.operators import types
@@ -12,11 +11,11 @@ from fiftyone.operators.message import GeneratedMessage
 
 from fiftyone_coco_audit.auditing import Audit, audit
 from fiftyone_coco_audit.operators.base import SdkOperator
-from fiftyone_coco_audit.operators.forms import HALF, check
+from fiftyone_coco_audit.operators.forms import add_rules
 from fiftyone_coco_audit.operators.network_forms import add_ground_truth, add_network
 from fiftyone_coco_audit.operators.open_panels import open_panel
 from fiftyone_coco_audit.operators.reports import describe_findings, findings_as_json
-from fiftyone_coco_audit.rule_selection import named_codes, selected_rules
+from fiftyone_coco_audit.rule_selection import OF_DATASETS
 
 
 class RunAudit(SdkOperator):
@@ -32,7 +31,7 @@ class RunAudit(SdkOperator):
         """Fills the form."""
         if add_ground_truth(inputs, ctx):
             add_network(inputs, ctx)
-            _add_rules(inputs, ctx)
+            add_rules(inputs, ctx, OF_DATASETS, ("CA3, CA501", "CA207, CA4"))
 
     def call(self, ctx: ExecutionContext, progress: Any) -> Audit:
         """Runs the rules that the form asks for."""
@@ -63,23 +62,3 @@ class RunAudit(SdkOperator):
                 "finding in the grid.",
                 name="next",
             )
-
-
-def _add_rules(inputs: types.Object, ctx: ExecutionContext) -> None:
-    for name, label, description in (
-        ("select", "Only these rules", "Codes or starts of codes, such as CA3, CA501"),
-        ("ignore", "Without these rules", "Such as CA207, CA4"),
-    ):
-        words = ctx.params.get(name)
-        if isinstance(words, (list, tuple)):  # a call from Python
-            prop = inputs.list(name, types.String(), label=label)
-        else:
-            prop = inputs.str(
-                name,
-                label=label,
-                description=description,
-                view=types.TextFieldView(space=HALF),
-            )
-        if words:
-            test = selected_rules if name == "select" else named_codes
-            check(prop, partial(test, words))

@@ -6,6 +6,10 @@ from typing import Any
 
 import fiftyone.operators as foo
 
+from fiftyone_coco_audit.auditing_results import (
+    delete_results_audit,
+    rename_results_audit,
+)
 from fiftyone_coco_audit.evaluation.colors import discard_colors, rename_colors
 from fiftyone_coco_audit.evaluation.fields import (
     INFLUENCE,
@@ -63,6 +67,7 @@ class EvaluationFields(foo.EvaluationMetric):
             )
             rename_colors(fresh, eval_key, new_eval_key)
             rename_verdicts(fresh, eval_key, new_eval_key)
+            rename_results_audit(fresh, eval_key, new_eval_key)
 
     def cleanup(self, samples: Any, config: Any, eval_key: str) -> None:
         """Deletes fields, colors, verdicts and notes in Model Evaluation with a run."""
@@ -70,6 +75,7 @@ class EvaluationFields(foo.EvaluationMetric):
         with exclusive(dataset) as fresh:
             discard_colors(fresh, eval_key)
             delete_verdicts(fresh, eval_key)
+            delete_results_audit(fresh, eval_key)
             delete_evaluation_fields(
                 fresh, eval_key, config.pred_field, config.gt_field
             )

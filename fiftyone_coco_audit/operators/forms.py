@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import fiftyone as fo
@@ -13,6 +14,8 @@ from fiftyone.operators.executor import ExecutionContext
 from fiftyone_coco_audit.coco.paths import absolute_path
 from fiftyone_coco_audit.coco.schema import check_label_field
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.findings import Need
+from fiftyone_coco_audit.rule_selection import named_codes, selected_rules
 
 HALF = 6  # of the 12 columns of a form
 
@@ -61,6 +64,38 @@ def with_choices(
         value, label = (choice, choice) if isinstance(choice, str) else choice
         view.add_choice(value, label=label)
     return view
+
+
+def add_rules(
+    inputs: types.Object,
+    ctx: ExecutionContext,
+    needs: Iterable[Need],
+    examples: tuple[str, str],
+) -> None:
+    """Adds the rules to run and to skip.
+
+    Args:
+        inputs: the form
+        ctx: what the form holds
+        needs: what the audit can examine
+        examples: of the words for both
+    """
+    labels = ("select", "Only these rules"), ("ignore", "Without these rules")
+    for (name, label), example in zip(labels, examples, strict=True):
+        words = ctx.params.get(name)
+        if isinstance(words, (list, tuple)):  # a call from Python
+            prop = inputs.list(name, types.String(), label=label)
+        else:
+            prop = inputs.str(
+                name,
+                label=label,
+                description=f"Codes, starts of codes or names, such as {example}",
+                view=types.TextFieldView(space=HALF),
+            )
+        if words and name == "select":
+            check(prop, partial(selected_rules, words, needs=needs))
+        elif words:
+            check(prop, partial(named_codes, words))
 
 
 def add_path(

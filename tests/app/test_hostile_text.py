@@ -39,6 +39,7 @@ NAMES = [
 #: What the operators are called with, besides the dataset
 CALLS: dict[str, dict[str, Any]] = {
     "audit": {},
+    "audit_results": {},
     "evaluate": {},
     "compute_statistics": {},
     "simulate_resampling": {},

@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterator
 
 import fiftyone as fo
+import numpy as np
 import pytest
+from pycocotools import mask as mask_utils
 
 from fiftyone_coco_audit import (
     CocoAuditError,
@@ -12,7 +14,9 @@ from fiftyone_coco_audit import (
     audit_results,
     evaluate,
     import_coco,
+    load_results,
     load_results_audit,
+    review_labels,
 )
 
 
@@ -93,6 +97,48 @@ def test_the_confused_pair_is_the_planted_one(found, plants, demo_files):
     }
 
 
+def test_labels_that_are_put_right_gain_what_was_predicted(dataset, found):
+    before = load_results(dataset).summary()["AP"]
+
+    def gain_with(field: str) -> float:
+        after = evaluate(dataset, gt_field=field, eval_key=f"of_{field}")
+        dataset.delete_evaluation(f"of_{field}")
+        return after.summary()["AP"] - before
+
+    missing = found["CA801"]
+    review = review_labels(dataset)
+    review.accept(missing.label_ids)
+    review.apply("reviewed")
+    rise = gain_with("reviewed")
+    assert rise == pytest.approx(missing.gain.value, abs=1e-6)
+    assert missing.gain.low <= rise <= missing.gain.high
+
+    loose = found["CA806"]
+    dataset.clone_sample_field("ground_truth", "tight")
+    for sample in loose.view(dataset).iter_samples():
+        size = sample.metadata.width, sample.metadata.height
+        tight = {
+            label.id: (np.reshape(mask_box(label, size), (2, 2)) / size).ravel()
+            for label in sample.ground_truth.detections
+        }
+        whole = dataset[sample.id]
+        for label in whole.tight.detections:
+            if label.id in tight:
+                label.bounding_box = tight[label.id].tolist()
+        whole.save()
+    rise = gain_with("tight")
+    assert rise == pytest.approx(loose.gain.value, abs=1e-6)
+    assert loose.gain.low <= rise <= loose.gain.high
+    dataset.delete_sample_fields(["tight", "reviewed"])
+
+
+def mask_box(label: fo.Detection, size: tuple[int, int]) -> list[float]:
+    """The box around the mask of a label, in pixels."""
+    height, width = size[::-1]
+    counts = label.rle.encode()
+    return mask_utils.toBbox({"size": [height, width], "counts": counts}).tolist()
+
+
 def test_an_audit_of_results_is_stored(dataset, found):
     assert load_results_audit(fo.load_dataset(dataset.name)) == found
     evaluate(dataset, eval_key="again")
@@ -100,7 +146,12 @@ def test_an_audit_of_results_is_stored(dataset, found):
         load_results_audit(dataset, "again")
     with pytest.raises(CocoAuditError, match="no evaluation 'none'; .* 'again'"):
         audit_results(dataset, "none")
-    dataset.delete_evaluation("again")
+    audit_results(dataset, "again", select=["CA706"])
+    dataset.rename_evaluation("again", "third")
+    assert load_results_audit(dataset, "third").eval_key == "third"
+    dataset.delete_evaluation("third")
+    audits = [key for key in dataset.list_runs() if "results" in key]
+    assert audits == ["coco_audit_results_eval"]
 
 
 def test_what_cannot_be_used_is_refused(dataset):

@@ -37,6 +37,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     "reject_label_issues": {"eval_key": "eval"},
     "apply_label_review": {"eval_key": "eval"},
     "audit": {},
+    "audit_results": {"eval_key": "eval"},
     "compute_statistics": {},
     "simulate_resampling": {"threshold": 0.2},
     "compare_sets": {"first": "tag:some", "second": "tag:others"},
@@ -60,6 +61,7 @@ TEXTS = {
     "dry_run": ["| share |", "| transform: LongestMaxSize |"],
     "evaluate": ["| AP |"],
     "repair_predictions": ["match before", "boxes are read as", "repaired predictions"],
+    "audit_results": ["| CA707 |", ".052 AP", "Left out: 4 objects"],
     "accept_label_issues": ["1 of "],
     "apply_label_review": ["AP 0."],
 }
@@ -136,7 +138,7 @@ def test_no_output_is_empty(
         key: value.format(**folders) if isinstance(value, str) else value
         for key, value in PARAMS[name].items()
     }
-    if name in ("restore_colors", "color_by_outcome"):
+    if name in ("restore_colors", "color_by_outcome", "audit_results"):
         evaluate(dataset)
         color_by_outcome(dataset)
     if name == "repair_predictions":
