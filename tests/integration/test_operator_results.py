@@ -61,7 +61,7 @@ TEXTS = {
     "dry_run": ["| share |", "| transform: LongestMaxSize |"],
     "evaluate": ["| AP |"],
     "repair_predictions": ["match before", "boxes are read as", "repaired predictions"],
-    "audit_results": ["| CA707 |", ".052 AP", "Left out: 4 objects"],
+    "audit_results": ["| CA707 |", "Not run: CA721"],
     "accept_label_issues": ["1 of "],
     "apply_label_review": ["AP 0."],
 }
