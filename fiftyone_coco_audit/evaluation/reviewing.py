@@ -364,11 +364,6 @@ def review_labels(
             masks
     """
     results = load_results(samples, eval_key, progress=progress)
-    if results.evaluation.settings.iou_type == "keypoints":
-        raise CocoAuditError(
-            f"Evaluation {eval_key!r} compares keypoints, which cannot show whether a "
-            "label is missing or wrong: evaluate boxes or masks, and review those"
-        )
     return LabelReview(results, results.label_issues())
 
 

@@ -32,6 +32,7 @@ class Plot:
         figure: the plot
         pick: what a mark stands for
         advice: what to do about it
+        as_patches: whether marks always open as patches
     """
 
     name: str
@@ -39,6 +40,7 @@ class Plot:
     figure: Figure
     pick: Pick
     advice: str = ""
+    as_patches: bool = False
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,8 @@ class GridPanel(StatelessPanel):
             return
         extent = page.reading.extent(selection)
         opened = Opened(selection, page.controls.tab, page.reading, extent)
-        as_patches = self.patches_first and extent.patches_first
+        hard_to_see = self.patches_first and extent.patches_first
+        as_patches = plot.as_patches or hard_to_see
         open_in_grid(ctx, opened.shown(as_patches=as_patches))
 
     def open_finding(self, ctx: ExecutionContext) -> None:

@@ -15,6 +15,7 @@ from fiftyone_coco_audit.operators.forms import detections_fields
 from fiftyone_coco_audit.panels.base import kept
 from fiftyone_coco_audit.panels.blocks import Button, Buttons
 from fiftyone_coco_audit.panels.grid_panel import GridPanel
+from fiftyone_coco_audit.panels.label_reviews import apply_review, decide
 from fiftyone_coco_audit.panels.pages import Page
 from fiftyone_coco_audit.panels.results_controls import ResultsControls
 from fiftyone_coco_audit.panels.results_page import TABS, evaluations, make_page
@@ -91,6 +92,14 @@ class CocoResultsPanel(GridPanel):
     def again(self, *, stale: bool) -> Button:
         """What evaluates the dataset again."""
         return Button("again", "Evaluate again", event=_EVALUATE, filled=stale)
+
+    def decide(self, ctx: ExecutionContext) -> None:
+        """Gives a verdict on the label issues that are selected in the grid."""
+        decide(ctx)
+
+    def apply_review(self, ctx: ExecutionContext) -> None:
+        """Puts the accepted label issues right in a copy of the ground truth."""
+        apply_review(ctx)
 
     def about(self, page: Page) -> str:
         """What was evaluated."""

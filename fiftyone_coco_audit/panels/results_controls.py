@@ -29,3 +29,4 @@ class ResultsControls(PanelControls):
     slice_by: str = ""
     score: float | None = None
     iou: float = 0.5
+    applied: str = ""

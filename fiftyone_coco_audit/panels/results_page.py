@@ -17,6 +17,7 @@ from fiftyone_coco_audit.panels.results_controls import ResultsControls
 from fiftyone_coco_audit.panels.tabs.results import (
     classes,
     errors,
+    labels,
     next_steps,
     thresholds,
 )
@@ -26,6 +27,7 @@ TABS: dict[str, Callable[[LoadedResults, ResultsControls], Tab]] = {
     "classes": classes.build,
     "errors": errors.build,
     "thresholds": thresholds.build,
+    "labels": labels.build,
 }
 
 

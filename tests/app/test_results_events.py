@@ -12,6 +12,7 @@ from fiftyone_coco_audit import (
     color_by_outcome,
     evaluate,
     import_coco,
+    review_labels,
 )
 from fiftyone_coco_audit.evaluation.results import CocoResults
 from fiftyone_coco_audit.evaluation.saving_outcomes import outcomes_of_labels
@@ -192,3 +193,81 @@ def test_all_sizes_of_images_are_known(results: CocoResults):
     loaded = loaded_results(results.samples, "eval")
     assert np.all(loaded.size > 0)
     assert loaded_results(results.samples, "eval") is loaded
+
+
+@pytest.fixture
+def reviewed(results: CocoResults) -> Iterator[fo.Dataset]:
+    """A dataset whose label issues a test may give verdicts on."""
+    dataset = results.samples.clone()
+    yield dataset
+    dataset.delete()
+
+
+def test_label_issues_are_opened_accepted_rejected_and_applied(reviewed: fo.Dataset):
+    session, review = ResultsSession(reviewed), review_labels(reviewed)
+    frame = review.to_frame()
+    session.turn_to("labels")
+    assert "4 of 200 images have no label, and" in session.shown
+    assert "none of 68 proposals was accepted or rejected yet" in session.shown
+    kinds = list(dict.fromkeys(frame["kind"]))
+    for mark, kind in enumerate(kinds):
+        session.press("labels.issues", mark, 2)
+        own = frame[frame["kind"] == kind]
+        view = session.view
+        assert view._is_patches
+        assert sorted(view.values("predictions.id")) == sorted(own["prediction_id"])
+        if own["label_id"].notna().any():
+            partners = view.values("ground_truth.detections.id", unwind=True)
+            assert sorted(partners) == sorted(own["label_id"])
+    missing = frame.loc[frame["kind"] == "missing label", "prediction_id"].tolist()
+    session.context["selected"] = missing[:12]
+    session.send("decide", decision="accept", eval_key="eval")
+    assert session.notices == ["12 label issues accepted"]
+    assert "clear_selected_samples" in session.asked
+    session.context["selected"] = missing[12:14]
+    session.send("decide", decision="reject", eval_key="eval")
+    given = review.to_frame().set_index("prediction_id")["verdict"].dropna()
+    assert given.to_dict() == {
+        **dict.fromkeys(missing[:12], "accepted"),
+        **dict.fromkeys(missing[12:14], "rejected"),
+    }
+    assert "14 of 68 proposals have a verdict: 86% " in session.shown
+    for trace, expected in enumerate((missing[:12], missing[12:14], missing[14:])):
+        session.press("labels.issues", 0, trace)
+        assert sorted(session.view.values("predictions.id")) == sorted(expected)
+    session.press("labels.precision", 0)
+    assert sorted(session.view.values("predictions.id")) == sorted(missing[:14])
+
+    session.context["selected"] = []
+    session.send("decide", decision="undo", eval_key="eval")
+    assert "Nothing is selected" in session.notices[0]
+    session.context["selected"] = [reviewed.first().id[::-1]]
+    session.send("decide", decision="undo", eval_key="eval")
+    assert "belong to no label issue" in session.notices[0]
+
+    session.send("apply_review", eval_key="eval")
+    assert reviewed.count("ground_truth_reviewed.detections.label_review") == 12
+    assert "missing label 12. AP 0." in session.shown
+    session.context["selected"] = missing[:12]
+    session.send("decide", decision="undo", eval_key="eval")
+    assert "missing label 12. AP 0." not in session.shown
+    session.send("apply_review", eval_key="eval")
+    assert "is accepted, so there is nothing to apply" in session.notices[0]
+
+
+def test_label_issues_of_a_view(reviewed: fo.Dataset):
+    """They are those of the whole evaluation that are in its images."""
+    frame = review_labels(reviewed).to_frame()
+    loose = frame[frame["kind"] == "bad location"]
+    session = ResultsSession(reviewed)
+    view = reviewed.select(loose["sample_id"].iloc[:4].tolist())
+    session.context["view"] = view
+    session.send("use_view")
+    session.turn_to("labels")
+    own = frame[frame["sample_id"].isin(view.values("id"))]
+    mark = list(dict.fromkeys(own["kind"])).index("bad location")
+    session.press("labels.issues", mark, 2)
+    own = own[own["kind"] == "bad location"]
+    assert sorted(session.view.values("predictions.id")) == sorted(own["prediction_id"])
+    partners = session.view.values("ground_truth.detections.id", unwind=True)
+    assert sorted(partners) == sorted(own["label_id"])

@@ -9,7 +9,7 @@ least the median of the true positives of its class.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -120,6 +120,15 @@ class LabelIssues(TextSummary):
     def of_kind(self, name: str) -> NDArray[np.int64]:
         """Positions of the issues of a kind of :data:`KINDS`, by descending score."""
         return np.flatnonzero(self.kind == list(KINDS).index(name))
+
+    def where(self, keep: NDArray[np.bool_]) -> LabelIssues:
+        """Some of the issues."""
+        own = {
+            name: values[keep]
+            for name, values in vars(self).items()
+            if name not in ("rows", "sure", "objects", "found")
+        }
+        return replace(self, **own)
 
     @property
     def sample_ids(self) -> NDArray[np.object_]:
