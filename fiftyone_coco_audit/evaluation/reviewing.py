@@ -119,9 +119,7 @@ class LabelReview(TextSummary):
     @property
     def verdicts(self) -> NDArray[np.int64]:
         """``(I,)`` the verdicts as the database has them, positions in ``VERDICTS``."""
-        stored = stored_verdicts(self.dataset, self.results.key)
-        given = [stored.get(name, "") for name in self._names()]
-        return np.array([VERDICTS.index(verdict) for verdict in given], np.int64)
+        return verdicts_on(self.issues, self.dataset, self.results.key)
 
     @database_errors_explained()
     def accept(self, ids: Iterable[str]) -> int:
@@ -271,21 +269,9 @@ class LabelReview(TextSummary):
     def _accepted(self) -> NDArray[np.int64]:
         return np.flatnonzero(self.verdicts == ACCEPTED)
 
-    def _names(self) -> list[str]:
-        """What each issue is called where verdicts are stored."""
-        issues, kinds = self.issues, list(KINDS)
-        return [
-            f"{kinds[kind]} {prediction} {label}"
-            for kind, prediction, label in zip(
-                issues.kind.tolist(),
-                issues.prediction_ids.tolist(),
-                issues.label_ids.tolist(),
-                strict=True,
-            )
-        ]
-
     def _decide(self, ids: Iterable[str], verdict: str | None) -> int:
-        names = np.array(self._names(), dtype=object)[self._positions(ids)].tolist()
+        every = _names(self.issues)
+        names = [every[n] for n in self._positions(ids).tolist()]
         with exclusive(self.dataset) as fresh:
             check_run(fresh, self.results)
             store_verdict(fresh, self.results.key, names, verdict)
@@ -420,6 +406,38 @@ def apply_label_review(
     """
     review = review_labels(samples, eval_key, progress=progress)
     return review.apply(field, progress=progress)
+
+
+def verdicts_on(
+    issues: LabelIssues, dataset: fo.Dataset, eval_key: str
+) -> NDArray[np.int64]:
+    """The verdicts on some label issues of an evaluation, as the database has them.
+
+    Args:
+        issues: the issues
+        dataset: the dataset
+        eval_key: the name of the evaluation
+
+    Returns:
+        ``(I,)`` positions in :data:`.VERDICTS`
+    """
+    stored = stored_verdicts(dataset, eval_key)
+    given = [stored.get(name, "") for name in _names(issues)]
+    return np.array([VERDICTS.index(verdict) for verdict in given], np.int64)
+
+
+def _names(issues: LabelIssues) -> list[str]:
+    """What each issue is called where verdicts are stored."""
+    kinds = list(KINDS)
+    return [
+        f"{kinds[kind]} {prediction} {label}"
+        for kind, prediction, label in zip(
+            issues.kind.tolist(),
+            issues.prediction_ids.tolist(),
+            issues.label_ids.tolist(),
+            strict=True,
+        )
+    ]
 
 
 def _equal(now: Objects, before: Objects) -> bool:

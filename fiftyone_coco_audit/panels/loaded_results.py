@@ -48,6 +48,7 @@ class LoadedResults:
         size: ``(N, 2)`` width and height of each image, 0 where it is unknown
         version: the version of the dataset when they were loaded
         read_at: the time when they were loaded
+        whole: the results of all images that were evaluated, if these are not
 
     Its ``number`` is unique in this process.
     """
@@ -58,6 +59,7 @@ class LoadedResults:
     size: NDArray[np.float64]
     version: Version
     read_at: datetime
+    whole: EvaluationTables | None = None
     number: int = field(default_factory=lambda: next(NUMBERS), init=False)
     _computed: dict[Hashable, Any] = field(default_factory=dict, init=False)
 
@@ -200,11 +202,10 @@ def loaded_results(samples: fo.SampleCollection, eval_key: str) -> LoadedResults
 
     def read() -> LoadedResults:
         version = version_of(dataset)
-        results: EvaluationTables = load_results(dataset, eval_key)
-        if stages:
-            results = results.of(samples)
-        size = _sizes(results)
-        return LoadedResults(samples, eval_key, results, size, version, datetime.now())
+        whole: EvaluationTables = load_results(dataset, eval_key)
+        results = whole.of(samples) if stages else whole
+        size, now = _sizes(results), datetime.now()
+        return LoadedResults(samples, eval_key, results, size, version, now, whole)
 
     return RESULTS.get(key, read)
 

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fiftyone_coco_audit.evaluation.analysis.label_issues import LabelIssues
 from fiftyone_coco_audit.evaluation.saving_outcomes import outcomes_of_labels
 from fiftyone_coco_audit.panels.blocks import Message, Plot, Tab, Text
 from fiftyone_coco_audit.panels.loaded_results import LoadedResults
 from fiftyone_coco_audit.panels.results_controls import ResultsControls
 from fiftyone_coco_audit.panels.results_page import TABS
+from fiftyone_coco_audit.panels.tabs.results import labels
 from tests.results import loaded_of, random_evaluation
 
 LOADED = {
@@ -26,6 +28,16 @@ EMPTY = {
     "no classes": loaded_of(random_evaluation(2, 1, per_image=0), ["cat"]),
 }
 MANY = LOADED["many images"]
+
+
+@pytest.fixture(autouse=True)
+def _verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every second label issue has a verdict, as if a database had them."""
+
+    def verdicts(issues: LabelIssues, *_: object) -> np.ndarray:
+        return np.arange(len(issues)) % 4 % 3
+
+    monkeypatch.setattr(labels, "verdicts_on", verdicts)
 
 
 def build(tab: str, loaded: LoadedResults = MANY, **controls: Any) -> Tab:
@@ -124,6 +136,27 @@ def test_right_predictions_open_with_their_objects():
     assert (predictions.category[opened.predictions] == 1).all()
     same = truth.image[opened.objects] == predictions.image[opened.predictions]
     assert same.all() and len(np.unique(opened.objects)) == len(opened)
+
+
+def test_bars_of_label_issues():
+    tab = build("labels")
+    issues = MANY.results.label_issues()
+    shown, number = plot(tab, "issues"), 0
+    for trace, verdict in enumerate((1, 2, 0)):
+        for mark, length in enumerate(shown.figure.data[trace]["x"]):
+            opened = shown.pick(trace, mark)
+            assert len(opened) == length
+            number += len(opened)
+            own = np.isin(issues.prediction, opened.predictions)
+            assert set(np.flatnonzero(own) % 4 % 3) <= {verdict}
+            if opened.objects is not None:
+                assert set(opened.objects) <= set(issues.truth[own])
+    assert number == len(issues) > 10
+    precise = plot(tab, "precision")
+    shares = precise.figure.data[0]["x"]
+    assert sum(len(precise.pick(0, n)) for n in range(len(shares))) == (
+        np.count_nonzero(np.arange(len(issues)) % 4 % 3)
+    )
 
 
 def test_the_diagonal_of_the_confusion_is_the_true_positives():

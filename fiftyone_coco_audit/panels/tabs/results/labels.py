@@ -14,10 +14,10 @@ from fiftyone_coco_audit.evaluation.analysis.review_estimates import (
     ACCEPTED,
     REJECTED,
     ReviewEstimates,
+    review_estimates,
 )
 from fiftyone_coco_audit.evaluation.analysis.unlabeled_images import unlabeled_images
-from fiftyone_coco_audit.evaluation.loading_results import load_results
-from fiftyone_coco_audit.evaluation.reviewing import LabelReview
+from fiftyone_coco_audit.evaluation.reviewing import verdicts_on
 from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.panels.blocks import (
     Block,
@@ -33,7 +33,11 @@ from fiftyone_coco_audit.panels.figures.figure import BLUE, GRAY, ORANGE
 from fiftyone_coco_audit.panels.loaded_results import LoadedResults
 from fiftyone_coco_audit.panels.results_controls import ResultsControls
 from fiftyone_coco_audit.panels.selections import Selection
-from fiftyone_coco_audit.panels.tabs.results.shared import Metric, metric_bars
+from fiftyone_coco_audit.panels.tabs.results.shared import (
+    Metric,
+    metric_bars,
+    without_objects,
+)
 from fiftyone_coco_audit.wording import counted
 
 # The parts of a bar: their verdicts and colors
@@ -50,18 +54,20 @@ _HOW = (
 
 def build(loaded: LoadedResults, controls: ResultsControls) -> Tab:
     """Doubtful labels, and what verdicts say about them."""
+    if not loaded.has_objects:
+        return without_objects()
     try:
         issues = loaded.once("label_issues", lambda: _issues(loaded))
     except CocoAuditError as error:
         return Tab([Message("impossible", str(error))])
-    review = _review(loaded, issues)
     said = unlabeled_images(loaded.evaluation).sentences()
     headline: list[Block] = [Message("unlabeled", one, "warning") for one in said]
     if not len(issues):
         none = "**No prediction makes a label doubtful.**"
         return Tab([*headline, Text("none", none)])
-    verdicts, key = review.verdicts, loaded.eval_key
-    estimates = review.estimates()
+    key = loaded.eval_key
+    verdicts = verdicts_on(issues, root_dataset(loaded.samples), key)
+    estimates = review_estimates(issues, verdicts)
     reviewed = np.flatnonzero(estimates.accepted + estimates.rejected)
     blocks = [
         *headline,
@@ -91,17 +97,11 @@ def _issues(loaded: LoadedResults) -> LabelIssues:
 
     They are those of the whole evaluation, as verdicts are on these.
     """
-    issues = load_results(root_dataset(loaded.samples), loaded.eval_key).label_issues()
+    issues = (loaded.whole or loaded.results).label_issues()
     shown = np.isin(
         issues.sample_ids.astype(str), loaded.results.rows.sample_ids.astype(str)
     )
     return issues if shown.all() else issues.where(shown)
-
-
-def _review(loaded: LoadedResults, issues: LabelIssues) -> LabelReview:
-    return LabelReview(
-        load_results(root_dataset(loaded.samples), loaded.eval_key), issues
-    )
 
 
 def _decisions(eval_key: str) -> list[Button]:
@@ -152,7 +152,8 @@ def _kinds(
             colors=[color for _, color in _PARTS.values()],
             hover={
                 part: [
-                    f"{name}: {KINDS[name]}<br>{counts[n, kind]:,} {part}"
+                    f"{name}: {KINDS[name]}<br>"
+                    f"{counted(int(counts[n, kind]), 'prediction')} {part}"
                     for name, kind in zip(names, shown.tolist(), strict=True)
                 ]
                 for n, part in enumerate(_PARTS)
@@ -181,7 +182,7 @@ def _precision(
         return _selection(loaded, issues, rows[verdicts[rows] > 0])
 
     hover = [
-        f"{n:,} of {counted(total, 'issue')} reviewed"
+        f"{counted(n, 'prediction')} reviewed, of {total:,}"
         + ("" if enough else ": too few to be sure")
         for n, total, enough in zip(
             (frame["accepted"] + frame["rejected"]).tolist(),
