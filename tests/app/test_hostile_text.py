@@ -139,6 +139,8 @@ def test_outputs_of_operators_are_text(dataset: fo.Dataset, name: str):
         params["first"] += NAMES[1]
         params["second"] += dataset.name
     context = {"dataset": dataset}
+    if name == "audit_results":
+        foo.execute_operator(f"{PLUGIN}/evaluate", context)
     results = foo.execute_operator(f"{PLUGIN}/{name}", context, params=params).result
     form = foo.get_operator(f"{PLUGIN}/{name}")._outputs(results).to_json()
     assert list(_markdown(form))
