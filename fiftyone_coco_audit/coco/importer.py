@@ -13,6 +13,7 @@ import numpy as np
 from fiftyone_coco_audit.coco.addition import check_field_is_free, publish_predictions
 from fiftyone_coco_audit.coco.categories import Categories, read_categories
 from fiftyone_coco_audit.coco.documents import LabelDocuments, sample_documents
+from fiftyone_coco_audit.coco.fitting import Truth, as_objects, note_misfit
 from fiftyone_coco_audit.coco.ids import Id, distinct_ids, read_ids
 from fiftyone_coco_audit.coco.images import Images, read_images
 from fiftyone_coco_audit.coco.matching import PredictionTarget
@@ -42,7 +43,7 @@ from fiftyone_coco_audit.coco.schema import (
 from fiftyone_coco_audit.coco.skeletons import common_skeleton, skeletons_of
 from fiftyone_coco_audit.coco.staging import check_dataset_name, staged_dataset
 from fiftyone_coco_audit.coco.writing import check_categories_fit, insert_samples
-from fiftyone_coco_audit.columns import require_samples
+from fiftyone_coco_audit.columns import read_columns, require_samples
 from fiftyone_coco_audit.database import database_errors_explained
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import declare_fields
@@ -50,9 +51,11 @@ from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.memory import garbage_collection_paused
 from fiftyone_coco_audit.progress import progress_bar, staged
 from fiftyone_coco_audit.reading import (
+    class_names,
     ensure_sizes,
     imported_categories,
     parent_classes,
+    read_objects,
 )
 from fiftyone_coco_audit.runs import save_run
 from fiftyone_coco_audit.storage.exclusive import up_to_date
@@ -138,6 +141,10 @@ def import_coco(
             log = ProblemLog("", pred_field)
             labels[pred_field] = read_matched(predictions, truth.target(), log)
             _check_apart(labels)
+            known = Truth(
+                label_field, as_objects(truth.objects), truth.categories.names
+            )
+            note_misfit(known, *labels[pred_field], truth.target(), log)
             report.predictions[pred_field] = len(labels[pred_field][0])
             report.problems += log.problems
         if invalid == "raise":
@@ -345,6 +352,9 @@ def add_coco_predictions(
         sample_ids, target = _target_of(dataset, progress)
         log = ProblemLog("", pred_field)
         objects, names = read_matched(predictions, target, log)
+        known = _truth_of(dataset, pred_field)
+        if known is not None:
+            note_misfit(known, objects, names, target, log)
         report = ImportReport(0, 0, {pred_field: len(objects)}, log.problems)
         if invalid == "raise":
             report.raise_first_error()
@@ -365,6 +375,22 @@ def add_coco_predictions(
                 skeleton=common_skeleton(target.skeletons),
             )
     return report
+
+
+def _truth_of(dataset: fo.Dataset, pred_field: str) -> Truth | None:
+    """The ground truth that a dataset was imported with, or else is named so."""
+    import fiftyone as fo
+
+    fields = dataset.get_field_schema(embedded_doc_type=fo.Detections)
+    named = (*dataset.classes, "ground_truth")
+    field = next((f for f in named if f in fields and f != pred_field), None)
+    if field is None:
+        return None
+    # Their attributes may be of any type, and crowd regions make no difference
+    columns = read_columns(dataset, {field: {}}, progress=False)
+    classes = class_names(dataset, field, columns.labels[field])
+    objects = read_objects(dataset, field, columns, classes, []).objects
+    return Truth(field, objects, classes)
 
 
 def _check_invalid(invalid: str) -> None:

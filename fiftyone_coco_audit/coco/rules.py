@@ -466,6 +466,18 @@ PARENT_CATEGORY = file_rule(
         ]
     ),
 )
+PREDICTIONS_DO_NOT_FIT = file_rule(
+    "CA150",
+    "predictions-do-not-fit",
+    "note",
+    explanation="Few predictions fit an object, but most would if their classes, boxes "
+    "or images were read differently; or scores are in percent.",
+    advice="Correct the program that wrote the predictions, or add the repaired ones "
+    "with `repair_predictions`.",
+    ignore="If the predictions are what you want to evaluate.",
+    example=Example("Category ids are one too high.", shift={"category_id": 1}),
+    counterexample=Example("A model draws boxes beside the objects.", shift={"x": 25}),
+)
 UNUSUAL_CROWD = file_rule(
     "CA145",
     "unusual-iscrowd",

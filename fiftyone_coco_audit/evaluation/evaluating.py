@@ -333,14 +333,7 @@ def _diagnosis(
 def _note_on_mapping(diagnosis: MappingDiagnosis | None, inputs: Inputs) -> list[str]:
     if diagnosis is None:
         return []
-    pred, gt = inputs.pred_field, inputs.gt_field
-    new = f"{pred}_repaired"
-    truth = "" if gt == "ground_truth" else f", {gt!r}"
-    return [
-        f"{diagnosis} To add predictions with this repair, call "
-        f"`repair_predictions(dataset, {pred!r}, {new!r}{truth})`; in the App, run "
-        "COCO Audit: repair predictions."
-    ]
+    return [f"{diagnosis} {diagnosis.advice(inputs.pred_field, inputs.gt_field)}"]
 
 
 def _note_on_view(samples: fo.SampleCollection, pred_field: str) -> list[str]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fiftyone_coco_audit import rle
 from fiftyone_coco_audit.coco.addition import check_field_is_free, publish_predictions
 from fiftyone_coco_audit.coco.report import ImportReport, load_report
+from fiftyone_coco_audit.coco.rules import PREDICTIONS_DO_NOT_FIT
 from fiftyone_coco_audit.coco.schema import check_label_field
 from fiftyone_coco_audit.columns import batches, require_detections, require_samples
 from fiftyone_coco_audit.database import database_errors_explained
@@ -165,7 +166,10 @@ def _change(
 def _report(
     dataset: fo.Dataset, pred_field: str, output_field: str, count: int
 ) -> ImportReport:
-    """What the import found in the predictions is true of the repaired ones, too."""
+    """What the import found in the predictions is true of the repaired ones, too.
+
+    All but that they do not fit.
+    """
     known = load_report(dataset) or ImportReport()
     problems = [p._replace(field=output_field) for p in known.problems]
     return ImportReport(
@@ -173,7 +177,7 @@ def _report(
         problems=[
             new
             for new, old in zip(problems, known.problems, strict=True)
-            if old.field == pred_field
+            if old.field == pred_field and old.code != PREDICTIONS_DO_NOT_FIT.code
         ],
     )
 

@@ -190,6 +190,40 @@ class MappingDiagnosis(ShortRepr):
             )
         return " ".join(said)
 
+    def advice(self, pred_field: str, gt_field: str) -> str:
+        """A sentence on how to repair the predictions of a dataset.
+
+        Args:
+            pred_field: the field of the predictions
+            gt_field: the field of the ground truth
+        """
+        new = f"{pred_field}_repaired"
+        truth = "" if gt_field == "ground_truth" else f", {gt_field!r}"
+        return (
+            "To add predictions with this repair, call "
+            f"`repair_predictions(dataset, {pred_field!r}, {new!r}{truth})`; in the "
+            "App, run COCO Audit: repair predictions."
+        )
+
+
+def share_that_fits(truth: Objects, predictions: Objects, num_images: int) -> float:
+    """The share of the best boxes that lie on an object of their class.
+
+    Args:
+        truth: the ground truth, ordered by image; crowd regions are left out
+        predictions: the predictions
+        num_images: the number of images
+
+    Returns:
+        a share in ``[0, 1]`` at an IoU of .50; 1 where there is nothing to compare
+    """
+    truth, boxes = _looked_at(truth, predictions, num_images)
+    if not len(boxes):
+        return 1.0
+    things, _ = _objects_under(truth, boxes)
+    same = boxes.category == truth.category[things]
+    return float(((things >= 0) & same).mean())
+
 
 def diagnose_mapping(
     truth: Objects,
@@ -214,13 +248,7 @@ def diagnose_mapping(
     highest = highest_in_percent(predictions)
     repair = Repair(score=1.0 if highest is None else 100.0)
     causes = []
-    truth = truth.rows(np.flatnonzero(~truth.crowd))
-    # Many of the other predictions lie on nothing
-    best = _ranked(predictions)[: min(len(truth), _MOST_BOXES)]
-    in_image = np.bincount(truth.image, minlength=len(images.size))
-    pairs = np.cumsum(in_image[predictions.image[best]])
-    best = best[: max(int((pairs <= _MOST_PAIRS).sum()), _FEWEST_BOXES)]
-    boxes = replace(predictions, masks=None).rows(np.sort(best))
+    truth, boxes = _looked_at(truth, predictions, len(images.size))
     placed = _placement(truth, boxes, images)
     if placed is not None:
         causes.append(placed[0])
@@ -234,6 +262,19 @@ def diagnose_mapping(
         return None
     left_out = len(predictions) - len(repair.apply(predictions, images.size)[0])
     return MappingDiagnosis(tuple(causes), repair, highest, left_out)
+
+
+def _looked_at(
+    truth: Objects, predictions: Objects, num_images: int
+) -> tuple[Objects, Objects]:
+    """The objects, crowd regions aside, and the best predictions, as many as these."""
+    truth = truth.rows(np.flatnonzero(~truth.crowd))
+    # Many of the other predictions lie on nothing
+    best = _ranked(predictions)[: min(len(truth), _MOST_BOXES)]
+    in_image = np.bincount(truth.image, minlength=num_images)
+    pairs = np.cumsum(in_image[predictions.image[best]])
+    best = best[: max(int((pairs <= _MOST_PAIRS).sum()), _FEWEST_BOXES)]
+    return truth, replace(predictions, masks=None).rows(np.sort(best))
 
 
 def highest_in_percent(predictions: Objects) -> float | None:

@@ -14,16 +14,30 @@ from fiftyone_coco_audit import (
     import_report,
     repair_predictions,
 )
+from fiftyone_coco_audit.cli import main
 
 SIDE = 30
 
 
+CATEGORIES = [
+    {"id": n, "name": name} for n, name in ((3, "cat"), (4, "dog"), (5, "cow"))
+]
+
+
+def box(label):
+    x, y, w, h = label.bounding_box
+    return [x * 640, y * 480, w * 640, h * 480]
+
+
 def made(count=20, *, size=(640, 480), change=None):
     """Images of one cat and one dog each, all found, by predictions to be changed."""
+    coco, found = records_of(change, count, size=size)
+    return import_coco(coco, predictions=found)
+
+
+def records_of(change=None, count=20, *, size=(640, 480)):
     rng = np.random.default_rng(0)
     corners = rng.uniform(0, 400, (count, 2, 2)).round()
-    categories = [{"id": 3, "name": "cat"}, {"id": 4, "name": "dog"}]
-    categories.append({"id": 5, "name": "cow"})
     records = [
         {"image_id": n, "category_id": 3 + c, "bbox": [*corners[n, c].tolist(), 40, 30]}
         for n in range(count)
@@ -34,7 +48,7 @@ def made(count=20, *, size=(640, 480), change=None):
             {"id": n, "file_name": f"i{n}.jpg", "width": size[0], "height": size[1]}
             for n in range(count)
         ],
-        "categories": categories,
+        "categories": CATEGORIES,
         "annotations": [
             {"id": n, "area": 1200, "iscrowd": 0, **r} for n, r in enumerate(records, 1)
         ],
@@ -42,7 +56,7 @@ def made(count=20, *, size=(640, 480), change=None):
     found = [
         {**r, "score": 0.5 + n / 100, "source": "a"} for n, r in enumerate(records)
     ]
-    return import_coco(coco, predictions=[change(r) if change else r for r in found])
+    return coco, [change(r) if change else r for r in found]
 
 
 def shifted(record):
@@ -52,6 +66,64 @@ def shifted(record):
 def corners(record):
     x, y, w, h = record["bbox"]
     return {**record, "bbox": [x, y, x + w, y + h]}
+
+
+def misfits(report):
+    return [p for p in report.problems if p.code == "CA150"]
+
+
+def test_the_import_says_that_predictions_do_not_fit():
+    dataset = made(change=shifted)
+    (problem,) = misfits(import_report(dataset))
+    assert (problem.field, problem.severity) == ("predictions", "note")
+    assert problem.records == import_report(dataset).predictions["predictions"]
+    assert "match if category ids are shifted by -1" in problem.reason
+    assert "'predictions', 'predictions_repaired')`" in problem.reason
+    # Once is enough in the notes of an evaluation
+    notes = evaluate(dataset, progress=False).notes
+    assert sum("shifted by -1" in note for note in notes) == 1
+    repair_predictions(dataset, progress=False)
+    assert [p.field for p in misfits(import_report(dataset))] == ["predictions"]
+
+    assert not misfits(import_report(made()))
+
+
+@pytest.mark.parametrize("imported", [True, False])
+def test_so_does_the_addition_of_predictions(imported):
+    dataset = made()
+    if not imported:
+        # As from FiftyOne's own importer
+        dataset.info = {"categories": CATEGORIES}
+        dataset.classes = {}
+        dataset.save()
+    records = [
+        {"image_id": id_, "category_id": ids[d.label], "score": 0.5, "bbox": box(d)}
+        for id_, labels in zip(
+            *dataset.values(["coco_id", "ground_truth"]), strict=True
+        )
+        for d in labels.detections
+        for ids in [{c["name"]: c["id"] for c in CATEGORIES}]
+    ]
+    right = add_coco_predictions(dataset, records, pred_field="right", progress=False)
+    assert not misfits(right)
+    wrong = [corners(record) for record in records]
+    report = add_coco_predictions(dataset, wrong, pred_field="wrong", progress=False)
+    (problem,) = misfits(report)
+    assert "boxes are read as [x1, y1, x2, y2]" in problem.reason
+    assert "'wrong', 'wrong_repaired')`" in problem.reason
+    assert misfits(import_report(dataset)) == [problem]
+
+
+def test_the_command_line_prints_it(tmp_path, capsys):
+    coco, found = records_of(corners)
+    for name, content in (("coco", coco), ("found", found)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    predictions = ["--predictions", str(tmp_path / "found.json")]
+    assert main([str(tmp_path / "coco.json"), *predictions]) == 0
+    printed = capsys.readouterr().out
+    imported = printed[: printed.index("Auditing...")]
+    assert "CA150 predictions-do-not-fit" in imported
+    assert "boxes are read as [x1, y1, x2, y2]" in imported
 
 
 @pytest.mark.parametrize(

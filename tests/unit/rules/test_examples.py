@@ -16,6 +16,7 @@ from fiftyone_coco_audit.augmentation.damage import KINDS, measure
 from fiftyone_coco_audit.augmentation.pipelines import Pipeline
 from fiftyone_coco_audit.augmentation.targets import make_target, run
 from fiftyone_coco_audit.coco.categories import read_categories
+from fiftyone_coco_audit.coco.fitting import Truth, note_misfit
 from fiftyone_coco_audit.coco.images import read_images
 from fiftyone_coco_audit.coco.matching import PredictionTarget
 from fiftyone_coco_audit.coco.objects import ObjectReader, References
@@ -66,8 +67,45 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def codes_of_shift(category_id: int = 0, x: float = 0) -> list[str]:
+    """What is found if predictions are right but for what is added to each."""
+    images, objects = np.repeat(np.arange(20), 2), np.random.default_rng(0)
+    box = np.c_[objects.uniform(0, 400, (40, 2)), np.full((40, 2), 40.0)]
+    category, crowd = np.tile([0, 1], 20), np.zeros(40, bool)
+    truth = Objects(images, category, box, box[:, 2] * box[:, 3], crowd)
+    ids = {10: "cat", 11: "dog", 12: "emu"}
+    target = PredictionTarget(
+        "dataset 'a'",
+        list(range(20)),
+        [f"{n}.jpg" for n in range(20)],
+        np.tile(VGA, (20, 1)),
+        ids,
+    )
+    log = ProblemLog("coco.json", "predictions")
+    found, names = read_matched(
+        [
+            {
+                "image_id": image,
+                "category_id": 10 + one + category_id,
+                "bbox": [where[0] + x, *where[1:]],
+                "score": 0.5,
+            }
+            for image, one, where in zip(
+                images.tolist(), category.tolist(), box.tolist(), strict=True
+            )
+        ],
+        target,
+        log,
+    )
+    known = Truth("ground_truth", truth, list(ids.values()))
+    note_misfit(known, found, names, target, log)
+    return [problem.code for problem in log.problems]
+
+
 def codes_of(data: dict[str, Any], folder: Path) -> list[str]:
     """Reads the records of an example, and returns the codes of what is found."""
+    if "shift" in data:
+        return codes_of_shift(**data["shift"])
     ((kind, shown),) = [item for item in data.items() if item[0] in SOUND]
     records = [
         {**sound, **record} if isinstance(record, dict) else record
