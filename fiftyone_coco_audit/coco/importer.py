@@ -139,12 +139,10 @@ def import_coco(
         report = ImportReport(*counts, {}, truth.problems)
         if predictions is not None:
             log = ProblemLog("", pred_field)
-            labels[pred_field] = read_matched(predictions, truth.target(), log)
-            _check_apart(labels)
-            known = Truth(
-                label_field, as_objects(truth.objects), truth.categories.names
+            labels[pred_field] = _read_fitting(
+                predictions, truth.target(), truth.truth(label_field), log
             )
-            note_misfit(known, *labels[pred_field], truth.target(), log)
+            _check_apart(labels)
             report.predictions[pred_field] = len(labels[pred_field][0])
             report.problems += log.problems
         if invalid == "raise":
@@ -226,6 +224,10 @@ class _Truth:
     categories: Categories
     objects: CocoObjects
     problems: list[Problem]
+
+    def truth(self, field: str) -> Truth:
+        """The same as what predictions should fit."""
+        return Truth(field, as_objects(self.objects), self.categories.names)
 
     def target(self) -> PredictionTarget:
         """The same as what predictions are matched to."""
@@ -351,10 +353,8 @@ def add_coco_predictions(
     with garbage_collection_paused():
         sample_ids, target = _target_of(dataset, progress)
         log = ProblemLog("", pred_field)
-        objects, names = read_matched(predictions, target, log)
         known = _truth_of(dataset, pred_field)
-        if known is not None:
-            note_misfit(known, objects, names, target, log)
+        objects, names = _read_fitting(predictions, target, known, log)
         report = ImportReport(0, 0, {pred_field: len(objects)}, log.problems)
         if invalid == "raise":
             report.raise_first_error()
@@ -375,6 +375,16 @@ def add_coco_predictions(
                 skeleton=common_skeleton(target.skeletons),
             )
     return report
+
+
+def _read_fitting(
+    predictions: Source, target: PredictionTarget, truth: Truth | None, log: ProblemLog
+) -> tuple[CocoObjects, list[str]]:
+    """Reads predictions, and notes if they do not fit the ground truth, if any."""
+    objects, names = read_matched(predictions, target, log)
+    if truth is not None:
+        note_misfit(truth, objects, names, target, log)
+    return objects, names
 
 
 def _truth_of(dataset: fo.Dataset, pred_field: str) -> Truth | None:
