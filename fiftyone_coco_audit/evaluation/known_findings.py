@@ -37,20 +37,24 @@ class _Source(NamedTuple):
 
     attribute: str
     values: tuple[str, ...]
-    codes: tuple[str, ...]
     words: str
+    codes: tuple[str, ...]
+    words_of_audit: str
 
 
 _SOURCES = {
     SMALL: _Source(
         "input_size_class",
         SIZE_GROUPS[:2],
-        ("CA501", "CA503"),
         f"under {SIZE_EDGES[1]} px at the input of the network",
+        # Their thresholds can be changed
+        ("CA501", "CA503"),
+        "small at the input of the network",
     ),
     UNREACHABLE: _Source(
         "anchor_status",
         STATUSES[-1:],
+        "reached by no anchor",
         ("CA510", "CA511"),
         "reached by no anchor",
     ),
@@ -81,20 +85,21 @@ def hard_objects(
     found = {}
     for kind, source in _SOURCES.items():
         path = f"{gt_field}.detections.{source.attribute}"
-        values = None
+        values, words = None, source.words
         if dataset.has_field(path):
             ids = f"{gt_field}.detections.id"
             values = field_values(dataset, ids, path, rows.truth_ids)
         if values is not None and any(value is not None for value in values):
             objects = np.isin(values.astype(str), source.values)
         elif findings is not None:
+            words = source.words_of_audit
             of_these = [f for f in findings if f.code in source.codes]
             objects = np.zeros(len(rows.truth_ids), bool)
             for finding in of_these:
                 objects |= _labels_of(finding, gt_field, rows)
         else:
             continue
-        found[kind] = HardObjects(objects, source.words)
+        found[kind] = HardObjects(objects, words)
     return found
 
 
@@ -187,9 +192,9 @@ class KnownFindings(ShortRepr):
                     continue
             share, usual, what = self._shares(evidence, finding)
             if share >= _MOSTLY and share >= _LIFT * usual:
+                part = "All" if share == 1 else percent(share)
                 sentence = (
-                    f"{percent(share)} of the {what} are those of {finding.code} "
-                    f"({finding.name})."
+                    f"{part} of the {what} are also in {finding.code} ({finding.name})."
                 )
                 said.append((finding.code, sentence))
         return list(dict(said).items())
