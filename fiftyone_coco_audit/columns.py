@@ -95,6 +95,10 @@ class SampleColumns(ShortRepr):
     def __len__(self) -> int:
         return len(self.ids)
 
+    def with_labels(self, field: str, labels: LabelColumns) -> SampleColumns:
+        """The same samples with the labels of another field."""
+        return replace(self, labels={**self.labels, field: labels})
+
 
 def require_samples(samples: Any) -> None:
     """Checks that something is a dataset or a view, and is not deleted.

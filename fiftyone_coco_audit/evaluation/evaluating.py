@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fiftyone_coco_audit.coco.report import ImportReport, load_report
+from fiftyone_coco_audit.coco.schema import keypoints_field
 from fiftyone_coco_audit.columns import (
     require_detections,
     require_samples,
@@ -24,6 +25,7 @@ from fiftyone_coco_audit.evaluation.error_types import ErrorTypes, classify_erro
 from fiftyone_coco_audit.evaluation.fields import (
     all_fields,
     check_names_are_free,
+    posed_fields,
     specs,
 )
 from fiftyone_coco_audit.evaluation.import_notes import (
@@ -231,14 +233,21 @@ def _publish(
     eval_key = results.key
     run = new_run_document(results.samples, eval_key, results.config)
     earlier: list[tuple[Any, Sequence[str]]] = []
+    columns = inputs.columns
+    labels = {
+        field: {f"{eval_key}{suffix}": v for suffix, v in values.items()}
+        for field, values in of_labels.items()
+    }
+    # Keypoints have the ids of their detections, and get the same values
+    for field in _posed(results):
+        pose = keypoints_field(field)
+        labels[pose] = labels[field]
+        columns = columns.with_labels(pose, columns.labels[field])
     publish_values(
         shown,
-        inputs.columns,
+        columns,
         {f"{eval_key}{suffix}": values for suffix, values in of_samples.items()},
-        {
-            field: {f"{eval_key}{suffix}": v for suffix, v in values.items()}
-            for field, values in of_labels.items()
-        },
+        labels,
         lambda fresh: _changes(fresh, results, run, replaced, earlier),
         run=(run, results_as_json(results)),
         progress=progress,
@@ -249,6 +258,14 @@ def _publish(
     if earlier:
         old_run, old_notes = earlier[-1]
         keep_user_note(dataset, old_run, run.id, old_notes)
+
+
+def _posed(results: CocoResults) -> list[str]:
+    """The fields whose keypoints the App shows, if these were evaluated."""
+    if results.evaluation.settings.iou_type != "keypoints":
+        return []
+    fields = results.config.pred_field, results.config.gt_field
+    return posed_fields(root_dataset(results.samples), fields)
 
 
 def _provenance(
@@ -383,6 +400,7 @@ def _changes(
         *labels,
         overlap=f"{settings.overlap_name} {config.iou:g}",
         score=settings.score_threshold,
+        posed=_posed(results),
     )
     paths = [spec.path for spec in fields]
     # What was written on request is about the run that is replaced

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fiftyone_coco_audit import fields
-from fiftyone_coco_audit.coco.schema import reserved_attributes
+from fiftyone_coco_audit.coco.schema import keypoints_field, reserved_attributes
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.fields import FieldSpec, Kind
 from fiftyone_coco_audit.names import check_field_name
@@ -70,16 +70,33 @@ def additional_fields(eval_key: str, pred_field: str, gt_field: str) -> list[str
     Those that are written on request need not be there.
     """
     stock_samples, stock_labels = _STOCK
-    return [
-        f"{eval_key}{suffix}"
-        for suffix in (*_SAMPLE_FIELDS, *_LATER_FIELDS)
-        if suffix not in stock_samples
-    ] + [
-        f"{field}.detections.{eval_key}{suffix}"
-        for field in (pred_field, gt_field)
-        for suffix in (*_LABEL_FIELDS, *_LATER_LABEL_FIELDS)
-        if suffix not in stock_labels
-    ]
+    return (
+        [
+            f"{eval_key}{suffix}"
+            for suffix in (*_SAMPLE_FIELDS, *_LATER_FIELDS)
+            if suffix not in stock_samples
+        ]
+        + [
+            f"{field}.detections.{eval_key}{suffix}"
+            for field in (pred_field, gt_field)
+            for suffix in (*_LABEL_FIELDS, *_LATER_LABEL_FIELDS)
+            if suffix not in stock_labels
+        ]
+        + [path for path, _, _ in _of_poses(eval_key, (pred_field, gt_field))]
+    )
+
+
+def posed_fields(dataset: fo.Dataset, fields: Iterable[str]) -> list[str]:
+    """Those fields of detections whose keypoints the App shows in another field.
+
+    Args:
+        dataset: the dataset
+        fields: names of fields of detections
+    """
+    import fiftyone as fo
+
+    shown = dataset.get_field_schema(embedded_doc_type=fo.Keypoints)
+    return [field for field in fields if keypoints_field(field) in shown]
 
 
 def rename_additional_fields(
@@ -111,8 +128,9 @@ def label_attributes(eval_key: str) -> list[str]:
 
 
 def all_fields(eval_key: str, pred_field: str, gt_field: str) -> list[str]:
-    """The paths of all fields of an evaluation, also of those written on request."""
-    written = [path for path, _, _ in _declarations(eval_key, pred_field, gt_field)]
+    """The paths of all fields of an evaluation, also of those that it may not have."""
+    both = pred_field, gt_field
+    written = [path for path, _, _ in _declarations(eval_key, *both, posed=both)]
     return [
         *written,
         *(f"{eval_key}{suffix}" for suffix in _LATER_FIELDS),
@@ -121,7 +139,13 @@ def all_fields(eval_key: str, pred_field: str, gt_field: str) -> list[str]:
 
 
 def specs(
-    eval_key: str, pred_field: str, gt_field: str, *, overlap: str, score: float
+    eval_key: str,
+    pred_field: str,
+    gt_field: str,
+    *,
+    overlap: str,
+    score: float,
+    posed: Iterable[str] = (),
 ) -> tuple[FieldSpec, ...]:
     """The fields that an evaluation writes at once.
 
@@ -131,10 +155,13 @@ def specs(
         gt_field: the field of the ground truth
         overlap: the threshold of true positives, such as ``"IoU 0.5"``
         score: the minimum score of precision, recall and F1
+        posed: those of the fields whose keypoints get the same attributes
     """
     return tuple(
         FieldSpec(path, kind, text.format(overlap=overlap, score=f"{score:g}"))
-        for path, kind, text in _declarations(eval_key, pred_field, gt_field)
+        for path, kind, text in _declarations(
+            eval_key, pred_field, gt_field, posed=posed
+        )
     )
 
 
@@ -262,10 +289,19 @@ def delete_evaluation_fields(
 
 
 def _declarations(
-    eval_key: str, pred_field: str, gt_field: str
+    eval_key: str, pred_field: str, gt_field: str, *, posed: Iterable[str]
 ) -> Iterator[tuple[str, Kind, str]]:
     for suffix, (kind, description) in _SAMPLE_FIELDS.items():
         yield f"{eval_key}{suffix}", kind, description
     for field in (pred_field, gt_field):
         for suffix, (kind, description) in _LABEL_FIELDS.items():
             yield f"{field}.detections.{eval_key}{suffix}", kind, description
+    yield from _of_poses(eval_key, posed)
+
+
+def _of_poses(eval_key: str, fields: Iterable[str]) -> Iterator[tuple[str, Kind, str]]:
+    """The attributes of the keypoints of some fields of detections."""
+    for field in fields:
+        for suffix, (kind, description) in _LABEL_FIELDS.items():
+            path = f"{keypoints_field(field)}.keypoints.{eval_key}{suffix}"
+            yield path, kind, description

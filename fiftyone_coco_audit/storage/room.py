@@ -76,7 +76,7 @@ def check_room(
     try:
         for source, copy in ((samples, trial), (values, some)):
             source.aggregate([{"$match": {"_id": {"$in": maybe}}}, {"$out": copy.name}])
-        merge_values(some, trial, changes.sample_fields, changes.label_fields)
+        merge_values(some, trial, changes.sample_fields, changes.label_lists)
     except OperationFailure as error:
         for document in values.find({"_id": {"$in": maybe}}):
             size = _size_with(samples.find_one(document["_id"]), document, changes)
@@ -96,8 +96,8 @@ def _size_with(
 
     sample = sample or {}
     sample.update({name: values["sample"].get(name) for name in changes.sample_fields})
-    for field in changes.label_fields:
+    for field, labels in changes.label_lists.items():
         new = {label["_id"]: label for label in values["labels"][field]}
-        for label in (sample.get(field) or {}).get("detections") or ():
+        for label in (sample.get(field) or {}).get(labels) or ():
             label.update(new.get(label["_id"], {}))
     return len(encode(sample))

@@ -150,7 +150,7 @@ def merge_values(
     values: Collection,
     samples: Collection,
     sample_fields: Iterable[str],
-    label_fields: Iterable[str],
+    label_lists: Mapping[str, str],
 ) -> None:
     """Writes values to their samples and labels.
 
@@ -161,10 +161,11 @@ def merge_values(
         values: the collection of the values
         samples: the collection of the samples
         sample_fields: the fields of samples
-        label_fields: the label fields whose labels have values
+        label_lists: the name of the list of labels by label field whose labels have
+            values
     """
     new: dict[str, Any] = {name: f"$$new.sample.{name}" for name in sample_fields}
-    new.update({field: _with_values(field) for field in label_fields})
+    new.update({field: _with_values(field, of) for field, of in label_lists.items()})
     new["last_modified_at"] = datetime.now(timezone.utc)
     values.aggregate(
         [
@@ -181,9 +182,9 @@ def merge_values(
     )
 
 
-def _with_values(field: str) -> dict[str, Any]:
+def _with_values(field: str, labels: str) -> dict[str, Any]:
     """A label field whose labels have the values that are in ``$$new``."""
-    stored, given = f"${field}.detections", f"$$new.labels.{field}"
+    stored, given = f"${field}.{labels}", f"$$new.labels.{field}"
     in_order = {
         "$map": {
             "input": {"$zip": {"inputs": [stored, given]}},
@@ -217,11 +218,11 @@ def _with_values(field: str) -> dict[str, Any]:
         }
     }
     same = {"$eq": [f"{stored}._id", f"{given}._id"]}
-    detections = {"$cond": [same, in_order, by_id]}
+    changed = {"$cond": [same, in_order, by_id]}
     return {
         "$cond": [
             {"$isArray": [stored]},
-            {"$mergeObjects": [f"${field}", {"detections": detections}]},
+            {"$mergeObjects": [f"${field}", {labels: changed}]},
             f"${field}",
         ]
     }

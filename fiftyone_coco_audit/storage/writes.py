@@ -95,11 +95,14 @@ class Changes:
         return [spec.path for spec in self.fields if "." not in spec.path]
 
     @property
-    def label_fields(self) -> list[str]:
-        """The label fields whose labels have values, if they were not replaced."""
+    def label_lists(self) -> dict[str, str]:
+        """The label fields whose labels have values, if they were not replaced.
+
+        Each has the name of its list of labels, ``"detections"`` or ``"keypoints"``.
+        """
         own = set(self.sample_fields)
-        roots = (spec.path.split(".")[0] for spec in self.fields)
-        return [root for root in dict.fromkeys(roots) if root not in own]
+        paths = (spec.path.split(".") for spec in self.fields)
+        return {path[0]: path[1] for path in paths if path[0] not in own}
 
 
 class Write:
@@ -305,7 +308,7 @@ def _apply(dataset: fo.Dataset, note: Mapping[str, Any]) -> None:
         samples.update_many({}, [{"$unset": list(changes.emptied)}])
     if changes.fields:
         merge_values(
-            _values(note["_id"]), samples, changes.sample_fields, changes.label_fields
+            _values(note["_id"]), samples, changes.sample_fields, changes.label_lists
         )
         # Nobody would see or delete the values of a field that is lost
         lost = lost_fields(dataset, changes.sample_fields)
@@ -340,7 +343,7 @@ def _explain_lost_fields(
         CocoAuditError: if one is
     """
     changes = Changes.of(note["changes"])
-    lost = lost_fields(dataset, changes.label_fields)
+    lost = lost_fields(dataset, changes.label_lists)
     if lost:
         raise CocoAuditError(
             f"Field {lost[0]!r} of dataset {dataset.name!r} was deleted or renamed by "

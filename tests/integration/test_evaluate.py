@@ -40,12 +40,18 @@ TOLERANCE = 1e-9
 FIELDS = "predictions", "ground_truth"
 
 
+def fields_of_boxes(eval_key: str, pred_field: str, gt_field: str) -> list[str]:
+    """The fields of an evaluation that is not of keypoints."""
+    paths = all_fields(eval_key, pred_field, gt_field)
+    return [path for path in paths if ".keypoints." not in path]
+
+
 def written(eval_key: str, pred_field: str, gt_field: str) -> list[str]:
-    """The fields that an evaluation writes at once."""
+    """The fields that an evaluation of boxes writes at once."""
     on_request = {f"{eval_key}_influence"}
     for field in (pred_field, gt_field):
         on_request.add(f"{field}.detections.{eval_key}_outcome")
-    paths = all_fields(eval_key, pred_field, gt_field)
+    paths = fields_of_boxes(eval_key, pred_field, gt_field)
     return [path for path in paths if path not in on_request]
 
 
@@ -419,10 +425,10 @@ def test_every_field_says_what_it_is(dataset: fo.Dataset) -> None:
 
 def test_rename_and_delete_take_all_fields_along(dataset: fo.Dataset) -> None:
     evaluate(dataset).save_influence()
-    before = {path: dataset.values(path) for path in all_fields("eval", *FIELDS)}
+    before = {path: dataset.values(path) for path in fields_of_boxes("eval", *FIELDS)}
     dataset.rename_evaluation("eval", "night")
     assert not [path for path in before if dataset.get_field(path) is not None]
-    for old, new in zip(before, all_fields("night", *FIELDS), strict=True):
+    for old, new in zip(before, fields_of_boxes("night", *FIELDS), strict=True):
         assert dataset.values(new) == before[old]
     dataset.delete_evaluation("night")
     schema = dataset.get_field_schema(flat=True)

@@ -199,6 +199,50 @@ def test_poses_of_low_scores_are_hidden_with_their_boxes(poses) -> None:
     assert len(each(every, "predictions_keypoints.keypoints.id")) == len(found)
 
 
+@real_data
+def test_poses_have_the_outcomes_of_their_detections(poses) -> None:
+    dataset = poses[0].clone()
+
+    def outcomes(path: str, key: str = "eval") -> dict[str, tuple]:
+        names = "id", key, f"{key}_id", f"{key}_iou", f"{key}_error"
+        rows = zip(*(each(dataset, f"{path}.{name}") for name in names), strict=True)
+        return {id_: values for id_, *values in rows}
+
+    def paths(key: str) -> list[str]:
+        schema = dataset.get_field_schema(flat=True)
+        return [path for path in schema if f"keypoints.{key}" in path]
+
+    evaluate(dataset, iou_type="keypoints", progress=False)
+    for field in ("ground_truth", "predictions"):
+        ours = outcomes(f"{field}_keypoints.keypoints")
+        of_detections = outcomes(f"{field}.detections")
+        assert ours == {id_: of_detections[id_] for id_ in ours}
+        assert {"tp"} < {mark for mark, *_ in ours.values()}
+    wrong = dataset.filter_labels("predictions_keypoints", F("eval") == "fp")
+    assert wrong.count("predictions_keypoints.keypoints") == sum(
+        dataset.values("eval_fp")
+    )
+    before = outcomes("predictions_keypoints.keypoints")
+    evaluate(dataset.limit(30), iou_type="keypoints", progress=False)
+    shown = dataset.limit(30)
+    part = each(shown, "predictions_keypoints.keypoints.id")
+    after = outcomes("predictions_keypoints.keypoints")
+    assert {id_: after[id_] for id_ in part} == {id_: before[id_] for id_ in part}
+    assert not any(any(v) for id_, v in after.items() if id_ not in set(part))
+
+    dataset.rename_evaluation("eval", "other")
+    assert len(paths("other")) == 8
+    assert not paths("eval")
+    assert outcomes("predictions_keypoints.keypoints", "other") == after
+    evaluate(dataset, eval_key="other", progress=False)
+    assert not paths("other")
+    evaluate(dataset, iou_type="keypoints", progress=False)
+    assert len(paths("eval")) == 8
+    dataset.delete_evaluation("eval")
+    assert not paths("eval")
+    assert dataset.has_field("predictions_keypoints.keypoints.score")
+
+
 BOX = {"image_id": 1, "category_id": 1, "bbox": [10, 10, 40, 40]}
 
 
