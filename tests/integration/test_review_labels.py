@@ -285,6 +285,10 @@ def test_planted_faults_of_the_demo_raise_ap_as_predicted(demo_files) -> None:
     missing = frame["kind"] == "missing label"
     is_loose = (frame["kind"] == "bad location") & frame["label_id"].isin(loose)
     assert (missing.sum(), is_loose.sum()) == (21, 40)
+    review.accept(frame.loc[missing, "prediction_id"])
+    unseen = review.estimates().unseen
+    lost = len(plants["unlabeled_class"]["boxes"]) - 21
+    assert unseen is not None and unseen.low <= lost <= unseen.high <= 2 * lost
     for chosen in (missing, is_loose):
         review.undo(frame["prediction_id"])
         review.accept(frame.loc[chosen, "prediction_id"])

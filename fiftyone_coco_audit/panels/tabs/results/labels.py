@@ -46,6 +46,8 @@ _PARTS = {
     "rejected": (REJECTED, GRAY),
     "to review": (0, BLUE),
 }
+# A smaller difference in AP needs no warning
+_VISIBLE = 0.005
 _HOW = (
     "Click a bar to open its issues as patches. Select those that you are sure about, "
     "and accept them if the label is wrong or missing, or reject them if it is right."
@@ -60,8 +62,11 @@ def build(loaded: LoadedResults, controls: ResultsControls) -> Tab:
         issues = loaded.once("label_issues", lambda: _issues(loaded))
     except CocoAuditError as error:
         return Tab([Message("impossible", str(error))])
-    said = unlabeled_images(loaded.evaluation).sentences()
-    headline: list[Block] = [Message("unlabeled", one, "warning") for one in said]
+    empty = unlabeled_images(loaded.evaluation)
+    severity = "warning" if empty.ap_without - empty.ap >= _VISIBLE else "note"
+    headline: list[Block] = [
+        Message("unlabeled", one, severity) for one in empty.sentences()
+    ]
     if not len(issues):
         none = "**No prediction makes a label doubtful.**"
         return Tab([*headline, Text("none", none)])
@@ -141,10 +146,8 @@ def _kinds(
     largest = names[int(counts[:, shown].sum(axis=0).argmax())]
     return Plot(
         "issues",
-        f"{counted(len(issues), 'label')} {_are(len(issues))} doubtful, most often "
-        f"because of a {largest}."
-        if len(names) > 1
-        else f"{counted(len(issues), 'label issue')}, each a {largest}.",
+        f"{counted(len(issues), 'label issue')}, "
+        f"{'each' if len(names) == 1 else 'most often'} a {largest}.",
         stacked_bars(
             names,
             {part: counts[n, shown] for n, part in enumerate(_PARTS)},
@@ -195,7 +198,7 @@ def _precision(
         "precision",
         "Share of the reviewed issues that were accepted, by kind and score.",
         [
-            f"{kind} {low:.2f} to {high:.2f}"
+            f"{kind.removesuffix(' label')} {low:.2f}-{high:.2f}"
             for kind, low, high in zip(
                 frame["kind"], frame["lowest"], frame["highest"], strict=True
             )
@@ -235,7 +238,3 @@ def _rows_among(
         return rows
     kept = np.isin(ids.astype(str), shown.astype(str))
     return (np.cumsum(kept) - 1)[rows]
-
-
-def _are(count: int) -> str:
-    return "is" if count == 1 else "are"
