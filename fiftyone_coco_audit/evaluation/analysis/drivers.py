@@ -256,25 +256,11 @@ def explain(
     }[measure]
     same = [one.name for one in drivers if len(one.bins(_BINS[-1])[0]) < 2]
     used = [one for one in drivers if one.name not in same]
-    for most in _BINS:
-        divided = [one.bins(most if one.ranked else _CONTROL_BINS) for one in used]
-        names = [of_driver for of_driver, _ in divided]
-        num_bins = [len(of_driver) for of_driver in names]
-        needed = _EVENTS * (1 + sum(num_bins) - len(num_bins))
-        # Bins are not to be thin
-        needed = max(needed, most * FEW_OBJECTS // 2)
-        thin = min(event.sum(), (~event).sum()) < needed
-        if not thin:
-            break
-    thin |= min(len(np.unique(image[event == it])) for it in (True, False)) < _IMAGES
-    places = [place for _, place in divided]
-    trials = Trials(
-        event,
-        image,
-        np.array(places, int).reshape(len(used), len(event)).T,
-        num_bins,
-        num_images,
-    )
+    events = min(event.sum(), (~event).sum())
+    names, places, needed = _divided(used, len(event), events)
+    trials = Trials(event, image, places, [*map(len, names)], num_images)
+    images = min(len(np.unique(image[event == it])) for it in (True, False))
+    thin = events < needed or images < _IMAGES
     notes = []
     if thin:
         notes.append(
@@ -300,6 +286,32 @@ def explain(
         bins={name: tables[name] for name in ranking.index},
         notes=tuple(notes),
     )
+
+
+def _divided(
+    drivers: Sequence[Driver], size: int, events: int
+) -> tuple[list[list[str]], NDArray[np.int64], int]:
+    """Divides drivers into as many bins as the data allow.
+
+    Args:
+        drivers: ``J`` drivers
+        size: the number ``N`` of objects or predictions
+        events: how many of these are of the rarer outcome
+
+    Returns:
+        the names of the bins of each driver, ``(N, J)`` the bin of each value, and how
+        many of the rarer outcome it takes
+    """
+    for most in _BINS:
+        divided = [one.bins(most if one.ranked else _CONTROL_BINS) for one in drivers]
+        names = [of_driver for of_driver, _ in divided]
+        coefficients = 1 + sum(len(of_driver) - 1 for of_driver in names)
+        # Bins are not to be thin either
+        needed = max(_EVENTS * coefficients, most * FEW_OBJECTS // 2)
+        if events >= needed:
+            break
+    places = np.array([place for _, place in divided], np.int64)
+    return names, places.reshape(len(drivers), size).T, needed
 
 
 def _ranking(

@@ -275,6 +275,11 @@ def test_drivers_of_one_value_are_named() -> None:
     )
     assert "anchor_iou" not in found.ranking.index
     assert found.notes == ("The same for every object: anchor_iou.",)
+    alike = [Driver("input_size", np.full(1000, 20.0))]
+    found = explain(
+        "recall", made["found"], made["image"], alike, num_images=100, num_draws=5
+    )
+    assert found.sentences() == ["The same for every object: input_size."]
 
 
 def test_the_largest_share_that_another_box_covers() -> None:
