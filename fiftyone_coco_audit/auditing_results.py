@@ -33,6 +33,7 @@ from fiftyone_coco_audit.evaluation.known_findings import (
 from fiftyone_coco_audit.evaluation.loading_results import load_results
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
 from fiftyone_coco_audit.evaluation.results import CocoResults, no_such_evaluation
+from fiftyone_coco_audit.evaluation.tables import EvaluationTables
 from fiftyone_coco_audit.fiftyone_internals import (
     run_ids,
     stages_of,
@@ -103,25 +104,15 @@ def audit_results(
     changed = checked_thresholds(thresholds or {}, OF_RESULTS)
     check_count("num_draws", num_draws)
     results = load_results(samples, eval_key, progress=progress)
-    known = _findings_of_dataset(results)
-    improvements = _improvements(results, known, num_draws)
-    not_run = _not_run(rules, improvements)
+    findings, not_run = examine_results(
+        results, rules, thresholds=changed, num_draws=num_draws
+    )
     if len(not_run) == len(rules):
         raise CocoAuditError(f"No rule can run. {' '.join(not_run_notes(not_run))}")
-    found = [
-        (rule, evidence)
-        for rule in rules
-        if rule.code not in not_run
-        for evidence in rule.examine(improvements, **changed.get(rule.code, {}))
-    ]
-    context = KnownFindings(improvements, known or (), results.config.gt_field)
     evaluation = results.evaluation
     crowds = int(evaluation.truth.crowd.sum())
     made = Audit(
-        findings=highest_gain_first(
-            _finding(rule, evidence, results, context)
-            for rule, evidence in _without_repeats(found, improvements)
-        ),
+        findings=findings,
         samples=results.samples,
         label_field=results.config.gt_field,
         resize="",
@@ -138,19 +129,58 @@ def audit_results(
     return made
 
 
-def _findings_of_dataset(results: CocoResults) -> Sequence[Finding] | None:
+def examine_results(
+    results: EvaluationTables,
+    rules: Sequence[Rule] | None = None,
+    *,
+    thresholds: Mapping[str, Mapping[str, Any]] | None = None,
+    num_draws: int = 100,
+) -> tuple[tuple[Finding, ...], dict[str, str]]:
+    """What the rules find in results; nothing is stored.
+
+    Args:
+        results: the results of an evaluation, of all its images or of some
+        rules: the rules to run, by default all of results
+        thresholds: thresholds to change, by code
+        num_draws: how many times images are drawn for the intervals
+
+    Returns:
+        a tuple of the findings, the highest gain first, and why rules were not run, by
+        code
+    """
+    chosen = selected_rules(None, (), OF_RESULTS) if rules is None else rules
+    changed = thresholds or {}
+    known = _findings_of_dataset(results)
+    improvements = _improvements(results, known, num_draws)
+    not_run = _not_run(chosen, improvements)
+    found = [
+        (rule, evidence)
+        for rule in chosen
+        if rule.code not in not_run
+        for evidence in rule.examine(improvements, **changed.get(rule.code, {}))
+    ]
+    context = KnownFindings(improvements, known or (), results.source.gt_field)
+    findings = highest_gain_first(
+        _finding(rule, evidence, results, context)
+        for rule, evidence in _without_repeats(found, improvements)
+    )
+    return findings, not_run
+
+
+def _findings_of_dataset(results: EvaluationTables) -> Sequence[Finding] | None:
     """The findings of the last audit of the dataset, None without one of this field."""
-    dataset = dataset_of(results.samples)
+    dataset, _, gt_field = results.source
     settings = audit_settings(dataset)
-    if settings is None or settings.label_field != results.config.gt_field:
+    if settings is None or settings.label_field != gt_field:
         return None
     return load_audit(dataset).findings
 
 
 def _improvements(
-    results: CocoResults, known: Sequence[Finding] | None, num_draws: int
+    results: EvaluationTables, known: Sequence[Finding] | None, num_draws: int
 ) -> Improvements:
-    about = dataset_of(results.samples), results.config.gt_field, results.rows, known
+    dataset, _, gt_field = results.source
+    about = dataset, gt_field, results.rows, known
     return Improvements(
         results.evaluation,
         results.rows,
@@ -228,14 +258,14 @@ def _follows(evidence: Evidence, cause: Evidence, evaluation: Evaluation) -> boo
 
 
 def _finding(
-    rule: Rule, evidence: Evidence, results: CocoResults, known: KnownFindings
+    rule: Rule, evidence: Evidence, results: EvaluationTables, known: KnownFindings
 ) -> Finding:
     """Makes a finding from what was found in an evaluation."""
     related = known.related(evidence)
-    rows, config = results.rows, results.config
-    label_field, label_ids, sample_ids = config.gt_field, [], []
+    rows, (_, pred_field, gt_field) = results.rows, results.source
+    label_field, label_ids, sample_ids = gt_field, [], []
     if evidence.predictions is not None:
-        label_field = config.pred_field
+        label_field = pred_field
         label_ids = rows.prediction_ids[evidence.predictions].tolist()
     elif evidence.objects is not None:
         label_ids = rows.truth_ids[evidence.objects].tolist()

@@ -11,8 +11,29 @@ from fiftyone_coco_audit.evaluation.outputs import image_frame, sample_values
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.evaluation.stored import EvaluatedRows
 from fiftyone_coco_audit.evaluation.tables import EvaluationTables, Source
+from fiftyone_coco_audit.findings import Finding, Gain
 from fiftyone_coco_audit.objects import Objects
 from fiftyone_coco_audit.panels.loaded_results import LoadedResults
+
+STEPS = tuple(
+    Finding(
+        code,
+        "a-rule",
+        "warning",
+        f"Something is worth {gain}.",
+        "Do it.",
+        len(ids),
+        (),
+        {},
+        "predictions",
+        label_ids=ids,
+        gain=gain,
+    )
+    for code, gain, ids in (
+        ("CA702", Gain(0.034, 0.021, 0.046), ("p0", "p1")),
+        ("CA711", Gain(0.01, -0.002, 0.02), ()),
+    )
+)
 
 
 def objects(
@@ -43,7 +64,7 @@ def random_evaluation(
             box = np.r_[rng.uniform(0, 300, 2), rng.uniform(8, 160, 2)]
             truth.append((image, category, box))
             kind = rng.random()
-            if kind < 0.15:
+            if kind < 0.15 or image % 10 == 3:
                 continue
             if kind < 0.3:
                 category = int(rng.integers(num_classes))
@@ -53,7 +74,7 @@ def random_evaluation(
             predicted.append((image, category, np.maximum(moved, [0, 0, 2, 2])))
             if kind > 0.85:
                 predicted.append((image, category, box))
-        if rng.random() < 0.5:
+        if rng.random() < 0.5 and image % 10 != 3:
             box = np.r_[rng.uniform(300, 500, 2), rng.uniform(8, 60, 2)]
             predicted.append((image, int(rng.integers(num_classes)), box))
     return evaluate_objects(
@@ -86,7 +107,9 @@ def tables_of(
         [f"/data/{'even' if n % 2 == 0 else 'odd'}/{n}.jpg" for n in range(number)],
         list(range(number)),
     )
-    dataset: Any = SimpleNamespace(name="random", media_type="image")
+    dataset: Any = SimpleNamespace(
+        name="random", media_type="image", list_evaluations=lambda **_: ["eval"]
+    )
     dataset._root_dataset = dataset
     source = Source(dataset, "predictions", "ground_truth")
     provenance: Any = SimpleNamespace(sentences=list)
@@ -101,4 +124,7 @@ def loaded_of(
     size = np.full((evaluation.num_images, 2), [640.0, 480.0])
     now = datetime(2026, 1, 1)
     dataset = tables.source.dataset
-    return LoadedResults(dataset, "eval", tables, size, (len(size), now), now)
+    loaded = LoadedResults(dataset, "eval", tables, size, (len(size), now), now)
+    # Rules of results ask the database what else is known
+    loaded.once("steps", lambda: (STEPS, {"CA721": "Sizes are not known."}))
+    return loaded

@@ -208,6 +208,23 @@ class Button:
 
 
 @dataclass(frozen=True)
+class Opener:
+    """A button that opens some images or labels.
+
+    Args:
+        name: a name that no other block of the tab has
+        label: what is written on it
+        selection: what it opens
+        title: what that is called
+    """
+
+    name: str
+    label: str
+    selection: Selection
+    title: str = ""
+
+
+@dataclass(frozen=True)
 class Buttons:
     """Buttons beside each other.
 
@@ -217,7 +234,7 @@ class Buttons:
     """
 
     name: str
-    buttons: Sequence[Button]
+    buttons: Sequence[Button | Opener]
 
 
 @dataclass(frozen=True)
@@ -292,3 +309,9 @@ class Tab:
         """A card by its name, None if the tab has none of that name."""
         cards = (block for block in self.blocks if isinstance(block, Card))
         return next((card for card in cards if card.name == name), None)
+
+    def opener(self, name: str) -> Opener | None:
+        """A button that opens something by its name, None if the tab has none."""
+        rows = (block.buttons for block in self.blocks if isinstance(block, Buttons))
+        known = (one for row in rows for one in row if isinstance(one, Opener))
+        return next((one for one in known if one.name == name), None)

@@ -23,6 +23,7 @@ from fiftyone_coco_audit.panels.blocks import (
     Entry,
     Group,
     Message,
+    Opener,
     Pictures,
     Plot,
     Row,
@@ -141,13 +142,23 @@ class Drawing:
                 group,
                 button.name,
                 button.label,
-                icon=button.icon or None,
                 componentsProps=AS_WIDE_AS_NEEDED,
                 **self._event(button),
             )
 
-    def _event(self, button: Button) -> dict[str, Any]:
-        look = {"variant": "contained" if button.filled else "outlined"}
+    def _event(self, button: Button | Opener) -> dict[str, Any]:
+        if isinstance(button, Opener):
+            return {
+                "icon": "filter_list",
+                "on_click": self.owner.open_selection,
+                "params": {"name": button.name, "stamp": self.stamp},
+                "disabled": len(button.selection) == 0,
+                "variant": "outlined",
+            }
+        variant = "contained" if button.filled else "outlined"
+        look: dict[str, Any] = {"variant": variant}
+        if button.icon:
+            look["icon"] = button.icon
         if button.event.startswith("@"):
             return {"on_click": button.event, "prompt": True, **look}
         params = dict(button.params)
@@ -207,10 +218,8 @@ class Drawing:
             },
         )
         head = card.grid("head", gap=1, align_y="center")
-        title = (
-            f"**{finding.severity.capitalize()}** · {finding.code} "
-            f"{markdown(finding.name)}"
-        )
+        first = str(finding.gain) if finding.gain else finding.severity.capitalize()
+        title = f"**{markdown(first)}** · {finding.code} {markdown(finding.name)}"
         add_text(head, "heading", title, grows=True, size=_CARD_TEXT)
         for label, as_patches in _ways(block):
             add_small_button(

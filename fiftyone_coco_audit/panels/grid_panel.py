@@ -23,7 +23,7 @@ from fiftyone_coco_audit.panels.controls import (
     set_control,
     set_controls,
 )
-from fiftyone_coco_audit.panels.drawing import Drawing, add_tabs
+from fiftyone_coco_audit.panels.drawing import Drawing, add_tabs, tab_title
 from fiftyone_coco_audit.panels.figures.figure import stamp_of
 from fiftyone_coco_audit.panels.opening import (
     Opened,
@@ -35,6 +35,7 @@ from fiftyone_coco_audit.panels.opening import (
     shown_in_grid,
 )
 from fiftyone_coco_audit.panels.pages import DRAWN, Page, shown_controls
+from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.panels.stateless import StatelessPanel
 
 CHANGED = "The panel has changed since then, so nothing was opened: click again"
@@ -143,13 +144,35 @@ class GridPanel(StatelessPanel):
         index = ctx.params["idx"]
         mark = tuple(index) if isinstance(index, list) else index
         selection = plot.pick(ctx.params["trace_idx"], mark)
+        title = page.controls.tab
+        self._open(ctx, page, selection, title, as_patches=plot.as_patches)
+
+    def open_selection(self, ctx: ExecutionContext) -> None:
+        """Opens what a button stands for."""
+        page = self._page_of_click(ctx, ctx.params.get("stamp"))
+        if page is None:
+            return
+        opener = page.tab.opener(ctx.params["name"])
+        if opener is None:
+            ctx.ops.notify(CHANGED, variant="warning")
+            return
+        self._open(ctx, page, opener.selection, opener.title or page.controls.tab)
+
+    def _open(
+        self,
+        ctx: ExecutionContext,
+        page: Page,
+        selection: Selection,
+        title: str,
+        *,
+        as_patches: bool = False,
+    ) -> None:
         if len(selection) == 0:
             ctx.ops.notify("No samples or labels here", variant="info")
             return
         extent = page.reading.extent(selection)
-        opened = Opened(selection, page.controls.tab, page.reading, extent)
-        hard_to_see = self.patches_first and extent.patches_first
-        as_patches = plot.as_patches or hard_to_see
+        opened = Opened(selection, tab_title(title).lower(), page.reading, extent)
+        as_patches |= self.patches_first and extent.patches_first
         open_in_grid(ctx, opened.shown(as_patches=as_patches))
 
     def open_finding(self, ctx: ExecutionContext) -> None:

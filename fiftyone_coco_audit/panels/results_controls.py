@@ -19,6 +19,11 @@ class ResultsControls(PanelControls):
         slice_by: the field or attribute that metrics are divided by
         score: the least score of predictions, the evaluation's by default
         iou: the IoU that finds an object
+        path: what the paths of images contain, as text or a regular expression
+        status: the status of images, all by default
+        ap_from: the lowest AP of images
+        ap_to: the highest AP of images
+        second_key: the evaluation that this one is compared with
     """
 
     tab: str = "next_steps"
@@ -29,4 +34,9 @@ class ResultsControls(PanelControls):
     slice_by: str = ""
     score: float | None = None
     iou: float = 0.5
+    path: str = ""
+    status: str = ""
+    ap_from: float = 0.0
+    ap_to: float = 1.0
+    second_key: str = ""
     applied: str = ""

@@ -16,7 +16,9 @@ from fiftyone_coco_audit.panels.pages import Page, kept_controls, settled_page
 from fiftyone_coco_audit.panels.results_controls import ResultsControls
 from fiftyone_coco_audit.panels.tabs.results import (
     classes,
+    compare,
     errors,
+    images,
     labels,
     next_steps,
     thresholds,
@@ -25,8 +27,10 @@ from fiftyone_coco_audit.panels.tabs.results import (
 TABS: dict[str, Callable[[LoadedResults, ResultsControls], Tab]] = {
     "next_steps": next_steps.build,
     "classes": classes.build,
+    "images": images.build,
     "errors": errors.build,
     "thresholds": thresholds.build,
+    "compare": compare.build,
     "labels": labels.build,
 }
 

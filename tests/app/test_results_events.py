@@ -5,18 +5,21 @@ from collections.abc import Iterator
 import fiftyone as fo
 import numpy as np
 import pytest
+from fiftyone import ViewField as F
 
 from coco_audit_demo import DemoPaths
 from fiftyone_coco_audit import (
     CocoAuditError,
+    audit_results,
     color_by_outcome,
+    compare_runs,
     evaluate,
     import_coco,
     review_labels,
 )
 from fiftyone_coco_audit.evaluation.results import CocoResults
 from fiftyone_coco_audit.evaluation.saving_outcomes import outcomes_of_labels
-from tests.app.audit_session import Session
+from tests.app.audit_session import Session, properties_of
 
 EVALUATE = "@coco-audit/coco-audit/evaluate"
 
@@ -25,8 +28,8 @@ class ResultsSession(Session):
     """The panel *COCO Results*."""
 
     uri = "@coco-audit/coco-audit/coco_results"
-    rows = ("controls", "threshold")
-    entries = ("score", "iou")
+    rows = ("controls", "threshold", "filters")
+    entries = ("score", "iou", "path", "ap_from", "ap_to")
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +105,69 @@ def test_an_error_bar_opens_its_labels(session: ResultsSession, results: CocoRes
                 for field in fields
                 if session.view.has_field(field)
             ]
+
+
+def test_next_steps_open_their_labels(session: ResultsSession, results: CocoResults):
+    session.turn_to("next_steps")
+    audit = audit_results(results.samples)
+    assert audit.findings[0].gain is not None
+    assert str(audit.findings[0].gain) in session.shown.replace("\\", "")
+    steps = [finding for finding in audit if finding.subject]
+    cards = session.cards()
+    assert len(cards) == len(steps)
+    for finding, card in zip(steps[:4], cards, strict=False):
+        session.send("open_finding", **card)
+        if finding.sample_ids:
+            assert sorted(session.view.values("id")) == sorted(finding.sample_ids)
+        else:
+            opened = ids_of(session.view, finding.label_field)
+            assert opened == sorted(finding.label_ids)
+
+
+def test_filtered_images_open_in_their_order(
+    session: ResultsSession, results: CocoResults
+):
+    session.turn_to("images", status="no predictions")
+    buttons = [
+        part["view"]["params"]
+        for part in properties_of(session.form)
+        if "open_selection" in str(part["view"].get("operator"))
+    ]
+    session.send("open_selection", **buttons[0])
+    frame = results.per_image()
+    expected = frame.index[frame["status"] == "no predictions"]
+    assert sorted(session.view.values("id")) == sorted(expected)
+    session.change("status", "")
+    session.press("images_filters.influence", 0)
+    worst = results.influence()["influence"].idxmax()
+    assert session.view.values("id") == [worst]
+
+
+def test_two_runs_are_compared(results: CocoResults):
+    dataset = results.samples.limit(60).clone()
+    try:
+        evaluate(dataset, eval_key="old")
+        kept = dataset.filter_labels("predictions", F("confidence") > 0.4)
+        kept.save()
+        evaluate(dataset, eval_key="new")
+        session = ResultsSession(dataset)
+        session.turn_to("compare", eval_key="new")
+        compared = compare_runs(dataset, "old", "new", num_draws=5)
+        change = compared.to_frame().loc["AP", "difference"]
+        told = f"AP changes by {change:+.3f}".replace("0.", ".")
+        assert told in session.shown.replace("\\", "")
+        assert not compared.won and compared.lost
+        names = [
+            part["view"]["params"]
+            for part in properties_of(session.form)
+            if "open_selection" in str(part["view"].get("operator"))
+        ]
+        session.send("open_selection", **names[1])
+        if session.view._is_patches:
+            session.send("open_otherwise", as_patches=False)
+        assert ids_of(session.view, "ground_truth") == sorted(compared.lost)
+    finally:
+        dataset.delete()
 
 
 def test_a_matching_is_written_to_the_labels(results: CocoResults):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
-
 from fiftyone_coco_audit.escaping import markdown
-from fiftyone_coco_audit.findings import SEVERITIES, Finding
+from fiftyone_coco_audit.findings import SEVERITIES
 from fiftyone_coco_audit.panels.audit_controls import AuditControls
 from fiftyone_coco_audit.panels.blocks import (
     Block,
@@ -19,6 +17,7 @@ from fiftyone_coco_audit.panels.session import LoadedField
 from fiftyone_coco_audit.panels.tabs.shared import (
     anchors_controls,
     audited,
+    finding_name,
     resize_controls,
     without_objects,
 )
@@ -37,7 +36,8 @@ def build(reading: LoadedField, controls: AuditControls) -> Tab:
     }
     told = ", ".join(counted(n, severity) for severity, n in by_severity.items() if n)
     cards: list[Block] = [
-        Card(_name(finding), finding, reading.extent(finding)) for finding in found
+        Card(finding_name(finding), finding, reading.extent(finding))
+        for finding in found
     ]
     not_run = reading.not_run(statistics, controls.rules()[0])
     # What is ignored, assumed and not examined
@@ -50,13 +50,6 @@ def build(reading: LoadedField, controls: AuditControls) -> Tab:
         [headline, *_rules(controls), *understood, *cards],
         [*anchors_controls(controls), *resize_controls(controls)],
     )
-
-
-def _name(finding: Finding) -> str:
-    """A name that is unique to a finding among all audits."""
-    ids = finding.label_ids or finding.sample_ids
-    what = (finding.label_field, finding.message, finding.count, ids[:1], ids[-1:])
-    return f"{finding.code}_{blake2b(repr(what).encode(), digest_size=6).hexdigest()}"
 
 
 def _rules(controls: AuditControls) -> list[Block]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fiftyone_coco_audit.findings import Finding
 from fiftyone_coco_audit.panels.audit_controls import CUSTOM, AuditControls
 from fiftyone_coco_audit.panels.blocks import (
     Button,
@@ -101,6 +103,13 @@ def anchors_controls(controls: AuditControls) -> list[Control]:
         controls.anchor_set()[1],
     )
     return [choice, text]
+
+
+def finding_name(finding: Finding) -> str:
+    """A name that is unique to a finding among all audits."""
+    ids = finding.label_ids or finding.sample_ids
+    what = (finding.label_field, finding.message, finding.count, ids[:1], ids[-1:])
+    return f"{finding.code}_{blake2b(repr(what).encode(), digest_size=6).hexdigest()}"
 
 
 def hidden_classes(shown: int, present: int, which: str) -> str:

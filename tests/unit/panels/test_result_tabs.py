@@ -10,7 +10,7 @@ import pytest
 
 from fiftyone_coco_audit.evaluation.analysis.label_issues import LabelIssues
 from fiftyone_coco_audit.evaluation.saving_outcomes import outcomes_of_labels
-from fiftyone_coco_audit.panels.blocks import Message, Plot, Tab, Text
+from fiftyone_coco_audit.panels.blocks import Card, Message, Plot, Tab, Text
 from fiftyone_coco_audit.panels.loaded_results import LoadedResults
 from fiftyone_coco_audit.panels.results_controls import ResultsControls
 from fiftyone_coco_audit.panels.results_page import TABS
@@ -94,6 +94,8 @@ def test_a_mark_opens_as_many_as_it_shows(tab: str, name: str):
 @pytest.mark.parametrize("name", EMPTY)
 @pytest.mark.parametrize("tab", TABS)
 def test_a_tab_without_objects_says_what_to_do(tab: str, name: str):
+    if tab == "images" and name != "no images":
+        return  # Images without objects have predictions nonetheless
     built = build(tab, EMPTY[name])
     assert not [block for block in built.blocks if isinstance(block, Plot)]
     texts = [block.markdown for block in built.blocks if isinstance(block, Text)]
@@ -253,3 +255,78 @@ def test_a_slider_moves_the_tab_at_once():
         start = perf_counter()
         build("thresholds", loaded, score=0.3 + 0.1 * number, iou=0.37 + number / 100)
         assert perf_counter() - start < 1
+
+
+def test_next_steps_open_what_they_gain_by():
+    tab = build("next_steps")
+    cards = [block for block in tab.blocks if isinstance(block, Card)]
+    assert [str(card.extent) for card in cards] == ["2 labels in 1 image", "0 images"]
+    texts = " ".join(b.markdown for b in tab.blocks if isinstance(b, Text))
+    assert "2 next steps, the largest gain first" in texts
+    assert "Sizes are not known." in texts
+
+
+def images_of(tab: Tab) -> list[int]:
+    opener = tab.opener("matching_images")
+    assert opener is not None
+    return opener.selection.images.tolist()
+
+
+def test_filters_of_images():
+    frame = MANY.results.per_image().reset_index(drop=True)
+    ap = frame["ap"].astype(float)
+    everything = images_of(build("images"))
+    assert sorted(everything) == list(range(60))
+    status = frame["status"].iloc[everything].tolist()
+    without = status.count("no predictions")
+    assert without and set(status[:without]) == {"no predictions"}
+    known = ap.iloc[everything[without:]].dropna()
+    assert known.is_monotonic_increasing
+    for controls, expected in (
+        ({"path": "/odd/"}, frame["filepath"].str.contains("odd")),
+        ({"path": r"/[24]\.jpg$"}, frame.index.isin([2, 4])),
+        ({"path": "(odd"}, frame.index < 0),
+        ({"status": "no predictions"}, frame["status"] == "no predictions"),
+        ({"ap_from": 0.25, "ap_to": 0.5}, ap.between(0.25, 0.5)),
+    ):
+        found = images_of(build("images", **controls))
+        assert sorted(found) == np.flatnonzero(expected).tolist(), controls
+    entry = next(
+        c for c in build("images", path="(odd").all_controls() if c.name == "path"
+    )
+    assert "no regular expression" in entry.error
+    chosen = images_of(build("images", class_name="class 5"))
+    evaluation = MANY.evaluation
+    shown = {
+        *(59 - evaluation.truth.image[evaluation.truth.category == 5]),
+        *(59 - evaluation.predictions.image[evaluation.predictions.category == 5]),
+    }
+    assert set(chosen) == shown
+
+
+def test_a_bar_of_an_image_opens_that_image():
+    tab = build("images")
+    frame = MANY.results.influence()
+    worst = np.argsort(-frame["influence"].to_numpy())[:3].tolist()
+    shown = plot(tab, "influence")
+    assert [shown.pick(0, mark).images.tolist() for mark in range(3)] == [
+        [row] for row in worst
+    ]
+    assert shown.figure.data[0]["x"][0] == pytest.approx(frame["influence"].max())
+    first = plot(tab, "worst").pick(0, 0).images.tolist()
+    assert first == images_of(tab)[:1]
+
+
+def test_bars_of_image_plots_open_what_they_count():
+    tab = build("images", path="/even/")
+    for name in ("statuses", "ap_of_images"):
+        shown = plot(tab, name)
+        for mark, count in enumerate(
+            shown.figure.data[0]["x" if name == "statuses" else "y"]
+        ):
+            assert len(shown.pick(0, mark)) == count
+
+
+def test_a_comparison_needs_another_evaluation():
+    tab = build("compare")
+    assert "no other evaluation" in tab.blocks[0].markdown
