@@ -108,7 +108,11 @@ def tables_of(
         list(range(number)),
     )
     dataset: Any = SimpleNamespace(
-        name="random", media_type="image", list_evaluations=lambda **_: ["eval"]
+        name="random",
+        media_type="image",
+        list_evaluations=lambda **_: ["eval"],
+        get_field_schema=lambda **_: {},
+        has_field=lambda path: False,
     )
     dataset._root_dataset = dataset
     source = Source(dataset, "predictions", "ground_truth")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from fiftyone.operators.executor import ExecutionContext
 
@@ -23,6 +24,9 @@ from fiftyone_coco_audit.panels.tabs.results import (
     next_steps,
     thresholds,
 )
+
+if TYPE_CHECKING:
+    import fiftyone as fo
 
 TABS: dict[str, Callable[[LoadedResults, ResultsControls], Tab]] = {
     "next_steps": next_steps.build,
@@ -73,10 +77,16 @@ def evaluations(ctx: ExecutionContext) -> list[str]:
     """
     if ctx.dataset is None:
         raise CocoAuditError("No dataset is open: choose one above")
-    keys = list(ctx.dataset.list_evaluations(type="detection", method="coco"))
+    keys = evaluations_of(ctx.dataset)
     if not keys:
         raise CocoAuditError(
             f"Dataset {dataset_name(ctx)!r} has no COCO evaluation of detections yet: "
             "evaluate predictions, and their results are shown here"
         )
     return keys
+
+
+def evaluations_of(dataset: fo.Dataset) -> list[str]:
+    """The COCO evaluations of detections of a dataset, the newest last."""
+    keys = dataset.list_evaluations(type="detection", method="coco")
+    return sorted(keys, key=lambda key: dataset.get_evaluation_info(key).timestamp)

@@ -136,6 +136,9 @@ class Opened:
 class AuditPanel:
     """The panel, as a person uses it."""
 
+    label = LABEL
+    first_tab = "Findings"
+
     def __init__(self, page: Page, dataset: fo.Dataset) -> None:
         self.page = page
         self.dataset = dataset
@@ -158,8 +161,8 @@ class AuditPanel:
     def open_from_palette(self) -> None:
         """Opens it from the browser of operators."""
         self.page.keyboard.press("`")
-        self.page.get_by_placeholder("Search operations").fill(LABEL)
-        self.page.get_by_text(LABEL, exact=True).first.click()
+        self.page.get_by_placeholder("Search operations").fill(self.label)
+        self.page.get_by_text(self.label, exact=True).first.click()
         self._wait()
 
     def open_from_grid(self) -> None:
@@ -168,7 +171,7 @@ class AuditPanel:
         self._wait()
 
     def _wait(self) -> None:
-        self.tab_called("Findings").wait_for()
+        self.tab_called(self.first_tab).wait_for()
         self.settle()
 
     def settle(self) -> None:

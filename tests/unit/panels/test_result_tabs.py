@@ -129,6 +129,18 @@ def test_bars_of_classes():
     assert plot(tab, "ap").figure.data[0]["x"] == pytest.approx([frame["AP"].iloc[2]])
 
 
+def test_slices_open_their_objects():
+    path = "ground_truth.detections.area"
+    shown = plot(build("classes", slice_by=path), "slices")
+    frame = MANY.results.by(path, num_draws=0)
+    assert shown.figure.data[0]["x"] == pytest.approx(frame["AP"].tolist())
+    for mark, count in enumerate(frame["objects"]):
+        opened = shown.pick(0, mark)
+        assert len(opened) == count
+    areas = MANY.evaluation.truth.area[shown.pick(0, 0).objects]
+    assert areas.max() <= np.quantile(MANY.evaluation.truth.area, 0.27)
+
+
 def test_right_predictions_open_with_their_objects():
     outcomes = plot(build("classes", sort_by="name"), "outcomes")
     evaluation = MANY.evaluation

@@ -16,6 +16,7 @@ from fiftyone_coco_audit.panels.figures.heat_maps import heat_map
 from fiftyone_coco_audit.panels.loaded_results import LoadedResults
 from fiftyone_coco_audit.panels.results_controls import ResultsControls
 from fiftyone_coco_audit.panels.selections import Selection
+from fiftyone_coco_audit.panels.tabs.results import slices
 from fiftyone_coco_audit.panels.tabs.results.shared import (
     FN,
     FP,
@@ -53,6 +54,7 @@ def build(loaded: LoadedResults, controls: ResultsControls) -> Tab:
         _outcomes(loaded, frame, order),
         _sizes(loaded),
         _confusion(loaded, chosen),
+        *slices.blocks(loaded, controls),
     ]
     present = int((frame["objects"] > 0).sum())
     return Tab(
@@ -85,7 +87,7 @@ def _precision(
     ]
     return metric_bars(
         "ap",
-        headline + and_more(len(order), len(known)),
+        headline + and_more(len(order), len(known), "class"),
         part.index.tolist(),
         Metric.of(part),
         lambda mark: Selection.of_objects(counts & (category == order[mark])),

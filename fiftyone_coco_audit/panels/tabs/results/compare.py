@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.escaping import markdown, markdown_table
+from fiftyone_coco_audit.evaluation.analysis.slices import FEW_OBJECTS
 from fiftyone_coco_audit.evaluation.comparing import RunComparison, compare_runs
 from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.panels.blocks import (
@@ -155,9 +156,9 @@ def _classes(
     ]
     return Plot(
         "compared_classes",
-        f"{counted(sure, 'class')} with 30 objects or more "
-        f"{'has' if sure == 1 else 'have'} an interval that excludes 0."
-        f"{and_more(len(part), len(known))}",
+        f"{counted(sure, 'class') if sure else 'No class'} with {FEW_OBJECTS} objects "
+        f"or more {'have' if sure > 1 else 'has'} an interval that excludes 0."
+        f"{and_more(len(part), len(known), 'class')}",
         bars(
             part.index.tolist(),
             {"difference of AP": part["difference"].to_numpy(float)},

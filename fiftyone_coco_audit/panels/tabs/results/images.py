@@ -29,6 +29,7 @@ from fiftyone_coco_audit.panels.loaded_results import LoadedResults
 from fiftyone_coco_audit.panels.results_controls import ResultsControls
 from fiftyone_coco_audit.panels.selections import Selection
 from fiftyone_coco_audit.panels.tabs.results.shared import (
+    and_more,
     chosen_class,
     class_choice,
     points,
@@ -37,6 +38,7 @@ from fiftyone_coco_audit.panels.tabs.results.shared import (
 from fiftyone_coco_audit.wording import counted
 
 NO_PREDICTIONS = "no predictions"
+_ANY = "any status"
 _STATUSES = (NO_PREDICTIONS, "no ground truth", "empty", "ok")
 _MOST_IMAGES = 20
 _EDGES = np.linspace(0, 1, 21)
@@ -62,6 +64,7 @@ def build(loaded: LoadedResults, controls: ResultsControls) -> Tab:
     said = f"**All {found}**" if everything else f"**{found} of {len(frame):,}**"
     head: list[Block] = [
         Row("filters", _filters(controls, error)),
+        Row("range", _range(controls)),
         Text("matching", f"{said} match, those without predictions first."),
         Buttons(
             "open",
@@ -88,12 +91,18 @@ def _images(loaded: LoadedResults) -> pd.DataFrame:
 
 
 def _filters(controls: ResultsControls, error: str) -> list[Control]:
-    statuses = [("", "any status"), *((name, name) for name in _STATUSES)]
+    statuses = [(name, name) for name in (_ANY, *_STATUSES)]
+    status = controls.status if controls.status in _STATUSES else _ANY
     return [
         Entry("path", "Path or regular expression", controls.path, error, width=232),
-        Choice("status", "Status", statuses, controls.status),
-        Slider("ap_from", "AP from", controls.ap_from),
-        Slider("ap_to", "AP to", controls.ap_to),
+        Choice("status", "Status", statuses, status),
+    ]
+
+
+def _range(controls: ResultsControls) -> list[Control]:
+    return [
+        Slider("ap_from", "AP ≥", controls.ap_from),
+        Slider("ap_to", "AP ≤", controls.ap_to),
     ]
 
 
@@ -109,7 +118,7 @@ def _matching(
             error = f"This is no regular expression ({wrong}): it is searched as text"
             pattern = re.compile(re.escape(controls.path))
         keep &= [pattern.search(path) is not None for path in frame["filepath"]]
-    if controls.status:
+    if controls.status in _STATUSES:
         keep &= (frame["status"] == controls.status).to_numpy()
     chosen = chosen_class(loaded, controls)
     if chosen is not None:
@@ -134,7 +143,9 @@ def _statuses(frame: pd.DataFrame, order: NDArray[np.int64]) -> Plot:
     missing = counted(int(counts[0]), "image")
     return Plot(
         "statuses",
-        f"{missing} with objects {'has' if counts[0] == 1 else 'have'} no predictions.",
+        f"{missing} with objects {'has' if counts[0] == 1 else 'have'} no predictions."
+        if counts[0]
+        else "All images with objects have predictions.",
         bars(
             _STATUSES,
             {"images": counts},
@@ -175,7 +186,7 @@ def _worst(frame: pd.DataFrame, order: NDArray[np.int64]) -> Plot:
     return Plot(
         "worst",
         f"The worst images: {PurePath(part['filepath'].iloc[0]).name} first."
-        f"{_more(len(shown), len(order))}",
+        f"{and_more(len(shown), len(order), 'image')}",
         bars(
             _names(part),
             {"AP": np.nan_to_num(part["ap"].to_numpy())},
@@ -204,7 +215,7 @@ def _influence(
     return Plot(
         "influence",
         f"{PurePath(part['filepath'].iloc[0]).name} pulls AP down most: without it, AP "
-        f"would be {gains[0]:.4f} higher.{_more(len(shown), len(worst))}",
+        f"would be {gains[0]:.4f} higher.{and_more(len(shown), len(worst), 'image')}",
         bars(
             _names(part),
             {"rise of AP": gains},
@@ -219,9 +230,3 @@ def _influence(
 
 def _names(part: pd.DataFrame) -> list[str]:
     return [PurePath(path).name for path in part["filepath"]]
-
-
-def _more(shown: int, present: int) -> str:
-    if shown >= present:
-        return ""
-    return f" And {counted(present - shown, 'more image')}."

@@ -37,12 +37,12 @@ def build(loaded: LoadedResults, controls: ResultsControls) -> Tab:
     ]
     return Tab(
         [
-            Text("summary", markdown_table(list(summary), [list(summary.values())])),
             Text(
                 "headline",
                 f"**{headline}.** Each gain is computed from the matches, for that "
                 "step alone, with its 95% interval over draws of the images.",
             ),
+            Text("summary", markdown_table(list(summary), [list(summary.values())])),
             *cards,
             *notes,
         ]

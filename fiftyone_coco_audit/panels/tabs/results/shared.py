@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ TP, FP, FN, GT = "#f28e2b", "#17a2b8", "#e5383b", "#3fa34d"
 #: How many times images are drawn for the intervals of a plot
 NUM_DRAWS = 100
 
+_ALL = "all classes"
 _SORTS = (("AP", "Lowest AP"), ("objects", "Most objects"), ("name", "Name"))
 
 
@@ -61,8 +63,9 @@ def per_class(loaded: LoadedResults) -> pd.DataFrame:
 
 def class_choice(loaded: LoadedResults, controls: ResultsControls) -> Choice:
     """The choice of a class, or of all."""
-    options = [("", "all classes"), *((name, name) for name in loaded.classes)]
-    return Choice("class_name", "Class", options, chosen_class(loaded, controls) or "")
+    options = [(_ALL, _ALL), *((name, name) for name in loaded.classes)]
+    chosen = chosen_class(loaded, controls) or _ALL
+    return Choice("class_name", "Class", options, chosen)
 
 
 def chosen_class(loaded: LoadedResults, controls: ResultsControls) -> str | None:
@@ -97,11 +100,12 @@ def listed_classes(frame: pd.DataFrame, controls: ResultsControls) -> NDArray[np
     return known[order[:MOST_CLASSES] if folds else order]
 
 
-def and_more(shown: int, present: int) -> str:
-    """Says how many classes with objects are not shown, if any."""
+def and_more(shown: int, present: int, noun: str) -> str:
+    """Says how many things are not shown, if any."""
     if shown >= present:
         return ""
-    return f" And {counted(present - shown, 'more class')}."
+    more = counted(present - shown, f"more {noun}")
+    return f" {shown:,} are shown; there are {more}."
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,9 @@ def points(value: float, sign: str = "") -> str:
     """A number of AP, such as ``".345"``, ``"n/a"`` if there is none."""
     if np.isnan(value):
         return "n/a"
-    return f"{value:{sign}.3f}".replace("0.", ".", 1)
+    # Without the sign of a zero
+    shown = f"{value:{sign}.3f}" if abs(value) >= 0.0005 else "0.000"
+    return re.sub(r"^([+-]?)0\.", r"\1.", shown)
 
 
 def metric_bars(

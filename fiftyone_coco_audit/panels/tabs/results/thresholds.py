@@ -41,9 +41,10 @@ from fiftyone_coco_audit.panels.tabs.results.shared import (
     class_choice,
     list_controls,
     listed_classes,
+    points,
     without_objects,
 )
-from fiftyone_coco_audit.wording import counted, quoted
+from fiftyone_coco_audit.wording import counted, percent, quoted
 
 # Points of a curve: more cannot be told apart
 _POINTS = 120
@@ -190,7 +191,7 @@ def _outcomes(matched: Matched, score: float, chosen: str | None) -> Plot:
 
 
 def _ratio(part: int, whole: int) -> str:
-    return f"{part / whole:.3f}" if whole else "n/a"
+    return points(part / whole if whole else np.nan)
 
 
 def _write() -> Buttons:
@@ -230,7 +231,7 @@ def _curves(matched: Matched, score: float, chosen: str | None) -> Plot:
     names = {"precision": "precision", "recall": "recall", "f1": "F1"}
     hover = {
         shown: [
-            f"score {s:.3f} or more<br>{amount}<br>{shown} {_shown(value)}"
+            f"score {s:.3f} or more<br>{amount}<br>{shown} {points(value)}"
             for s, value, amount in zip(
                 curve["score"], curve[name], amounts[name], strict=True
             )
@@ -258,18 +259,14 @@ def _curves(matched: Matched, score: float, chosen: str | None) -> Plot:
     )
 
 
-def _shown(value: float) -> str:
-    return "n/a" if value != value else f"{value:.3f}"
-
-
 def _told_of_best(best: pd.Series, chosen: str | None, iou: float) -> str:
     of = "over all classes" if chosen is None else f"of {quoted(chosen)}"
     if np.isnan(best["score"]):
         return f"At IoU {iou:.2f}, no prediction {of} is right."
     return (
         f"F1 {of} is highest for scores of {best['score']:.3f} or more: "
-        f"{best['f1']:.3f}, with precision {best['precision']:.3f} and recall "
-        f"{best['recall']:.3f}."
+        f"{points(best['f1'])}, with precision {points(best['precision'])} and recall "
+        f"{points(best['recall'])}."
     )
 
 
@@ -290,7 +287,7 @@ def _calibration(matched: Matched, score: float, chosen: str | None) -> Block:
     hover = [
         f"scores {row.lowest:.3f} to {row.highest:.3f}"
         f"<br>{counted(int(row.predictions), 'prediction')}"
-        f"<br>{row.precision:.3f} are right"
+        f"<br>{percent(row.precision)} are right"
         for row in frame.itertuples()
     ]
 
@@ -309,9 +306,10 @@ def _calibration(matched: Matched, score: float, chosen: str | None) -> Block:
     )
     return Plot(
         "calibration",
-        f"The calibration error (ECE) of {counted(total, 'prediction')} is {ece:.3f}. "
-        f"The model is {kind}: the mean score is {confidence:.3f}, and "
-        f"{precision:.3f} of the predictions are right.",
+        f"The calibration error (ECE) of {counted(total, 'prediction')} is "
+        f"{points(float(ece))}. "
+        f"The model is {kind}: the mean score is {points(confidence)}, and "
+        f"{percent(precision)} of the predictions are right.",
         with_diagonal(shown),
         pick,
     )
@@ -323,8 +321,8 @@ def _best(matched: Matched, order: NDArray[np.int64], present: int) -> Plot:
     part = frame.iloc[known]
     limit = np.nan_to_num(frame["score"].to_numpy(float), nan=np.inf)
     hover = [
-        f"{counted(int(row.tp + row.fp), 'prediction')}<br>F1 {row.f1:.3f}, precision "
-        f"{row.precision:.3f}, recall {row.recall:.3f}"
+        f"{counted(int(row.tp + row.fp), 'prediction')}<br>F1 {points(row.f1)}, "
+        f"precision {points(row.precision)}, recall {points(row.recall)}"
         for row in part.itertuples()
     ]
     headline = "No prediction of any class is right."
@@ -332,7 +330,7 @@ def _best(matched: Matched, order: NDArray[np.int64], present: int) -> Plot:
         low, high = part["score"].min(), part["score"].max()
         headline = (
             f"The best score threshold of a class is between {low:.3f} and "
-            f"{high:.3f}.{and_more(len(order), present)}"
+            f"{high:.3f}.{and_more(len(order), present, 'class')}"
         )
     return Plot(
         "best",
