@@ -43,7 +43,7 @@ from fiftyone_coco_audit.fiftyone_internals import root_dataset
 from fiftyone_coco_audit.objects import Objects
 from fiftyone_coco_audit.progress import Progress
 from fiftyone_coco_audit.storage.exclusive import exclusive, up_to_date
-from fiftyone_coco_audit.wording import counted
+from fiftyone_coco_audit.wording import counted, listed
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -82,11 +82,11 @@ class AppliedReview(TextSummary):
 
     def sentences(self) -> list[str]:
         """What was changed, and AP before and after."""
-        applied = ", ".join(
-            f"{name} {count:,}" for name, count in self.changed.items() if count
-        )
+        changes = [
+            counted(count, kind) for kind, count in self.changed.items() if count
+        ]
         lines = [
-            f"Applied to the copy {self.field!r}: {applied}.",
+            f"Put right in {self.field!r}: {listed(changes, most=len(KINDS))}.",
             f"AP {self.before['AP']:.4f} before, {self.after['AP']:.4f} after.",
         ]
         if self.left_out:

@@ -313,10 +313,10 @@ def test_label_issues_are_opened_accepted_rejected_and_applied(reviewed: fo.Data
 
     session.send("apply_review", eval_key="eval")
     assert reviewed.count("ground_truth_reviewed.detections.label_review") == 12
-    assert "missing label 12. AP 0." in session.shown
+    assert "12 missing labels. AP 0." in session.shown
     session.context["selected"] = missing[:12]
     session.send("decide", decision="undo", eval_key="eval")
-    assert "missing label 12. AP 0." not in session.shown
+    assert "12 missing labels. AP 0." not in session.shown
     session.send("apply_review", eval_key="eval")
     assert "is accepted, so there is nothing to apply" in session.notices[0]
 

@@ -50,6 +50,25 @@ def test_real_images_that_were_not_annotated(shared_data: Path) -> None:
     assert unlabeled_images(whole).sentences() == []
 
 
+def test_74_of_201_images() -> None:
+    """Those with labels are found at IoU .70; the others look the same."""
+    loose = (0.0, 0.0, 50.0, 35.0)
+    truth = [(image, 0, BOX, 0) for image in range(127)]
+    predictions = [(image, 0, loose, 0.6) for image in range(201)]
+    found = unlabeled_images(evaluate(truth, predictions, num_images=201))
+    # With equal scores, images come in their order: those with labels first
+    assert found.ap == found.ap_without == pytest.approx(0.5)
+    predictions = [
+        (image, 0, loose, 0.9 if image >= 127 else 0.6) for image in range(201)
+    ]
+    found = unlabeled_images(evaluate(truth, predictions, num_images=201))
+    assert found.ap == pytest.approx(0.5 * 127 / 201)
+    assert str(found) == (
+        "74 of 201 images have no label, and all 74 have a prediction over 0.5: AP is "
+        "0.3159 with them and 0.5000 without."
+    )
+
+
 def test_some_and_none_have_a_sure_prediction() -> None:
     truth = [(0, 0, BOX, 0)]
     predictions = [(0, 0, BOX, 0.9), (1, 0, BOX, 0.5), (2, 0, BOX, 0.6)]
