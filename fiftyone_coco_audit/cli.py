@@ -97,7 +97,13 @@ def _parser() -> argparse.ArgumentParser:
         default="bbox",
         help="evaluate boxes (bbox, the default), masks (segm) or keypoints",
     )
-
+    parser.add_argument(
+        "--sigmas",
+        metavar="NUMBERS",
+        type=_numbers,
+        help="how far each keypoint may be off, as 0.03,0.1,...; by default COCO's for "
+        "the 17 of a person",
+    )
     _add_dataset_options(parser)
     _add_audit_options(parser)
     app = parser.add_argument_group("App")
@@ -113,6 +119,10 @@ def _parser() -> argparse.ArgumentParser:
         help="address of the App (default: %(default)s)",
     )
     return parser
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(number) for number in text.split(",")]
 
 
 def _add_dataset_options(parser: argparse.ArgumentParser) -> None:
@@ -203,9 +213,11 @@ def _check_database() -> None:
 def _run(arguments: argparse.Namespace, reached: list[str]) -> int:
     """Runs all steps, and adds to ``reached`` after each one."""
     from fiftyone_coco_audit import audit, import_coco, import_report
+    from fiftyone_coco_audit.evaluation.settings import Settings
     from fiftyone_coco_audit.terminal import check_address, serve, terminal_width
 
     rules, results_rules = _rules(arguments)
+    Settings.parse(iou_type=arguments.iou_type, sigmas=arguments.sigmas)
     if arguments.launch:
         check_address(arguments.address, arguments.port)
     name = _dataset_name(arguments)
@@ -308,7 +320,7 @@ def _evaluate(
     )
 
     print("\nEvaluating...")
-    results = evaluate(dataset, iou_type=arguments.iou_type)
+    results = evaluate(dataset, iou_type=arguments.iou_type, sigmas=arguments.sigmas)
     reached.append(f"dataset {dataset.name!r} is imported, audited and evaluated")
     print_results(results, arguments.images_dir or NO_IMAGES)
     audits = []

@@ -29,6 +29,7 @@ from fiftyone_coco_audit import (
     review_labels,
     worst_first,
 )
+from fiftyone_coco_audit.cli import main
 from fiftyone_coco_audit.evaluation.views import showing_all_scores
 from fiftyone_coco_audit.fiftyone_internals import cached_results
 from tests.poses import real_poses
@@ -400,3 +401,23 @@ def test_repaired_predictions_keep_keypoints_unless_boxes_are_read_anew(poses) -
 def xyxy(box: list[float]) -> list[float]:
     x, y, width, height = box
     return [x, y, x + width, y + height]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--iou-type", "keypoints", "--sigmas", "0.1,0.1"], 0, "AR75   1.0000   OKS"),
+        (["--iou-type", "keypoints"], 2, "`person` has 2 keypoints, but there are 17"),
+        (["--sigmas", "0.1"], 2, "sigmas are of keypoints"),
+    ],
+)
+def test_the_command_line_evaluates_keypoints(
+    options: list[str], code: int, said: str, tmp_path: Path, capsys: Any
+) -> None:
+    paths = tmp_path / "posed.json", tmp_path / "found.json"
+    for path, content in zip(paths, (small(), found()), strict=True):
+        path.write_text(json.dumps(content))
+    assert main([str(paths[0]), "--predictions", str(paths[1]), *options]) == code
+    printed = capsys.readouterr()
+    assert said in printed.out + printed.err
+    assert ("posed" in fo.list_datasets()) is (options[0] == "--iou-type")
