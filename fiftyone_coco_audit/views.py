@@ -37,6 +37,17 @@ def _cut_short(count: int, most: int, things: str) -> str | None:
     )
 
 
+def all_images(dataset: fo.Dataset) -> fo.SampleCollection:
+    """The dataset; of groups, the images of all slices.
+
+    Args:
+        dataset: a dataset of images or groups
+    """
+    if dataset.media_type == "group":
+        return dataset.select_group_slices(media_type="image")
+    return dataset
+
+
 def view_of_labels(
     samples: fo.SampleCollection, label_field: str, label_ids: Sequence[str]
 ) -> fo.DatasetView:

@@ -21,6 +21,7 @@ from fiftyone_coco_audit.evaluation.analysis.slices import (
 )
 from fiftyone_coco_audit.evaluation.metrics import Evaluation
 from fiftyone_coco_audit.evaluation.stored import EvaluatedRows
+from fiftyone_coco_audit.views import all_images
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -154,12 +155,12 @@ def slice_frame(
 
 
 def field_values(
-    samples: fo.SampleCollection, id_path: str, path: str, ids: NDArray[np.object_]
+    dataset: fo.Dataset, id_path: str, path: str, ids: NDArray[np.object_]
 ) -> NDArray[np.object_]:
     """The values of a field by id, None for ids that are gone.
 
     Args:
-        samples: the samples
+        dataset: the dataset
         id_path: the path of the ids
         path: the path of the values
         ids: ``(N,)`` ids
@@ -167,7 +168,7 @@ def field_values(
     Returns:
         ``(N,)``
     """
-    known, values = samples.values([id_path, path], unwind=True)
+    known, values = all_images(dataset).values([id_path, path], unwind=True)
     found = pd.Series(values, index=known, dtype=object).reindex(ids)
     return found.where(found.notna(), None).to_numpy(object)
 

@@ -43,7 +43,7 @@ from fiftyone_coco_audit.progress import Progress
 from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import AnchorSet
 from fiftyone_coco_audit.statistics.resizing import DEFAULT_RESIZE, ResizePolicy
-from fiftyone_coco_audit.views import view_of_labels, view_of_pairs
+from fiftyone_coco_audit.views import all_images, view_of_labels, view_of_pairs
 from fiftyone_coco_audit.wording import counted, counted_objects
 
 if TYPE_CHECKING:
@@ -411,10 +411,7 @@ class EvaluationTables(ShortRepr):
     @property
     def opened_in(self) -> fo.SampleCollection:
         """The dataset that views are of: of groups, all images."""
-        dataset = self._source.dataset
-        if dataset.media_type == "group":
-            return dataset.select_group_slices(media_type="image")
-        return dataset
+        return all_images(self._source.dataset)
 
     def patches_of(
         self, prediction: NDArray[np.int64] | None, truth: NDArray[np.int64] | None

@@ -29,6 +29,7 @@ from fiftyone_coco_audit import (
     evaluate,
     import_coco,
     import_report,
+    load_results,
     views,
     worst_first,
 )
@@ -752,6 +753,11 @@ def test_a_slice_of_groups(dataset: fo.Dataset) -> None:
     of_right = evaluate(right, *FIELDS, eval_key="right", score_threshold=0)
     assert patches(of_right.confusion_view("dog", "cat"), *FIELDS) == [(300, 300)]
     assert patches(of_right.confusion_view(None, "bird"), *FIELDS) == [(600,)]
+    assert of_right.by("id", num_draws=0)["images"].tolist() == [1] * len(dataset)
+    of_left = load_results(grouped, "eval")
+    attributes = of_left.by("aspect_ratio", num_draws=0), of_left.by("size_class")
+    for frame in attributes:
+        assert "(none)" not in frame.index
 
 
 def test_patches_are_refused(dataset: fo.Dataset) -> None:
