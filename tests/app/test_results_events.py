@@ -28,7 +28,7 @@ class ResultsSession(Session):
     """The panel *COCO Results*."""
 
     uri = "@coco-audit/coco-audit/coco_results"
-    rows = ("controls", "threshold", "filters")
+    rows = ("controls", "threshold", "filters", "range", "slices")
     entries = ("score", "iou", "path", "ap_from", "ap_to")
 
 
@@ -138,7 +138,7 @@ def test_filtered_images_open_in_their_order(
     expected = frame.index[frame["status"] == "no predictions"]
     assert sorted(session.view.values("id")) == sorted(expected)
     session.change("status", "")
-    session.press("images_filters.influence", 0)
+    session.press("images_range.influence", 0)
     worst = results.influence()["influence"].idxmax()
     assert session.view.values("id") == [worst]
 
