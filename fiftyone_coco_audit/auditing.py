@@ -82,6 +82,7 @@ class Audit(WithFindings):
         num_crowds: the number of crowd regions
         not_run: why selected rules were not run, by code
         eval_key: the name of the evaluation, if its results were audited
+        provenance: what was evaluated, how and when, if its results were audited
     """
 
     findings: tuple[Finding, ...]
@@ -96,6 +97,7 @@ class Audit(WithFindings):
     num_crowds: int = 0
     not_run: Mapping[str, str] = field(default_factory=dict)
     eval_key: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def _about(self) -> str:
         found = ", ".join(
@@ -128,6 +130,7 @@ class Audit(WithFindings):
             "notes": list(self.notes),
             "not_run": dict(self.not_run),
             "eval_key": self.eval_key,
+            "provenance": dict(self.provenance),
             "findings": [asdict(finding) for finding in self.findings],
         }
 

@@ -124,6 +124,7 @@ def audit_results(
         num_crowds=crowds,
         not_run=not_run,
         eval_key=eval_key,
+        provenance=results.provenance.to_dict(),
     )
     _store(made, results)
     return made

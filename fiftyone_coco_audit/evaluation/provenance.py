@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -100,12 +101,10 @@ class Provenance(TextSummary):
     evaluated_at: str
 
     def to_dict(self) -> dict[str, Any]:
-        """The values for JSON, with ``comparable`` and ``reasons``."""
-        return {
-            **asdict(self),
-            "comparable": self.comparable,
-            "reasons": list(self.reasons),
-        }
+        """The values as JSON has them, with ``comparable`` and ``reasons``."""
+        said = {"comparable": self.comparable, "reasons": self.reasons}
+        values: dict[str, Any] = json.loads(json.dumps({**asdict(self), **said}))
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Provenance:

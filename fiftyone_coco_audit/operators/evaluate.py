@@ -9,6 +9,7 @@ from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.message import GeneratedMessage
 
+from fiftyone_coco_audit.escaping import markdown_list
 from fiftyone_coco_audit.evaluation.colors import (
     LEGEND,
     color_by_outcome,
@@ -16,6 +17,7 @@ from fiftyone_coco_audit.evaluation.colors import (
 )
 from fiftyone_coco_audit.evaluation.evaluating import evaluate
 from fiftyone_coco_audit.evaluation.fields import check_names_are_free
+from fiftyone_coco_audit.evaluation.provenance import Provenance
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.evaluation.views import (
     hidden_by_score,
@@ -78,6 +80,7 @@ class Evaluate(SdkOperator):
             "fields": list(fields),
             "images": [len(value.per_image()), len(root_dataset(value.samples))],
             "summary": value.summary(),
+            "provenance": value.provenance.to_dict(),
             "counting": value.counting,
             "notes": [*value.notes, *([hidden] if hidden else [])],
             "colored": bool(ctx.params.get("color_labels")),
@@ -106,6 +109,8 @@ class Evaluate(SdkOperator):
             name="about",
         )
         outputs.md(_table(results["summary"]), name="numbers")
+        about = Provenance.from_dict(results["provenance"]).sentences()
+        outputs.md(markdown_list(about), name="evaluated")
         for n, note in enumerate(results["notes"]):
             outputs.view(f"note{n}", types.Notice(label=note))
         outputs.md(

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
 import pytest
 
-from fiftyone_coco_audit import evaluate, import_coco, load_results
+from fiftyone_coco_audit import (
+    audit_results,
+    evaluate,
+    import_coco,
+    load_results,
+    load_results_audit,
+)
 from fiftyone_coco_audit.evaluation.provenance import Provenance, SetAside
 from fiftyone_coco_audit.fiftyone_internals import cached_results
 from tests.reference import run_cocoeval
@@ -76,6 +83,9 @@ def test_provenance_is_kept_with_the_run(dataset: fo.Dataset, tmp_path: Path) ->
     assert loaded is not results
     assert loaded.provenance == made
     assert loaded.conventions().to_frame().equals(results.conventions().to_frame())
+    audited = audit_results(dataset, "kept", num_draws=2)
+    assert json.loads(audited.to_json())["provenance"] == made.to_dict()
+    assert load_results_audit(dataset, "kept").provenance == made.to_dict()
     some = loaded.of(dataset[:5])
     assert some.provenance.view
     assert some.provenance.content.images == 5

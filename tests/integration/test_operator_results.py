@@ -59,7 +59,7 @@ TEXTS = {
     "simulate_resampling": ["| class |"],
     "compare_sets": ["| median |"],
     "dry_run": ["| share |", "| transform: LongestMaxSize |"],
-    "evaluate": ["| AP |"],
+    "evaluate": ["| AP |", "published results on COCO val2017"],
     "repair_predictions": ["match before", "boxes are read as", "repaired predictions"],
     "audit_results": ["| CA707 |", "Not run: CA721"],
     "accept_label_issues": ["1 of "],
