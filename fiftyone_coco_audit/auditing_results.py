@@ -276,7 +276,10 @@ def _finding(
         code=rule.code,
         name=rule.name,
         severity=evidence.severity or rule.severity,
-        message=" ".join([evidence.message, *(said for _, said in related)]),
+        message=" ".join(
+            [evidence.message]
+            + [said for code, said in related if code not in evidence.message]
+        ),
         advice=evidence.advice or rule.advice,
         count=len(label_ids) or len(sample_ids),
         classes=evidence.classes,

@@ -23,7 +23,7 @@ from fiftyone_coco_audit.statistics.anchor_sets import STATUSES
 from fiftyone_coco_audit.statistics.anchors import SIZE_EDGES, SIZE_GROUPS
 from fiftyone_coco_audit.statistics.inputs import read_labeled_images
 from fiftyone_coco_audit.views import view_of_labels
-from fiftyone_coco_audit.wording import counted, percent
+from fiftyone_coco_audit.wording import counted, listed, percent
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -85,18 +85,20 @@ def hard_objects(
     found = {}
     for kind, source in _SOURCES.items():
         path = f"{gt_field}.detections.{source.attribute}"
-        values, words = None, source.words
+        values = None
         if dataset.has_field(path):
             ids = f"{gt_field}.detections.id"
             values = field_values(dataset, ids, path, rows.truth_ids)
         if values is not None and any(value is not None for value in values):
             objects = np.isin(values.astype(str), source.values)
+            words = f"{source.words} (`{source.attribute}`)"
         elif findings is not None:
-            words = source.words_of_audit
             of_these = [f for f in findings if f.code in source.codes]
             objects = np.zeros(len(rows.truth_ids), bool)
             for finding in of_these:
                 objects |= _labels_of(finding, gt_field, rows)
+            codes = sorted({finding.code for finding in of_these})
+            words = f"{source.words_of_audit} ({listed(codes)})"
         else:
             continue
         found[kind] = HardObjects(objects, words)

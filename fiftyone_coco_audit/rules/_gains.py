@@ -81,7 +81,8 @@ def worthwhile(
     if not improvements.gains.value(change) >= min_gain:
         return None
     gain = improvements.gains.of(change)
-    return gain if gain.low > 0 else None
+    # To the digits that are shown
+    return gain if round(gain.low, 3) > 0 else None
 
 
 def names_of(

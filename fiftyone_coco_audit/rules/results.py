@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fiftyone_coco_audit.evaluation.analysis.confusion import confusion
 from fiftyone_coco_audit.evaluation.analysis.counterfactuals import repair
@@ -54,9 +55,6 @@ def errors_of(kind: str) -> Callable[..., Iterator[Evidence]]:
         count = sum(
             (at.counts(*at.of_type(kind)) for at in errors), np.zeros(size, np.int64)
         )
-        # Boxes that are a little loose fail only at the higher thresholds
-        shown = len(errors) // 2 if error.repair is Repair.CORRECT_BOX else 0
-        at, evaluation = errors[shown], improvements.evaluation
         change_of = partial(repair, errors, kind)
         moves = error.repair is Repair.CORRECT_CLASS
         for classes, gain in by_class(
@@ -67,29 +65,65 @@ def errors_of(kind: str) -> Callable[..., Iterator[Evidence]]:
             share,
             change_of if moves else None,
         ):
-            wrong, missed = at.of_type(kind)
-            predictions = np.flatnonzero(
-                wrong & classes[evaluation.predictions.category]
-            )
-            objects = np.flatnonzero(missed & classes[evaluation.truth.category])
-            target = at.types.target[predictions]
+            iou, predictions, objects = _shown(improvements, kind, classes)
             names, said = names_of(improvements, classes)
-            number = len(predictions) + len(objects)
-            noun = "missed object" if kind == MISSED else f"{kind} error"
-            iou = evaluation.settings.iou_thresholds[shown]
+            number = len(objects) if kind == MISSED else len(predictions)
+            overlap = improvements.evaluation.settings.overlap_name
+            every = f"at all {overlap} thresholds " if len(errors) > 1 else ""
             yield Evidence(
-                f"{counted(number, noun)} of {said} at IoU {iou:.2f} "
-                f"({error.description}); if repaired ({error.repair.value}): {gain}.",
+                f"{counted(number, _NOUNS.get(kind, f'{kind} error'))} of {said} at "
+                f"{overlap} {iou:.2f} ({error.description}); if repaired {every}"
+                f"({error.repair.value}): {gain}.",
                 predictions=None if kind == MISSED else predictions,
-                objects=objects
-                if kind == MISSED
-                else np.unique(target[target != UNMATCHED]),
+                objects=objects,
                 classes=names,
                 figures={"errors": number, "iou": iou},
                 gain=gain,
             )
 
     return check
+
+
+_NOUNS = {MISSED: "missed object", "both": "class-and-box error"}
+
+
+def _shown(
+    improvements: Improvements, kind: str, classes: NDArray[np.bool_]
+) -> tuple[float, NDArray[np.int64], NDArray[np.int64]]:
+    """The errors of a type at the IoU threshold that shows them best.
+
+    That is the lowest; for boxes, many of which are a little loose, the middle one; the
+    one with the most, if these have none.
+
+    Args:
+        improvements: the evaluation
+        kind: the type of error
+        classes: ``(K,)`` the classes of the errors
+
+    Returns:
+        a tuple of the threshold, rows of predictions, and rows of the objects that are
+        missed, or that these predictions are about
+    """
+    errors, evaluation = improvements.errors, improvements.evaluation
+    found = [
+        (
+            wrong & classes[evaluation.predictions.category],
+            missed & classes[evaluation.truth.category],
+        )
+        for wrong, missed in (at.of_type(kind) for at in errors)
+    ]
+    counts = [np.count_nonzero(wrong) + np.count_nonzero(gone) for wrong, gone in found]
+    is_loose = ERROR_TYPES[kind].repair is Repair.CORRECT_BOX
+    place = len(counts) // 2 if is_loose else 0
+    if not counts[place]:
+        place = int(np.argmax(counts))
+    wrong, missed = found[place]
+    target = errors[place].types.target[wrong]
+    return (
+        evaluation.settings.iou_thresholds[place],
+        np.flatnonzero(wrong),
+        np.union1d(np.flatnonzero(missed), target[target != UNMATCHED]),
+    )
 
 
 def _scene(*truth: Any, found: Any) -> dict[str, Any]:
