@@ -12,10 +12,10 @@ from fiftyone_coco_audit.coco.report import (
     load_report,
     report_content,
 )
-from fiftyone_coco_audit.coco.schema import keypoints_field
+from fiftyone_coco_audit.coco.schema import keypoints_field, shows_keypoints
 from fiftyone_coco_audit.coco.skeletons import Skeleton
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.fields import FieldSpec, check_writable, field_info
+from fiftyone_coco_audit.fields import FieldSpec, check_writable
 from fiftyone_coco_audit.fiftyone_internals import (
     new_run_document,
     reload_samples,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     import fiftyone as fo
 
 _FUNCTION = "add_coco_predictions"
-_OWN_INFO = field_info("import_coco"), field_info(_FUNCTION)
 
 
 def check_field_is_free(
@@ -70,9 +69,8 @@ def _replaced(dataset: fo.Dataset, pred_field: str) -> tuple[str, ...]:
     """The fields that make place for predictions: of a name, and of its keypoints."""
     if not dataset.has_field(pred_field):
         return ()
-    own = keypoints_field(pred_field)
-    field = dataset.get_field(own)
-    return (pred_field, own) if field and field.info in _OWN_INFO else (pred_field,)
+    poses = (keypoints_field(pred_field),) * shows_keypoints(dataset, pred_field)
+    return (pred_field, *poses)
 
 
 def publish_predictions(

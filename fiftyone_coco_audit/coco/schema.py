@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from fiftyone_coco_audit.coco.ids import Id
 from fiftyone_coco_audit.coco.objects import CocoObjects
 from fiftyone_coco_audit.errors import CocoAuditError
-from fiftyone_coco_audit.fields import FieldSpec, Kind
+from fiftyone_coco_audit.fields import FieldSpec, Kind, field_info
 from fiftyone_coco_audit.names import check_field_name
 from fiftyone_coco_audit.statistics.fields import OF_OBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import fiftyone as fo
 
 OBJECTS, PREDICTIONS = "Objects of a COCO file", "Predictions of a COCO file"
 
@@ -103,6 +105,18 @@ def fields_of_labels(name: str, objects: CocoObjects, content: str) -> list[Fiel
 def keypoints_field(name: str) -> str:
     """The field that shows the keypoints of the detections of a field."""
     return f"{name}_keypoints"
+
+
+def shows_keypoints(dataset: fo.Dataset, name: str) -> bool:
+    """Whether a dataset has, from an import, the field of keypoints of a field.
+
+    Args:
+        dataset: the dataset
+        name: the name of the field of detections
+    """
+    field = dataset.get_field(keypoints_field(name))
+    imports = map(field_info, ("import_coco", "add_coco_predictions"))
+    return field is not None and field.info in imports
 
 
 def _fields_of_keypoints(name: str, objects: CocoObjects) -> list[FieldSpec]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fiftyone_coco_audit.coco.report import ImportReport, load_report
-from fiftyone_coco_audit.coco.schema import keypoints_field
+from fiftyone_coco_audit.coco.schema import keypoints_field, shows_keypoints
 from fiftyone_coco_audit.columns import (
     require_detections,
     require_samples,
@@ -25,7 +25,6 @@ from fiftyone_coco_audit.evaluation.error_types import ErrorTypes, classify_erro
 from fiftyone_coco_audit.evaluation.fields import (
     all_fields,
     check_names_are_free,
-    posed_fields,
     specs,
 )
 from fiftyone_coco_audit.evaluation.import_notes import (
@@ -265,7 +264,8 @@ def _posed(results: CocoResults) -> list[str]:
     if results.evaluation.settings.iou_type != "keypoints":
         return []
     fields = results.config.pred_field, results.config.gt_field
-    return posed_fields(root_dataset(results.samples), fields)
+    dataset = root_dataset(results.samples)
+    return [field for field in fields if shows_keypoints(dataset, field)]
 
 
 def _provenance(

@@ -86,19 +86,6 @@ def additional_fields(eval_key: str, pred_field: str, gt_field: str) -> list[str
     )
 
 
-def posed_fields(dataset: fo.Dataset, fields: Iterable[str]) -> list[str]:
-    """Those fields of detections whose keypoints the App shows in another field.
-
-    Args:
-        dataset: the dataset
-        fields: names of fields of detections
-    """
-    import fiftyone as fo
-
-    shown = dataset.get_field_schema(embedded_doc_type=fo.Keypoints)
-    return [field for field in fields if keypoints_field(field) in shown]
-
-
 def rename_additional_fields(
     dataset: fo.Dataset,
     eval_key: str,

@@ -17,8 +17,8 @@ from fiftyone_coco_audit.evaluation.results import (
     CocoResults,
     build_results,
     no_such_evaluation,
+    settings_of,
 )
-from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.evaluation.stored import evaluation_from_text
 from fiftyone_coco_audit.evaluation.views import showing_all_fields
 from fiftyone_coco_audit.fiftyone_internals import (
@@ -112,10 +112,7 @@ def _matched_again(
             f"Evaluation {eval_key!r} of dataset {dataset.name!r} is not a COCO "
             "evaluation of detections: evaluate its fields with evaluate()"
         )
-    settings = Settings.parse(
-        iou_type="segm" if config.use_masks else "bbox",
-        max_detections=sorted({1, 10, config.max_preds or 100}),
-    )
+    settings = settings_of(config)
     samples = showing_all_fields(_evaluated(dataset, run))
     for field in (config.pred_field, config.gt_field):
         require_detections(samples, field)

@@ -21,6 +21,7 @@ from fiftyone_coco_audit.evaluation.metrics import Evaluation
 from fiftyone_coco_audit.evaluation.outputs import match_rows
 from fiftyone_coco_audit.evaluation.per_label import LabelOutcomes
 from fiftyone_coco_audit.evaluation.provenance import Provenance
+from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.evaluation.slicing import Source
 from fiftyone_coco_audit.evaluation.stored import EvaluatedRows, evaluation_as_text
 from fiftyone_coco_audit.evaluation.tables import EvaluationTables
@@ -161,9 +162,28 @@ def notes_of(custom_metrics: Any) -> tuple[str, ...]:
     Args:
         custom_metrics: a dict, or what else FiftyOne has there if it made the run
     """
-    metrics = custom_metrics
-    own = metrics.get(FIELDS_OPERATOR) if isinstance(metrics, dict) else None
-    return tuple((own or {}).get("notes", ()))
+    return tuple(_own(custom_metrics).get("notes", ()))
+
+
+def settings_of(config: Any) -> Settings:
+    """The parameters of a run, as far as its configuration has them.
+
+    Args:
+        config: the configuration of a run of any COCO evaluation
+    """
+    own = _own(config.custom_metrics)
+    if "provenance" in own:
+        return Settings.from_dict(own["provenance"]["settings"])
+    return Settings.parse(
+        iou_type="segm" if config.use_masks else "bbox",
+        max_detections=sorted({1, 10, config.max_preds or 100}),
+    )
+
+
+def _own(custom_metrics: Any) -> dict[str, Any]:
+    """What is ours in the custom metrics of a run, nothing if FiftyOne made it."""
+    metrics = custom_metrics if isinstance(custom_metrics, dict) else {}
+    return metrics.get(FIELDS_OPERATOR) or {}
 
 
 def no_such_evaluation(dataset: fo.Dataset, eval_key: str) -> CocoAuditError:

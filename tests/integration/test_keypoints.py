@@ -136,6 +136,20 @@ def test_runs_of_other_sigmas_are_not_compared(poses) -> None:
 
 
 @real_data
+def test_a_run_without_matches_is_matched_as_it_was(poses, monkeypatch) -> None:
+    dataset, *_ = poses
+    options = {"iou_thresholds": [0.3, 0.6], "sigmas": [0.05] * 17}
+    made = evaluate(dataset, iou_type="keypoints", progress=False, **options)
+    cached_results(dataset, "evaluations").clear()
+    # As if another version had saved it
+    monkeypatch.setattr("fiftyone_coco_audit.evaluation.stored._LAYOUT", -1)
+    again = load_results(dataset)
+    assert "saved without its matches" in again.notes[-1]
+    assert again.evaluation.settings == made.evaluation.settings
+    assert again.summary() == made.summary()
+
+
+@real_data
 def test_keypoints_are_shown_as_fiftyone_shows_them(poses, shared_data: Path) -> None:
     """Points, visibility and skeleton are those of FiftyOne's own importer."""
     dataset, coco, _ = poses
