@@ -7,11 +7,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from fiftyone_coco_audit import evaluate, review_labels
-from tests.app.panel_driver import AuditPanel
+from tests.app.test_results_panel import ResultsPanel
 
 pytestmark = pytest.mark.browser
-
-LABEL = "COCO Audit: open the results"
 
 
 def test_issues_are_accepted_and_rejected(
@@ -26,13 +24,9 @@ def test_issues_are_accepted_and_rejected(
     missing = set(frame.loc[frame["kind"] == "missing label", "prediction_id"])
     # Enough for an estimate
     review.accept(sorted(missing)[:12])
-    panel = AuditPanel(open_app(demo_dataset), demo_dataset)
+    panel = ResultsPanel(open_app(demo_dataset), demo_dataset)
     page = panel.page
-    page.keyboard.press("`")
-    page.get_by_placeholder("Search operations").fill(LABEL)
-    page.get_by_text(LABEL, exact=True).first.click()
-    panel.tab_called("Labels").wait_for()
-    panel.settle()
+    panel.open_from_palette()
     panel.tab("Labels")
     expect(page.get_by_text("4 of 200 images have no label").first).to_be_visible()
     plot = panel.plot("68 label issues")
