@@ -39,7 +39,9 @@ from fiftyone_coco_audit.evaluation.settings import IOU_THRESHOLDS
 from fiftyone_coco_audit.wording import counted
 
 # In single precision, as PyTorch has them
-_SINGLE_THRESHOLDS = tuple(np.array(IOU_THRESHOLDS, np.float32).tolist())
+_SINGLE = np.array(IOU_THRESHOLDS, np.float32)
+# The lowest IoU that is rounded to such a threshold
+_ROUNDED = _SINGLE - np.spacing(np.nextafter(_SINGLE, np.float32(0))).astype(float) / 2
 
 
 class Tool(NamedTuple):
@@ -67,7 +69,7 @@ TOOLS = (
             min_score=0.001,
             limit=Limit(300, of_class=False),
             crowds="removed",
-            iou_thresholds=_SINGLE_THRESHOLDS,
+            iou_thresholds=tuple(_ROUNDED.tolist()),
             interpolation="linear",
         ),
     ),
@@ -76,7 +78,7 @@ TOOLS = (
         "1.9.0",
         Convention(
             crowds="objects",
-            iou_thresholds=_SINGLE_THRESHOLDS,
+            iou_thresholds=tuple(_SINGLE.tolist()),
             interpolation="single",
         ),
     ),
@@ -108,7 +110,8 @@ CAUSES = (
     (
         "iou_thresholds",
         "IoU thresholds",
-        ".50:.05:.95, in single precision in Ultralytics and torchmetrics",
+        ".50:.05:.95; torchmetrics compares IoU with these in single precision, "
+        "Ultralytics both in single precision",
     ),
     ("ties", "ties", "of equal scores, FiftyOne ranks true positives first"),
     (

@@ -110,7 +110,35 @@ def hundred_objects() -> Case:
     )
 
 
+def exact_overlaps() -> Case:
+    """Objects that are found at an IoU of exactly .50, .55, ..., .95."""
+    images = [{"id": n, "width": 100, "height": 100} for n in range(10)]
+    truth = [
+        {
+            "id": n + 1,
+            "image_id": n,
+            "category_id": 1,
+            "bbox": [10, 10, 20, 10],
+            "area": 200,
+            "iscrowd": 0,
+        }
+        for n in range(10)
+    ]
+    found = [
+        {
+            "image_id": n,
+            "category_id": 1,
+            "bbox": [10, 10, 10 + n, 10],
+            "score": 0.9 - n / 20,
+        }
+        for n in range(10)
+    ]
+    categories = [{"id": 1, "name": "cat"}]
+    return {"images": images, "annotations": truth, "categories": categories}, found
+
+
 CASES = {
+    "exact overlaps": exact_overlaps(),
     **{f"random-{seed}": random_case(seed) for seed in range(5)},
     "recall levels": hundred_objects(),
     "limit of a class": full_case(1, objects=60, predictions=280),
@@ -148,6 +176,9 @@ def test_conventions_are_those_of_the_packages(
     computed = [ap_in(compared(case))[tool] for case in CASES.values()]
     frame = compared(CASES["recall levels"]).to_frame()
     assert frame["interpolation"]["torchmetrics"] < 0
+    frame = compared(CASES["exact overlaps"]).to_frame()
+    assert frame["IoU thresholds"]["torchmetrics"] < 0
+    assert frame["IoU thresholds"]["Ultralytics"] == 0
     np.testing.assert_allclose(computed, ap_elsewhere[tool], rtol=0, atol=ROUNDING)
 
 

@@ -100,7 +100,8 @@ def test_it_survives_json() -> None:
     first = replace(
         VAL2017, settings=own, set_aside=(SetAside("image", "CA101", 1),), id_0=None
     )
-    for one in (VAL2017, first):
+    poses = replace(VAL2017, settings=Settings.parse(iou_type="keypoints"))
+    for one in (VAL2017, first, poses):
         text = json.loads(json.dumps(one.to_dict()))
         assert text["comparable"] is one.comparable
         assert text["reasons"] == list(one.reasons)
