@@ -99,8 +99,8 @@ def read_keypoints(
         place = int(wrong[position].argmax())
         shown = values[rows[position]][3 * place : 3 * place + 3]
         broken[rows[position]] = (
-            f"keypoint {place + 1} in its `keypoints` is {shown}, but must be three "
-            f"finite numbers{', the last 0, 1 or 2' if annotated else ''}"
+            f"keypoint {place + 1} in its `keypoints` is {shown!r:.60}, but must be "
+            f"three finite numbers{', the last 0, 1 or 2' if annotated else ''}"
         )
     fault.warn(rules.BROKEN_KEYPOINTS, broken)
 

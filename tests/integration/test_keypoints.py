@@ -214,50 +214,6 @@ def test_poses_of_low_scores_are_hidden_with_their_boxes(poses) -> None:
     assert len(each(every, "predictions_keypoints.keypoints.id")) == len(found)
 
 
-@real_data
-def test_poses_have_the_outcomes_of_their_detections(poses) -> None:
-    dataset = poses[0].clone()
-
-    def outcomes(path: str, key: str = "eval") -> dict[str, tuple]:
-        names = "id", key, f"{key}_id", f"{key}_iou", f"{key}_error"
-        rows = zip(*(each(dataset, f"{path}.{name}") for name in names), strict=True)
-        return {id_: values for id_, *values in rows}
-
-    def paths(key: str) -> list[str]:
-        schema = dataset.get_field_schema(flat=True)
-        return [path for path in schema if f"keypoints.{key}" in path]
-
-    evaluate(dataset, iou_type="keypoints", progress=False)
-    for field in ("ground_truth", "predictions"):
-        ours = outcomes(f"{field}_keypoints.keypoints")
-        of_detections = outcomes(f"{field}.detections")
-        assert ours == {id_: of_detections[id_] for id_ in ours}
-        assert {"tp"} < {mark for mark, *_ in ours.values()}
-    wrong = dataset.filter_labels("predictions_keypoints", F("eval") == "fp")
-    assert wrong.count("predictions_keypoints.keypoints") == sum(
-        dataset.values("eval_fp")
-    )
-    before = outcomes("predictions_keypoints.keypoints")
-    evaluate(dataset.limit(30), iou_type="keypoints", progress=False)
-    shown = dataset.limit(30)
-    part = each(shown, "predictions_keypoints.keypoints.id")
-    after = outcomes("predictions_keypoints.keypoints")
-    assert {id_: after[id_] for id_ in part} == {id_: before[id_] for id_ in part}
-    assert not any(any(v) for id_, v in after.items() if id_ not in set(part))
-
-    dataset.rename_evaluation("eval", "other")
-    assert len(paths("other")) == 8
-    assert not paths("eval")
-    assert outcomes("predictions_keypoints.keypoints", "other") == after
-    evaluate(dataset, eval_key="other", progress=False)
-    assert not paths("other")
-    evaluate(dataset, iou_type="keypoints", progress=False)
-    assert len(paths("eval")) == 8
-    dataset.delete_evaluation("eval")
-    assert not paths("eval")
-    assert dataset.has_field("predictions_keypoints.keypoints.score")
-
-
 BOX = {"image_id": 1, "category_id": 1, "bbox": [10, 10, 40, 40]}
 
 
@@ -283,6 +239,54 @@ def found(**changes: Any) -> list[dict[str, Any]]:
 
 
 SIGMAS = {"person": [0.1, 0.1]}
+
+
+def test_poses_have_the_outcomes_of_their_detections() -> None:
+    coco, second = small(), {"image_id": 2}
+    coco["images"].append({**coco["images"][0], "id": 2, "file_name": "b.jpg"})
+    coco["annotations"] += [
+        {**a, **second, "id": a["id"] + 2} for a in coco["annotations"]
+    ]
+    wrong = found(keypoints=[90, 90, 1, 95, 95, 1], **second)
+    dataset = import_coco(coco, predictions=found() + wrong, progress=False)
+    options = {"iou_type": "keypoints", "sigmas": SIGMAS, "progress": False}
+
+    def outcomes(path: str, key: str = "eval") -> dict[str, tuple]:
+        names = "id", key, f"{key}_id", f"{key}_iou", f"{key}_error"
+        rows = zip(*(each(dataset, f"{path}.{name}") for name in names), strict=True)
+        return {id_: values for id_, *values in rows}
+
+    def paths(key: str) -> list[str]:
+        schema = dataset.get_field_schema(flat=True)
+        return [path for path in schema if f"keypoints.{key}" in path]
+
+    evaluate(dataset, **options)
+    for field in ("ground_truth", "predictions"):
+        ours = outcomes(f"{field}_keypoints.keypoints")
+        of_detections = outcomes(f"{field}.detections")
+        assert ours == {id_: of_detections[id_] for id_ in ours}
+        assert len({mark for mark, *_ in ours.values()}) == 2
+    shown = dataset.filter_labels("predictions_keypoints", F("eval") == "fp")
+    assert shown.count("predictions_keypoints.keypoints") == 1
+    before = outcomes("predictions_keypoints.keypoints")
+    evaluate(dataset.limit(1), **options)
+    shown = dataset.limit(1)
+    part = each(shown, "predictions_keypoints.keypoints.id")
+    after = outcomes("predictions_keypoints.keypoints")
+    assert {id_: after[id_] for id_ in part} == {id_: before[id_] for id_ in part}
+    assert not any(any(v) for id_, v in after.items() if id_ not in set(part))
+
+    dataset.rename_evaluation("eval", "other")
+    assert len(paths("other")) == 8
+    assert not paths("eval")
+    assert outcomes("predictions_keypoints.keypoints", "other") == after
+    evaluate(dataset, eval_key="other", progress=False)
+    assert not paths("other")
+    evaluate(dataset, **options)
+    assert len(paths("eval")) == 8
+    dataset.delete_evaluation("eval")
+    assert not paths("eval")
+    assert dataset.has_field("predictions_keypoints.keypoints.score")
 
 
 def test_labels_without_keypoints_are_ignored_or_left_out() -> None:
