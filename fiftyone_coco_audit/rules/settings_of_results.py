@@ -143,7 +143,8 @@ def better_score_threshold(
         evaluation.truth.image[~evaluation.ignored[0]], minlength=size
     )
     best = thresholds(evaluation, improvements.classes, iou=_IOU).best_overall()
-    used = evaluation.settings.score_threshold
+    settings = evaluation.settings
+    used = settings.score_threshold
     if np.isnan(best.score):
         return
 
@@ -160,9 +161,9 @@ def better_score_threshold(
     gain = Gain(float(then[0] - now[0]), low, high, "F1")
     if gain.value >= min_gain and low > 0:
         yield Evidence(
-            f"At IoU {_IOU:.2f}, F1 is {then[0]:.3f} with scores of {best.score:.3f} "
-            f"or more, and {now[0]:.3f} with {used:g} or more, the score_threshold of "
-            f"the evaluation; AP stays the same: {gain}.",
+            f"At {settings.overlap_name} {_IOU:.2f}, F1 is {then[0]:.3f} with scores "
+            f"of {best.score:.3f} or more, and {now[0]:.3f} with {used:g} or more, the "
+            f"score_threshold of the evaluation; AP stays the same: {gain}.",
             figures={"score": float(best.score), "f1": float(then[0])},
             gain=gain,
         )

@@ -12,12 +12,15 @@ from fiftyone_coco_audit import (
     CocoAuditError,
     audit,
     audit_results,
+    compute_statistics,
     evaluate,
     import_coco,
+    load_audit,
     load_results,
     load_results_audit,
     review_labels,
 )
+from fiftyone_coco_audit.evaluation.known_findings import hard_objects
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +168,37 @@ def test_what_cannot_be_used_is_refused(dataset):
             audit_results(dataset, **arguments)
     with pytest.raises(CocoAuditError, match="here. audit_results[(]dataset, eval_key"):
         audit(dataset, select="CA7")
+
+
+def test_what_says_that_objects_are_hard_is_named(dataset, plants):
+    results = load_results(dataset)
+    about = dataset, "ground_truth", results.rows
+    assert hard_objects(*about, None) == {}
+    hard = hard_objects(*about, load_audit(dataset).findings)
+    assert hard["small"].words == "small at the input of the network (CA501)"
+    ids = dataset.values(
+        ["ground_truth.detections.id", "ground_truth.detections.coco_id"], unwind=True
+    )
+    coco_id = dict(zip(*ids, strict=True))
+    small = results.rows.truth_ids[hard["small"].objects]
+    planted = plants["tiny_object"]["annotation_ids"]
+    assert sorted(coco_id[one] for one in small) == sorted(planted)
+
+    compute_statistics(dataset)
+    hard = hard_objects(*about, None)
+    assert hard["small"].words == (
+        "under 16 px at the input of the network (`input_size_class`)"
+    )
+    sizes = dataset.values("ground_truth.detections.input_size", unwind=True)
+    count = sum(size is not None and size < 16 for size in sizes)
+    assert hard["small"].objects.sum() == count > 0
+
+
+def test_what_masks_do_not_tell_is_not_run(dataset):
+    evaluate(dataset, iou_type="segm", eval_key="masks")
+    steps = audit_results(dataset, "masks", select=["CA801", "CA802"])
+    assert list(steps.not_run) == ["CA801"]
+    assert steps.notes[-1].startswith("Not run: CA801. What changed labels would gain")
+    with pytest.raises(CocoAuditError, match="No rule can run. Not run: CA801. What"):
+        audit_results(dataset, "masks", select=["CA801"])
+    dataset.delete_evaluation("masks")
