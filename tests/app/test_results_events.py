@@ -274,7 +274,7 @@ def test_label_issues_are_opened_accepted_rejected_and_applied(reviewed: fo.Data
     frame = review.to_frame()
     session.turn_to("labels")
     assert "4 of 200 images have no label, and" in session.shown
-    assert "none of 68 proposals was accepted or rejected yet" in session.shown
+    assert "none of 68 label issues was accepted or rejected yet" in session.shown
     kinds = list(dict.fromkeys(frame["kind"]))
     for mark, kind in enumerate(kinds):
         session.press("labels.issues", mark, 2)
@@ -297,7 +297,7 @@ def test_label_issues_are_opened_accepted_rejected_and_applied(reviewed: fo.Data
         **dict.fromkeys(missing[:12], "accepted"),
         **dict.fromkeys(missing[12:14], "rejected"),
     }
-    assert "14 of 68 proposals have a verdict: 86% " in session.shown
+    assert "14 of 68 label issues have a verdict: 86% " in session.shown
     for trace, expected in enumerate((missing[:12], missing[12:14], missing[14:])):
         session.press("labels.issues", 0, trace)
         assert sorted(session.view.values("predictions.id")) == sorted(expected)

@@ -1,6 +1,6 @@
-"""What verdicts on proposals say about the proposals that nobody has looked at.
+"""What verdicts on label issues say about the issues that nobody has looked at.
 
-Proposals of a kind are divided into ranges of scores. Within a range, those that were
+Issues of a kind are divided into ranges of scores. Within a range, those that were
 reviewed count as drawn at random, so the share that was accepted estimates the
 precision of the range. Its interval is Wilson's ("Probable inference, the law of
 succession, and statistical inference", JASA 1927), as Brown, Cai and DasGupta recommend
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 VERDICTS = ("", "accepted", "rejected")
 ACCEPTED, REJECTED = 1, 2
 
-#: Fewer verdicts say too little about the other proposals of a range
+#: Fewer verdicts say too little about the other issues of a range
 FEW_VERDICTS = 10
 
-# Ranges of scores of a kind, and the fewest proposals of each
+# Ranges of scores of a kind, and the fewest issues of each
 _MOST_RANGES = 4
-_FEWEST_PROPOSALS = 30
+_FEWEST_ISSUES = 30
 # Of 97.5% of a normal distribution
 _NORMAL_QUANTILE = 1.959963984540054
 # With fewer found objects, a class takes the share of all classes
@@ -72,18 +72,18 @@ class Estimate:
 
 @dataclass(frozen=True, repr=False)
 class ReviewEstimates(TextSummary):
-    """Precision of the proposals in ``S`` ranges of scores, and the errors left.
+    """Precision of the issues in ``S`` ranges of scores, and the errors left.
 
     Attributes:
         kind: ``(S,)`` positions in :data:`.KINDS`, non-decreasing
         lowest: ``(S,)`` the lowest score of a range
         highest: ``(S,)`` the highest score
-        proposals: ``(S,)`` the number of proposals
+        issues: ``(S,)`` the number of issues
         accepted: ``(S,)`` how many of them were accepted
         rejected: ``(S,)`` how many of them were rejected
-        remaining: the errors among the proposals without a verdict in ranges that have
+        remaining: the errors among the issues without a verdict in ranges that have
             enough verdicts, None if no range has
-        unseen: the missing labels that no proposal shows, as far as the detector
+        unseen: the missing labels that no issue shows, as far as the detector
             overlooks objects independently of the annotators; None if some range of
             missing labels has too few verdicts, or there are none
     """
@@ -91,7 +91,7 @@ class ReviewEstimates(TextSummary):
     kind: NDArray[np.int64]
     lowest: NDArray[np.float64]
     highest: NDArray[np.float64]
-    proposals: NDArray[np.int64]
+    issues: NDArray[np.int64]
     accepted: NDArray[np.int64]
     rejected: NDArray[np.int64]
     remaining: Estimate | None
@@ -102,20 +102,20 @@ class ReviewEstimates(TextSummary):
 
     @property
     def unreviewed(self) -> NDArray[np.int64]:
-        """``(S,)`` the number of proposals without a verdict."""
-        return self.proposals - self.accepted - self.rejected
+        """``(S,)`` the number of issues without a verdict."""
+        return self.issues - self.accepted - self.rejected
 
     @property
     def enough(self) -> NDArray[np.bool_]:
         """``(S,)`` whether there are enough verdicts to say something of the others."""
         verdicts = self.accepted + self.rejected
-        return (verdicts >= FEW_VERDICTS) | (verdicts == self.proposals)
+        return (verdicts >= FEW_VERDICTS) | (verdicts == self.issues)
 
     def to_frame(self) -> pd.DataFrame:
         """The ranges, the highest scores of each kind first.
 
         Returns:
-            a frame of the kind, the lowest and highest score, the number of proposals,
+            a frame of the kind, the lowest and highest score, the number of issues,
             of accepted and of rejected ones, the precision with the bounds of its 95%
             interval, NaN without verdicts, and whether verdicts are enough
         """
@@ -128,7 +128,7 @@ class ReviewEstimates(TextSummary):
                 "kind": np.array(list(KINDS), dtype=object)[self.kind],
                 "lowest": self.lowest,
                 "highest": self.highest,
-                "proposals": self.proposals,
+                "issues": self.issues,
                 "accepted": self.accepted,
                 "rejected": self.rejected,
                 "precision": self.accepted / np.where(verdicts > 0, verdicts, np.nan),
@@ -142,7 +142,7 @@ class ReviewEstimates(TextSummary):
         """The progress, the precision, and the errors that are left."""
         accepted, rejected = int(self.accepted.sum()), int(self.rejected.sum())
         total = accepted + rejected
-        of_all = counted(int(self.proposals.sum()), "proposal")
+        of_all = counted(int(self.issues.sum()), "label issue")
         if not total:
             return [
                 f"Not enough verdicts: none of {of_all} was accepted or rejected yet."
@@ -163,24 +163,24 @@ class ReviewEstimates(TextSummary):
         if self.remaining is None:
             yield (
                 "Not enough verdicts to say how many of the other "
-                f"{counted(int(left.sum()), 'proposal')} are errors: give at least "
+                f"{counted(int(left.sum()), 'label issue')} are errors: give at least "
                 f"{FEW_VERDICTS} in a range of scores, chosen at random."
             )
             return
-        covered = counted(int(left[self.enough].sum()), "proposal")
+        covered = counted(int(left[self.enough].sum()), "label issue")
         yield f"Among the other {covered}, about {self.remaining} are errors."
         others = int(left[~self.enough].sum())
         if others:
             yield (
-                f"Not in this number: {counted(others, 'proposal')} of other kinds or "
-                f"scores, of which fewer than {FEW_VERDICTS} have a verdict."
+                f"Not in this number: {counted(others, 'label issue')} of other kinds "
+                f"or scores, where there are fewer than {FEW_VERDICTS} verdicts."
             )
 
     def _about_unseen(self) -> Iterator[str]:
         if self.unseen is not None:
             yield (
                 f"At least about {self.unseen} more labels are missing that no "
-                "proposal shows, because the detector overlooks objects too."
+                "issue shows, because the detector overlooks objects too."
             )
         yield (
             "Errors that no prediction points to, such as loose boxes of objects that "
@@ -191,10 +191,10 @@ class ReviewEstimates(TextSummary):
 def review_estimates(
     issues: LabelIssues, verdicts: NDArray[np.integer]
 ) -> ReviewEstimates:
-    """Estimates the precision of proposals, and the errors that are left.
+    """Estimates the precision of issues, and the errors that are left.
 
     Args:
-        issues: the proposals
+        issues: the issues
         verdicts: ``(I,)`` positions in :data:`VERDICTS`
 
     Returns:
@@ -206,13 +206,13 @@ def review_estimates(
         return np.bincount(range_of[chosen], minlength=num_ranges)
 
     # Issues are by kind and descending score, so each range is a slice
-    proposals = count(np.ones(len(issues), bool))
-    ends = np.cumsum(proposals)
+    sizes = count(np.ones(len(issues), bool))
+    ends = np.cumsum(sizes)
     found = ReviewEstimates(
         kind=issues.kind[ends - 1],
         lowest=issues.score[ends - 1],
-        highest=issues.score[ends - proposals],
-        proposals=proposals,
+        highest=issues.score[ends - sizes],
+        issues=sizes,
         accepted=count(verdicts == ACCEPTED),
         rejected=count(verdicts == REJECTED),
         remaining=None,
@@ -257,7 +257,7 @@ def _ranges(issues: LabelIssues) -> tuple[NDArray[np.int64], int]:
         here = np.flatnonzero(issues.kind == kind)
         if not len(here):
             continue
-        num = int(np.clip(len(here) // _FEWEST_PROPOSALS, 1, _MOST_RANGES))
+        num = int(np.clip(len(here) // _FEWEST_ISSUES, 1, _MOST_RANGES))
         # Equal scores share a range
         first = np.searchsorted(-issues.score[here], -issues.score[here], side="left")
         _, number = np.unique(first * num // len(here), return_inverse=True)
@@ -269,7 +269,7 @@ def _ranges(issues: LabelIssues) -> tuple[NDArray[np.int64], int]:
 def _errors_left(
     found: ReviewEstimates, ranges: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """The probability of 0, 1, ... errors among the unreviewed proposals of ranges."""
+    """The probability of 0, 1, ... errors among the unreviewed issues of ranges."""
     probability = np.ones(1)
     for row in np.flatnonzero(ranges).tolist():
         one = _beta_binomial(
@@ -299,10 +299,10 @@ def _summarized(probability: NDArray[np.float64]) -> Estimate:
 def _unseen(
     issues: LabelIssues, verdicts: NDArray[np.integer], left: NDArray[np.float64]
 ) -> Estimate:
-    """The missing labels that no proposal shows.
+    """The missing labels that no issue shows.
 
     Args:
-        issues: the proposals
+        issues: the issues
         verdicts: ``(I,)`` positions in :data:`VERDICTS`
         left: the probability of 0, 1, ... missing labels among those without a verdict
     """
@@ -315,7 +315,7 @@ def _unseen(
     objects = np.where(few, issues.objects.sum(), objects)
     found = np.where(few, issues.found.sum(), found)
     size = (_DRAWS, len(classes))
-    # Of each draw: how often a class is found, and how many of it the proposals show
+    # Of each draw: how often a class is found, and how many of it the issues show
     share = generator.beta(found + 0.5, objects - found + 0.5, size)
     more = generator.choice(len(left), size=_DRAWS, p=left)
     mix = generator.dirichlet(accepted + 0.5, _DRAWS)

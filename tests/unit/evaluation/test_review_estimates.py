@@ -1,4 +1,4 @@
-"""Estimates from verdicts: on proposals of known truth, and by hand."""
+"""Estimates from verdicts: on issues of known truth, and by hand."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MISSING, _, WRONG, LOOSE, _ = range(len(KINDS))
 NOBODY = np.array([], dtype=object)
 
 
-def proposals(
+def made(
     kind: NDArray[np.int64],
     score: NDArray[np.float64],
     objects: tuple[int, ...] = (100,),
     found: tuple[int, ...] = (50,),
     category: NDArray[np.int64] | None = None,
 ) -> LabelIssues:
-    """Proposals by kind and descending score."""
+    """Issues by kind and descending score."""
     order = np.lexsort((-score, kind))
     rows = np.arange(len(kind))
     category = np.zeros(len(kind), np.int64) if category is None else category
@@ -67,12 +67,12 @@ def test_wilson_is_that_of_scipy() -> None:
 
 def test_one_range_is_a_beta_binomial() -> None:
     kind = np.full(29, LOOSE)
-    issues = proposals(kind, np.linspace(0.9, 0.1, 29))
+    issues = made(kind, np.linspace(0.9, 0.1, 29))
     truth = np.arange(29) % 3 > 0
     reviewed = np.arange(29) < 12
     found = review_estimates(issues, verdicts_of(truth, reviewed))
     (row,) = found.to_frame().to_dict("records")
-    assert (row["proposals"], row["accepted"], row["rejected"]) == (29, 8, 4)
+    assert (row["issues"], row["accepted"], row["rejected"]) == (29, 8, 4)
     assert row["kind"] == "bad location" and row["enough"]
     assert row["precision"] == pytest.approx(8 / 12)
     left = betabinom(17, 8.5, 4.5)
@@ -81,19 +81,21 @@ def test_one_range_is_a_beta_binomial() -> None:
     bounds = left.ppf([0.025, 0.975])
     assert [found.remaining.low, found.remaining.high] == bounds.tolist()
     assert found.unseen is None
-    assert "Among the other 17 proposals, about 11 [" in str(found)
+    assert "Among the other 17 label issues, about 11 [" in str(found)
 
 
 def test_few_verdicts_are_not_enough() -> None:
-    issues = proposals(np.full(40, WRONG), np.linspace(0.9, 0.5, 40))
+    issues = made(np.full(40, WRONG), np.linspace(0.9, 0.5, 40))
     none = review_estimates(issues, np.zeros(40, np.int64))
     assert str(none) == (
-        "Not enough verdicts: none of 40 proposals was accepted or rejected yet."
+        "Not enough verdicts: none of 40 label issues was accepted or rejected yet."
     )
     reviewed = np.arange(40) < 9
     few = review_estimates(issues, verdicts_of(reviewed, reviewed))
     assert few.remaining is None
-    assert "Not enough verdicts to say how many of the other 31 proposals" in str(few)
+    assert "Not enough verdicts to say how many of the other 31 label issues" in str(
+        few
+    )
     everything = review_estimates(issues, verdicts_of(reviewed, np.ones(40, bool)))
     assert everything.remaining is None and everything.enough.all()
     assert "Not enough" not in str(everything) and "other" not in str(everything)
@@ -101,25 +103,25 @@ def test_few_verdicts_are_not_enough() -> None:
 
 def test_ranges_without_verdicts_are_named() -> None:
     """The surest were reviewed: that says nothing about the others."""
-    issues = proposals(np.full(120, WRONG), np.linspace(0.9, 0.5, 120))
+    issues = made(np.full(120, WRONG), np.linspace(0.9, 0.5, 120))
     reviewed = np.arange(120) < 20
     found = review_estimates(issues, verdicts_of(reviewed, reviewed))
-    assert found.proposals.tolist() == [30] * 4
+    assert found.issues.tolist() == [30] * 4
     assert found.enough.tolist() == [True, False, False, False]
     assert found.lowest[0] > found.highest[1]
     assert found.remaining is not None and found.remaining.high <= 10
-    assert "Not in this number: 90 proposals of other kinds or scores" in str(found)
+    assert "Not in this number: 90 label issues of other kinds or scores" in str(found)
 
 
 def test_equal_scores_share_a_range() -> None:
-    issues = proposals(np.full(120, WRONG), np.r_[np.full(80, 0.9), np.full(40, 0.5)])
+    issues = made(np.full(120, WRONG), np.r_[np.full(80, 0.9), np.full(40, 0.5)])
     found = review_estimates(issues, np.zeros(120, np.int64))
-    assert found.proposals.tolist() == [80, 40]
+    assert found.issues.tolist() == [80, 40]
 
 
 def test_nothing_was_proposed() -> None:
     empty = np.array([], np.int64)
-    found = review_estimates(proposals(empty, empty.astype(float)), empty)
+    found = review_estimates(made(empty, empty.astype(float)), empty)
     assert len(found) == 0 and len(found.to_frame()) == 0
 
 
@@ -144,7 +146,7 @@ def simulated(
     is_error = np.r_[is_error, random.random(150) < other * sure_of]
     score = np.r_[score, other]
     order = np.lexsort((-score, kind))
-    issues = proposals(
+    issues = made(
         kind,
         score,
         tuple(objects),
@@ -153,7 +155,7 @@ def simulated(
     )
     reviewed = random.random(len(kind)) < 0.5
     found = review_estimates(issues, verdicts_of(is_error[order], reviewed))
-    covered = np.repeat(found.enough, found.proposals)
+    covered = np.repeat(found.enough, found.issues)
     left = int((is_error[order] & ~reviewed & covered).sum())
     return found, left, int((lost - seen).sum())
 
@@ -173,5 +175,5 @@ def test_intervals_hold_the_truth_in_95_of_100_runs() -> None:
         assert len(held) >= 350
         # Binomial: three standard errors about 95%
         assert 0.915 <= np.mean(held) <= 0.985, np.mean(held)
-    # And they say something: about 140 proposals are left
+    # And they say something: about 140 label issues are left
     assert np.median(widths) < 40

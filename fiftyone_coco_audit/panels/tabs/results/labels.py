@@ -176,8 +176,8 @@ def _precision(
     reviewed: NDArray[np.int64],
 ) -> Plot:
     frame = estimates.to_frame().iloc[reviewed]
-    ends = np.cumsum(estimates.proposals)
-    starts = ends - estimates.proposals
+    ends = np.cumsum(estimates.issues)
+    starts = ends - estimates.issues
 
     def pick(mark: int) -> Selection:
         at = reviewed[mark]
@@ -189,7 +189,7 @@ def _precision(
         + ("" if enough else ": too few to be sure")
         for n, total, enough in zip(
             (frame["accepted"] + frame["rejected"]).tolist(),
-            frame["proposals"].tolist(),
+            frame["issues"].tolist(),
             frame["enough"].tolist(),
             strict=True,
         )
