@@ -16,9 +16,10 @@ from markdown_it import MarkdownIt
 from PIL import Image
 from playwright.sync_api import Dialog, Page, Request
 
-from fiftyone_coco_audit import cli, import_coco
+from fiftyone_coco_audit import cli, evaluate, import_coco
 from fiftyone_coco_audit.findings import PAGES
 from fiftyone_coco_audit.panels.audit_page import TABS
+from fiftyone_coco_audit.panels.results_page import TABS as RESULT_TABS
 from tests.app.panel_driver import AuditPanel, PanelSession
 
 _NUMBERS = itertools.count(1)
@@ -59,6 +60,12 @@ class Preview(PanelSession):
     """The panel *Augmentation Preview*."""
 
     uri = f"{PLUGIN}/augmentation_preview"
+
+
+class Results(PanelSession):
+    """The panel *COCO Results*."""
+
+    uri = f"{PLUGIN}/coco_results"
 
 
 @pytest.fixture
@@ -187,6 +194,11 @@ def test_panels_are_text(dataset: fo.Dataset):
     for tab in TABS:
         session.send("show_tab", tab=tab)
         _check(session.form)
+    evaluate(dataset)
+    results = Results(dataset)
+    for tab in RESULT_TABS:
+        results.send("show_tab", tab=tab)
+        _check(results.form)
     preview = Preview(dataset)
     for _ in NAMES:
         _check(preview.form)

@@ -80,7 +80,8 @@ def _precision(
         )
     absent = len(frame) - len(known)
     if absent:
-        headline += f" {counted(absent, 'class')} without objects have no AP."
+        has = "has" if absent == 1 else "have"
+        headline += f" {counted(absent, 'class')} without objects {has} no AP."
     hover = [
         counted(n, "object") + (": too few to be sure" if thin else "")
         for n, thin in zip(part["objects"].tolist(), part["thin"].tolist(), strict=True)

@@ -92,10 +92,13 @@ def listed_classes(frame: pd.DataFrame, controls: ResultsControls) -> NDArray[np
     """
     known = np.flatnonzero(frame["objects"] > 0)
     part = frame.iloc[known]
-    order = {
-        "objects": lambda: np.argsort(-part["objects"].to_numpy(), kind="stable"),
-        "name": lambda: np.argsort(part.index.to_numpy(str), kind="stable"),
-    }.get(controls.sort_by, lambda: np.argsort(part["AP"].to_numpy(), kind="stable"))()
+    common = -part["objects"].to_numpy()
+    # The most common of equally bad classes first
+    order = np.lexsort((common, part["AP"].to_numpy()))
+    if controls.sort_by == "objects":
+        order = np.argsort(common, kind="stable")
+    elif controls.sort_by == "name":
+        order = np.argsort(part.index.to_numpy(str), kind="stable")
     folds = controls.list_classes != "all"
     return known[order[:MOST_CLASSES] if folds else order]
 

@@ -36,7 +36,7 @@ def blocks(loaded: LoadedResults, controls: ResultsControls) -> list[Block]:
     options = [(_NONE, _NONE), *known]
     row = Row("slices", [Choice("slice_by", "AP by", options, chosen, width=200)])
     if chosen == _NONE:
-        told = "**Choose a field of images, or an attribute of objects, for AP by it.**"
+        told = "**Choose a field or an attribute of objects to see AP by its values.**"
         return [row, Text("slices_none", told)]
     try:
         return [row, loaded.once(("slices", chosen), lambda: _plot(loaded, chosen))]
