@@ -493,6 +493,21 @@ class TestForms:
         params["overwrite"] = True
         assert not form("repair_predictions", params, **request)["output_field"].invalid
 
+    def test_results_are_audited_of_the_latest_evaluation(self, dataset):
+        request = {"dataset_name": dataset.name}
+        properties = form("audit_results", {}, **request)
+        assert properties["message"].invalid and "eval_key" not in properties
+        evaluate(dataset, eval_key="first")
+        evaluate(dataset, eval_key="second")
+        properties = form("audit_results", {"select": "CA3"}, **request)
+        assert properties["eval_key"].type.values == ["first", "second"]
+        assert properties["eval_key"].default == "second"
+        assert "selects no rule that can run here" in properties["select"].error_message
+        assert not form("audit_results", {"select": "CA7"}, **request)["select"].invalid
+        result = execute("audit_results", {"dataset": dataset}, select="CA713")
+        assert result["eval_key"] == "second"
+        assert [f["code"] for f in result["findings"]] == ["CA713"]
+
     def test_evaluate_proposes_the_fields(self, dataset):
         dataset.rename_sample_field("predictions", "yolo")
         properties = form("evaluate", {}, dataset_name=dataset.name)
