@@ -88,6 +88,8 @@ def test_prints_the_worst_images(
         re.MULTILINE,
     )
     assert "The worst classes (tp, fp and fn at IoU 0.50 and any score)" in printed
+    steps = printed.partition("\nWhat to do next, by the AP that it gains")[2]
+    assert re.search(r"^ +CA\d{3} +\+\.\d{3} AP +\d+ labels +", steps, re.MULTILINE)
     dataset = fo.load_dataset("demo-worst")
     scores = sorted(ap for ap in dataset.values("eval_ap") if ap is not None)
     assert [float(row[2]) for row in rows] == pytest.approx(scores[:10], abs=5.1e-4)
