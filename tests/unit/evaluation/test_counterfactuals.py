@@ -103,7 +103,15 @@ def ap_of(truth: dict[str, Any], objects: Records, found: Records) -> float:
 def drawn_ap(
     truth: dict[str, Any], objects: Records, found: Records, weights: np.ndarray
 ) -> float:
-    """The AP of as many copies of each image; copies rank next to each other."""
+    """The AP of as many copies of each image."""
+    copies, detections = drawn(truth, objects, found, weights)
+    return ap_of(copies, copies["annotations"], detections)
+
+
+def drawn(
+    truth: dict[str, Any], objects: Records, found: Records, weights: np.ndarray
+) -> tuple[dict[str, Any], Records]:
+    """As many copies of each image; those of a prediction rank next to each other."""
     images, copies = [], {}
     for image, count in zip(truth["images"], weights.tolist(), strict=True):
         copies[image["id"]] = [len(images) + n + 1 for n in range(count)]
@@ -116,7 +124,7 @@ def drawn_ap(
             for one in copies[record["image_id"]]
         ]
 
-    return ap_of({**truth, "images": images}, copied(objects), copied(found))
+    return {**truth, "images": images, "annotations": copied(objects)}, copied(found)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -318,3 +326,37 @@ def test_suppression_is_greedy(iou: float) -> None:
     removed = neighbors(evaluation, 0.1).suppressed(iou)
     assert removed.tolist() == expected.tolist()
     assert expected.any()
+
+
+@pytest.mark.parametrize("seed", [1, 3, 5])
+def test_weights_are_copies_of_images(seed: int) -> None:
+    """Repairs and likenesses of a draw are those of a set with so many copies."""
+    case = Case(seed)
+    chosen = case.rng.random(len(case.objects)) < 0.4
+    for record, is_chosen in zip(case.objects, chosen.tolist(), strict=True):
+        record["hard"] = is_chosen
+    every = np.ones(5, bool)
+
+    def changes(of: Evaluation, hard: list[bool]) -> list[Change]:
+        errors = tuple(errors_by_threshold(of))
+        repairs = [repair(errors, name, every) for name in ERROR_TYPES]
+        return [*repairs, found_like_others(of, np.array(hard, bool))]
+
+    def after(change: Change, of: Evaluation, weights: np.ndarray | None) -> np.ndarray:
+        before = of.ranking().average_precision(weights).mean(axis=0)
+        changed = change.average_precision(weights)
+        return np.where(change.classes & ~np.isnan(changed), changed, before)
+
+    (weights,) = image_draws(6, 1, seed)
+    truth, found = drawn(case.truth, case.objects, case.found, weights)
+    by_image = sorted(truth["annotations"], key=lambda record: record["image_id"])
+    hard = [record["hard"] for record in by_image]
+    copies = evaluated(truth, found)
+    for change, copied in zip(
+        changes(case.evaluation, chosen.tolist()), changes(copies, hard), strict=True
+    ):
+        np.testing.assert_allclose(
+            after(change, case.evaluation, weights),
+            after(copied, copies, None),
+            atol=TOLERANCE,
+        )
