@@ -338,6 +338,21 @@ def test_no_keypoints_is_one_sentence() -> None:
     assert not dataset.list_evaluations()
 
 
+@real_data
+def test_the_example_results_of_coco_are_imported(shared_data: Path) -> None:
+    folder = shared_data / "cocoapi100"
+    path = folder / "predictions_keypoints_noGT.json"
+    dataset = import_coco(folder / "annotations.json", predictions=path, progress=False)
+    records = json.loads(path.read_text())
+    kept = each(dataset, "predictions.detections.keypoints")
+    assert sorted(kept) == sorted(record["keypoints"] for record in records)
+    assert dataset.count("predictions_keypoints.keypoints") == len(records) == 125
+    # Their ground truth has no keypoints, and says none of their names
+    assert not dataset.skeletons
+    with pytest.raises(CocoAuditError, match="No label in 'ground_truth' has keyp"):
+        evaluate(dataset, iou_type="keypoints", progress=False)
+
+
 def test_predictions_with_keypoints_are_replaced_with_them() -> None:
     dataset = import_coco(small(), progress=False)
     add_coco_predictions(dataset, found(), progress=False)
