@@ -9,6 +9,7 @@ from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.message import GeneratedMessage
 
+from fiftyone_coco_audit.coco.schema import shows_keypoints
 from fiftyone_coco_audit.escaping import markdown_list
 from fiftyone_coco_audit.evaluation.colors import (
     LEGEND,
@@ -85,6 +86,7 @@ class Evaluate(SdkOperator):
             "notes": [*value.notes, *([hidden] if hidden else [])],
             "colored": bool(ctx.params.get("color_labels")),
             "hidden_below": _score_threshold(value),
+            "posed": shows_keypoints(ctx.dataset, fields[0]),
         }
 
     def open(self, ctx: ExecutionContext, value: Any) -> Iterator[GeneratedMessage]:
@@ -127,7 +129,8 @@ def _legend(results: dict[str, Any]) -> str:
     """What the grid shows and hides."""
     hidden = (
         f"Predictions with a score below {results['hidden_below']:g} are hidden. To "
-        "show them, click the **x** of *FilterLabels*, above the grid."
+        f"show them, click the **x** of {'each ' * results['posed']}*FilterLabels*, "
+        "above the grid."
     )
     if not results["colored"]:
         return hidden
