@@ -19,8 +19,7 @@ from fiftyone_coco_audit.panels.label_reviews import apply_review, decide
 from fiftyone_coco_audit.panels.pages import Page
 from fiftyone_coco_audit.panels.results_controls import ResultsControls
 from fiftyone_coco_audit.panels.results_page import TABS, evaluations, make_page
-from fiftyone_coco_audit.panels.tabs.results.shared import points
-from fiftyone_coco_audit.panels.tabs.results.thresholds import least_score
+from fiftyone_coco_audit.panels.tabs.results.shared import least_score, points
 from fiftyone_coco_audit.panels.tabs.shared import IMPORT
 from fiftyone_coco_audit.wording import counted, counted_objects
 

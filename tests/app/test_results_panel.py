@@ -112,14 +112,15 @@ def test_sliders_move_the_panel_and_the_grid(
 ):
     page = panel.page
     panel.tab("Thresholds")
-    assert page.get_by_role("slider").first.input_value() == "0.5"
+    content = page.get_by_test_id("panel-content-coco_results")
+    sliders = content.locator(".MuiSlider-root")
     values = []
     for number, share in enumerate((0.7, 0.3)):
-        track = page.locator(".MuiSlider-root").nth(number)
-        width = track.bounding_box()["width"]
-        track.click(position={"x": share * width, "y": 5})
+        width = sliders.nth(number).bounding_box()["width"]
+        sliders.nth(number).click(position={"x": share * width, "y": 5})
         panel.settle()
-        values.append(float(page.get_by_role("slider").nth(number).input_value()))
+        value = sliders.nth(number).get_by_role("slider").input_value()
+        values.append(float(value))
     score, iou = values
     assert abs(score - 0.7) < 0.05 and 0.3 < iou < 0.45
     told = f"a score of {score:.2f} or more, at IoU {iou:.2f}"

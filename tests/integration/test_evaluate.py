@@ -542,7 +542,7 @@ def test_a_field_of_the_user_in_another_label_field(dataset: fo.Dataset) -> None
     """The key is there, but not on the predictions that are evaluated now."""
     evaluate(dataset)
     dataset.clone_sample_field("ground_truth", "others")
-    copied = {p for p in all_fields("eval", "others", "others") if "others" in p}
+    copied = {p for p in written("eval", "others", "others") if "others" in p}
     dataset.delete_sample_fields(list(copied))
     dataset.add_sample_field("others.detections.eval_iou", fo.FloatField)
     dataset.set_values("others.detections.eval_iou", [[7.0, 7.0], [7.0], [], None])

@@ -686,6 +686,7 @@ KILLED = {
         None,
     ),
     "repair": (WRITERS["repair"], None),
+    "outcomes": ("load_results(ds).save_outcomes(iou=0.5)", "evaluate"),
 }
 # Only there is something to kill
 POINTS = {
@@ -696,6 +697,11 @@ POINTS = {
         "while values are written",
         "before values are copied",
         "before it is forgotten",
+    ],
+    "outcomes": [
+        "while values are written",
+        "before fields are declared",
+        "after some values are copied",
     ],
 }
 
@@ -738,6 +744,13 @@ def test_a_process_that_is_killed(
             (size,) = {round(v, 3) for v in dataset.values(path, unwind=True)}
             said = dataset.get_field(path).description
             assert (size == 25.6) == ("stretch 64" in said), (size, said)
+        elif killed == "outcomes":
+            paths = [f"predictions.detections.eval{end}" for end in ("", "_outcome")]
+            if paths[1] in schema:
+                assert dataset.values(paths[0]) == dataset.values(paths[1])
+                dataset.delete_sample_fields(
+                    [path for path in schema if path.endswith("eval_outcome")]
+                )
         else:
             assert dataset.count("predictions.detections") == 3
             if dataset.has_field("p3"):

@@ -174,8 +174,9 @@ def test_bars_of_label_issues():
 
 
 def test_the_diagonal_of_the_confusion_is_the_true_positives():
-    shown = plot(build("classes"), "confusion")
-    found = MANY.results.confusion()
+    shown = plot(build("classes", iou=0.7, score=0.3), "confusion")
+    found = MANY.results.confusion(iou=0.7, score=0.3)
+    assert "At IoU 0.70 and score 0.30" in shown.headline
     for row in range(6):
         opened = shown.pick(0, (row, row))
         prediction, truth = found.pairs(f"class {row}", f"class {row}")

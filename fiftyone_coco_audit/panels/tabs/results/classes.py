@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fiftyone_coco_audit.evaluation.analysis.confusion import Confusion
 from fiftyone_coco_audit.evaluation.metrics import coco_metrics
-from fiftyone_coco_audit.panels.blocks import Block, Plot, Tab, Text
+from fiftyone_coco_audit.panels.blocks import Block, Plot, Row, Tab, Text
 from fiftyone_coco_audit.panels.figures.bars import stacked_bars
 from fiftyone_coco_audit.panels.figures.heat_maps import heat_map
 from fiftyone_coco_audit.panels.loaded_results import LoadedResults
@@ -26,11 +26,13 @@ from fiftyone_coco_audit.panels.tabs.results.shared import (
     chosen_class,
     class_choice,
     intervals,
+    least_score,
     list_controls,
     listed_classes,
     metric_bars,
     per_class,
     points,
+    sliders,
     without_objects,
 )
 from fiftyone_coco_audit.wording import counted, percent, quoted
@@ -53,7 +55,8 @@ def build(loaded: LoadedResults, controls: ResultsControls) -> Tab:
         _precision(loaded, frame, order),
         _outcomes(loaded, frame, order),
         _sizes(loaded),
-        _confusion(loaded, chosen),
+        Row("matching", sliders(loaded, controls)),
+        _confusion(loaded, controls),
         *slices.blocks(loaded, controls),
     ]
     present = int((frame["objects"] > 0).sum())
@@ -165,8 +168,10 @@ def _sizes(loaded: LoadedResults) -> Block:
     )
 
 
-def _confusion(loaded: LoadedResults, chosen: str | None) -> Plot:
-    found = loaded.once("confusion", loaded.results.confusion)
+def _confusion(loaded: LoadedResults, controls: ResultsControls) -> Plot:
+    chosen = chosen_class(loaded, controls)
+    iou, score = controls.iou, least_score(loaded, controls)
+    found = loaded.results.confusion(iou=iou, score=score)
     shown = _most_confused(found, chosen)
     names = [*(loaded.classes[row] for row in shown.tolist()), "background"]
     place = np.full(len(loaded.classes) + 1, -1)

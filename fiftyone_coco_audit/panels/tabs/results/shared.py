@@ -11,7 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fiftyone_coco_audit.evaluation.analysis.intervals import Intervals
-from fiftyone_coco_audit.panels.blocks import Choice, Plot, Tab, Text
+from fiftyone_coco_audit.evaluation.pairs import BACKGROUND_IOU
+from fiftyone_coco_audit.panels.blocks import (
+    Choice,
+    Control,
+    Plot,
+    Slider,
+    Tab,
+    Text,
+)
 from fiftyone_coco_audit.panels.figures.bars import bars
 from fiftyone_coco_audit.panels.figures.figure import BLUE
 from fiftyone_coco_audit.panels.loaded_results import LoadedResults
@@ -26,6 +34,7 @@ TP, FP, FN, GT = "#f28e2b", "#17a2b8", "#e5383b", "#3fa34d"
 #: How many times images are drawn for the intervals of a plot
 NUM_DRAWS = 100
 
+_IOU_STEP = 0.05
 _ALL = "all classes"
 _SORTS = (("AP", "Lowest AP"), ("objects", "Most objects"), ("name", "Name"))
 
@@ -72,6 +81,24 @@ def chosen_class(loaded: LoadedResults, controls: ResultsControls) -> str | None
     """The class that is looked at, None for all."""
     name = controls.class_name
     return name if name and name in loaded.classes else None
+
+
+def sliders(loaded: LoadedResults, controls: ResultsControls) -> list[Control]:
+    """The controls of the least score and IoU."""
+    scores = loaded.evaluation.predictions.scores
+    highest = float(max(1.0, scores.max(initial=1.0)))
+    lowest = min(BACKGROUND_IOU, loaded.evaluation.settings.iou_thresholds[0])
+    return [
+        Slider("score", "Score", least_score(loaded, controls), high=highest),
+        Slider("iou", "IoU", controls.iou, lowest, 0.95, _IOU_STEP),
+    ]
+
+
+def least_score(loaded: LoadedResults, controls: ResultsControls) -> float:
+    """The least score of predictions that is set, the evaluation's by default."""
+    if controls.score is None:
+        return float(loaded.evaluation.settings.score_threshold)
+    return controls.score
 
 
 def list_controls(num_classes: int, controls: ResultsControls) -> list[Choice]:

@@ -13,16 +13,13 @@ from fiftyone_coco_audit.errors import CocoAuditError
 from fiftyone_coco_audit.evaluation.analysis.outcomes import outcomes_at
 from fiftyone_coco_audit.evaluation.analysis.thresholds import Thresholds
 from fiftyone_coco_audit.evaluation.matching import UNMATCHED
-from fiftyone_coco_audit.evaluation.pairs import BACKGROUND_IOU
 from fiftyone_coco_audit.panels.blocks import (
     Block,
     Button,
     Buttons,
-    Control,
     Message,
     Plot,
     Row,
-    Slider,
     Tab,
     Text,
 )
@@ -39,16 +36,17 @@ from fiftyone_coco_audit.panels.tabs.results.shared import (
     and_more,
     chosen_class,
     class_choice,
+    least_score,
     list_controls,
     listed_classes,
     points,
+    sliders,
     without_objects,
 )
 from fiftyone_coco_audit.wording import counted, percent, quoted
 
 # Points of a curve: more cannot be told apart
 _POINTS = 120
-_IOU_STEP = 0.05
 _COLOR_OPERATOR = "@coco-audit/coco-audit/color_by_outcome"
 
 
@@ -75,24 +73,6 @@ def build(loaded: LoadedResults, controls: ResultsControls) -> Tab:
         [Row("threshold", sliders(loaded, controls)), *blocks],
         [class_choice(loaded, controls), *list_controls(present, controls)],
     )
-
-
-def sliders(loaded: LoadedResults, controls: ResultsControls) -> list[Control]:
-    """The controls of the least score and IoU."""
-    scores = loaded.evaluation.predictions.scores
-    highest = float(max(1.0, scores.max(initial=1.0)))
-    lowest = min(BACKGROUND_IOU, loaded.evaluation.settings.iou_thresholds[0])
-    return [
-        Slider("score", "Score", least_score(loaded, controls), high=highest),
-        Slider("iou", "IoU", controls.iou, lowest, 0.95, _IOU_STEP),
-    ]
-
-
-def least_score(loaded: LoadedResults, controls: ResultsControls) -> float:
-    """The least score of predictions that is set, the evaluation's by default."""
-    if controls.score is None:
-        return float(loaded.evaluation.settings.score_threshold)
-    return controls.score
 
 
 @dataclass(frozen=True)
