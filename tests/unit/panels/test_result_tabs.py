@@ -1,5 +1,6 @@
 """Every mark of the panel *COCO Results* opens as much as it shows, exactly that."""
 
+import json
 import re
 from dataclasses import replace
 from time import perf_counter
@@ -114,6 +115,18 @@ def test_1200_classes_are_readable(tab: str):
     everything = build("classes", loaded, list_classes="all")
     known = int((loaded.results.per_class()["objects"] > 0).sum())
     assert len(plot(everything, "ap").figure.data[0]["x"]) == known
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_a_class_without_objects_can_be_looked_at(tab: str):
+    loaded = LOADED["1,200 classes"]
+    frame = loaded.results.per_class()
+    nothing = frame.index[(frame["objects"] == 0) & (frame["predictions"] == 0)][0]
+    alone = frame.index[(frame["objects"] == 0) & (frame["predictions"] > 0)][0]
+    for name in (nothing, alone):
+        for block in build(tab, loaded, class_name=name).blocks:
+            if isinstance(block, Plot):
+                json.dumps(block.figure.data, allow_nan=False)
 
 
 def test_bars_of_classes():
