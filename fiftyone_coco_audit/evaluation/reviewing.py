@@ -91,7 +91,7 @@ class AppliedReview(TextSummary):
         ]
         if self.left_out:
             images = counted(len(self.left_out), "image")
-            lines.append(f"The AP after leaves out {images} that were not annotated.")
+            lines.append(f"The AP after is without {images} that nobody annotated.")
         return lines
 
 

@@ -204,7 +204,7 @@ def test_images_that_were_never_annotated(dataset: fo.Dataset) -> None:
     assert len(real.per_image()) == 79 - len(never)
     assert real.summary() == pytest.approx(applied.after, abs=1e-12)
     assert applied.after["AP"] > applied.before["AP"] + 0.01
-    assert f"leaves out {len(never)} images that were not annotated" in str(applied)
+    assert f"is without {len(never)} images that nobody annotated" in str(applied)
 
 
 def test_operators_take_the_selection(dataset: fo.Dataset) -> None:
