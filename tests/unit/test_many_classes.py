@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 import fiftyone_coco_audit.rules  # noqa: F401  (fills the registry)
+from fiftyone_coco_audit.evaluation.improvements import Improvements
 from fiftyone_coco_audit.evaluation.metrics import Evaluation, evaluate_objects
 from fiftyone_coco_audit.evaluation.settings import Settings
 from fiftyone_coco_audit.findings import RULES
 from tests.labeled import evidence_by_code, labeled, statistics_of
+from tests.unit.evaluation.scenes import objects, rows_of
 
 #: ImageNet-21k
 MANY = 21_841
@@ -40,12 +42,32 @@ def two_objects(num_classes: int = MANY):
 @pytest.mark.parametrize("num_classes", [MANY, 100_000])
 def test_all_rules_on_two_objects_of_many_classes(num_classes):
     made = two_objects(num_classes)
+    codes = sorted(code for code, rule in RULES.items() if rule.needs != "evaluation")
     found = {}
-    used = peak(
-        lambda: found.update(evidence_by_code(sorted(RULES), statistics_of(made)))
-    )
+    used = peak(lambda: found.update(evidence_by_code(codes, statistics_of(made))))
     assert used < MOST_BYTES, f"{used / 1e6:.0f} MB"
     assert found["CA404"].figures == {"classes": num_classes - 2}
+
+
+def test_rules_of_results_on_two_of_many_classes():
+    here, loose = (10, 10, 40, 40), (24, 10, 40, 40)
+    truth = [(n, n % 2 * 70_000, here, 0) for n in range(20)]
+    found = [(n, n % 2 * 70_000, (here, loose)[n % 2], 0.9) for n in range(20)]
+    evaluation = evaluate_objects(
+        objects(truth, predicted=False),
+        objects(found, predicted=True),
+        num_images=20,
+        num_categories=100_000,
+        settings=Settings.parse(),
+    )
+    of = Improvements(evaluation, rows_of(evaluation), 20)
+    codes = []
+    rules = [rule for rule in RULES.values() if rule.needs == "evaluation"]
+    used = peak(
+        lambda: codes.extend(rule.code for rule in rules for _ in rule.examine(of))
+    )
+    assert used < MOST_BYTES, f"{used / 1e6:.0f} MB"
+    assert sorted(codes) == ["CA701", "CA713", "CA804"]
 
 
 def test_rare_classes_that_are_never_apart_are_found_among_many():

@@ -183,10 +183,10 @@ class Gains:
     def of(self, change: Change) -> Gain:
         """How much AP a change gains, with a 95% interval."""
         drawn = [
-            _after(change, ap, change.average_precision(weights))
+            class_mean(_after(change, ap, change.average_precision(weights)))
             for ap, weights in zip(self._ap[1:], self.draws, strict=True)
         ]
-        low, high = interval(class_mean(np.stack(drawn)) - class_mean(self._ap[1:]))
+        low, high = interval(np.array(drawn) - class_mean(self._ap[1:]))
         return Gain(self.value(change), float(low), float(high))
 
 
