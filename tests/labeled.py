@@ -145,6 +145,10 @@ def evidence_of(
 def evidence_by_code(
     codes: Iterable[str], statistics: Statistics
 ) -> dict[str, Evidence]:
-    """What rules find, by the codes of those that find anything."""
+    """What rules find, by the codes of those that find anything.
+
+    Those of results look at something else, and are passed over.
+    """
+    codes = [code for code in codes if RULES[code].needs != "evaluation"]
     found = {code: evidence_of(code, statistics) for code in codes}
     return {code: evidence for code, evidence in found.items() if evidence}
