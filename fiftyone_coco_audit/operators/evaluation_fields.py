@@ -12,7 +12,6 @@ from fiftyone_coco_audit.auditing_results import (
 )
 from fiftyone_coco_audit.evaluation.colors import discard_colors, rename_colors
 from fiftyone_coco_audit.evaluation.fields import (
-    INFLUENCE,
     additional_fields,
     delete_evaluation_fields,
     rename_additional_fields,
@@ -49,12 +48,14 @@ class EvaluationFields(foo.EvaluationMetric):
         """Does nothing: ``evaluate`` has written the fields."""
 
     def get_fields(self, samples: Any, config: Any, eval_key: str) -> list[str]:
-        """The fields of a run that FiftyOne's own runs do not have."""
+        """The fields of a run that FiftyOne's own runs do not have, if they are there.
+
+        FiftyOne refuses to rename or select fields that are not, and some are written
+        only on request or for keypoints.
+        """
         dataset = root_dataset(samples)
-        # FiftyOne refuses to rename a run whose fields are gone; this one may be
-        optional = f"{eval_key}{INFLUENCE}"
         paths = additional_fields(eval_key, config.pred_field, config.gt_field)
-        return [path for path in paths if path != optional or dataset.has_field(path)]
+        return [path for path in paths if dataset.get_field(path) is not None]
 
     def rename(
         self, samples: Any, config: Any, eval_key: str, new_eval_key: str
