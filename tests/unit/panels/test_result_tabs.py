@@ -246,6 +246,17 @@ def test_outcomes_at_a_threshold(iou: float):
     assert shown.pick(0, 2).objects.tolist() == missed.tolist()
 
 
+def test_sliders_at_their_ends():
+    for score in (0, 1):  # Whole numbers, as the App sends them
+        shown = plot(build("thresholds", score=score, iou=0.1), "threshold_outcomes")
+        found = MANY.results.score_thresholds(iou=0.1).at(score).sum()
+        assert len(shown.pick(0, 1)) == found["fp"]
+        assert (
+            f"score {score}.00,"
+            in plot(build("classes", score=score), "confusion").headline
+        )
+
+
 def test_points_of_curves_open_what_they_count():
     shown = plot(build("thresholds", iou=0.6), "curves")
     curve = MANY.results.score_thresholds(iou=0.6).curve(points=120)

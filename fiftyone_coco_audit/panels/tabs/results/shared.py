@@ -98,7 +98,8 @@ def least_score(loaded: LoadedResults, controls: ResultsControls) -> float:
     """The least score of predictions that is set, the evaluation's by default."""
     if controls.score is None:
         return float(loaded.evaluation.settings.score_threshold)
-    return controls.score
+    # The App sends whole numbers without a point
+    return float(controls.score)
 
 
 def list_controls(num_classes: int, controls: ResultsControls) -> list[Choice]:

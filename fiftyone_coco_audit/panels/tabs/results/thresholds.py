@@ -118,7 +118,7 @@ class Matched:
         rows = evaluation.matches.predictions
         category = evaluation.predictions.category[rows]
         scores = evaluation.predictions.scores[rows]
-        least = score if isinstance(score, float) else score[category]
+        least = score[category] if isinstance(score, np.ndarray) else score
         kept = counts & (scores >= least) & (scores <= below)
         right = kept & (found != UNMATCHED)
         if kind == "FN":
