@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import fiftyone as fo
 import numpy as np
@@ -12,6 +13,7 @@ from fiftyone_coco_audit import (
     CocoAuditError,
     audit,
     audit_results,
+    auditing_results,
     compute_statistics,
     evaluate,
     import_coco,
@@ -202,3 +204,19 @@ def test_what_masks_do_not_tell_is_not_run(dataset):
     with pytest.raises(CocoAuditError, match="No rule can run. Not run: CA801. What"):
         audit_results(dataset, "masks", select=["CA801"])
     dataset.delete_evaluation("masks")
+
+
+def test_an_evaluation_that_is_replaced_meanwhile_is_told(dataset, monkeypatch):
+    evaluate(dataset, eval_key="again")
+    read = auditing_results._improvements
+
+    def replaced(*arguments: Any) -> Any:
+        evaluate(dataset, eval_key="again")
+        return read(*arguments)
+
+    monkeypatch.setattr(auditing_results, "_improvements", replaced)
+    with pytest.raises(CocoAuditError, match="was replaced or deleted while it was"):
+        audit_results(dataset, "again", select=["CA713"])
+    with pytest.raises(CocoAuditError, match="'again'.* not audited"):
+        load_results_audit(dataset, "again")
+    dataset.delete_evaluation("again")
