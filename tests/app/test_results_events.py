@@ -19,6 +19,7 @@ from fiftyone_coco_audit import (
 )
 from fiftyone_coco_audit.evaluation.results import CocoResults
 from fiftyone_coco_audit.evaluation.saving_outcomes import outcomes_of_labels
+from fiftyone_coco_audit.panels.tabs.results.slices import fields_to_divide_by
 from tests.app.audit_session import Session, properties_of
 
 EVALUATE = "@coco-audit/coco-audit/evaluate"
@@ -68,6 +69,13 @@ def test_a_class_bar_opens_its_objects(session: ResultsSession, results: CocoRes
     assert not session.view.has_field("predictions") or not any(
         session.view.values("predictions")
     )
+
+
+def test_what_ap_can_be_divided_by(results: CocoResults):
+    found = dict(fields_to_divide_by(results.samples, "ground_truth"))
+    assert found["ground_truth.detections.area"] == "area of objects"
+    assert found["metadata.width"] == "metadata.width of images"
+    assert not [path for path in found if "eval" in path or path.endswith("id")]
 
 
 def test_pairs_open_as_patches_and_in_images(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fiftyone_coco_audit.errors import CocoAuditError
+from fiftyone_coco_audit.evaluation.fields import all_fields
 from fiftyone_coco_audit.evaluation.slicing import divide
 from fiftyone_coco_audit.panels.blocks import Block, Choice, Message, Row, Text
 from fiftyone_coco_audit.panels.loaded_results import LoadedResults
@@ -24,8 +25,18 @@ if TYPE_CHECKING:
     import fiftyone as fo
 
 _NONE = "..."
-# Identifiers, and what is the same for all
-_NO_GROUPS = {"id", "index", "filepath", "dataset_id", "coco_id", "mask_path", "label"}
+# Identifiers, and what is not about the object
+_NO_GROUPS = {
+    "id",
+    "index",
+    "filepath",
+    "coco_id",
+    "dataset_id",
+    "mask_path",
+    "label",
+    "confidence",
+    "rle",
+}
 
 
 def blocks(loaded: LoadedResults, controls: ResultsControls) -> list[Block]:
@@ -47,6 +58,8 @@ def blocks(loaded: LoadedResults, controls: ResultsControls) -> list[Block]:
 def fields_to_divide_by(dataset: fo.Dataset, gt_field: str) -> list[tuple[str, str]]:
     """The fields of samples and attributes of objects that hold single values.
 
+    Those of evaluations are left out: they depend on what is divided.
+
     Args:
         dataset: the dataset
         gt_field: the field of the ground truth
@@ -58,10 +71,16 @@ def fields_to_divide_by(dataset: fo.Dataset, gt_field: str) -> list[tuple[str, s
 
     simple = (fo.StringField, fo.BooleanField, fo.IntField, fo.FloatField)
     start = f"{gt_field}.detections."
+    own = {
+        path
+        for key in dataset.list_evaluations()
+        for path in all_fields(key, gt_field, gt_field)
+    }
     of_images, of_objects = [], [(f"{start}area", "area of objects")]
     for path, field in dataset.get_field_schema(flat=True).items():
         name = path.removeprefix(start)
-        if not isinstance(field, simple) or name.rpartition(".")[2] in _NO_GROUPS:
+        is_group = name.rpartition(".")[2] not in _NO_GROUPS and path not in own
+        if not isinstance(field, simple) or not is_group:
             continue
         if path.startswith(start) and "." not in name and name != "area":
             of_objects.append((path, f"{name} of objects"))
