@@ -32,6 +32,7 @@ _WRITTEN_LATER = frozenset(
     {
         *(column.name for column in OF_OBJECTS),
         *("augmentation_damage", "eval", "eval_id", "eval_iou", "eval_error"),
+        "eval_outcome",
     }
 )
 

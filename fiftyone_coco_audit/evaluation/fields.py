@@ -117,11 +117,17 @@ def label_attributes(eval_key: str) -> list[str]:
 def all_fields(eval_key: str, pred_field: str, gt_field: str) -> list[str]:
     """The paths of all fields of an evaluation, also of those that it may not have."""
     both = pred_field, gt_field
-    written = [path for path, _, _ in _declarations(eval_key, *both, posed=both)]
+    written = [path for path, _, _ in _declarations(eval_key, *both, posed=())]
+    return [*written, *optional_fields(eval_key, *both)]
+
+
+def optional_fields(eval_key: str, pred_field: str, gt_field: str) -> list[str]:
+    """The paths of the fields that an evaluation may have."""
+    both = pred_field, gt_field
     return [
-        *written,
+        *(path for path, _, _ in _of_poses(eval_key, both)),
         *(f"{eval_key}{suffix}" for suffix in _LATER_FIELDS),
-        *(spec.path for spec in outcome_specs(eval_key, pred_field, gt_field)),
+        *(spec.path for spec in outcome_specs(eval_key, *both)),
     ]
 
 

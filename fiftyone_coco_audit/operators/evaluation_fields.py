@@ -14,6 +14,7 @@ from fiftyone_coco_audit.evaluation.colors import discard_colors, rename_colors
 from fiftyone_coco_audit.evaluation.fields import (
     additional_fields,
     delete_evaluation_fields,
+    optional_fields,
     rename_additional_fields,
 )
 from fiftyone_coco_audit.evaluation.panel_notes import remove_from_panel
@@ -48,14 +49,13 @@ class EvaluationFields(foo.EvaluationMetric):
         """Does nothing: ``evaluate`` has written the fields."""
 
     def get_fields(self, samples: Any, config: Any, eval_key: str) -> list[str]:
-        """The fields of a run that FiftyOne's own runs do not have, if they are there.
-
-        FiftyOne refuses to rename or select fields that are not, and some are written
-        only on request or for keypoints.
-        """
+        """The fields of a run that FiftyOne's own runs do not have."""
         dataset = root_dataset(samples)
-        paths = additional_fields(eval_key, config.pred_field, config.gt_field)
-        return [path for path in paths if dataset.get_field(path) is not None]
+        fields = config.pred_field, config.gt_field
+        # FiftyOne refuses to rename a run whose fields are gone; these may be
+        optional = set(optional_fields(eval_key, *fields))
+        paths = additional_fields(eval_key, *fields)
+        return [p for p in paths if p not in optional or dataset.has_field(p)]
 
     def rename(
         self, samples: Any, config: Any, eval_key: str, new_eval_key: str

@@ -427,5 +427,5 @@ def test_operators_are_the_functions(dataset):
         {"dataset": dataset},
         params={"first": "tag:train", "second": "tag:val"},
     ).result
-    assert result["names"] == ["tag:train", "tag:val"]
-    assert result["properties"][0]["median_tag:val"] == 0.75
+    assert list(result["names"]) == ["train", "val"]
+    assert result["properties"][0]["median_val"] == 0.75
