@@ -63,6 +63,12 @@ _RUN_KEY = "coco_audit_results_{}"
 # Rules of changed labels, which have to be matched anew
 _OF_BOXES = ("CA714", "CA801", "CA803", "CA804", "CA805", "CA806")
 _OF_HARD = {"CA721": SMALL, "CA722": UNREACHABLE}
+_UNKNOWN = {
+    SMALL: "Sizes at the input of the network are not known: call audit(dataset) or "
+    "compute_statistics(dataset).",
+    UNREACHABLE: "The anchors of the detector are not known: if it has any, pass them "
+    "to compute_statistics(dataset, anchors=...).",
+}
 
 
 @database_errors_explained()
@@ -202,10 +208,7 @@ def _not_run(rules: Sequence[Rule], improvements: Improvements) -> dict[str, str
                 f"evaluated (iou_type is {iou_type!r})."
             )
         elif rule.code in _OF_HARD and _OF_HARD[rule.code] not in improvements.hard:
-            reasons[rule.code] = (
-                "Sizes and anchors at the input of the network are not known: call "
-                "audit(dataset) or compute_statistics(dataset)."
-            )
+            reasons[rule.code] = _UNKNOWN[_OF_HARD[rule.code]]
     return reasons
 
 

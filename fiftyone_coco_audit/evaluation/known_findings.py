@@ -19,6 +19,7 @@ from fiftyone_coco_audit.evaluation.improvements import (
 from fiftyone_coco_audit.evaluation.slicing import field_values
 from fiftyone_coco_audit.evaluation.stored import EvaluatedRows
 from fiftyone_coco_audit.findings import Evidence, Finding
+from fiftyone_coco_audit.statistics.anchor_presets import DEFAULT_ANCHORS
 from fiftyone_coco_audit.statistics.anchor_sets import STATUSES
 from fiftyone_coco_audit.statistics.anchors import SIZE_EDGES, SIZE_GROUPS
 from fiftyone_coco_audit.statistics.inputs import read_labeled_images
@@ -80,7 +81,8 @@ def hard_objects(
 
     Returns:
         what the attributes of :func:`.compute_statistics` say, or else the audit; a
-        kind that neither knows of is missing
+        kind that neither knows of is missing, as is what the default anchors do not
+        reach: nobody chose these
     """
     found = {}
     for kind, source in _SOURCES.items():
@@ -90,10 +92,15 @@ def hard_objects(
             ids = f"{gt_field}.detections.id"
             values = field_values(dataset, ids, path, rows.truth_ids)
         if values is not None and any(value is not None for value in values):
+            if _is_of_default_anchors(dataset, path):
+                continue
             objects = np.isin(values.astype(str), source.values)
             words = f"{source.words} (`{source.attribute}`)"
         elif findings is not None:
             of_these = [f for f in findings if f.code in source.codes]
+            # As long as nobody chose anchors, what they do not reach is a note
+            if kind == UNREACHABLE and any(f.severity == "note" for f in of_these):
+                continue
             objects = np.zeros(len(rows.truth_ids), bool)
             for finding in of_these:
                 objects |= _labels_of(finding, gt_field, rows)
@@ -103,6 +110,13 @@ def hard_objects(
             continue
         found[kind] = HardObjects(objects, words)
     return found
+
+
+def _is_of_default_anchors(dataset: fo.Dataset, path: str) -> bool:
+    """Whether an attribute says what the default anchors make of objects."""
+    return f"What {DEFAULT_ANCHORS.name} make" in (
+        dataset.get_field(path).description or ""
+    )
 
 
 def tight_boxes(

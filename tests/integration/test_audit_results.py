@@ -194,6 +194,17 @@ def test_what_says_that_objects_are_hard_is_named(dataset, plants):
     sizes = dataset.values("ground_truth.detections.input_size", unwind=True)
     count = sum(size is not None and size < 16 for size in sizes)
     assert hard["small"].objects.sum() == count > 0
+    # Nobody has chosen anchors yet
+    assert "unreachable" not in hard
+    steps = audit_results(dataset, select=["CA72"])
+    assert "CA722" in steps.not_run
+    assert "if it has any, pass them to compute_statistics" in steps.notes[-1]
+    compute_statistics(dataset, anchors="ssd300")
+    hard = hard_objects(*about, None)
+    assert hard["unreachable"].words == "reached by no anchor (`anchor_status`)"
+    statuses = dataset.values("ground_truth.detections.anchor_status", unwind=True)
+    unreachable = statuses.count("unreachable")
+    assert hard["unreachable"].objects.sum() == unreachable > 0
 
 
 def test_what_masks_do_not_tell_is_not_run(dataset):
