@@ -158,6 +158,25 @@ def test_the_python_of_a_page_runs(page, dataset, shifted, poses, monkeypatch):
     assert app.called == ("launch_app" in page.read_text())
 
 
+def test_the_afternoon_prints_what_it_says(shared_data, monkeypatch, capsys):
+    """On the real data of the page; lines of ``...`` stand for others."""
+    monkeypatch.chdir(shared_data / "coco_mini")
+    monkeypatch.setattr(fo.config, "show_progress_bars", False)
+    page = DOCS / "afternoon.md"
+    text, names = page.read_text(), {}
+    shown = blocks(text, "text")
+    for block in blocks(text, "py"):
+        exec(compile(block.text, str(page), "exec"), names)
+        printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+        while shown and shown[0].line < block.line:
+            shown.pop(0)
+        following = text.splitlines()[block.line + block.text.count("\n") :][:3]
+        if "```text" not in following:
+            continue
+        for line in shown[0].text.splitlines():
+            assert line.strip() == "..." or line.rstrip() in printed
+
+
 def test_a_block_that_fails_is_told_with_its_line(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("# Page\n\n```py\na = 1\n```\n\n```py\n\nb = a / 0\n```\n")
