@@ -353,6 +353,7 @@ def review_labels(
     return LabelReview(results, results.label_issues())
 
 
+@database_errors_explained()
 def accept_label_issues(
     samples: fo.SampleCollection, ids: Sequence[str], eval_key: str = "eval"
 ) -> LabelReview:
@@ -374,6 +375,7 @@ def accept_label_issues(
     return review
 
 
+@database_errors_explained()
 def reject_label_issues(
     samples: fo.SampleCollection, ids: Sequence[str], eval_key: str = "eval"
 ) -> LabelReview:
@@ -383,6 +385,7 @@ def reject_label_issues(
     return review
 
 
+@database_errors_explained()
 def apply_label_review(
     samples: fo.SampleCollection,
     eval_key: str = "eval",
