@@ -35,7 +35,7 @@ test: $(INSTALLED) $(TORCH) $(PEERS) ## run all tests; ARGS="-k word" selects so
 	$(BIN)/python scripts/browser.py
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
-test-fast: $(INSTALLED) ## run the tests that need no database and no browser, in under a minute
+test-fast: $(INSTALLED) ## run the tests that need no database and no browser, in about a minute
 	$(BIN)/pytest --numprocesses=2 -m "not slow" tests/unit $(ARGS)
 
 # Packages of this environment take precedence over .venv; albumentationsx needs PyTorch

@@ -53,7 +53,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leaves out the tests on real data where there are none."""
+    """Leaves out the tests on real data where there are none.
+
+    Those on the demo are slow, as it takes a while to make.
+    """
+    for item in items:
+        if "demo_files" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
     data = _real_data()
     if data.is_dir():
         return

@@ -364,6 +364,7 @@ def test_a_transform_that_draws_from_shared_sources_draws_the_same_too():
     assert random.getstate() == before
 
 
+@pytest.mark.slow
 def test_another_process_draws_the_same():
     code = (
         "import numpy as np\n"

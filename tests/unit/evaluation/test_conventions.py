@@ -169,6 +169,7 @@ def ap_in(result: Conventions) -> dict[str, float]:
     return result.to_frame()["AP"].to_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", ["Ultralytics", "supervision", "torchmetrics"])
 def test_conventions_are_those_of_the_packages(
     ap_elsewhere: dict[str, list[float]], tool: str

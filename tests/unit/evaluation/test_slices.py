@@ -258,6 +258,7 @@ def _model(generator: np.random.Generator, num_images: int) -> Ranking:
     )
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_mean_ap_as_often_as_they_say() -> None:
     """The mean of as many images: AP is lower of more, as it takes highest precisions.
 

@@ -352,6 +352,7 @@ def delivered(scene: Any, labels: Any, data: dict[str, Any], crowds: Any) -> Any
     )
 
 
+@pytest.mark.slow
 @rules("loader")
 def test_of_loaders(rule: Rule, sets: Any) -> None:
     turned = 5 if "exif" in rule.example.data else 0
