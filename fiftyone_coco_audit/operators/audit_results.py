@@ -14,10 +14,9 @@ from fiftyone_coco_audit.auditing_results import audit_results
 from fiftyone_coco_audit.escaping import markdown_list, markdown_table
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import (
-    HALF,
-    add_choice,
+    add_evaluation,
     add_rules,
-    refuse,
+    coco_evaluations,
     require_dataset,
 )
 from fiftyone_coco_audit.rule_selection import OF_RESULTS
@@ -36,26 +35,14 @@ class AuditResults(SdkOperator):
     def fill(self, inputs: types.Object, ctx: ExecutionContext) -> None:
         """Fills the form."""
         require_dataset(ctx)
-        keys = _evaluations(ctx)
-        if not keys:
-            label = "There is no evaluation yet: evaluate predictions first"
-            refuse(inputs.view("message", types.Warning(label=label)), label)
-            return
-        add_choice(
-            inputs,
-            "eval_key",
-            keys,
-            space=HALF,
-            default=keys[-1],
-            label="Evaluation",
-        )
-        add_rules(inputs, ctx, OF_RESULTS, ("CA8, CA707", "CA703"))
+        if add_evaluation(inputs, ctx):
+            add_rules(inputs, ctx, OF_RESULTS, ("CA8, CA707", "CA703"))
 
     def call(self, ctx: ExecutionContext, progress: Any) -> Audit:
         """Audits the results that the form names."""
         require_dataset(ctx)
         arguments = self.arguments(ctx)
-        if keys := _evaluations(ctx):
+        if keys := coco_evaluations(ctx):
             arguments.setdefault("eval_key", keys[-1])
         return audit_results(ctx.dataset, **arguments, progress=progress)
 
@@ -95,7 +82,3 @@ class AuditResults(SdkOperator):
             outputs.md(table, name="table")
         if results["notes"]:
             outputs.md(markdown_list(results["notes"]), name="remarks")
-
-
-def _evaluations(ctx: ExecutionContext) -> list[str]:
-    return list(ctx.dataset.list_evaluations(type="detection", method="coco"))

@@ -81,8 +81,7 @@ class EvaluationFields(foo.EvaluationMetric):
                 fresh, eval_key, config.pred_field, config.gt_field
             )
             # FiftyOne deletes the run that the loaded dataset knows about, which
-            # another
-            # process may have replaced
+            # another process may have replaced
             run = run_ids(fresh, "evaluations").get(eval_key)
             if run is not None:
                 remove_from_panel(fresh, run)

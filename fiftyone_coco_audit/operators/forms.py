@@ -56,6 +56,34 @@ def add_choice(
     return inputs.enum(name, shown.values(), view=shown, **kwargs)
 
 
+def coco_evaluations(ctx: ExecutionContext) -> list[str]:
+    """The keys of the COCO evaluations of detections, the latest last."""
+    return list(ctx.dataset.list_evaluations(type="detection", method="coco"))
+
+
+def add_evaluation(inputs: types.Object, ctx: ExecutionContext, **kwargs: Any) -> bool:
+    """Adds the choice of an evaluation, or refuses a dataset without any.
+
+    Returns:
+        whether there is one
+    """
+    keys = coco_evaluations(ctx)
+    if not keys:
+        label = "There is no evaluation yet: evaluate predictions first"
+        refuse(inputs.view("message", types.Warning(label=label)), label)
+        return False
+    add_choice(
+        inputs,
+        "eval_key",
+        keys,
+        space=HALF,
+        default=keys[-1],
+        label="Evaluation",
+        **kwargs,
+    )
+    return True
+
+
 def with_choices(
     view: types.Choices, choices: Iterable[str | tuple[str, str]]
 ) -> types.Choices:

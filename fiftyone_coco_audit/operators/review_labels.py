@@ -20,8 +20,7 @@ from fiftyone_coco_audit.evaluation.reviewing import (
 )
 from fiftyone_coco_audit.operators.base import SdkOperator
 from fiftyone_coco_audit.operators.forms import (
-    HALF,
-    add_choice,
+    add_evaluation,
     add_label_field,
     refuse,
     require_dataset,
@@ -43,21 +42,9 @@ class _Review(SdkOperator):
     def fill(self, inputs: types.Object, ctx: ExecutionContext) -> None:
         """Fills the form."""
         require_dataset(ctx)
-        keys = list(ctx.dataset.list_evaluations(type="detection", method="coco"))
-        if not keys:
-            label = "There is no evaluation yet: evaluate predictions first"
-            refuse(inputs.view("message", types.Warning(label=label)), label)
-            return
-        add_choice(
-            inputs,
-            "eval_key",
-            keys,
-            space=HALF,
-            default=keys[-1],
-            label="Evaluation",
-            description="The evaluation whose label issues are reviewed",
-        )
-        self.fill_more(inputs, ctx)
+        about = "The evaluation whose label issues are reviewed"
+        if add_evaluation(inputs, ctx, description=about):
+            self.fill_more(inputs, ctx)
 
     def fill_more(self, inputs: types.Object, ctx: ExecutionContext) -> None:
         """Fills the form below the evaluation."""
